@@ -1,0 +1,1 @@
+"""How it is measured: loading, generating, timing, profiling and reporting."""

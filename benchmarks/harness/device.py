@@ -1,0 +1,135 @@
+"""Which device is used, and what this machine and its software are."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness.errors import InputError
+from benchmarks.harness.metrics import Metric, Unmeasured
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "pytest-benchmark")
+
+
+def resolve(device: str, device_map: str) -> torch.device:
+    """Return the device to use: the first GPU, or the CPU.
+
+    Raises InputError where CUDA was asked for and can't be had.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        build = torch.version.cuda
+        reason = "no GPU is visible" if build else f"torch {torch.__version__} has no CUDA"
+        raise InputError(
+            f"--device cuda: expected a GPU that torch can use; {reason}; "
+            "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+        )
+    if device == "cpu" and device_map != "single":
+        raise InputError(f"--device-map {device_map}: expected GPUs; the device is the CPU")
+    return torch.device("cuda", 0) if device == "cuda" else torch.device("cpu")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages under test, without importing them."""
+    return {package: metadata.version(package) for package in PACKAGES}
+
+
+def software(device: torch.device) -> dict[str, Any]:
+    """Return versions of packages, Python, CUDA and the driver, for the saved session."""
+    import torch
+
+    facts: dict[str, Any] = {**versions(), "python": platform.python_version()}
+    facts["cuda"] = torch.version.cuda
+    facts["driver"] = None
+    if device.type == "cuda":
+        driver = _nvml("nvmlSystemGetDriverVersion")
+        facts["driver"] = driver if isinstance(driver, str) else None
+    return facts
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Return name, memory in bytes and number of the GPUs, and the threads that torch uses."""
+    import torch
+
+    facts: dict[str, Any] = {"device": device.type, "threads": torch.get_num_threads()}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {
+            "gpu": properties.name,
+            "gpu_memory_bytes": properties.total_memory,
+            "gpu_count": torch.cuda.device_count(),
+            "compute_capability": f"{properties.major}.{properties.minor}",
+        }
+    return facts
+
+
+def describe(device: torch.device) -> str:
+    """Return the device in a few words, for the header."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def memory_bandwidth_bytes_per_s(device: torch.device) -> Metric:
+    """Return the theoretical peak bandwidth of the device's memory.
+
+    2 transfers per clock x memory clock x bus width / 8, as NVIDIA's CUDA C++ Best Practices
+    Guide defines it ("Theoretical Bandwidth Calculation").
+    """
+    if device.type != "cuda":
+        return Unmeasured("the memory bandwidth of a CPU is not known to the suite")
+    clock = _nvml("nvmlDeviceGetMaxClockInfo", device, "NVML_CLOCK_MEM")
+    width = _nvml("nvmlDeviceGetMemoryBusWidth", device)
+    if isinstance(clock, int) and isinstance(width, int):
+        return 2.0 * clock * 1e6 * width / 8
+    return Unmeasured(next(v.reason for v in (clock, width) if isinstance(v, Unmeasured)))
+
+
+def peak_resident_bytes() -> Metric:
+    """Return the largest resident memory that this process ever had."""
+    try:
+        import resource
+    except ImportError:
+        return Unmeasured(f"not available on {platform.system()}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kibibytes elsewhere
+
+
+def _nvml(function: str, device: torch.device | None = None, *constants: str) -> Any:
+    """Call a function of NVML, with the GPU's handle first; Unmeasured where it can't be had."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception as error:  # pynvml raises errors of its own, ImportError and OSError
+        return Unmeasured(f"NVML can't be used ({type(error).__name__})")
+    try:
+        arguments = [getattr(pynvml, constant) for constant in constants]
+        handle = [_nvml_handle(pynvml, device)] if device is not None else []
+        return getattr(pynvml, function)(*handle, *arguments)
+    except Exception as error:  # one class per NVML error code, made at run time
+        return Unmeasured(f"{function} failed ({error})")
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _nvml_handle(pynvml: Any, device: torch.device) -> Any:
+    """Find the GPU by its UUID: NVML numbers all GPUs, CUDA only the visible ones."""
+    import torch
+
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    try:
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
+    except pynvml.NVMLError:
+        return pynvml.nvmlDeviceGetHandleByUUID(uuid.encode())

@@ -1,0 +1,225 @@
+"""The engine: a quantized model on its device, which generates exactly what a workload asks."""
+
+from __future__ import annotations
+
+import gc
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import clock, footprint
+from benchmarks.harness.errors import OutOfMemoryError, WorkError
+from benchmarks.harness.metrics import ModelCost, Round, split_round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from benchmarks.harness.loading import Target
+    from benchmarks.harness.workload import Workload
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One finished generation: token ids of shape (batch, prompt + new), and its marks."""
+
+    tokens: torch.Tensor
+    marks: clock.StepMarks
+
+    def split(self, round_s: float | None = None) -> Round:
+        """Return its times; `round_s` is what the benchmark's clock saw, else its own marks."""
+        elapsed_s = self.marks.elapsed_s()
+        return split_round(elapsed_s[-1] if round_s is None else round_s, elapsed_s)
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, by its own marks."""
+        return self.marks.elapsed_s()[-1]
+
+
+class Engine:
+    """One loaded model. As a context manager it frees the model at the end, whatever happens."""
+
+    def __init__(
+        self, model: Any, target: Target, *, quantization: str, load_s: float, first: bool
+    ) -> None:
+        self.model = model
+        self.tokenizer = target.tokenizer
+        self.device = target.device
+        self.quantization = quantization
+        self.load_s = load_s
+        self.first = first  # no other model was loaded in this process before
+        self.generations: Counter[Workload] = Counter()
+        self._inputs: dict[Workload, dict[str, torch.Tensor]] = {}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def cold(self) -> bool:
+        """Whether nothing was generated in this process yet."""
+        return self.first and not self.generations
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id that would pad: all rows have one length, but `generate` wants one."""
+        candidates = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        return int(next(value for value in candidates if value is not None))
+
+    def prepare(self, workload: Workload) -> None:
+        """Put a workload's prompts on the device, and let the peaks of memory start again."""
+        import torch
+
+        if workload not in self._inputs:
+            ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
+            self._inputs[workload] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if self.device.type == "cuda":
+            for index in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(index)
+
+    def generate(self, workload: Workload, log: list[Generation] | None = None) -> Generation:
+        """Generate exactly `workload.new_tokens` tokens for every row, and append it to `log`.
+
+        Raises WorkError where another number of tokens comes out, OutOfMemoryError where the
+        device has too little memory.
+        """
+        marks = clock.StepMarks(self.device)
+        tokens = self.run(workload, workload.new_tokens, marks)
+        marks.mark()
+        check_work(workload, tokens.shape, steps=marks.count - 2)  # less the start and the end
+        self.generations[workload] += 1
+        generation = Generation(tokens, marks)
+        if log is not None:
+            log.append(generation)
+        return generation
+
+    def run(
+        self, workload: Workload, new_tokens: int, *processors: Callable[..., torch.Tensor]
+    ) -> torch.Tensor:
+        """Generate greedily from a prepared workload's prompts.
+
+        The processors are called with (input_ids, scores) at each step. Returns token ids of
+        shape (batch, prompt + new_tokens).
+        """
+        import torch
+
+        try:
+            with torch.inference_mode():
+                tokens: torch.Tensor = self.model.generate(
+                    **self.arguments(workload, new_tokens), logits_processor=list(processors)
+                )
+                return tokens
+        except torch.OutOfMemoryError as error:
+            failure = out_of_memory(
+                f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
+                f"{self.quantization}",
+                error,
+                self.device,
+                "lower --batch-size, --new-tokens or --prompt-tokens",
+            )
+        # Raised out here: inside of `except` it would keep the frames that hold the tensors.
+        raise failure
+
+    def arguments(self, workload: Workload, new_tokens: int) -> dict[str, Any]:
+        """Return what `generate` is called with, for this workload's prompts."""
+        config = generation_config(self.pad_token_id, new_tokens)
+        return {**self._inputs[workload], "generation_config": config}
+
+    def warm_up(
+        self, workload: Workload, rounds: int, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Generate untimed until this workload, or a longer one, was generated `rounds` times."""
+        done = sum(
+            count
+            for other, count in self.generations.items()
+            if other.prompts == workload.prompts and other.new_tokens >= workload.new_tokens
+        )
+        for number in range(done, rounds):
+            say(f"warm-up {number + 1} of {rounds}")
+            self.generate(workload)
+
+    def decode(self, row: Sequence[int]) -> str:
+        """Return the text of token ids, special tokens included."""
+        return str(self.tokenizer.decode(row))
+
+    def cost(self) -> ModelCost:
+        """Return what this model weighs, and what a decode step reads of it."""
+        return ModelCost(
+            load_s=self.load_s,
+            weights_bytes=footprint.weights_bytes(self.model),
+            decode_weight_bytes=footprint.decode_weight_bytes(self.model),
+            kv_bytes_per_token=footprint.kv_bytes_per_token(self.model),
+        )
+
+    def close(self) -> None:
+        """Free the model: drop every reference, and give the device's memory back.
+
+        A traceback of a failed benchmark may hold the model for as long as the session lasts, so
+        its modules are emptied as well.
+        """
+        import torch
+
+        self._inputs.clear()
+        if self.model is not None:
+            for module in list(self.model.modules()):
+                module._parameters.clear()
+                module._buffers.clear()
+                module.__dict__.pop("state", None)  # bitsandbytes' quantized weights and scales
+            self.model = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def cold_start_ratio(generations: Sequence[Generation]) -> float:
+    """Return how many times longer the first generation took than the last."""
+    return generations[0].seconds / generations[-1].seconds
+
+
+def generation_config(pad_token_id: int, new_tokens: int | None = None) -> Any:
+    """Return a greedy generation config of exactly so many tokens, without an end of sequence."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        use_cache=True,
+        min_new_tokens=new_tokens,
+        max_new_tokens=new_tokens,
+        pad_token_id=pad_token_id,
+        eos_token_id=None,
+    )
+
+
+def check_work(workload: Workload, shape: Sequence[int], steps: int) -> None:
+    """Raise WorkError unless the output has the shape that was asked for, and each step a mark."""
+    if tuple(shape) != (workload.batch_size, workload.prompt_tokens + workload.new_tokens):
+        raise WorkError(
+            f"generated {shape[1] - workload.prompt_tokens} new tokens for each of {shape[0]} "
+            f"rows, expected {workload.new_tokens} for each of {workload.batch_size}: the "
+            "generation stopped early or ran on; report this as a bug of the engine"
+        )
+    if steps < workload.new_tokens:
+        raise WorkError(
+            f"saw {steps} steps, expected {workload.new_tokens}: this version of transformers "
+            "doesn't call logits processors at every step; report this as a bug of the engine"
+        )
+
+
+def out_of_memory(
+    what: str, error: BaseException, device: torch.device, next_step: str
+) -> OutOfMemoryError:
+    """Return the error that says how much was needed and free, and what to lower."""
+    import torch
+
+    asked = re.search(r"Tried to allocate ([\d.]+ \w+)", str(error))
+    needed = f"needed {asked[1]} more" if asked else "needed more"
+    free = "an unknown amount"
+    if device.type == "cuda":
+        free = f"{torch.cuda.mem_get_info(device)[0] / 1e9:.3g} GB"
+    return OutOfMemoryError(f"out of memory while {what}: {needed}, {free} free; {next_step}")

@@ -1,0 +1,61 @@
+"""How many bytes a loaded model holds, and how many of them a decode step reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+
+def weights_bytes(model: Any) -> int:
+    """Return the bytes of all weights, scales and buffers, each storage once."""
+    return _bytes(model.modules())
+
+
+def decode_weight_bytes(model: Any) -> int:
+    """Return the bytes that one decode step reads: all but the embedding.
+
+    Of the embedding a step reads one row for each token. Where the output head shares its
+    storage, the head's share counts.
+    """
+    import torch
+
+    modules = (each for each in model.modules() if not isinstance(each, torch.nn.Embedding))
+    return _bytes(modules)
+
+
+def kv_bytes_per_token(model: Any) -> int:
+    """Return the bytes of keys and values of one token: 2 x layers x KV heads x head size."""
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    return int(2 * config.num_hidden_layers * kv_heads * head_dim * model.dtype.itemsize)
+
+
+def _bytes(modules: Iterator[Any]) -> int:
+    sizes: dict[tuple[str, int], int] = {}
+    for module in modules:
+        for tensor in _tensors(module):
+            key = (str(tensor.device), tensor.data_ptr())
+            sizes[key] = max(sizes.get(key, 0), tensor.numel() * tensor.element_size())
+    return sum(sizes.values())
+
+
+def _tensors(module: Any) -> Iterator[torch.Tensor]:
+    """Yield what a module holds itself, bitsandbytes' scales and tables included."""
+    for tensor in (*module._parameters.values(), *module._buffers.values()):
+        if tensor is None:
+            continue
+        yield tensor
+        for holder in (tensor, getattr(module, "state", None)):  # Int8Params, MatmulLtState
+            for name in ("CB", "SCB"):
+                if getattr(holder, name, None) is not None:
+                    yield getattr(holder, name)
+        state = getattr(tensor, "quant_state", None)  # Params4bit
+        while state is not None:
+            yield from (t for t in (state.absmax, state.code, state.offset) if t is not None)
+            state = getattr(state, "state2", None)

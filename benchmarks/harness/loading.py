@@ -1,0 +1,197 @@
+"""From options to a loaded model: device, checkpoint and tokenizer, then an engine."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import checkpoint as checkpoints
+from benchmarks.harness import clock, device
+from benchmarks.harness.engine import Engine, generation_config, out_of_memory
+from benchmarks.harness.errors import HarnessError, InputError
+from benchmarks.harness.workload import Workload, build_workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from benchmarks.harness.checkpoint import Checkpoint
+    from benchmarks.harness.settings import Settings
+
+THRESHOLD = 6.0  # of LLM.int8() (Dettmers et al., 2022), and of the old script
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is measured, found and checked before the first benchmark: all but the loaded model."""
+
+    settings: Settings
+    device: torch.device
+    checkpoint: Checkpoint
+    tokenizer: Any
+
+    def encode(self, text: str) -> list[int]:
+        """Return the token ids of a text, special tokens included."""
+        return list(self.tokenizer(text)["input_ids"])
+
+    def workload(self, batch_size: int, new_tokens: int) -> Workload:
+        """Return the workload with the prompts that the settings ask for."""
+        return build_workload(
+            self.encode,
+            batch_size=batch_size,
+            new_tokens=new_tokens,
+            prompt_tokens=self.settings.prompt_tokens,
+            prompt=self.settings.prompt,
+        )
+
+
+def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
+    """Find device, checkpoint and tokenizer, and check that the prompts fit the model.
+
+    Raises InputError, whose message is one line, for whatever can't be used.
+    """
+    import torch
+
+    where = device.resolve(settings.device, settings.device_map)
+    if settings.threads or where.type == "cpu":
+        # One thread on the CPU: two wait for each other at the end of every operator, and with a
+        # busy neighbour on one of two cores a generation took up to 150 times longer.
+        torch.set_num_threads(settings.threads or 1)
+    model = settings.model or checkpoints.default_model(where.type)
+    checkpoint = checkpoints.resolve(model, settings.revision, settings.cache_dir, say)
+    target = Target(settings, where, checkpoint, _tokenizer(checkpoint))
+    length = target.workload(1, settings.new_tokens).prompt_tokens + settings.new_tokens
+    if checkpoint.positions and length > checkpoint.positions:
+        raise InputError(
+            f"--prompt-tokens and --new-tokens: expected at most {checkpoint.positions} together, "
+            f"the positions of {checkpoint.name}; got {length}; lower one of them"
+        )
+    return target
+
+
+def load(target: Target, quantization: str, *, first: bool) -> Engine:
+    """Load the model with a quantization; `first` says that it is the first of this process.
+
+    Raises OutOfMemoryError or InputError where it can't be loaded, and leaves nothing behind.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    settings, checkpoint = target.settings, target.checkpoint
+    dtype = model_dtype(settings, quantization)
+    failure: HarnessError
+    start = clock.now()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            checkpoint.path,
+            quantization_config=quantization_config(quantization, dtype),
+            attn_implementation=settings.attn_implementation,
+            dtype=dtype,
+            device_map="auto" if settings.device_map == "auto" else {"": target.device},
+            use_safetensors=True,
+        )
+    except torch.OutOfMemoryError as error:
+        needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
+        failure = out_of_memory(
+            f"loading {checkpoint.name} with {quantization} ({needed})",
+            error,
+            target.device,
+            "free the GPU, choose another --quantization, or use --device-map auto",
+        )
+    except (ValueError, ImportError) as error:
+        failure = _not_loaded(checkpoint, quantization, error)
+    else:
+        load_s = clock.now() - start
+        engine = Engine(model, target, quantization=quantization, load_s=load_s, first=first)
+        # `generate` fills what a config leaves open from the model's own: make that one ours too.
+        model.generation_config = generation_config(engine.pad_token_id)
+        return _placed(engine, checkpoint)
+    # Raised out here: inside of `except` it would keep the frames that hold the tensors.
+    gc.collect()
+    if target.device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise failure
+
+
+def model_dtype(settings: Settings, quantization: str) -> torch.dtype:
+    """Return the dtype of activations, and of what isn't quantized."""
+    import torch
+
+    name = {"fp16": "float16", "bf16": "bfloat16"}.get(quantization, settings.dtype)
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
+    """Return the BitsAndBytesConfig of a quantization, None for the unquantized ones."""
+    from transformers import BitsAndBytesConfig
+
+    if quantization in ("int8-decomp", "int8"):
+        threshold = THRESHOLD if quantization == "int8-decomp" else 0.0
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=threshold)
+    if quantization in ("nf4", "nf4-dq"):
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_use_double_quant=quantization == "nf4-dq",
+        )
+    return None
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    # The advice and the progress bars of third parties would drown the result. bitsandbytes logs
+    # a line per call of a linear where activations aren't float16: milliseconds per token.
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    try:
+        return AutoTokenizer.from_pretrained(checkpoint.path)
+    except Exception as error:
+        raise InputError(
+            f"--model {checkpoint.name}: can't read its tokenizer ({type(error).__name__}: "
+            f"{_first_line(error)})"
+        ) from error
+
+
+def _placed(engine: Engine, checkpoint: Checkpoint) -> Engine:
+    """Return the engine, unless parts of its model were left on the host or the disk."""
+    where = {str(place) for place in getattr(engine.model, "hf_device_map", {}).values()}
+    left = sorted(where & {"cpu", "disk", "meta"})
+    if left and engine.device.type != "cpu":
+        engine.close()
+        raise _does_not_fit(checkpoint, f"parts of it went to {' and '.join(left)}")
+    return engine
+
+
+def _not_loaded(checkpoint: Checkpoint, quantization: str, error: Exception) -> HarnessError:
+    if "dispatched on the CPU or the disk" in str(error):
+        return _does_not_fit(checkpoint, f"not even with {quantization}")
+    return InputError(
+        f"--model {checkpoint.name}: transformers can't load it with {quantization}: "
+        f"{type(error).__name__}: {_first_line(error)}"
+    )
+
+
+def _does_not_fit(checkpoint: Checkpoint, how: str) -> InputError:
+    import torch
+
+    free = sum(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+    sizes = ", ".join(
+        f"{name} {checkpoint.estimated_bytes(name) / 1e9:.3g} GB"
+        for name in ("fp16", "int8-decomp", "nf4")
+    )
+    return InputError(
+        f"--model {checkpoint.name} doesn't fit on the visible GPUs ({how}): expected {sizes} for "
+        f"weights, got {free / 1e9:.3g} GB free; use a smaller quantization or more GPUs"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]

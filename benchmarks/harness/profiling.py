@@ -1,0 +1,214 @@
+"""Where the time goes: a profiled prefill and profiled decode steps, as hotspots and files."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import clock
+from benchmarks.harness.errors import ProfilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import torch
+
+    from benchmarks.harness.engine import Engine
+    from benchmarks.harness.workload import Workload
+
+DECODE_STEPS = range(2, 6)  # fixed: outliers, and with them the operators, differ from step to step
+TOP = 30  # hotspots that are stored
+
+
+@dataclass(frozen=True)
+class Hotspot:
+    """One operator: seconds spent in itself, on the device and on the host, over all calls."""
+
+    name: str
+    calls: int
+    self_device_s: float
+    self_host_s: float
+    share: float  # of the sum over all operators, on the device where there is one
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The trace of one phase, as hotspots, worst first, and ready to be written to files."""
+
+    phase: str
+    steps: range | None
+    hotspots: tuple[Hotspot, ...]
+    trace: Any  # torch.profiler.profile, of operators alone
+    stacks: tuple[str, ...]  # folded: frame;frame;operator microseconds
+
+    def record(self) -> dict[str, object]:
+        """Return what is stored of the profile."""
+        return {
+            "decode_steps": [self.steps.start, self.steps.stop] if self.steps else None,
+            "operators": [asdict(hotspot) for hotspot in self.hotspots[:TOP]],
+        }
+
+    def table(self) -> str:
+        """Return the full table, all operators by their own time."""
+        by = "self_device_time_total" if self.on_device else "self_cpu_time_total"
+        return str(self.trace.key_averages().table(sort_by=by, row_limit=-1))
+
+    def script_table(self) -> str:
+        """Return the table of the old script: by total CPU time, top-level operators, 50 rows.
+
+        Made from a trace without Python frames: with them, as in the script, the only two
+        top-level events are the interpreter's own.
+        """
+        averages = self.trace.key_averages()
+        return str(
+            averages.table(
+                sort_by="cpu_time_total",
+                max_name_column_width=50,
+                top_level_events_only=True,
+                row_limit=50,
+            )
+        )
+
+    @property
+    def on_device(self) -> bool:
+        """Whether any time was spent on a GPU."""
+        return any(hotspot.self_device_s for hotspot in self.hotspots)
+
+    def write(self, folder: Path, *, script_table: bool) -> list[Path]:
+        """Write table, Chrome trace and folded stacks into a folder, and return their paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        table = folder / f"{self.phase}.table.txt"
+        trace = folder / f"{self.phase}.trace.json.gz"
+        stacks = folder / f"{self.phase}.stacks.txt"
+        table.write_text(self.table(), encoding="utf-8")
+        self.trace.export_chrome_trace(str(trace))
+        stacks.write_text("".join(f"{line}\n" for line in self.stacks), encoding="utf-8")
+        files = [table, trace, stacks]
+        if script_table:
+            files.append(folder / f"{self.phase}.script-table.txt")
+            files[-1].write_text(self.script_table(), encoding="utf-8")
+        return files
+
+
+def profile_prefill(engine: Engine, workload: Workload) -> Profile:
+    """Profile the generation of a single token: the prompt pass, and the choice of the token."""
+
+    def run(trace: Any) -> None:
+        with _recording(trace):
+            engine.run(workload, 1)
+
+    return _profile("prefill", None, engine.device, run)
+
+
+def profile_decode(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Profile:
+    """Profile a fixed range of decode steps; step k makes the token k + 1 of each row."""
+
+    def run(trace: Any) -> None:
+        seen = 0
+        recording = _recording(trace)
+
+        def window(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            nonlocal seen  # forward passes so far: the prefill is the first
+            seen += 1
+            if seen == steps.start:
+                recording.__enter__()
+            if seen == steps.stop:
+                recording.__exit__(None, None, None)
+            return scores
+
+        engine.run(workload, steps.stop, window)
+
+    return _profile("decode", steps, engine.device, run)
+
+
+def _profile(phase: str, steps: range | None, device: torch.device, run: Any) -> Profile:
+    """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
+    operators = _new_trace(device, with_stack=False)
+    run(operators)
+    frames = _new_trace(device, with_stack=True)
+    run(frames)
+    hotspots = _hotspots(operators)
+    if not hotspots:
+        raise ProfilerError(f"the profile of the {phase} is empty; torch.profiler saw no operator")
+    if device.type == "cuda" and not any(hotspot.self_device_s for hotspot in hotspots):
+        raise ProfilerError(
+            f"the profile of the {phase} has no GPU activity: CUPTI can't be used; "
+            "end other profilers, and check the driver's profiling permissions"
+        )
+    return Profile(phase, steps, tuple(hotspots), operators, tuple(_folded(frames, device)))
+
+
+def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
+    from torch.profiler import ProfilerActivity, profile
+
+    activities = [ProfilerActivity.CPU]
+    if device.type == "cuda":
+        activities.append(ProfilerActivity.CUDA)
+    return profile(activities=activities, with_stack=with_stack, with_modules=with_stack)
+
+
+@contextmanager
+def _recording(trace: Any) -> Iterator[None]:
+    """Record what runs inside, device work included, and nothing that was queued before."""
+    clock.now()
+    try:
+        trace.start()
+    except (RuntimeError, AssertionError) as error:
+        raise ProfilerError(
+            f"torch.profiler can't start ({error}); end other profilers of this process"
+        ) from error
+    try:
+        yield
+        clock.now()
+    finally:
+        trace.stop()
+
+
+def _hotspots(trace: Any) -> list[Hotspot]:
+    """Sum the operators by name, worst first; GPU kernels count for the operator that ran them."""
+    from torch._C._autograd import DeviceType
+
+    rows = [row for row in trace.key_averages() if row.device_type == DeviceType.CPU]
+    device_us = sum(row.self_device_time_total for row in rows)
+    host_us = sum(row.self_cpu_time_total for row in rows)
+    hotspots = [
+        Hotspot(
+            name=row.key,
+            calls=row.count,
+            self_device_s=row.self_device_time_total / 1e6,
+            self_host_s=row.self_cpu_time_total / 1e6,
+            share=(
+                row.self_device_time_total / device_us
+                if device_us
+                else row.self_cpu_time_total / max(host_us, 1e-9)
+            ),
+        )
+        for row in rows
+    ]
+    return sorted(hotspots, key=lambda each: (-each.self_device_s, -each.self_host_s, each.name))
+
+
+def _folded(trace: Any, device: torch.device) -> Iterator[str]:
+    """Yield one line per distinct stack, as flame graph tools read them.
+
+    torch's own `export_stacks` writes an empty file where Python frames are events themselves.
+    """
+    totals: dict[str, float] = {}
+    for event in trace.events():
+        own = event.self_cpu_time_total
+        if device.type == "cuda":
+            own = event.self_device_time_total
+        if own <= 0:
+            continue
+        frames = []
+        frame = event
+        while frame is not None:
+            frames.append(frame.name.replace(";", ",").replace(" ", "_"))
+            frame = frame.cpu_parent
+        stack = ";".join(reversed(frames))
+        totals[stack] = totals.get(stack, 0.0) + own
+    for stack, own in totals.items():
+        if round(own):
+            yield f"{stack} {round(own)}"

@@ -1,0 +1,113 @@
+"""What is stored of a benchmark: `extra_info`, as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import device as devices
+from benchmarks.harness.loading import THRESHOLD, model_dtype
+from benchmarks.harness.metrics import (
+    Machine,
+    Metric,
+    Round,
+    Unmeasured,
+    as_stored,
+    generation_metrics,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+
+    from benchmarks.harness.engine import Engine
+    from benchmarks.harness.loading import Target
+    from benchmarks.harness.workload import Workload
+
+SCHEMA = 1
+
+
+def extra_info(
+    target: Target,
+    engine: Engine,
+    workload: Workload,
+    rounds: Sequence[Round],
+    more: Mapping[str, Metric],
+) -> dict[str, Any]:
+    """Return everything that is stored of a benchmark beside pytest-benchmark's own times.
+
+    `more` are metrics that this benchmark alone has.
+    """
+    placement = place(engine.model)
+    metrics = generation_metrics(
+        rounds,
+        batch_size=workload.batch_size,
+        prompt_tokens=workload.prompt_tokens,
+        new_tokens=workload.new_tokens,
+        cost=engine.cost(),
+        machine=_machine(engine.device, placement),
+    )
+    values, reasons = as_stored({**metrics, **more})
+    return {
+        "schema": SCHEMA,
+        "workload": describe(target, engine, workload),
+        "metrics": values,
+        "unmeasured": reasons,
+        "placement": placement,
+        "rounds": [each.record() for each in rounds],
+    }
+
+
+def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
+    """Return what was measured: two records that differ here measured different things."""
+    checkpoint, quantization = target.checkpoint, engine.quantization
+    return {
+        "model": checkpoint.name,
+        "revision": checkpoint.revision,
+        "weights": checkpoint.weights,
+        "outlier_channels": checkpoint.outlier_channels,
+        "quantization": quantization,
+        "threshold": {"int8-decomp": THRESHOLD, "int8": 0.0}.get(quantization),
+        "dtype": str(model_dtype(target.settings, quantization)).removeprefix("torch."),
+        "attn_implementation": target.settings.attn_implementation,
+        "device": engine.device.type,
+        "device_map": target.settings.device_map,
+        "batch_size": workload.batch_size,
+        "prompt_tokens": workload.prompt_tokens,
+        "new_tokens": workload.new_tokens,
+        "distinct_prompts": workload.distinct_prompts,
+        "prompts_sha256": workload.prompts_sha256,
+    }
+
+
+def place(model: Any) -> dict[str, dict[str, int | None]]:
+    """Return, by device, the parameters that lie there, and the peak bytes since the last reset."""
+    import torch
+
+    placement: dict[str, dict[str, int | None]] = {}
+    for parameter in model.parameters():
+        entry = placement.setdefault(str(parameter.device), {"parameters": 0})
+        entry["parameters"] = (entry["parameters"] or 0) + 1
+    for name, entry in placement.items():
+        cuda = name.startswith("cuda")
+        entry["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(name) if cuda else None
+        entry["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(name) if cuda else None
+    return placement
+
+
+def _machine(device: torch.device, placement: Mapping[str, Mapping[str, int | None]]) -> Machine:
+    return Machine(
+        peak_allocated_bytes=_total(placement, "peak_allocated_bytes"),
+        peak_reserved_bytes=_total(placement, "peak_reserved_bytes"),
+        peak_resident_bytes=devices.peak_resident_bytes(),
+        bandwidth_bytes_per_s=devices.memory_bandwidth_bytes_per_s(device),
+    )
+
+
+def _total(placement: Mapping[str, Mapping[str, int | None]], name: str) -> Metric:
+    """Add a peak over all devices; on several GPUs each peak counts, whenever it came."""
+    values = [entry[name] for entry in placement.values()]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return Unmeasured("torch counts the bytes of CUDA devices only")
+    return sum(known)

@@ -1,0 +1,155 @@
+"""What a person reads at the end: tables, hotspots, an example, and where the files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    Format = Callable[[float], str]
+
+HOTSPOT_ROWS = 8
+
+
+def rate(value: float) -> str:
+    """Return a rate with about four digits."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds with the unit that reads best."""
+    for factor, unit in ((1, "s"), (1e3, "ms")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}" if seconds < 999.5 else f"{seconds:,.0f} s"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def size(count: float) -> str:
+    """Return bytes in decimal units."""
+    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:.0f} B"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage."""
+    return f"{share * 100:.3g} %"
+
+
+SPEED: tuple[tuple[str, str, Format], ...] = (
+    ("tokens/s", "tokens_per_s", rate),
+    ("per row", "tokens_per_s_per_row", rate),
+    ("TTFT", "ttft_s", duration),
+    ("TPOT", "tpot_s", duration),
+    ("ITL p50", "itl_p50_s", duration),
+    ("p95", "itl_p95_s", duration),
+    ("p99", "itl_p99_s", duration),
+    ("prefill/s", "prefill_tokens_per_s", rate),
+    ("decode/s", "decode_tokens_per_s", rate),
+    ("script's", "script_speed", rate),
+)
+SPACE: tuple[tuple[str, str, Format], ...] = (
+    ("load", "load_s", duration),
+    ("weights", "weights_bytes", size),
+    ("allocated", "peak_allocated_bytes", size),
+    ("reserved", "peak_reserved_bytes", size),
+    ("resident", "peak_resident_bytes", size),
+    ("bytes/step", "decode_bytes", size),
+    ("light", "speed_of_light_tpot_s", duration),
+    ("MBU", "mbu", percent),
+    ("cold/warm", "cold_start_ratio", lambda ratio: f"{ratio:.3g}x"),
+)
+
+
+def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Return two tables with one row per benchmark: its speed, and what it needs."""
+    lines = []
+    for columns in (SPEED, SPACE):
+        header = ["benchmark", *(title for title, _, _ in columns)]
+        rows = [
+            [name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns)]
+            for name, info in records
+        ]
+        lines += [*align([header, *rows]), ""]
+    return lines
+
+
+def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the worst operators of a profile, by their own time."""
+    rows = [["share", "device", "host", "calls", f"operator ({title})"]]
+    for each in operators[:HOTSPOT_ROWS]:
+        device = duration(each["self_device_s"]) if each["self_device_s"] else "-"
+        rows.append(
+            [
+                percent(each["share"]),
+                device,
+                duration(each["self_host_s"]),
+                f"{each['calls']:,}",
+                each["name"][:60],
+            ]
+        )
+    return align(rows, left=(4,))
+
+
+def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
+    """Return rows as lines with aligned columns: those in `left` to the left."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _cell(value: float | None, form: Format) -> str:
+    return "-" if value is None else form(value)
+
+
+@dataclass
+class Summary:
+    """What the end of a session shows, gathered while it runs."""
+
+    records: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    examples: dict[str, str] = field(default_factory=dict)  # by quantization
+    script_tables: list[str] = field(default_factory=list)
+    artifacts: Path | None = None
+
+    def add(self, name: str, extra_info: Mapping[str, Any], example: str) -> None:
+        """Add a finished benchmark, and the text of the first row that it generated."""
+        self.records.append((name, extra_info))
+        self.examples.setdefault(extra_info["workload"]["quantization"], example)
+
+    def write(self, terminal: Any) -> None:
+        """Write it to pytest's terminal."""
+        if not self.records:
+            return
+        terminal.section("LLM.int8() benchmarks")
+        for name, info in self.records:
+            for phase, profile in info.get("profile", {}).items():
+                for line in hotspot_table(f"{name}: {phase}", profile["operators"]):
+                    terminal.write_line(line)
+                terminal.write_line("")
+        for table in self.script_tables:
+            terminal.write_line(table)
+        for quantization, text in self.examples.items():
+            terminal.write_line(f"Example ({quantization}): {text!r}"[:400])
+        terminal.write_line("")
+        for line in metric_tables(self.records):
+            terminal.write_line(line)
+        if self.artifacts:
+            terminal.write_line(f"profiles: {self.artifacts}")
+
+
+def headline(extra_info: Mapping[str, Any]) -> str:
+    """Return a finished benchmark in a few words."""
+    metrics = extra_info["metrics"]
+    parts = [f"{rate(metrics['tokens_per_s'])} tokens/s", f"TTFT {duration(metrics['ttft_s'])}"]
+    if metrics["tpot_s"] is not None:
+        parts.append(f"TPOT {duration(metrics['tpot_s'])}")
+    return ", ".join(parts)

@@ -1,0 +1,225 @@
+"""The options of a session: read once, at the edge, into one frozen object."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+QUANTIZATIONS = ("int8-decomp", "int8", "nf4", "nf4-dq", "fp16", "bf16")
+DEVICES = ("auto", "cuda", "cpu")
+DEVICE_MAPS = ("single", "auto")
+DTYPES = ("float16", "bfloat16")
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
+
+DEFAULT_PROMPT_TOKENS = 16  # what Llama-3.1's own tokenizer makes of the old script's prompt
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure, and how long; every value is checked before it gets here."""
+
+    model: str | None  # None: chosen by the device, see checkpoint.default_model
+    revision: str | None
+    device: str
+    device_map: str
+    quantizations: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    new_tokens: int
+    prompt_tokens: int | None  # None where `prompt` is given: its own length counts
+    prompt: str | None
+    rounds: int
+    warmup_rounds: int
+    dtype: str
+    attn_implementation: str
+    threads: int | None  # None: one on the CPU, torch's own default on CUDA
+    artifacts: Path | None
+    script_table: bool
+    cache_dir: Path
+
+    @property
+    def prompt_id(self) -> int | str:
+        """What a test id says of the prompts: their length, or `text` and a hash of the text."""
+        if self.prompt is None:
+            return self.prompt_tokens or DEFAULT_PROMPT_TOKENS
+        return "text" + hashlib.sha256(self.prompt.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One command-line option, and the text that stands for its default."""
+
+    name: str
+    help: str
+    default: str | None = None
+    metavar: str | None = None
+    flag: bool = False
+
+    @property
+    def dest(self) -> str:
+        """The attribute under which argument parsers keep it."""
+        return self.name.lstrip("-").replace("-", "_")
+
+
+OPTIONS = (
+    Option(
+        "--model",
+        "hub id, local folder, synthetic:tiny or synthetic:llama-3.1-8b "
+        "(default: meta-llama/Llama-3.1-8B on CUDA, synthetic:tiny on the CPU)",
+        metavar="ID",
+    ),
+    Option("--revision", "branch, tag or commit of a hub model", metavar="REV"),
+    Option("--device", f"{', '.join(DEVICES)} (default: auto)", "auto"),
+    Option(
+        "--device-map",
+        "single: the whole model on one device; auto: sharded over all visible GPUs "
+        "(default: single)",
+        "single",
+        metavar="MAP",
+    ),
+    Option(
+        "--quantization",
+        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp)",
+        "int8-decomp",
+        metavar="A,B",
+    ),
+    Option("--batch-size", "rows generated at once; one or more (default: 8)", "8", metavar="N,M"),
+    Option("--new-tokens", "tokens generated for each row (default: 128)", "128", metavar="N"),
+    Option(
+        "--prompt-tokens",
+        "length of every prompt; longer than the question, it goes on with a text of the suite "
+        f"(default: {DEFAULT_PROMPT_TOKENS})",
+        metavar="N",
+    ),
+    Option("--prompt", "this text in every row, at its own length", metavar="TEXT"),
+    Option("--rounds", "timed rounds of a benchmark (default: 5)", "5", metavar="N"),
+    Option(
+        "--warmup-rounds",
+        "untimed rounds before them, where the model isn't warm yet (default: 3)",
+        "3",
+        metavar="N",
+    ),
+    Option(
+        "--dtype",
+        "of what isn't quantized: float16, bfloat16 (default: float16; fp16 and bf16 bring theirs)",
+        "float16",
+    ),
+    Option(
+        "--attn-implementation", f"{', '.join(ATTENTIONS)} (default: sdpa)", "sdpa", metavar="NAME"
+    ),
+    Option(
+        "--threads",
+        "host threads of torch (default: 1 on the CPU, torch's own on CUDA)",
+        metavar="N",
+    ),
+    Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
+    Option(
+        "--script-table",
+        "print the profile table of the old script as well (by cpu_time_total, 50 rows)",
+        flag=True,
+    ),
+)
+
+
+def build_settings(
+    value: Callable[[str], str | bool | None], environment: Mapping[str, str]
+) -> Settings:
+    """Build the settings from `value(dest)`, the text of each option, and the environment.
+
+    Raises InputError, whose message is one line, for the first option that can't be used.
+    """
+
+    def text(name: str) -> str | None:
+        given = value(name.lstrip("-").replace("-", "_"))
+        return given if isinstance(given, str) else None
+
+    prompt = text("--prompt")
+    if prompt is not None and not prompt.strip():
+        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
+    prompt_tokens = _optional_count("--prompt-tokens", text("--prompt-tokens"))
+    if prompt is not None and prompt_tokens is not None:
+        raise InputError(
+            "--prompt and --prompt-tokens: expected one of them, got both; "
+            "a text is used at its own length, so leave --prompt-tokens away"
+        )
+    if prompt is None and prompt_tokens is None:
+        prompt_tokens = DEFAULT_PROMPT_TOKENS
+    artifacts = text("--artifacts")
+    threads = text("--threads") or environment.get("OMP_NUM_THREADS")
+    return Settings(
+        model=_optional_text("--model", text("--model")),
+        revision=_optional_text("--revision", text("--revision")),
+        device=_choice("--device", text("--device"), DEVICES),
+        device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
+        quantizations=_choices("--quantization", text("--quantization"), QUANTIZATIONS),
+        batch_sizes=_counts("--batch-size", text("--batch-size")),
+        new_tokens=_count("--new-tokens", text("--new-tokens")),
+        prompt_tokens=prompt_tokens,
+        prompt=prompt,
+        rounds=_count("--rounds", text("--rounds")),
+        warmup_rounds=_count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
+        dtype=_choice("--dtype", text("--dtype"), DTYPES),
+        attn_implementation=_choice(
+            "--attn-implementation", text("--attn-implementation"), ATTENTIONS
+        ),
+        threads=_optional_count("--threads", threads),
+        artifacts=Path(artifacts) if artifacts else None,
+        script_table=bool(value("script_table")),
+        cache_dir=_cache_dir(environment),
+    )
+
+
+def _cache_dir(environment: Mapping[str, str]) -> Path:
+    """Where the user's caches are (XDG Base Directory Specification)."""
+    base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(base) / "llm-int8-benchmarks"
+
+
+def _optional_text(option: str, text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise InputError(f"{option}: expected a name, got an empty one; leave the option away")
+    return text
+
+
+def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:
+    if text is None or text not in allowed:
+        raise InputError(f"{option}: expected one of {', '.join(allowed)}; got {text!r}")
+    return text
+
+
+def _choices(option: str, text: str | None, allowed: Sequence[str]) -> tuple[str, ...]:
+    names = _split(text)
+    if not names:
+        raise InputError(f"{option}: expected one or more of {', '.join(allowed)}; got {text!r}")
+    return tuple(dict.fromkeys(_choice(option, name, allowed) for name in names))
+
+
+def _counts(option: str, text: str | None) -> tuple[int, ...]:
+    numbers = _split(text)
+    if not numbers:
+        raise InputError(f"{option}: expected whole numbers of at least 1, as in 1,8; got {text!r}")
+    return tuple(dict.fromkeys(_count(option, number) for number in numbers))
+
+
+def _optional_count(option: str, text: str | None) -> int | None:
+    return None if text is None else _count(option, text)
+
+
+def _count(option: str, text: str | None, minimum: int = 1) -> int:
+    try:
+        number = int(text or "")
+    except ValueError:
+        number = None
+    if number is None or number < minimum:
+        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")
+    return number
+
+
+def _split(text: str | None) -> list[str]:
+    return [part for part in (piece.strip() for piece in (text or "").split(",")) if part]

@@ -1,0 +1,20 @@
+"""The one-token generate, timed and profiled, and profiled decode steps.
+
+pytest benchmarks/test_profile.py --artifacts artifacts
+"""
+
+import pytest
+
+from benchmarks.harness.profiling import profile_decode, profile_prefill
+
+
+@pytest.mark.parametrize("new_tokens", [1], ids="n{}".format)
+def test_profile(benchmark, engine, workload, settings, record, store_profiles, show_round):
+    """Time the generation of one token unprofiled, then profile it and the decode steps."""
+    generations = []
+    engine.warm_up(workload, settings.warmup_rounds)
+    benchmark.pedantic(
+        engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show_round
+    )
+    record(generations)
+    store_profiles(profile_prefill(engine, workload), profile_decode(engine, workload))

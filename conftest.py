@@ -1,0 +1,260 @@
+"""Pytest wiring: options, session fixtures, hooks. Importing it imports no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.harness.errors import HarnessError, InputError
+from benchmarks.harness.progress import Progress
+from benchmarks.harness.report import Summary, headline
+from benchmarks.harness.settings import OPTIONS, Settings, build_settings
+
+if TYPE_CHECKING:
+    from benchmarks.harness.engine import Engine, Generation
+    from benchmarks.harness.loading import Target
+    from benchmarks.harness.profiling import Profile
+    from benchmarks.harness.workload import Workload
+
+SETTINGS = pytest.StashKey[Settings]()
+TARGET: pytest.StashKey[Target] = pytest.StashKey()
+SUMMARY = pytest.StashKey[Summary]()
+PROGRESS = pytest.StashKey[Progress]()
+
+DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
+DEVICE_TIMER = "benchmarks.harness.clock.now"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's options."""
+    group = parser.getgroup("LLM.int8() benchmarks")
+    for option in OPTIONS:
+        if option.flag:
+            group.addoption(option.name, action="store_true", help=option.help)
+        else:
+            group.addoption(
+                option.name, default=option.default, metavar=option.metavar, help=option.help
+            )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options, and give pytest-benchmark the device clock and raw data to store."""
+    config.addinivalue_line("markers", "runs_first: runs before the other benchmarks of its model")
+    try:
+        config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SUMMARY] = Summary()
+    # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
+    if config.option.benchmark_timer == DEFAULT_TIMER:
+        config.option.benchmark_timer = DEVICE_TIMER
+    config.option.benchmark_save_data = True
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize every benchmark that wants an engine. Ids hold scalars: they join baselines."""
+    if "engine" not in metafunc.fixturenames:
+        return
+    settings = metafunc.config.stash[SETTINGS]
+    metafunc.parametrize("quantization", settings.quantizations, scope="session")
+    metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
+    metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
+    own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
+    if "new_tokens" not in own:
+        metafunc.parametrize("new_tokens", [settings.new_tokens], ids="n{}".format)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group benchmarks by quantization, so that each loads once, and put the warm-up first."""
+    quantizations = config.stash[SETTINGS].quantizations
+
+    def order(item: pytest.Item) -> tuple[int, bool]:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if "quantization" not in params:
+            return -1, False
+        first = item.get_closest_marker("runs_first") is not None
+        return quantizations.index(params["quantization"]), not first
+
+    items.sort(key=order)
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Find what is to be measured, and say so. Bad input ends the session before it starts."""
+    wanted = any("engine" in getattr(item, "fixturenames", ()) for item in items)
+    if not wanted or config.option.collectonly or config.option.benchmark_skip:
+        return []
+    from benchmarks.harness import device, loading
+
+    config.stash[PROGRESS] = progress = Progress(config)
+    progress.take_over()
+    try:
+        config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
+    if config.get_verbosity() < 0:
+        return []
+    model = f"{target.checkpoint.name} ({target.checkpoint.weights} weights)"
+    return [
+        f"model: {model} on {device.describe(target.device)}",
+        f"quantizations: {', '.join(target.settings.quantizations)}",
+        "versions: "
+        + ", ".join(f"{name} {version}" for name, version in device.versions().items()),
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say that a benchmark failed; an error that the suite understands is one line of its own."""
+    report = yield
+    progress = item.config.stash.get(PROGRESS, None)
+    if progress is None:
+        return report
+    progress.clear()
+    if report.failed:
+        progress.say(f"{_name(item)}: FAILED")
+    if call.excinfo and isinstance(call.excinfo.value, HarnessError):
+        report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
+    return report
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport | pytest.CollectReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """Print no dots among the lines that say what a benchmark measured."""
+    progress = config.stash.get(PROGRESS, None)
+    if progress is None or not progress.taken_over or report.outcome not in ("passed", "failed"):
+        return None
+    if report.when != "call" and report.passed:
+        return "", "", ""
+    category = "error" if report.failed and report.when != "call" else report.outcome
+    return category, "", ""
+
+
+def pytest_benchmark_update_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any]
+) -> None:
+    """Add the device and the versions to what pytest-benchmark stores of the machine."""
+    if target := config.stash.get(TARGET, None):
+        from benchmarks.harness import device
+
+        machine_info["hardware"] = device.hardware(target.device)
+        machine_info["software"] = device.software(target.device)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write the tables of the session below pytest-benchmark's own."""
+    config.stash[SUMMARY].write(terminalreporter)
+
+
+@pytest.fixture(scope="session")
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Return what the command line asks for."""
+    return request.config.stash[SETTINGS]
+
+
+@pytest.fixture(scope="session")
+def target(request: pytest.FixtureRequest) -> Target:
+    """Return device, checkpoint and tokenizer of this session."""
+    return request.config.stash[TARGET]
+
+
+@pytest.fixture(scope="session")
+def progress(request: pytest.FixtureRequest) -> Progress:
+    """Return where to write lines for whoever waits."""
+    return request.config.stash[PROGRESS]
+
+
+@pytest.fixture(scope="session")
+def loaded() -> list[str]:
+    """Return the quantizations that this process has loaded, in order."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def engine(
+    quantization: str, target: Target, progress: Progress, loaded: list[str]
+) -> Iterator[Engine]:
+    """Load the model, once per quantization, and free it before the next one."""
+    from benchmarks.harness import loading
+
+    progress.show(f"{quantization}: loading {target.checkpoint.name}")
+    first = not loaded
+    loaded.append(quantization)
+    with loading.load(target, quantization, first=first) as engine:
+        progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
+        yield engine
+
+
+@pytest.fixture
+def workload(
+    engine: Engine,
+    target: Target,
+    batch_size: int,
+    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the target knows it)
+    new_tokens: int,
+) -> Workload:
+    """Return this benchmark's prompts, already on the device."""
+    workload = target.workload(batch_size, new_tokens)
+    engine.prepare(workload)
+    return workload
+
+
+@pytest.fixture
+def show_round(progress: Progress, request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Return a set-up function for rounds that shows that the next one begins; it isn't timed."""
+    numbers = iter(range(1, 1_000_000))
+    return lambda: progress.show(f"{_name(request.node)}: round {next(numbers)}")
+
+
+@pytest.fixture
+def record(
+    benchmark: Any,
+    engine: Engine,
+    target: Target,
+    workload: Workload,
+    progress: Progress,
+    request: pytest.FixtureRequest,
+) -> Callable[..., None]:
+    """Return the function that stores a benchmark's generations, and metrics of its own."""
+    from benchmarks.harness import record as records
+
+    def store(generations: list[Generation], **metrics: float) -> None:
+        times = benchmark.stats.stats.data if benchmark.stats else [None] * len(generations)
+        rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
+        info = records.extra_info(target, engine, workload, rounds, metrics)
+        benchmark.extra_info.update(info)
+        example = engine.decode(generations[-1].tokens[0].tolist())
+        request.config.stash[SUMMARY].add(_name(request.node), benchmark.extra_info, example)
+        progress.say(f"{_name(request.node)}: {headline(info)}")
+
+    return store
+
+
+@pytest.fixture
+def store_profiles(
+    benchmark: Any, settings: Settings, request: pytest.FixtureRequest
+) -> Callable[..., None]:
+    """Return the function that stores profiles beside a benchmark's record, and writes files."""
+    summary = request.config.stash[SUMMARY]
+
+    def store(*profiles: Profile) -> None:
+        benchmark.extra_info["profile"] = {each.phase: each.record() for each in profiles}
+        for each in profiles:
+            if settings.script_table:
+                summary.script_tables.append(each.script_table())
+            if settings.artifacts:
+                summary.artifacts = folder = settings.artifacts / request.node.name
+                each.write(folder, script_table=settings.script_table)
+
+    return store
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.removeprefix("test_")
