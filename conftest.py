@@ -250,7 +250,8 @@ def store_profiles(
             if settings.script_table:
                 summary.script_tables.append(each.script_table())
             if settings.artifacts:
-                summary.artifacts = folder = settings.artifacts / request.node.name
+                summary.artifacts = settings.artifacts
+                folder = settings.artifacts / request.node.name
                 each.write(folder, script_table=settings.script_table)
 
     return store

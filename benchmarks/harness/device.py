@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import platform
-import sys
+from contextlib import suppress
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.errors import InputError
@@ -96,14 +97,20 @@ def memory_bandwidth_bytes_per_s(device: torch.device) -> Metric:
     return Unmeasured(next(v.reason for v in (clock, width) if isinstance(v, Unmeasured)))
 
 
+def reset_peak_resident() -> None:
+    """Let the peak of this process's resident memory start again; needs Linux (proc(5))."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def peak_resident_bytes() -> Metric:
-    """Return the largest resident memory that this process ever had."""
+    """Return the largest resident memory of this process since the last reset."""
     try:
-        import resource
-    except ImportError:
-        return Unmeasured(f"not available on {platform.system()}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kibibytes elsewhere
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError as error:
+        return Unmeasured(f"can't read /proc/self/status ({error.strerror})")
+    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(kibibytes) * 1024
 
 
 def _nvml(function: str, device: torch.device | None = None, *constants: str) -> Any:

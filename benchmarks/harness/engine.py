@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import clock, footprint
+from benchmarks.harness import device as devices
 from benchmarks.harness.errors import OutOfMemoryError, WorkError
 from benchmarks.harness.metrics import ModelCost, Round, split_round
 
@@ -78,6 +79,7 @@ class Engine:
         if workload not in self._inputs:
             ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
             self._inputs[workload] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        devices.reset_peak_resident()
         if self.device.type == "cuda":
             for index in range(torch.cuda.device_count()):
                 torch.cuda.reset_peak_memory_stats(index)
