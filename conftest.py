@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -42,7 +43,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark the device clock and raw data to store."""
-    config.addinivalue_line("markers", "runs_first: runs before the other benchmarks of its model")
     try:
         config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
     except InputError as error:
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize every benchmark that wants an engine. Ids hold scalars: they join baselines."""
-    if "engine" not in metafunc.fixturenames:
+    if not _is_benchmark(metafunc.fixturenames):
         return
     settings = metafunc.config.stash[SETTINGS]
     metafunc.parametrize("quantization", settings.quantizations, scope="session")
@@ -69,22 +69,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by quantization, so that each loads once, and put the warm-up first."""
+    """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
     quantizations = config.stash[SETTINGS].quantizations
 
-    def order(item: pytest.Item) -> tuple[int, bool]:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
-        if "quantization" not in params:
-            return -1, False
-        first = item.get_closest_marker("runs_first") is not None
-        return quantizations.index(params["quantization"]), not first
+    def order(item: Any) -> tuple[int, int]:
+        if not _is_benchmark(getattr(item, "fixturenames", ())):
+            return -1, 0
+        params = item.callspec.params
+        first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
+        return quantizations.index(params["quantization"]), bool(last) - bool(first)
 
     items.sort(key=order)
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Find what is to be measured, and say so. Bad input ends the session before it starts."""
-    wanted = any("engine" in getattr(item, "fixturenames", ()) for item in items)
+    wanted = any(_is_benchmark(getattr(item, "fixturenames", ())) for item in items)
     if not wanted or config.option.collectonly or config.option.benchmark_skip:
         return []
     from benchmarks.harness import device, loading
@@ -133,7 +133,7 @@ def pytest_report_teststatus(
     if report.when != "call" and report.passed:
         return "", "", ""
     category = "error" if report.failed and report.when != "call" else report.outcome
-    return category, "", ""
+    return category, "", category.upper()
 
 
 def pytest_benchmark_update_machine_info(
@@ -172,21 +172,21 @@ def progress(request: pytest.FixtureRequest) -> Progress:
 
 
 @pytest.fixture(scope="session")
-def loaded() -> list[str]:
-    """Return the quantizations that this process has loaded, in order."""
-    return []
+def history() -> dict[str, Any]:
+    """Return what this process did so far, which may show in what it measures next."""
+    return {"loaded": [], "profiled": False}
 
 
 @pytest.fixture(scope="session")
 def engine(
-    quantization: str, target: Target, progress: Progress, loaded: list[str]
+    quantization: str, target: Target, progress: Progress, history: dict[str, Any]
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, and free it before the next one."""
     from benchmarks.harness import loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    first = not loaded
-    loaded.append(quantization)
+    first = not history["loaded"]
+    history["loaded"].append(quantization)
     with loading.load(target, quantization, first=first) as engine:
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
@@ -220,6 +220,7 @@ def record(
     target: Target,
     workload: Workload,
     progress: Progress,
+    history: dict[str, Any],
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
     """Return the function that stores a benchmark's generations, and metrics of its own."""
@@ -229,7 +230,7 @@ def record(
         times = benchmark.stats.stats.data if benchmark.stats else [None] * len(generations)
         rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
         info = records.extra_info(target, engine, workload, rounds, metrics)
-        benchmark.extra_info.update(info)
+        benchmark.extra_info.update(info, process=copy.deepcopy(history))
         example = engine.decode(generations[-1].tokens[0].tolist())
         request.config.stash[SUMMARY].add(_name(request.node), benchmark.extra_info, example)
         progress.say(f"{_name(request.node)}: {headline(info)}")
@@ -239,12 +240,13 @@ def record(
 
 @pytest.fixture
 def store_profiles(
-    benchmark: Any, settings: Settings, request: pytest.FixtureRequest
+    benchmark: Any, settings: Settings, history: dict[str, Any], request: pytest.FixtureRequest
 ) -> Callable[..., None]:
     """Return the function that stores profiles beside a benchmark's record, and writes files."""
     summary = request.config.stash[SUMMARY]
 
     def store(*profiles: Profile) -> None:
+        history["profiled"] = True
         benchmark.extra_info["profile"] = {each.phase: each.record() for each in profiles}
         for each in profiles:
             if settings.script_table:
@@ -255,6 +257,11 @@ def store_profiles(
                 each.write(folder, script_table=settings.script_table)
 
     return store
+
+
+def _is_benchmark(fixtures: Iterable[str]) -> bool:
+    """Whether a test measures a loaded model, by the fixtures that it asks for."""
+    return {"benchmark", "engine"} <= set(fixtures)
 
 
 def _name(item: pytest.Item) -> str:

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.harness.profiling import profile_decode, profile_prefill
 
 
+@pytest.mark.runs_last  # a profiler may leave its hooks in the process, and slow down what follows
 @pytest.mark.parametrize("new_tokens", [1], ids="n{}".format)
 def test_profile(benchmark, engine, workload, settings, record, store_profiles, show_round):
     """Time the generation of one token unprofiled, then profile it and the decode steps."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -68,12 +68,13 @@ def resolve(
     Raises InputError, whose message is one line, where the model can't be had or is damaged.
     """
     commit = None
+    folder = Path(os.path.expanduser(model))  # noqa: PTH111 (pathlib's raises for ~nobody)
     if model.startswith("synthetic:"):
         _no_revision(model, revision)
         path = synthetic.ensure(synthetic.recipe_for(model), cache_dir, say)
-    elif Path(model).expanduser().is_dir():
+    elif folder.is_dir():
         _no_revision(model, revision)
-        path = Path(model).expanduser()
+        path = folder
     elif model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise InputError(f"--model: expected a folder with a checkpoint; {model} does not exist")
     else:
@@ -181,9 +182,19 @@ def _download(model: str, revision: str | None, say: Callable[[str], None]) -> t
             f"--model: expected a hub id, a folder or synthetic:NAME; got {model!r}"
         ) from error
     except Exception as error:  # the hub's client raises what its HTTP library does
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if synthetic.is_disk_full(error):
             raise InputError(
                 f"--model {model}: the disk is full; free some, or set HF_HOME to a larger disk"
+            ) from error
+        if isinstance(error, PermissionError):
+            raise InputError(
+                f"--model {model}: can't write the hub's cache; "
+                "set HF_HOME to a folder that can be written"
+            ) from error
+        if getattr(getattr(error, "response", None), "status_code", None) == 401:
+            raise InputError(
+                f"--model {model}: the hub refused the access token; log in with "
+                f"`hf auth login`, or {NEXT_STEP}"
             ) from error
         raise InputError(
             f"--model {model}: can't reach the hub, and this machine's cache lacks the model "

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import json
+import os
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import clock
 from benchmarks.harness.errors import ProfilerError
+from benchmarks.harness.flame import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import torch
 
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
 
 DECODE_STEPS = range(2, 6)  # fixed: outliers, and with them the operators, differ from step to step
 TOP = 30  # hotspots that are stored
-OWN_FRAME = "benchmarks/harness/engine.py"  # what calls `generate`: stacks begin below it
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Profile:
     steps: range | None
     hotspots: tuple[Hotspot, ...]
     trace: Any  # torch.profiler.profile, of operators alone
-    stacks: tuple[str, ...]  # folded: frame;frame;operator microseconds
+    frames: Any  # torch.profiler.profile, of a run of its own, with Python frames
 
     def record(self) -> dict[str, object]:
         """Return what is stored of the profile."""
@@ -83,15 +85,23 @@ class Profile:
         folder.mkdir(parents=True, exist_ok=True)
         table = folder / f"{self.phase}.table.txt"
         trace = folder / f"{self.phase}.trace.json.gz"
-        stacks = folder / f"{self.phase}.stacks.txt"
         table.write_text(self.table(), encoding="utf-8")
         self.trace.export_chrome_trace(str(trace))
-        stacks.write_text("".join(f"{line}\n" for line in self.stacks), encoding="utf-8")
-        files = [table, trace, stacks]
+        files = [table, trace]
+        for where, lines in zip(("host", "device"), self._stacks(), strict=True):
+            if lines:
+                files.append(folder / f"{self.phase}.{where}.stacks.txt")
+                files[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         if script_table:
             files.append(folder / f"{self.phase}.script-table.txt")
             files[-1].write_text(self.script_table(), encoding="utf-8")
         return files
+
+    def _stacks(self) -> tuple[list[str], list[str]]:
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "frames.json"
+            self.frames.export_chrome_trace(str(file))
+            return fold(json.loads(file.read_text(encoding="utf-8"))["traceEvents"])
 
 
 def profile_prefill(engine: Engine, workload: Workload) -> Profile:
@@ -139,12 +149,15 @@ def _profile(phase: str, steps: range | None, device: torch.device, run: Any) ->
             f"the profile of the {phase} has no GPU activity: CUPTI can't be used; "
             "end other profilers, and check the driver's profiling permissions"
         )
-    return Profile(phase, steps, tuple(hotspots), operators, tuple(_folded(frames, device)))
+    return Profile(phase, steps, tuple(hotspots), operators, frames)
 
 
 def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
     from torch.profiler import ProfilerActivity, profile
 
+    # Otherwise CUPTI stays attached, and slows down every kernel launch of the process from here
+    # on, by a tenth and more (github.com/pytorch/pytorch/issues/144455).
+    os.environ.setdefault("TEARDOWN_CUPTI", "1")
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
@@ -154,6 +167,12 @@ def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
 @contextmanager
 def _recording(trace: Any) -> Iterator[None]:
     """Record what runs inside, device work included, and nothing that was queued before."""
+    import torch
+
+    if torch._C._autograd._profiler_enabled():  # starting a second one would silently end the first
+        raise ProfilerError(
+            "torch.profiler can't start: another profiler is active in this process; end it first"
+        )
     clock.now()
     try:
         trace.start()
@@ -190,34 +209,3 @@ def _hotspots(trace: Any) -> list[Hotspot]:
         for row in rows
     ]
     return sorted(hotspots, key=lambda each: (-each.self_device_s, -each.self_host_s, each.name))
-
-
-def _folded(trace: Any, device: torch.device) -> Iterator[str]:
-    """Yield one line per distinct stack below the engine, as flame graph tools read them.
-
-    torch's own `export_stacks` writes an empty file where Python frames are events themselves.
-    """
-    totals: dict[str, float] = {}
-    for event in trace.events():
-        own = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-        if own <= 0:
-            continue
-        frames = []
-        frame = event
-        while frame is not None and OWN_FRAME not in frame.name:
-            frames.append(_frame_name(frame.name))
-            frame = frame.cpu_parent
-        if frame is not None:
-            stack = ";".join(reversed(frames))
-            totals[stack] = totals.get(stack, 0.0) + own
-    for stack, own in totals.items():
-        if round(own):
-            yield f"{stack} {round(own)}"
-
-
-def _frame_name(name: str) -> str:
-    """Return a frame's name without numbers of modules and addresses: layers add up."""
-    if name.startswith("nn.Module: "):
-        name = re.sub(r"_\d+$", "", name)
-    name = re.sub(r"( of \S+)? object at 0x[0-9a-f]+", "", name)
-    return name.replace(";", ",").replace(" ", "_")

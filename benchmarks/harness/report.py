@@ -21,23 +21,26 @@ def rate(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds with the unit that reads best."""
-    for factor, unit in ((1, "s"), (1e3, "ms")):
-        if seconds * factor >= 1:
-            return f"{seconds * factor:.3g} {unit}" if seconds < 999.5 else f"{seconds:,.0f} s"
-    return f"{seconds * 1e6:.3g} µs"
+    return _scaled(seconds, ((1e-6, "µs"), (1e-3, "ms"), (1, "s")))
 
 
 def size(count: float) -> str:
     """Return bytes in decimal units."""
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} B"
+    return _scaled(count, ((1, "B"), (1e3, "kB"), (1e6, "MB"), (1e9, "GB"), (1e12, "TB")))
 
 
 def percent(share: float) -> str:
     """Return a share as a percentage."""
     return f"{share * 100:.3g} %"
+
+
+def _scaled(value: float, units: Sequence[tuple[float, str]]) -> str:
+    """Return three digits in the first unit in which they round to less than 1000."""
+    for factor, unit in units:
+        text = f"{value / factor:.3g}"
+        if float(text) < 1000:
+            return f"{text} {unit}"
+    return f"{value / factor:,.0f} {unit}"
 
 
 SPEED: tuple[tuple[str, str, Format], ...] = (

@@ -151,7 +151,6 @@ def build_settings(
     if prompt is None and prompt_tokens is None:
         prompt_tokens = DEFAULT_PROMPT_TOKENS
     artifacts = text("--artifacts")
-    threads = text("--threads") or environment.get("OMP_NUM_THREADS")
     return Settings(
         model=_optional_text("--model", text("--model")),
         revision=_optional_text("--revision", text("--revision")),
@@ -168,7 +167,7 @@ def build_settings(
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
         ),
-        threads=_optional_count("--threads", threads),
+        threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
         script_table=bool(value("script_table")),
         cache_dir=_cache_dir(environment),
@@ -179,6 +178,12 @@ def _cache_dir(environment: Mapping[str, str]) -> Path:
     """Where the user's caches are (XDG Base Directory Specification)."""
     base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(base) / "llm-int8-benchmarks"
+
+
+def _threads(given: str | None, inherited: str | None) -> int | None:
+    if given is None and inherited:
+        return _count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
+    return _optional_count("--threads", given)
 
 
 def _optional_text(option: str, text: str | None) -> str | None:

@@ -175,7 +175,7 @@ def ensure(recipe: Recipe, cache_dir: Path, say: Callable[[str], None]) -> Path:
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except Exception as error:
-        if _is_disk_full(error):
+        if is_disk_full(error):
             raise _too_small(recipe, folder.parent) from error
         if isinstance(error, OSError):
             raise InputError(
@@ -227,9 +227,9 @@ def make_tensor(recipe: Recipe, name: str, shape: tuple[int, ...]) -> torch.Tens
     elif "v_proj" in name:
         group = recipe.config["num_attention_heads"] // recipe.config["num_key_value_heads"]
         rows = _pick(recipe, "values", shape[0], max(1, len(channels) // group))
-        tensor[rows, channels[0]] = 0.6
+        tensor[rows, channels[0]] = 1.5
     elif "gate_proj" in name or "up_proj" in name:
-        tensor[_pick(recipe, "inner", shape[0], len(channels)), channels[0]] = 0.3
+        tensor[_pick(recipe, "inner", shape[0], len(channels)), channels[0]] = 0.6
     return tensor
 
 
@@ -354,14 +354,15 @@ def _check_space(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> No
         raise _too_small(recipe, folder)
 
 
-def _is_disk_full(error: BaseException) -> bool:
-    # safetensors' own error carries the system's text and no errno
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether a write failed for want of space; Rust's errors carry the text and no errno."""
     full = (errno.ENOSPC, errno.EDQUOT)
     return getattr(error, "errno", None) in full or "os error 28" in str(error)
 
 
 def _too_small(recipe: Recipe, folder: Path) -> InputError:
-    free = shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     return InputError(
         f"--model synthetic:{recipe.name}: expected {total_bytes(recipe) / 1e9:.3g} GB free in "
         f"{folder}, got {free / 1e9:.3g} GB; free some, or set XDG_CACHE_HOME to a larger disk"

@@ -1,0 +1,46 @@
+# Every target makes .venv first if it is missing, or older than what it is made from.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help bench test lint format clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU where there is none"
+	@echo "make test    run the tests of the suite itself, on the CPU"
+	@echo "make lint    check style and types"
+	@echo "make clean   remove .venv, caches and artifacts; saved benchmarks stay"
+
+bench: $(READY)
+	$(BIN)/python -m pytest benchmarks --benchmark-autosave --artifacts artifacts $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Compared by content, not by time: a checkout or a CI cache gives files any time it likes.
+WANTED := $(shell cat pyproject.toml constraints.txt | cksum | tr -d ' ')
+ifneq ($(shell cat $(READY) 2>/dev/null),$(WANTED))
+.PHONY: $(READY)
+endif
+
+$(READY):
+	@echo "Making $(VENV): this downloads torch once."
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo $(WANTED) > $(READY)

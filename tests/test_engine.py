@@ -1,0 +1,294 @@
+"""The engine on a real model: exact work, true times, memory given back, and honest profiles."""
+
+import gc
+import gzip
+import json
+import shutil
+import statistics
+import weakref
+
+import pytest
+import torch
+from bitsandbytes.nn import Linear8bitLt
+from transformers import GenerationConfig
+
+from benchmarks.harness import checkpoint as checkpoints
+from benchmarks.harness import loading, profiling
+from benchmarks.harness.clock import StepMarks
+from benchmarks.harness.errors import InputError, OutOfMemoryError, ProfilerError, WorkError
+from benchmarks.harness.loading import Target
+
+NEW_TOKENS = 12
+
+
+@pytest.fixture(scope="module")
+def engine(target):
+    """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
+    with loading.load(target, "int8-decomp", first=True) as engine:
+        yield engine
+
+
+@pytest.fixture
+def workload(engine, target):
+    """Return eight rows of different prompts, ready to be generated from."""
+    workload = target.workload(8, NEW_TOKENS)
+    engine.prepare(workload)
+    return workload
+
+
+def first_token(engine, workload):
+    """Return the token that the first row generates first."""
+    return int(engine.generate(workload).tokens[0, workload.prompt_tokens])
+
+
+def test_every_row_gets_exactly_the_tokens_asked_for(engine, workload):
+    """Output is batch x (prompt + new): the work is fixed before it is timed."""
+    log = []
+    generation = engine.generate(workload, log)
+    assert generation.tokens.shape == (8, workload.prompt_tokens + NEW_TOKENS)
+    assert log == [generation]
+    assert len({tuple(row) for row in generation.tokens.tolist()}) == 8
+
+
+def test_times_add_up_to_the_generation(engine, workload):
+    """TTFT and the gaps between tokens are the whole generation, with nothing left over."""
+    generation = engine.generate(workload)
+    times = generation.split()
+    assert len(times.step_s) == NEW_TOKENS - 1
+    assert times.ttft_s + sum(times.step_s) == pytest.approx(generation.seconds)
+    assert all(gap > 0 for gap in times.step_s)
+
+
+def test_an_early_end_of_sequence_raises(engine, workload):
+    """A generation that stops early would read as a speed-up; it is an error instead."""
+    end = first_token(engine, workload)
+    one_row = type(workload)(workload.prompts[:1], NEW_TOKENS)
+    engine.prepare(one_row)
+    ours = engine.model.generation_config
+    arguments = engine.arguments
+    engine.model.generation_config = GenerationConfig(eos_token_id=end)
+    engine.arguments = lambda *given: arguments(*given) | {"min_new_tokens": 0}
+    try:
+        with pytest.raises(WorkError, match=r"generated 1 new tokens .* expected 12 .* bug"):
+            engine.generate(one_row)
+    finally:
+        engine.model.generation_config = ours
+        del engine.arguments
+
+
+def test_nothing_is_inherited_from_the_checkpoint(engine, workload, target, tmp_path):
+    """Sampling and an end of sequence in generation_config.json change nothing."""
+    expected = engine.generate(workload).tokens
+    folder = tmp_path / "sampling"
+    shutil.copytree(target.checkpoint.path, folder)
+    inherited = {"do_sample": True, "temperature": 5.0, "num_beams": 4}
+    inherited["eos_token_id"] = first_token(engine, workload)
+    (folder / "generation_config.json").write_text(json.dumps(inherited))
+    checkpoint = checkpoints.read("sampling", folder)
+    other = Target(target.settings, target.device, checkpoint, target.tokenizer)
+    with loading.load(other, "int8-decomp", first=False) as sampling:
+        sampling.prepare(workload)
+        assert torch.equal(sampling.generate(workload).tokens, expected)
+
+
+def test_a_version_that_skips_logits_processors_is_noticed(engine, workload, monkeypatch):
+    """Without a mark for each step there are no per-step times, so the round is refused."""
+    monkeypatch.setattr(StepMarks, "__call__", lambda _self, _ids, scores: scores)
+    with pytest.raises(WorkError, match="saw 0 steps, expected 12"):
+        engine.generate(workload)
+
+
+def test_warm_up_does_only_what_is_missing(engine, target):
+    """A workload that was generated already, or a longer one, counts as warm-up."""
+    longer, shorter = target.workload(3, 5), target.workload(3, 2)
+    engine.prepare(longer)
+    engine.prepare(shorter)
+    engine.warm_up(longer, 2)
+    engine.warm_up(longer, 2)
+    engine.warm_up(shorter, 3)
+    assert (engine.generations[longer], engine.generations[shorter]) == (2, 1)
+
+
+def test_every_linear_sees_outliers(engine, workload):
+    """LLM.int8()'s mixed decomposition really runs, in each of the 28 linears, at every step."""
+    columns = {}
+
+    def count(name):
+        def hook(module, _inputs, _output):
+            columns.setdefault(name, []).append(module.state.idx.numel())
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(count(name))
+        for name, module in engine.model.named_modules()
+        if isinstance(module, Linear8bitLt)
+    ]
+    engine.generate(workload)
+    for hook in hooks:
+        hook.remove()
+    assert len(columns) == 28
+    assert all(min(counts) > 0 for counts in columns.values()), columns
+
+
+def test_bytes_follow_from_the_architecture(engine, target):
+    """Weights are one byte per quantized parameter, a scale per row, and two for the rest."""
+    quantized = rows = rest = embedding = 0
+    for name, shape in target.checkpoint.shapes.items():
+        if "proj" in name:
+            quantized, rows = quantized + shape[0] * shape[1], rows + shape[0]
+        else:
+            rest += 2 * torch.Size(shape).numel()
+            embedding += 2 * torch.Size(shape).numel() if "embed" in name else 0
+    cost = engine.cost()
+    buffers = sum(buffer.nbytes for buffer in set(engine.model.buffers()))
+    assert cost.weights_bytes == quantized + 4 * rows + rest + buffers
+    assert cost.decode_weight_bytes == cost.weights_bytes - embedding
+    assert cost.kv_bytes_per_token == 2 * 4 * 2 * 64 * 2
+
+
+def test_the_suite_costs_nothing(engine, workload, figure):
+    """A bare loop, with the same model and arguments and no suite, is as fast as the engine."""
+    from time import perf_counter
+
+    def bare():
+        start = perf_counter()
+        with torch.inference_mode():
+            engine.model.generate(**engine.arguments(workload, NEW_TOKENS))
+        return perf_counter() - start
+
+    def suite():
+        start = perf_counter()
+        engine.generate(workload)
+        return perf_counter() - start
+
+    ratios = []
+    for number in range(20):
+        first, second = (bare, suite) if number % 2 else (suite, bare)
+        one, two = first(), second()
+        ratios.append(two / one if number % 2 else one / two)
+    ratio = statistics.median(ratios)
+    figure(f"suite : bare loop, median of {len(ratios)} alternating pairs: {ratio:.4f}")
+    assert ratio == pytest.approx(1, abs=0.05)  # 1 % on a quiet machine; this one may be busy
+
+
+def test_mixed_decomposition_is_slower_than_plain_int8(engine, workload, target, figure):
+    """The planted outliers cost time, as they do in real checkpoints."""
+    with loading.load(target, "int8", first=False) as plain:
+        plain.prepare(workload)
+        ratios = [
+            sum(engine.generate(workload).split().step_s)
+            / sum(plain.generate(workload).split().step_s)
+            for _ in range(8)
+        ]
+    ratio = statistics.median(ratios)
+    figure(f"int8-decomp : int8, decode, median of {len(ratios)} alternating pairs: {ratio:.2f}")
+    assert ratio > 1.1
+
+
+def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
+    """An allocation that fails becomes one line: how much, what for, what to do."""
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has")
+
+    hook = engine.model.model.layers[2].register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(OutOfMemoryError) as caught:
+            engine.generate(workload)
+    finally:
+        hook.remove()
+    message = str(caught.value)
+    assert "generating 12 tokens for each of 8 rows with int8-decomp" in message
+    assert "needed 2.50 GiB more" in message
+    assert "lower --batch-size" in message
+    assert "\n" not in message
+    assert caught.value.__context__ is None  # no traceback that would hold tensors
+
+
+def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatch):
+    """A model that doesn't fit names its size, and what else could be done."""
+    import transformers
+
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    with pytest.raises(OutOfMemoryError) as caught:
+        loading.load(target, "int8", first=True)
+    assert "about 0.0155 GB for weights" in str(caught.value)
+    assert "choose another --quantization" in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
+    """What transformers says of a model is passed on, and offloading is told apart."""
+    import transformers
+
+    def refuse(*_, **__):
+        raise ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
+        loading.load(target, "int8", first=True)
+
+
+def test_a_failed_generation_holds_no_weights(target, workload):
+    """Closing frees the weights even while a traceback still holds the model."""
+    engine = loading.load(target, "int8-decomp", first=False)
+    engine.prepare(workload)
+    weights = [weakref.ref(parameter) for parameter in engine.model.parameters()]
+    quantized = weakref.ref(engine.model.model.layers[0].mlp.up_proj.weight.CB)
+
+    def fail(*_):
+        raise RuntimeError("a kernel failed")
+
+    engine.model.model.layers[1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="a kernel failed") as kept:
+        engine.generate(workload)
+    engine.close()
+    gc.collect()
+    assert kept.traceback
+    assert engine.model is None
+    assert not [weight for weight in weights if weight() is not None]
+    assert quantized() is None
+
+
+def test_profiles_name_the_operators_and_write_their_files(engine, workload, tmp_path):
+    """Hotspots are operators with their calls; the files open in the usual tools."""
+    decode = profiling.profile_decode(engine, workload)
+    calls = {hotspot.name: hotspot.calls for hotspot in decode.hotspots}
+    assert calls["MatMul8bitLt"] == 28 * len(profiling.DECODE_STEPS)
+    assert sum(hotspot.share for hotspot in decode.hotspots) == pytest.approx(1)
+    shares = [hotspot.share for hotspot in decode.hotspots]
+    assert shares == sorted(shares, reverse=True)
+    files = {file.name: file for file in decode.write(tmp_path, script_table=True)}
+    assert "MatMul8bitLt" in files["decode.table.txt"].read_text()
+    trace = json.loads(gzip.decompress(files["decode.trace.json.gz"].read_bytes()))
+    assert any(event.get("name") == "MatMul8bitLt" for event in trace["traceEvents"])
+    stacks = files["decode.host.stacks.txt"].read_text().splitlines()
+    assert any("Linear8bitLt" in line and "aten::" in line for line in stacks)
+    assert all(line.rsplit(" ", 1)[1].isdigit() for line in stacks)
+    script = files["decode.script-table.txt"].read_text()
+    assert "aten::" in script
+    assert "_bootstrap" not in script
+
+
+def test_the_prefill_profile_is_one_forward_pass(engine, workload):
+    """Profiling the one-token generate covers the prompt pass and no decode step."""
+    prefill = profiling.profile_prefill(engine, workload)
+    calls = {hotspot.name: hotspot.calls for hotspot in prefill.hotspots}
+    assert calls["MatMul8bitLt"] == 28
+    assert prefill.record()["decode_steps"] is None
+    assert len(prefill.record()["operators"]) == profiling.TOP
+
+
+def test_a_profiler_that_cannot_start_says_so(engine, workload):
+    """A second profiler in one process is a clear error, and the next run is fine again."""
+    with (
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]),
+        pytest.raises(ProfilerError, match="another profiler"),
+    ):
+        profiling.profile_prefill(engine, workload)
+    assert profiling.profile_prefill(engine, workload).hotspots

@@ -1,0 +1,406 @@
+"""Whole sessions of `pytest benchmarks`, as a user runs them, on the tiny model."""
+
+import gc
+import gzip
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.harness import loading
+
+ROOT = Path(__file__).parent.parent
+SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
+FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
+
+
+@dataclass
+class Outcome:
+    """How a session ended, what it printed, and where it stored its results."""
+
+    status: int
+    out: str
+    err: str
+    folder: Path
+
+    @property
+    def saved(self):
+        """The session that was saved in the storage."""
+        (file,) = self.folder.glob("storage/*/*.json")
+        return json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def environment(cache_dir, target):
+    """Let sessions find the checkpoint that the tests wrote, and hold a secret."""
+    home = cache_dir.parent / "home"
+    home.mkdir(exist_ok=True)
+    link = home / "llm-int8-benchmarks"
+    if not link.exists():
+        link.symlink_to(cache_dir)
+    assert target.checkpoint.name == "synthetic:tiny"
+    return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
+
+
+def command(folder, *options):
+    """Return the arguments of a session that stores below `folder`."""
+    ours = ["-p", "no:cacheprovider", "--device", "cpu", f"--benchmark-storage={folder}/storage"]
+    return [
+        f"--rootdir={ROOT}",
+        "-c",
+        str(ROOT / "pytest.ini"),
+        str(ROOT / "benchmarks"),
+        *ours,
+        *options,
+    ]
+
+
+@pytest.fixture
+def session(environment, monkeypatch, capfd, tmp_path):
+    """Return a function that runs a session in this process, where torch is loaded already."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*options, folder=tmp_path):
+        capfd.readouterr()
+        status = pytest.main(command(folder, *options))
+        out, err = capfd.readouterr()
+        return Outcome(int(status), out, err, folder)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def full(environment, tmp_path_factory):
+    """Run the main job once in a process of its own, saved, with all files, on few tokens."""
+    folder = tmp_path_factory.mktemp("full")
+    options = [*FAST, "--benchmark-save=main", "--artifacts", str(folder / "artifacts")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *command(folder, *options, "--script-table")],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr, folder)
+
+
+def test_the_main_job_passes_and_stores_every_benchmark(full):
+    """One command measures warm-up, throughput and profile, in this order, and stores them."""
+    assert full.status == 0, full.out + full.err
+    assert [bench["fullname"] for bench in full.saved["benchmarks"]] == [
+        "benchmarks/test_warmup.py::test_warmup[int8-decomp-b8-p16-n6]",
+        "benchmarks/test_throughput.py::test_throughput[int8-decomp-b8-p16-n6]",
+        "benchmarks/test_profile.py::test_profile[int8-decomp-b8-p16-n1]",
+    ]
+    assert all(bench["extra_info"]["schema"] == 1 for bench in full.saved["benchmarks"])
+    assert all("UNSERIALIZABLE" not in json.dumps(bench) for bench in full.saved["benchmarks"])
+
+
+def test_rounds_agree_with_pytest_benchmarks_own_times(full):
+    """TTFT and gaps of each round add up to the round that pytest-benchmark timed, within 1 %."""
+    for bench in full.saved["benchmarks"]:
+        data, rounds = bench["stats"]["data"], bench["extra_info"]["rounds"]
+        assert len(data) == len(rounds) == bench["stats"]["rounds"]
+        for seconds, each in zip(data, rounds, strict=True):
+            assert each["round_s"] == seconds
+            assert len(each["step_s"]) == bench["params"]["new_tokens"] - 1
+            assert each["ttft_s"] + sum(each["step_s"]) == pytest.approx(seconds, rel=0.01)
+
+
+def test_tokens_per_s_counts_all_rows_and_no_prompt(full):
+    """The rate is 8 rows of 6 new tokens; the old script counted one row and its prompt."""
+    bench = full.saved["benchmarks"][1]
+    metrics = bench["extra_info"]["metrics"]
+    median = statistics.median(bench["stats"]["data"])
+    assert metrics["tokens_per_s"] == pytest.approx(8 * 6 / median)
+    assert metrics["tokens_per_s_per_row"] == pytest.approx(6 / median)
+    assert metrics["script_speed"] == pytest.approx((16 + 6) / bench["stats"]["mean"])
+
+
+def test_what_cannot_be_measured_is_null_with_a_reason(full):
+    """No guess and no zero stands for a number that this machine can't give."""
+    for bench in full.saved["benchmarks"]:
+        info = bench["extra_info"]
+        nulls = {name for name, value in info["metrics"].items() if value is None}
+        assert nulls == set(info["unmeasured"])
+        assert {"mbu", "peak_allocated_bytes", "speed_of_light_tpot_s"} <= nulls
+        assert all(info["unmeasured"].values())
+
+
+def test_records_say_what_was_measured_and_how_warm_it_was(full):
+    """Workload and process are part of each record."""
+    warmup, throughput, profile = (bench["extra_info"] for bench in full.saved["benchmarks"])
+    assert throughput["workload"] == {
+        "model": "synthetic:tiny",
+        "revision": None,
+        "weights": "synthetic",
+        "outlier_channels": 6,
+        "quantization": "int8-decomp",
+        "threshold": 6.0,
+        "dtype": "float16",
+        "attn_implementation": "sdpa",
+        "device": "cpu",
+        "device_map": "single",
+        "batch_size": 8,
+        "prompt_tokens": 16,
+        "new_tokens": 6,
+        "distinct_prompts": 8,
+        "prompts_sha256": throughput["workload"]["prompts_sha256"],
+    }
+    assert warmup["cold_process"] is True
+    assert warmup["metrics"]["cold_start_ratio"] > 0
+    assert warmup["metrics"]["load_s"] > 0
+    assert throughput["process"] == {"loaded": ["int8-decomp"], "profiled": False}
+    assert profile["placement"]["cpu"]["parameters"] > 28
+
+
+def test_machine_info_names_device_and_versions(full):
+    """A saved session knows what it ran on, and with which versions."""
+    info = full.saved["machine_info"]
+    assert info["hardware"] == {"device": "cpu", "threads": 1}
+    assert info["software"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert {"transformers", "bitsandbytes", "accelerate", "cuda", "driver"} <= set(info["software"])
+
+
+def test_profiles_are_stored_and_written(full):
+    """The top operators are in the record, and the files are where --artifacts says."""
+    profile = full.saved["benchmarks"][2]["extra_info"]["profile"]
+    assert len(profile["prefill"]["operators"]) == 30
+    assert profile["decode"]["decode_steps"] == [2, 6]
+    folder = full.folder / "artifacts" / "test_profile[int8-decomp-b8-p16-n1]"
+    kinds = ("table.txt", "trace.json.gz", "host.stacks.txt", "script-table.txt")
+    expected = {f"{phase}.{kind}" for phase in ("prefill", "decode") for kind in kinds}
+    assert {file.name for file in folder.iterdir()} == expected
+
+
+def test_the_terminal_shows_progress_tables_and_one_example(full):
+    """A log reads from top to bottom: what, how, the numbers, and where the files are."""
+    lines = full.out.splitlines()
+    assert any(
+        line.startswith("model: synthetic:tiny (synthetic weights) on cpu") for line in lines
+    )
+    assert any(line.startswith("versions: torch ") for line in lines)
+    assert any(line.startswith("int8-decomp: loaded in") for line in lines)
+    assert sum(line.startswith("Example (int8-decomp): ") for line in lines) == 1
+    table = [line for line in lines if line.startswith("throughput[int8-decomp-b8-p16-n6]  ")]
+    assert len(table) == 2
+    assert "\x1b" not in full.out
+    assert "Loading weights" not in full.out + full.err
+    assert lines[-2].startswith("profiles: ")
+
+
+def test_credentials_stay_out_of_everything_that_is_written(full):
+    """A token in the environment is in no result, file or line."""
+    written = [file.read_bytes() for file in full.folder.rglob("*") if file.is_file()]
+    written += [gzip.decompress(each) for each in written if each[:2] == b"\x1f\x8b"]
+    assert len(written) > 9
+    assert not [each for each in written if SECRET.encode() in each]
+    assert SECRET not in full.out + full.err
+
+
+def test_pytest_benchmarks_own_command_reads_the_file(full):
+    """Saved sessions are plain pytest-benchmark files."""
+    (file,) = full.folder.glob("storage/*/*.json")
+    tool = Path(sys.executable).with_name("pytest-benchmark")
+    done = subprocess.run([tool, "compare", file], capture_output=True, text=True, check=True)
+    assert "test_throughput[int8-decomp-b8-p16-n6]" in done.stdout
+
+
+def test_one_session_loads_each_quantization_once(session, monkeypatch):
+    """Three quantizations at two batch sizes are three loads, and never two models at a time."""
+    loads = []
+    load = loading.load
+
+    def counting(target, quantization, *, first):
+        gc.collect()
+        alive = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, torch.nn.Parameter) and each.dim() == 2 and each.shape[0] == 2048
+        ]
+        loads.append((quantization, first, len(alive)))
+        return load(target, quantization, first=first)
+
+    monkeypatch.setattr(loading, "load", counting)
+    outcome = session(
+        *FAST, "--quantization", "int8-decomp,int8,fp16", "--batch-size", "1,8", "--new-tokens=2"
+    )
+    assert outcome.status == 0, outcome.out
+    assert "18 passed" in outcome.out
+    assert [(name, first) for name, first, _ in loads] == [
+        ("int8-decomp", True),
+        ("int8", False),
+        ("fp16", False),
+    ]
+    assert len({alive for *_, alive in loads}) == 1  # those of other tests, none of this session
+
+
+def test_a_benchmark_asked_for_alone_warms_up(session):
+    """-k throughput does its own untimed warm-up, which is not among the rounds."""
+    outcome = session(*FAST, "-k", "throughput", "--benchmark-save=alone")
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["stats"]["rounds"] == 3
+    assert outcome.status == 0
+
+
+def test_q_silences_progress(session):
+    """-q leaves the results, and nothing about loading."""
+    outcome = session("-q", *FAST, "-k", "throughput")
+    assert outcome.status == 0
+    assert "loaded in" not in outcome.out
+    assert "model:" not in outcome.out
+    assert "tokens/s" in outcome.out
+
+
+def test_disabled_benchmarks_run_once_and_store_nothing(session):
+    """--benchmark-disable checks that everything works, without a measurement."""
+    outcome = session(*FAST, "--benchmark-disable", "--benchmark-save=none", "-k", "not profile")
+    assert outcome.status == 0, outcome.out
+    assert not list(outcome.folder.glob("storage/*/*.json"))
+
+
+def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
+    """A model that doesn't fit fails by one line; the next one runs, and its results are kept."""
+    load = loading.load
+
+    def fits(target, quantization, *, first):
+        if quantization == "bf16":
+            from benchmarks.harness.errors import OutOfMemoryError
+
+            raise OutOfMemoryError("out of memory while loading")
+        return load(target, quantization, first=first)
+
+    monkeypatch.setattr(loading, "load", fits)
+    outcome = session(
+        *FAST, "--quantization", "bf16,int8", "-k", "not profile", "--benchmark-save=rest"
+    )
+    assert outcome.status == 1
+    assert "2 passed, 2 errors" in outcome.out
+    assert "OutOfMemoryError: out of memory while loading" in outcome.out
+    assert "Traceback" not in outcome.out
+    assert ">  " not in outcome.out  # no source lines of a traceback
+    names = {bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]}
+    assert names == {"int8"}
+
+
+def test_an_interrupt_frees_the_model_and_keeps_what_was_measured(environment, tmp_path):
+    """Ctrl-C in a later benchmark ends the session by pytest's status 2, results saved."""
+    options = ["--new-tokens", "8", "--rounds", "100000", "--benchmark-save=part", "--script-table"]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "pytest", *command(tmp_path, *options)],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("warmup["):
+                process.send_signal(signal.SIGINT)
+        status = process.wait(60)
+    assert status == 2, "".join(lines)
+    saved = Outcome(status, "", "", tmp_path).saved
+    assert [bench["name"] for bench in saved["benchmarks"]] == [
+        "test_warmup[int8-decomp-b8-p16-n8]"
+    ]
+
+
+BAD_OPTIONS = {
+    "quantization": (["--quantization", "int4"], "--quantization: expected one of int8-decomp"),
+    "batch": (
+        ["--batch-size", "0"],
+        "--batch-size: expected a whole number of at least 1; got '0'",
+    ),
+    "batches": (["--batch-size", "8,many"], "--batch-size: expected a whole number"),
+    "tokens": (["--new-tokens", "-3"], "--new-tokens: expected a whole number of at least 1"),
+    "both": (
+        ["--prompt", "a", "--prompt-tokens", "3"],
+        "--prompt and --prompt-tokens: expected one",
+    ),
+    "map": (["--device-map", "auto"], "--device-map auto: expected GPUs; the device is the CPU"),
+    "folder": (["--model", "./none"], "--model: expected a folder with a checkpoint"),
+    "synthetic": (["--model", "synthetic:70b"], "--model: expected one of synthetic:tiny"),
+    "long": (["--prompt-tokens", "4096"], "expected at most 4096 together"),
+    "text": (["--prompt", "word " * 5000], "expected at most 4096 together"),
+    "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_a_wrong_option_is_one_line_and_status_4(session, options, message):
+    """What was wrong, what was expected, what was got: no traceback, and nothing measured."""
+    outcome = session("--model", "synthetic:tiny", *options)
+    assert outcome.status == 4
+    errors = [line for line in outcome.err.splitlines() if line]
+    assert len(errors) == 1
+    assert errors[0].startswith("ERROR: ")
+    assert message in errors[0]
+    assert "passed" not in outcome.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_without_a_gpu_is_one_line_and_status_4(session):
+    """Asking for CUDA where there is none says why, and what to do."""
+    outcome = session("--device", "cuda")
+    assert outcome.status == 4
+    assert "--device cuda: expected a GPU that torch can use" in outcome.err
+    assert "use --device cpu" in outcome.err
+
+
+def test_a_truncated_checkpoint_is_found_before_it_is_loaded(session, target, tmp_path):
+    """A file that is shorter than its header says is named, with both sizes."""
+    for file in target.checkpoint.path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    shard = sorted(tmp_path.glob("*.safetensors"))[0]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    outcome = session("--model", str(tmp_path))
+    assert outcome.status == 4
+    assert shard.name in outcome.err
+    assert "truncated" in outcome.err
+
+
+def test_a_model_that_is_not_at_hand_says_what_to_do(environment, tmp_path):
+    """Without a network, the default of CUDA machines offers a synthetic checkpoint."""
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *command(tmp_path, "--model", "meta-llama/Llama-3.1-8B")],
+        env=os.environ | environment | offline,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 4
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    assert "can't reach the hub" in line
+    assert "--model synthetic:llama-3.1-8b" in line
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_collecting_imports_no_torch(environment, tmp_path):
+    """--collect-only and --help are instant: nothing heavy is imported for them."""
+    for option in ("--collect-only", "--help"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "pytest", *command(tmp_path, option, "-q")],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+        imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+        assert "pytest" in imported
+        heavy = {"torch", "transformers", "bitsandbytes", "accelerate", "numpy", "huggingface_hub"}
+        assert not imported & heavy
+    assert "--quantization" in done.stdout
