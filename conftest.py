@@ -17,6 +17,7 @@ from benchmarks.harness.settings import OPTIONS, Settings, build_settings
 if TYPE_CHECKING:
     from benchmarks.harness.engine import Engine, Generation
     from benchmarks.harness.loading import Target
+    from benchmarks.harness.metrics import Metric
     from benchmarks.harness.profiling import Profile
     from benchmarks.harness.workload import Workload
 
@@ -24,6 +25,7 @@ SETTINGS = pytest.StashKey[Settings]()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
 SUMMARY = pytest.StashKey[Summary]()
 PROGRESS = pytest.StashKey[Progress]()
+COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 DEVICE_TIMER = "benchmarks.harness.clock.now"
@@ -48,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[SUMMARY] = Summary()
+    config.stash[COMPARED] = []
     # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
     if config.option.benchmark_timer == DEFAULT_TIMER:
         config.option.benchmark_timer = DEVICE_TIMER
@@ -143,14 +146,33 @@ def pytest_benchmark_update_machine_info(
     if target := config.stash.get(TARGET, None):
         from benchmarks.harness import device
 
-        machine_info["hardware"] = device.hardware(target.device)
-        machine_info["software"] = device.software(target.device)
+        machine_info.update(device.machine(target.device))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    """Keep what the other session ran on, to compare it once this session's device is known.
+
+    pytest-benchmark compares before, and all of it, clock rates of the moment included: it would
+    warn every time. Told that nothing differs, it is silent.
+    """
+    config.stash[COMPARED].append(compared_benchmark["machine_info"])
+    compared_benchmark["machine_info"] = machine_info
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the tables of the session below pytest-benchmark's own."""
     config.stash[SUMMARY].write(terminalreporter)
+    if (target := config.stash.get(TARGET, None)) and config.stash[COMPARED]:
+        from benchmarks.harness import device
+
+        ours = device.machine(target.device)
+        for theirs in config.stash[COMPARED]:
+            for line in device.differences(ours, theirs):
+                terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -226,7 +248,7 @@ def record(
     """Return the function that stores a benchmark's generations, and metrics of its own."""
     from benchmarks.harness import record as records
 
-    def store(generations: list[Generation], **metrics: float) -> None:
+    def store(generations: list[Generation], **metrics: Metric) -> None:
         times = benchmark.stats.stats.data if benchmark.stats else [None] * len(generations)
         rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
         info = records.extra_info(target, engine, workload, rounds, metrics)

@@ -14,8 +14,8 @@ FIRST_GENERATIONS = 3
 def test_warmup(benchmark, engine, workload, record, show_round):
     """Time the first three generations, with nothing before them."""
     generations = []
-    benchmark.extra_info["cold_process"] = engine.cold
+    benchmark.extra_info["cold_process"] = cold = engine.cold
     benchmark.pedantic(
         engine.generate, args=(workload, generations), rounds=FIRST_GENERATIONS, setup=show_round
     )
-    record(generations, cold_start_ratio=cold_start_ratio(generations))
+    record(generations, cold_start_ratio=cold_start_ratio(generations, cold=cold))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks.harness import loading
 
@@ -404,3 +405,28 @@ def test_collecting_imports_no_torch(environment, tmp_path):
         heavy = {"torch", "transformers", "bitsandbytes", "accelerate", "numpy", "huggingface_hub"}
         assert not imported & heavy
     assert "--quantization" in done.stdout
+
+
+def test_comparing_shows_both_times_and_what_differs(session, full):
+    """--benchmark-compare works from any storage, and names other versions and machines."""
+    (file,) = full.folder.glob("storage/*/*.json")
+    other = json.loads(file.read_text())
+    other["machine_info"]["software"]["bitsandbytes"] = "0.1"
+    other["machine_info"]["hardware"] = {"device": "cuda", "gpu": "NVIDIA H100"}
+    file.with_name("0002_other.json").write_text(json.dumps(other))
+    outcome = session(*FAST, "-k", "throughput", "--benchmark-compare=0002", folder=full.folder)
+    file.with_name("0002_other.json").unlink()
+    assert outcome.status == 0, outcome.out
+    assert "(0002_other)" in outcome.out
+    assert "(NOW)" in outcome.out
+    assert "compared with other versions: bitsandbytes 0.1 -> " in outcome.out
+    assert "compared with another machine, so times are not comparable: device cuda -> cpu" in (
+        outcome.out
+    )
+
+
+def test_comparing_with_nothing_saved_warns(session):
+    """Without a saved session the benchmarks run all the same, and a warning says so."""
+    with pytest.warns(PytestBenchmarkWarning, match=r"Can't compare\. No benchmark files"):
+        outcome = session(*FAST, "-k", "throughput", "--benchmark-compare")
+    assert outcome.status == 0

@@ -12,6 +12,8 @@ from benchmarks.harness.errors import InputError
 from benchmarks.harness.metrics import Metric, Unmeasured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
 PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "pytest-benchmark")
@@ -70,6 +72,29 @@ def hardware(device: torch.device) -> dict[str, Any]:
             "compute_capability": f"{properties.major}.{properties.minor}",
         }
     return facts
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Return what a saved session says of its machine, beside what pytest-benchmark adds."""
+    return {"hardware": hardware(device), "software": software(device)}
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Return a line for another machine, and a line for other versions, of a compared session."""
+    lines = []
+    for part, says in (
+        ("hardware", "compared with another machine, so times are not comparable"),
+        ("software", "compared with other versions"),
+    ):
+        then, now = theirs.get(part) or {}, ours[part]
+        changed = [
+            f"{name} {then.get(name)} -> {now.get(name)}"
+            for name in {**then, **now}
+            if then.get(name) != now.get(name)
+        ]
+        if changed:
+            lines.append(f"{says}: {', '.join(changed)}")
+    return lines
 
 
 def describe(device: torch.device) -> str:

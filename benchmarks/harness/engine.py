@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.harness import clock, footprint
 from benchmarks.harness import device as devices
 from benchmarks.harness.errors import OutOfMemoryError, WorkError
-from benchmarks.harness.metrics import ModelCost, Round, split_round
+from benchmarks.harness.metrics import Metric, ModelCost, Round, Unmeasured, split_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -178,8 +178,10 @@ class Engine:
             torch.cuda.empty_cache()
 
 
-def cold_start_ratio(generations: Sequence[Generation]) -> float:
-    """Return how many times longer the first generation took than the last."""
+def cold_start_ratio(generations: Sequence[Generation], *, cold: bool) -> Metric:
+    """Return how many times longer a process's first generation took than the last of these."""
+    if not cold:
+        return Unmeasured("other generations came before in this process")
     return generations[0].seconds / generations[-1].seconds
 
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 HOST = {"python_function", "cpu_op", "cuda_runtime", "cuda_driver", "user_annotation"}
 DEVICE = {"kernel", "gpu_memcpy", "gpu_memset"}
-OWN_FRAME = "benchmarks/harness/engine.py"  # what calls `generate`: stacks begin below it
+ENGINE = "benchmarks/harness/engine.py"  # what calls `generate`: stacks begin below it
+PROFILER = "benchmarks/harness/profiling.py"  # what starts and stops the trace: left out
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
@@ -43,28 +44,38 @@ def _walk(
 ) -> Iterator[tuple[str, Mapping[str, Any], float]]:
     """Yield each event with its stack and its own time, by nesting the events of each thread."""
     threads: defaultdict[tuple[Any, Any], list[Mapping[str, Any]]] = defaultdict(list)
+    outside: str | None = ""  # a trace without Python frames has operators alone: keep them all
     for event in events:
+        if ENGINE in event["name"]:
+            outside = None
         threads[event["pid"], event["tid"]].append(event)
     for thread in threads.values():
         thread.sort(key=lambda event: (event["ts"], -event["dur"]))
-        open_events: list[tuple[Mapping[str, Any], str, list[float]]] = []
+        open_events: list[tuple[Mapping[str, Any], str | None, list[float]]] = []
         for event in thread:
             while open_events and event["ts"] >= _end(open_events[-1][0]):
                 yield _closed(*open_events.pop())
-            parent = open_events[-1][1] if open_events else ""
+            parent = open_events[-1][1] if open_events else outside
             if open_events:
                 open_events[-1][2].append(event["dur"])
-            own = OWN_FRAME in event["name"]
-            stack = "" if own else f"{parent};{_name(event['name'])}".lstrip(";")
-            open_events.append((event, stack, []))
+            open_events.append((event, _stack(parent, event["name"]), []))
         while open_events:
             yield _closed(*open_events.pop())
 
 
+def _stack(parent: str | None, name: str) -> str | None:
+    """Return a frame's stack: empty for the engine itself, None for what is not below it."""
+    if ENGINE in name:
+        return ""
+    if PROFILER in name or parent is None:
+        return None
+    return f"{parent};{_name(name)}".lstrip(";")
+
+
 def _closed(
-    event: Mapping[str, Any], stack: str, children: list[float]
+    event: Mapping[str, Any], stack: str | None, children: list[float]
 ) -> tuple[str, Mapping[str, Any], float]:
-    return stack, event, max(0.0, event["dur"] - sum(children))
+    return stack or "", event, max(0.0, event["dur"] - sum(children))
 
 
 def _end(event: Mapping[str, Any]) -> float:
@@ -76,7 +87,7 @@ def _name(name: str) -> str:
     if name.startswith("nn.Module: "):
         name = re.sub(r"_\d+$", "", name)
     name = re.sub(r"( of \S+)? object at 0x[0-9a-f]+", "", name)
-    return name.replace(";", ",").replace(" ", "_")
+    return name.replace(";", ",")
 
 
 def _lines(totals: Mapping[str, float]) -> list[str]:

@@ -53,7 +53,9 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
 
     Raises InputError, whose message is one line, for whatever can't be used.
     """
+    import bitsandbytes  # noqa: F401 (imported before any load, so that no load's time has it)
     import torch
+    from transformers import PreTrainedModel  # noqa: F401 (likewise)
 
     where = device.resolve(settings.device, settings.device_map)
     if settings.threads or where.type == "cpu":

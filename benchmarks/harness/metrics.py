@@ -140,9 +140,12 @@ def generation_metrics(
         "ttft_s": ttft_s,
         **_decode_metrics(rounds, batch_size, prompt_tokens, new_tokens, cost, machine),
         "prefill_tokens_per_s": batch_size * prompt_tokens / ttft_s,
-        "script_speed": script_speed(prompt_tokens, new_tokens, rounds_s),
+        "script_speed": script_speed(prompt_tokens, new_tokens, rounds_s)
+        if new_tokens > 1
+        else Unmeasured("the old script timed whole generations, not single tokens"),
         "load_s": cost.load_s,
         "weights_bytes": cost.weights_bytes,
+        "decode_weight_bytes": cost.decode_weight_bytes,
         "peak_allocated_bytes": machine.peak_allocated_bytes,
         "peak_reserved_bytes": machine.peak_reserved_bytes,
         "peak_resident_bytes": machine.peak_resident_bytes,
@@ -159,7 +162,7 @@ def _decode_metrics(
 ) -> dict[str, Metric]:
     names = (
         "tpot_s", "itl_p50_s", "itl_p95_s", "itl_p99_s", "decode_tokens_per_s",
-        "decode_weight_bytes", "decode_kv_cache_bytes", "decode_bytes",
+        "decode_kv_cache_bytes", "decode_bytes",
         "speed_of_light_tpot_s", "mbu",
     )  # fmt: skip
     if new_tokens < 2:
@@ -180,7 +183,6 @@ def _decode_metrics(
         tpot,
         *(percentile(gaps, percent) for percent in (50, 95, 99)),
         batch_size / tpot,
-        cost.decode_weight_bytes,
         kv_cache,
         decode_bytes,
         light,

@@ -69,9 +69,17 @@ SPACE: tuple[tuple[str, str, Format], ...] = (
 
 
 def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Return two tables with one row per benchmark: its speed, and what it needs."""
+    """Return two tables with one row per benchmark: its speed, and what it needs.
+
+    A column that no benchmark has a number for is left out.
+    """
     lines = []
-    for columns in (SPEED, SPACE):
+    for group in (SPEED, SPACE):
+        columns = [
+            column
+            for column in group
+            if any(info["metrics"].get(column[1]) is not None for _, info in records)
+        ]
         header = ["benchmark", *(title for title, _, _ in columns)]
         rows = [
             [name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns)]
@@ -141,7 +149,7 @@ class Summary:
         for table in self.script_tables:
             terminal.write_line(table)
         for quantization, text in self.examples.items():
-            terminal.write_line(f"Example ({quantization}): {text!r}"[:400])
+            terminal.write_line(f"Example ({quantization}): {text!r}"[:160])
         terminal.write_line("")
         for line in metric_tables(self.records):
             terminal.write_line(line)

@@ -65,7 +65,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "bos_token_id": 2032,
         "eos_token_id": 2033,
     },
-    # Exactly the published config.json of meta-llama/Llama-3.1-8B.
+    # The architecture of meta-llama/Llama-3.1-8B, as its published config.json has it.
     "llama-3.1-8b": _LLAMA
     | {
         "hidden_size": 4096,
