@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -229,10 +230,17 @@ def workload(
 
 
 @pytest.fixture
-def show_round(progress: Progress, request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Return a set-up function for rounds that shows that the next one begins; it isn't timed."""
-    numbers = iter(range(1, 1_000_000))
-    return lambda: progress.show(f"{_name(request.node)}: round {next(numbers)}")
+def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Return a function that shows what a benchmark is doing; without a text, its next round.
+
+    As the set-up function of a benchmark's rounds it runs between them, untimed.
+    """
+    rounds = itertools.count(1)
+
+    def show(what: str | None = None) -> None:
+        progress.show(f"{_name(request.node)}: {what or f'round {next(rounds)}'}")
+
+    return show
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ class Engine:
         return {**self._inputs[workload], "generation_config": config}
 
     def warm_up(
-        self, workload: Workload, rounds: int, say: Callable[[str], None] = lambda _: None
+        self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
     ) -> None:
         """Generate untimed until this workload, or a longer one, was generated `rounds` times."""
         done = sum(
@@ -142,7 +142,7 @@ class Engine:
             if other.prompts == workload.prompts and other.new_tokens >= workload.new_tokens
         )
         for number in range(done, rounds):
-            say(f"warm-up {number + 1} of {rounds}")
+            show(f"warm-up {number + 1} of {rounds}")
             self.generate(workload)
 
     def decode(self, row: Sequence[int]) -> str:

@@ -149,7 +149,7 @@ class Summary:
         for table in self.script_tables:
             terminal.write_line(table)
         for quantization, text in self.examples.items():
-            terminal.write_line(f"Example ({quantization}): {text!r}"[:160])
+            terminal.write_line(f"Example ({quantization}): {text!r}"[:120])
         terminal.write_line("")
         for line in metric_tables(self.records):
             terminal.write_line(line)
