@@ -99,6 +99,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
+    except ImportError as error:
+        raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
     if config.get_verbosity() < 0:
         return []
     model = f"{target.checkpoint.name} ({target.checkpoint.weights} weights)"
