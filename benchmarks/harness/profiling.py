@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from benchmarks.harness.errors import ProfilerError
 from benchmarks.harness.flame import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -46,11 +47,14 @@ class Profile:
     hotspots: tuple[Hotspot, ...]
     trace: Any  # torch.profiler.profile, of operators alone
     frames: Any  # torch.profiler.profile, of a run of its own, with Python frames
+    wall_s: float  # of the traced window: longer than unprofiled
 
     def record(self) -> dict[str, object]:
         """Return what is stored of the profile."""
         return {
             "decode_steps": [self.steps.start, self.steps.stop] if self.steps else None,
+            "wall_s": self.wall_s,
+            "device_busy_share": self.device_busy_share,
             "operators": [asdict(hotspot) for hotspot in self.hotspots[:TOP]],
         }
 
@@ -80,6 +84,13 @@ class Profile:
         """Whether any time was spent on a GPU."""
         return any(hotspot.self_device_s for hotspot in self.hotspots)
 
+    @property
+    def device_busy_share(self) -> float | None:
+        """The share of the window in which the GPU worked on an operator; None without a GPU."""
+        if not self.on_device:
+            return None
+        return sum(hotspot.self_device_s for hotspot in self.hotspots) / self.wall_s
+
     def write(self, folder: Path, *, script_table: bool) -> list[Path]:
         """Write table, Chrome trace and folded stacks into a folder, and return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,9 +118,10 @@ class Profile:
 def profile_prefill(engine: Engine, workload: Workload) -> Profile:
     """Profile the generation of a single token: the prompt pass, and the choice of the token."""
 
-    def run(trace: Any) -> None:
-        with _recording(trace):
+    def run(trace: Any) -> float:
+        with _recording(trace) as wall_s:
             engine.run(workload, 1)
+        return wall_s[0]
 
     return _profile("prefill", None, engine.device, run)
 
@@ -117,28 +129,32 @@ def profile_prefill(engine: Engine, workload: Workload) -> Profile:
 def profile_decode(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Profile:
     """Profile a fixed range of decode steps; step k makes the token k + 1 of each row."""
 
-    def run(trace: Any) -> None:
-        seen = 0
-        recording = _recording(trace)
+    def run(trace: Any) -> float:
+        wall_s: list[float] = []
+        passes = itertools.count(1)  # forward passes: the prefill is the first
 
         def window(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            nonlocal seen  # forward passes so far: the prefill is the first
-            seen += 1
-            if seen == steps.start:
-                recording.__enter__()
-            if seen == steps.stop:
-                recording.__exit__(None, None, None)
+            number = next(passes)
+            if number == steps.start:
+                nonlocal wall_s
+                wall_s = recording.enter_context(_recording(trace))
+            if number == steps.stop:
+                recording.close()
             return scores
 
-        engine.run(workload, steps.stop, window)
+        with ExitStack() as recording:  # ends it too where the generation fails in between
+            engine.run(workload, steps.stop, window)
+        return wall_s[0]
 
     return _profile("decode", steps, engine.device, run)
 
 
-def _profile(phase: str, steps: range | None, device: torch.device, run: Any) -> Profile:
+def _profile(
+    phase: str, steps: range | None, device: torch.device, run: Callable[[Any], float]
+) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
     operators = _new_trace(device, with_stack=False)
-    run(operators)
+    wall_s = run(operators)
     frames = _new_trace(device, with_stack=True)
     run(frames)
     hotspots = _hotspots(operators)
@@ -149,7 +165,7 @@ def _profile(phase: str, steps: range | None, device: torch.device, run: Any) ->
             f"the profile of the {phase} has no GPU activity: CUPTI can't be used; "
             "end other profilers, and check the driver's profiling permissions"
         )
-    return Profile(phase, steps, tuple(hotspots), operators, frames)
+    return Profile(phase, steps, tuple(hotspots), operators, frames, wall_s)
 
 
 def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
@@ -165,8 +181,11 @@ def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
 
 
 @contextmanager
-def _recording(trace: Any) -> Iterator[None]:
-    """Record what runs inside, device work included, and nothing that was queued before."""
+def _recording(trace: Any) -> Iterator[list[float]]:
+    """Record what runs inside, device work included, and nothing that was queued before.
+
+    The list that it gives holds the seconds of the window once it is closed.
+    """
     import torch
 
     if torch._C._autograd._profiler_enabled():  # starting a second one would silently end the first
@@ -180,9 +199,11 @@ def _recording(trace: Any) -> Iterator[None]:
         raise ProfilerError(
             f"torch.profiler can't start ({error}); end other profilers of this process"
         ) from error
+    wall_s: list[float] = []
+    start = clock.now()
     try:
-        yield
-        clock.now()
+        yield wall_s
+        wall_s.append(clock.now() - start)
     finally:
         trace.stop()
 
