@@ -38,10 +38,10 @@ class Progress:
     def show(self, line: str) -> None:
         """Show what is going on, until the next line; in a log, the first line of each phase."""
         if self._terminal and not self._terminal.isatty:
-            phase = re.sub(r"\d+( of \d+)?$", "", line)
+            phase = re.sub(r"\d+( of \d+)?$", "...", line)
             if phase != self._phase:
                 self._phase = phase
-                self.say(line)
+                self.say(phase)
             return
         with self._writing() as terminal:
             if terminal:
