@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import torch
 
-FORMAT = 1  # part of the folder's name: raise it when the same seed would give other files
+FORMAT = 2  # part of the folder's name: raise it when the same seed would give other files
 DEFAULT_OUTLIER_CHANNELS = 6
 MARKER = "synthetic.json"
 
@@ -238,6 +238,11 @@ def _std(recipe: Recipe, name: str) -> float:
         return 1.0
     if "o_proj" in name or "down_proj" in name:  # GPT-2's scaling: the residual stays bounded
         return STD / sqrt(2 * float(recipe.config["num_hidden_layers"]))
+    if "_proj" in name:
+        # What they make of a normalized, amplified stream has a standard deviation of 0.7: few of
+        # its values, and of their products, pass the threshold but for those that are planted.
+        energy = recipe.config["hidden_size"] + recipe.outlier_channels * AMPLIFIED**2
+        return 0.7 / sqrt(float(energy))
     return STD
 
 
