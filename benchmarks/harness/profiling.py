@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from benchmarks.harness.flame import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -98,17 +99,14 @@ class Profile:
         return files
 
     def _stacks(self) -> tuple[list[str], list[str]]:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "frames.json"
-            self.frames.export_chrome_trace(str(file))
-            return fold(json.loads(file.read_text(encoding="utf-8"))["traceEvents"])
+        return fold(trace_events(self.frames))
 
 
 def profile_prefill(engine: Engine, workload: Workload) -> Profile:
     """Profile the generation of a single token: the prompt pass, and the choice of the token."""
 
     def run(trace: Any) -> None:
-        with _recording(trace):
+        with recording(trace):
             engine.run(workload, 1)
 
     return _profile("prefill", None, engine.device, run)
@@ -118,28 +116,44 @@ def profile_decode(engine: Engine, workload: Workload, steps: range = DECODE_STE
     """Profile a fixed range of decode steps; step k makes the token k + 1 of each row."""
 
     def run(trace: Any) -> None:
-        seen = 0
-        recording = _recording(trace)
-
-        def window(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            nonlocal seen  # forward passes so far: the prefill is the first
-            seen += 1
-            if seen == steps.start:
-                recording.__enter__()
-            if seen == steps.stop:
-                recording.__exit__(None, None, None)
-            return scores
-
-        engine.run(workload, steps.stop, window)
+        decode_within(engine, workload, steps, recording(trace))
 
     return _profile("decode", steps, engine.device, run)
 
 
+def decode_within(
+    engine: Engine, workload: Workload, steps: range, window: AbstractContextManager[None]
+) -> None:
+    """Generate, and be inside `window` for a range of decode steps; it closes on errors too."""
+    seen = 0  # forward passes so far: the prefill is the first
+    with ExitStack() as stack:
+
+        def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            nonlocal seen
+            seen += 1
+            if seen == steps.start:
+                stack.enter_context(window)
+            if seen == steps.stop:
+                stack.close()
+            return scores
+
+        engine.run(workload, steps.stop, step)
+
+
+def trace_events(trace: Any) -> list[dict[str, Any]]:
+    """Return the events of a finished trace, as Chrome's trace format has them."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "trace.json"
+        trace.export_chrome_trace(str(file))
+        events: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
+        return events
+
+
 def _profile(phase: str, steps: range | None, device: torch.device, run: Any) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
-    operators = _new_trace(device, with_stack=False)
+    operators = new_trace(device)
     run(operators)
-    frames = _new_trace(device, with_stack=True)
+    frames = new_trace(device, with_stack=True)
     run(frames)
     hotspots = _hotspots(operators)
     if not hotspots:
@@ -152,7 +166,8 @@ def _profile(phase: str, steps: range | None, device: torch.device, run: Any) ->
     return Profile(phase, steps, tuple(hotspots), operators, frames)
 
 
-def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
+def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bool = False) -> Any:
+    """Return a trace of this device, to be recorded; with Python frames, or with allocations."""
     from torch.profiler import ProfilerActivity, profile
 
     # Otherwise CUPTI stays attached, and slows down every kernel launch of the process from here
@@ -161,11 +176,16 @@ def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
-    return profile(activities=activities, with_stack=with_stack, with_modules=with_stack)
+    return profile(
+        activities=activities,
+        with_stack=with_stack,
+        with_modules=with_stack,
+        profile_memory=with_memory,
+    )
 
 
 @contextmanager
-def _recording(trace: Any) -> Iterator[None]:
+def recording(trace: Any) -> Iterator[None]:
     """Record what runs inside, device work included, and nothing that was queued before."""
     import torch
 
