@@ -12,6 +12,7 @@ from benchmarks.harness import attestation, counters, loading, synthetic
 from benchmarks.harness import checkpoint as checkpoints
 from benchmarks.harness.errors import AttestationError
 from benchmarks.harness.loading import Target
+from benchmarks.harness.provenance import index_sha256
 
 
 @pytest.fixture(scope="module")
@@ -223,10 +224,10 @@ def test_a_checkpoint_without_outliers_is_marked(target, tmp_path):
 
 def test_the_index_is_hashed_or_the_headers(tiny_checkpoint, tmp_path):
     """Without an index the headers stand for it, and other names give another hash."""
-    indexed = attestation.index_sha256(tiny_checkpoint.path)
+    indexed = index_sha256(tiny_checkpoint.path)
     for file in tiny_checkpoint.path.glob("*.safetensors"):
         shutil.copy(file, tmp_path)
-    headers = attestation.index_sha256(tmp_path)
+    headers = index_sha256(tmp_path)
     assert len(headers) == len(indexed) == 64
     next(tmp_path.glob("*-00001-*")).rename(tmp_path / "model-renamed.safetensors")
-    assert len({indexed, headers, attestation.index_sha256(tmp_path)}) == 3
+    assert len({indexed, headers, index_sha256(tmp_path)}) == 3

@@ -157,11 +157,12 @@ def test_a_generation_that_fails_ends_the_trace(engine, workload):
 
     hook = engine.model.register_forward_pre_hook(fail)
     try:
-        with pytest.raises(RuntimeError, match="a kernel failed"):
+        with pytest.raises(RuntimeError, match="a kernel failed") as kept:
             counters.count(engine, workload)
     finally:
         hook.remove()
     assert calls == 15
+    assert kept.traceback  # it holds the frames: the trace wasn't ended by their clean-up
     assert not torch._C._autograd._profiler_enabled()
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import device as devices
 from benchmarks.harness import loading
-from benchmarks.harness.attestation import index_sha256
 from benchmarks.harness.errors import OutputError
+from benchmarks.harness.provenance import index_sha256
 from benchmarks.harness.workload import shipped_text
 
 if TYPE_CHECKING:
