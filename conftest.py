@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,8 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
+    except ImportError as error:
+        raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
     if config.get_verbosity() < 0:
         return []
     model = f"{target.checkpoint.name} ({target.checkpoint.weights} weights)"
@@ -111,7 +114,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    item: Any, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say that a benchmark failed; an error that the suite understands is one line of its own."""
     report = yield
@@ -121,6 +124,8 @@ def pytest_runtest_makereport(
     progress.clear()
     if report.failed:
         progress.say(f"{_name(item)}: FAILED")
+        if "benchmark" in getattr(item, "funcargs", {}):
+            item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):
         report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
     return report
@@ -207,9 +212,8 @@ def engine(
     from benchmarks.harness import loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    first = not history["loaded"]
-    history["loaded"].append(quantization)
-    with loading.load(target, quantization, first=first) as engine:
+    with loading.load(target, quantization, cold=not history["loaded"]) as engine:
+        history["loaded"].append(quantization)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -229,10 +233,17 @@ def workload(
 
 
 @pytest.fixture
-def show_round(progress: Progress, request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Return a set-up function for rounds that shows that the next one begins; it isn't timed."""
-    numbers = iter(range(1, 1_000_000))
-    return lambda: progress.show(f"{_name(request.node)}: round {next(numbers)}")
+def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Return a function that shows what a benchmark is doing; without a text, its next round.
+
+    As the set-up function of a benchmark's rounds it runs between them, untimed.
+    """
+    rounds = itertools.count(1)
+
+    def show(what: str | None = None) -> None:
+        progress.show(f"{_name(request.node)}: {what or f'round {next(rounds)}'}")
+
+    return show
 
 
 @pytest.fixture
@@ -248,10 +259,15 @@ def record(
     """Return the function that stores a benchmark's generations, and metrics of its own."""
     from benchmarks.harness import record as records
 
+    # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
+    # for a result, or fails to save all others where it left no round at all.
+    benchmark.has_error = True
+
     def store(generations: list[Generation], **metrics: Metric) -> None:
         times = benchmark.stats.stats.data if benchmark.stats else [None] * len(generations)
         rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
         info = records.extra_info(target, engine, workload, rounds, metrics)
+        benchmark.has_error = False
         benchmark.extra_info.update(info, process=copy.deepcopy(history))
         example = engine.decode(generations[-1].tokens[0].tolist())
         request.config.stash[SUMMARY].add(_name(request.node), benchmark.extra_info, example)

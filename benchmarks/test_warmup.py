@@ -11,11 +11,11 @@ FIRST_GENERATIONS = 3
 
 
 @pytest.mark.runs_first
-def test_warmup(benchmark, engine, workload, record, show_round):
+def test_warmup(benchmark, engine, workload, record, show):
     """Time the first three generations, with nothing before them."""
     generations = []
     benchmark.extra_info["cold_process"] = cold = engine.cold
     benchmark.pedantic(
-        engine.generate, args=(workload, generations), rounds=FIRST_GENERATIONS, setup=show_round
+        engine.generate, args=(workload, generations), rounds=FIRST_GENERATIONS, setup=show
     )
     record(generations, cold_start_ratio=cold_start_ratio(generations, cold=cold))

@@ -26,6 +26,12 @@ hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, d
 hypothesis.settings.load_profile("tests")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let warnings fail the tests, but for third parties' own; later lines win."""
+    strict = config.getini("filterwarnings")
+    strict[:] = ["error", "default::pytest_benchmark.logger.PytestBenchmarkWarning", *strict]
+
+
 FIGURES = pytest.StashKey[list[str]]()
 
 

@@ -24,14 +24,14 @@ def reference(target):
 def engine(target, reference):
     """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
     assert reference.path.exists()
-    with loading.load(target, "int8-decomp", first=False) as engine:
+    with loading.load(target, "int8-decomp", cold=False) as engine:
         yield engine
 
 
 @pytest.mark.parametrize("quantization", list(agreement.SYNTHETIC))
 def test_every_quantization_agrees_within_its_bounds(target, reference, quantization, figure):
     """Correct models pass; the figures are shown, and stored."""
-    with loading.load(target, quantization, first=False) as engine:
+    with loading.load(target, quantization, cold=False) as engine:
         facts = agreement.check_output(engine, target, reference)
     assert facts["tokens"] == 128
     names = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
@@ -84,7 +84,7 @@ def test_fp16_under_an_int8_name_is_refused(target, reference, monkeypatch):
     """Lie: agreement to the last bit is too good to be quantized."""
     monkeypatch.setattr(loading, "quantization_config", lambda *_: None)
     with (
-        loading.load(target, "int8-decomp", first=False) as engine,
+        loading.load(target, "int8-decomp", cold=False) as engine,
         pytest.raises(OutputError, match="to the last bit, so nothing was quantized"),
     ):
         agreement.check_output(engine, target, reference)

@@ -18,7 +18,7 @@ from benchmarks.harness.provenance import index_sha256
 @pytest.fixture(scope="module")
 def engine(target):
     """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    with loading.load(target, "int8-decomp", first=True) as engine:
+    with loading.load(target, "int8-decomp", cold=True) as engine:
         yield engine
 
 
@@ -61,7 +61,7 @@ def test_an_honest_model_is_described(engine, target):
 @pytest.mark.parametrize("quantization", ["int8", "nf4", "nf4-dq", "fp16", "bf16"])
 def test_every_quantization_can_be_honest(target, workload, quantization):
     """What is asked for is what transformers and bitsandbytes load, under each name."""
-    with loading.load(target, quantization, first=False) as engine:
+    with loading.load(target, quantization, cold=False) as engine:
         attestation.attest_model(target, engine)
         engine.prepare(workload)
         facts = attestation.attest_workload(engine, workload, counters.count(engine, workload))
@@ -73,7 +73,7 @@ def test_fp16_weights_under_an_int8_name_are_refused(target, monkeypatch):
     """Lie: no quantization at all."""
     monkeypatch.setattr(loading, "quantization_config", lambda *_: None)
     with (
-        loading.load(target, "int8-decomp", first=False) as engine,
+        loading.load(target, "int8-decomp", cold=False) as engine,
         pytest.raises(AttestationError) as caught,
     ):
         attestation.attest_model(target, engine)
@@ -89,7 +89,7 @@ def test_threshold_0_under_the_name_of_6_is_refused(target, monkeypatch):
     honest = loading.quantization_config
     monkeypatch.setattr(loading, "quantization_config", lambda _, dtype: honest("int8", dtype))
     with (
-        loading.load(target, "int8-decomp", first=False) as engine,
+        loading.load(target, "int8-decomp", cold=False) as engine,
         pytest.raises(AttestationError, match=r"ran: threshold: expected 6\.0, got 0\.0; no"),
     ):
         attestation.attest_model(target, engine)
@@ -214,7 +214,7 @@ def test_a_checkpoint_without_outliers_is_marked(target, tmp_path):
     plain = checkpoints.read("plain", tmp_path)
     other = Target(target.settings, target.device, plain, target.tokenizer)
     workload = other.workload(8, 4)
-    with loading.load(other, "int8-decomp", first=False) as engine:
+    with loading.load(other, "int8-decomp", cold=False) as engine:
         assert attestation.attest_model(other, engine)["checkpoint"]["outlier_channels"] == 0
         engine.prepare(workload)
         facts = attestation.attest_workload(engine, workload, counters.count(engine, workload))

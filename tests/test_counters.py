@@ -24,7 +24,7 @@ target = loading.find_target(settings, lambda _: None)
 workload = target.workload(8, 12)
 counted = {}
 for quantization in ("int8-decomp", "int8", "fp16"):
-    with loading.load(target, quantization, first=False) as engine:
+    with loading.load(target, quantization, cold=False) as engine:
         engine.prepare(workload)
         counted[quantization] = counters.count(engine, workload)
 print(json.dumps(counted), file=open(sys.argv[2], "w"))
@@ -34,7 +34,7 @@ print(json.dumps(counted), file=open(sys.argv[2], "w"))
 @pytest.fixture(scope="module")
 def engine(target):
     """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    with loading.load(target, "int8-decomp", first=True) as engine:
+    with loading.load(target, "int8-decomp", cold=True) as engine:
         yield engine
 
 

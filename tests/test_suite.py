@@ -161,7 +161,8 @@ def test_records_say_what_was_measured_and_how_warm_it_was(full):
     assert warmup["metrics"]["cold_start_ratio"] > 0
     assert warmup["metrics"]["load_s"] > 0
     assert throughput["process"] == {"loaded": ["int8-decomp"], "profiled": False}
-    assert profile["placement"]["cpu"]["parameters"] > 28
+    metrics = throughput["metrics"]
+    assert profile["placement"]["cpu"]["weights_bytes"] == metrics["weights_bytes"]
 
 
 def test_machine_info_names_device_and_versions(full):
@@ -191,6 +192,8 @@ def test_the_terminal_shows_progress_tables_and_one_example(full):
     )
     assert any(line.startswith("versions: torch ") for line in lines)
     assert any(line.startswith("int8-decomp: loaded in") for line in lines)
+    assert "int8-decomp: loading synthetic:tiny" in lines
+    assert sum(line.startswith("throughput[int8-decomp-b8-p16-n6]: round") for line in lines) == 1
     assert sum(line.startswith("Example (int8-decomp): ") for line in lines) == 1
     table = [line for line in lines if line.startswith("throughput[int8-decomp-b8-p16-n6]  ")]
     assert len(table) == 2
@@ -221,15 +224,15 @@ def test_one_session_loads_each_quantization_once(session, monkeypatch):
     loads = []
     load = loading.load
 
-    def counting(target, quantization, *, first):
+    def counting(target, quantization, *, cold):
         gc.collect()
         alive = [
             each
             for each in gc.get_objects()
             if isinstance(each, torch.nn.Parameter) and each.dim() == 2 and each.shape[0] == 2048
         ]
-        loads.append((quantization, first, len(alive)))
-        return load(target, quantization, first=first)
+        loads.append((quantization, cold, len(alive)))
+        return load(target, quantization, cold=cold)
 
     monkeypatch.setattr(loading, "load", counting)
     outcome = session(
@@ -237,7 +240,7 @@ def test_one_session_loads_each_quantization_once(session, monkeypatch):
     )
     assert outcome.status == 0, outcome.out
     assert "18 passed" in outcome.out
-    assert [(name, first) for name, first, _ in loads] == [
+    assert [(name, cold) for name, cold, _ in loads] == [
         ("int8-decomp", True),
         ("int8", False),
         ("fp16", False),
@@ -273,12 +276,12 @@ def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
     """A model that doesn't fit fails by one line; the next one runs, and its results are kept."""
     load = loading.load
 
-    def fits(target, quantization, *, first):
+    def fits(target, quantization, *, cold):
         if quantization == "bf16":
             from benchmarks.harness.errors import OutOfMemoryError
 
             raise OutOfMemoryError("out of memory while loading")
-        return load(target, quantization, first=first)
+        return load(target, quantization, cold=cold)
 
     monkeypatch.setattr(loading, "load", fits)
     outcome = session(
@@ -286,6 +289,10 @@ def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
     )
     assert outcome.status == 1
     assert "2 passed, 2 deselected, 2 errors" in outcome.out
+    assert [bench["extra_info"].get("cold_process") for bench in outcome.saved["benchmarks"]] == [
+        True,
+        None,
+    ]
     assert "OutOfMemoryError: out of memory while loading" in outcome.out
     assert "Traceback" not in outcome.out
     assert ">  " not in outcome.out  # no source lines of a traceback
@@ -293,9 +300,14 @@ def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
     assert names == {"int8"}
 
 
-def test_an_interrupt_frees_the_model_and_keeps_what_was_measured(environment, tmp_path):
-    """Ctrl-C in a later benchmark ends the session by pytest's status 2, results saved."""
-    options = ["--new-tokens", "8", "--rounds", "100000", "--benchmark-save=part", "--script-table"]
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [("warmup[int8-decomp-b8-p16-n8]: round", 0), ("throughput[int8-decomp-b8-p16-n8]: round", 1)],
+    ids=["in the first round", "in a later benchmark"],
+)
+def test_an_interrupt_keeps_what_was_measured(environment, tmp_path, moment, kept):
+    """Ctrl-C ends the session by pytest's status 2; finished benchmarks are saved, no other."""
+    options = ["--new-tokens", "8", "--rounds", "100000", "--benchmark-save=part"]
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "pytest", *command(tmp_path, *options)],
         env=os.environ | environment,
@@ -306,15 +318,14 @@ def test_an_interrupt_frees_the_model_and_keeps_what_was_measured(environment, t
     ) as process:
         lines = []
         for line in process.stdout:
-            if line.startswith("warmup[") and not any(each.startswith("warmup[") for each in lines):
-                process.send_signal(signal.SIGINT)
             lines.append(line)
+            if line.startswith(moment):
+                process.send_signal(signal.SIGINT)
         status = process.wait(60)
     assert status == 2, "".join(lines)
-    saved = Outcome(status, "", "", tmp_path).saved
-    assert [bench["name"] for bench in saved["benchmarks"]] == [
-        "test_warmup[int8-decomp-b8-p16-n8]"
-    ]
+    assert not [line for line in lines if "Traceback" in line or "INTERNALERROR" in line]
+    names = [bench["name"] for bench in Outcome(status, "", "", tmp_path).saved["benchmarks"]]
+    assert names == ["test_warmup[int8-decomp-b8-p16-n8]"][:kept]
 
 
 BAD_OPTIONS = {
@@ -332,8 +343,10 @@ BAD_OPTIONS = {
     "map": (["--device-map", "auto"], "--device-map auto: expected GPUs; the device is the CPU"),
     "folder": (["--model", "./none"], "--model: expected a folder with a checkpoint"),
     "synthetic": (["--model", "synthetic:70b"], "--model: expected one of synthetic:tiny"),
-    "long": (["--prompt-tokens", "4096"], "expected at most 4096 together"),
-    "text": (["--prompt", "word " * 5000], "expected at most 4096 together"),
+    "long": (["--prompt-tokens", "4096"], "expected at most 4096 tokens together"),
+    "text": (["--prompt", "word " * 5000], "expected at most 4096 tokens together"),
+    "bytes": (["--prompt", "\udcff"], "--prompt: expected UTF-8"),
+    "artifacts": (["--artifacts", "/proc/none"], "--artifacts: expected a folder that can be"),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 
@@ -389,8 +402,27 @@ def test_a_model_that_is_not_at_hand_says_what_to_do(environment, tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_collecting_imports_no_torch(environment, tmp_path):
+def cpu_seconds(arguments):
+    """Return user and system seconds of a command."""
+    before = os.times()
+    subprocess.run(arguments, capture_output=True, check=False, cwd=ROOT)
+    after = os.times()
+    return sum(after[2:4]) - sum(before[2:4])
+
+
+def test_collecting_imports_no_torch(environment, tmp_path, figure):
     """--collect-only and --help are instant: nothing heavy is imported for them."""
+    seconds = {}
+    (tmp_path / "empty").mkdir()
+    for what, arguments in {
+        "suite": command(tmp_path, "--collect-only", "-q"),
+        "empty folder": [str(tmp_path / "empty"), "--collect-only", "-q", "-c", os.devnull],
+    }.items():
+        runs = [cpu_seconds([sys.executable, "-m", "pytest", *arguments]) for _ in range(3)]
+        seconds[what] = min(runs)
+    ratio = seconds["suite"] / seconds["empty folder"]
+    figure(f"collecting the suite : an empty folder, CPU time, best of 3: {ratio:.2f}")
+    assert ratio < 1.5
     for option in ("--collect-only", "--help"):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "pytest", *command(tmp_path, option, "-q")],

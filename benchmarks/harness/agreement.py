@@ -83,7 +83,7 @@ def ensure_reference(target: Target) -> Reference:
     path = target.settings.cache_dir / "references" / f"{key}.safetensors"
     if _read(path, key) is not None:
         return Reference(path, computed=False)
-    with loading.load(target, "fp16", first=False) as engine:
+    with loading.load(target, "fp16", cold=False) as engine:
         logits = _logits(engine, target).cpu().contiguous()
     metadata = {"key": key, "sha256": _tensor_sha256(logits)}
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 HUB_MODEL = "meta-llama/Llama-3.1-8B"
-NEXT_STEP = "use --model synthetic:llama-3.1-8b, which needs no download"
+NEXT_STEP = "use --model synthetic:llama-3.1-8b (or synthetic:tiny), which needs no download"
+REPAIR = "fetch it again, or delete the folder if the suite wrote it"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def resolve(
     """
     commit = None
     folder = Path(os.path.expanduser(model))  # noqa: PTH111 (pathlib's raises for ~nobody)
+    model = re.sub(r"//[^/@]*@", "//", model)  # credentials have no place in messages and results
     if model.startswith("synthetic:"):
         _no_revision(model, revision)
         path = synthetic.ensure(synthetic.recipe_for(model), cache_dir, say)
@@ -120,8 +123,8 @@ def _read_json(path: Path, file_name: str) -> dict[str, Any]:
 def _shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
     """Read the header of every safetensors file, and check that the file is as long as it says."""
     if (path / "model.safetensors.index.json").exists():
-        index = _read_json(path, "model.safetensors.index.json")
-        files = sorted(set(index.get("weight_map", {}).values()))
+        weight_map = _read_json(path, "model.safetensors.index.json").get("weight_map")
+        files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
     else:
         files = sorted(file.name for file in path.glob("model*.safetensors"))
     if not files:
@@ -146,10 +149,10 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         missing = f"{file}: expected this file of the checkpoint; it is missing"
         message = missing if isinstance(error, FileNotFoundError) else damaged
-        raise InputError(f"{message}; fetch it again") from error
+        raise InputError(f"{message}; {REPAIR}") from error
     expected = 8 + length + end
     if size != expected:
-        raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); fetch it again")
+        raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
     return shapes
 
 

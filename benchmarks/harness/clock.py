@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
 
 def now() -> float:
-    """Return seconds of a steady clock, read when every visible GPU has finished its work.
+    """Return seconds of a steady clock, read when every GPU in use has finished its work.
 
-    For pytest-benchmark's `--benchmark-timer`. Where torch isn't loaded, or has not touched CUDA,
-    there is no device work to wait for.
+    For pytest-benchmark's `--benchmark-timer`. Where torch isn't loaded, or has not touched a
+    GPU, there is no work to wait for; and waiting would create a context there.
     """
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         for index in range(torch.cuda.device_count()):
-            torch.cuda.synchronize(index)
+            if torch._C._cuda_hasPrimaryContext(index):
+                torch.cuda.synchronize(index)
     return perf_counter()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
+PROCESS = Path("/proc/self")  # Linux has it
 PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "pytest-benchmark")
 
 
@@ -122,20 +122,25 @@ def memory_bandwidth_bytes_per_s(device: torch.device) -> Metric:
     return Unmeasured(next(v.reason for v in (clock, width) if isinstance(v, Unmeasured)))
 
 
-def reset_peak_resident() -> None:
-    """Let the peak of this process's resident memory start again; needs Linux (proc(5))."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak_resident_bytes() -> Metric:
-    """Return the largest resident memory of this process since the last reset."""
+def reset_peak_resident(process: Path = PROCESS) -> bool:
+    """Let the peak of this process's resident memory start again; False where that can't be."""
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
+        (process / "clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_resident_bytes(process: Path = PROCESS) -> Metric:
+    """Return the largest resident memory of this process since the last reset (proc(5))."""
+    try:
+        status = (process / "status").read_text(encoding="ascii")
     except OSError as error:
-        return Unmeasured(f"can't read /proc/self/status ({error.strerror})")
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(kibibytes) * 1024
+        return Unmeasured(f"can't read {process / 'status'} ({error.strerror})")
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return Unmeasured(f"{process / 'status'} has no VmHWM")
 
 
 def _nvml(function: str, device: torch.device | None = None, *constants: str) -> Any:

@@ -44,14 +44,15 @@ class Engine:
     """One loaded model. As a context manager it frees the model at the end, whatever happens."""
 
     def __init__(
-        self, model: Any, target: Target, *, quantization: str, load_s: float, first: bool
+        self, model: Any, target: Target, *, quantization: str, load_s: float, cold: bool
     ) -> None:
         self.model = model
         self.tokenizer = target.tokenizer
         self.device = target.device
         self.quantization = quantization
         self.load_s = load_s
-        self.first = first  # no other model was loaded in this process before
+        self.cold = cold  # nothing was generated in this process yet
+        self.knows_peak_resident = False  # whether the host's peak is this workload's alone
         self.generations: Counter[Workload] = Counter()
         self._inputs: dict[Workload, dict[str, torch.Tensor]] = {}
 
@@ -60,11 +61,6 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def cold(self) -> bool:
-        """Whether nothing was generated in this process yet."""
-        return self.first and not self.generations
 
     @property
     def pad_token_id(self) -> int:
@@ -79,7 +75,7 @@ class Engine:
         if workload not in self._inputs:
             ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
             self._inputs[workload] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        devices.reset_peak_resident()
+        self.knows_peak_resident = devices.reset_peak_resident()
         if self.device.type == "cuda":
             for index in range(torch.cuda.device_count()):
                 torch.cuda.reset_peak_memory_stats(index)
@@ -110,18 +106,21 @@ class Engine:
         """
         import torch
 
+        self.cold = False
         try:
             with torch.inference_mode():
                 tokens: torch.Tensor = self.model.generate(
                     **self.arguments(workload, new_tokens), logits_processor=list(processors)
                 )
                 return tokens
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             failure = out_of_memory(
                 f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
                 f"{self.quantization}",
                 error,
-                self.device,
+                free_bytes(self.device),
                 "lower --batch-size, --new-tokens or --prompt-tokens",
             )
         # Raised out here: inside of `except` it would keep the frames that hold the tensors.
@@ -133,7 +132,7 @@ class Engine:
         return {**self._inputs[workload], "generation_config": config}
 
     def warm_up(
-        self, workload: Workload, rounds: int, say: Callable[[str], None] = lambda _: None
+        self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
     ) -> None:
         """Generate untimed until this workload, or a longer one, was generated `rounds` times."""
         done = sum(
@@ -142,7 +141,7 @@ class Engine:
             if other.prompts == workload.prompts and other.new_tokens >= workload.new_tokens
         )
         for number in range(done, rounds):
-            say(f"warm-up {number + 1} of {rounds}")
+            show(f"warm-up {number + 1} of {rounds}")
             self.generate(workload)
 
     def decode(self, row: Sequence[int]) -> str:
@@ -208,22 +207,32 @@ def check_work(workload: Workload, shape: Sequence[int], steps: int) -> None:
             f"rows, expected {workload.new_tokens} for each of {workload.batch_size}: the "
             "generation stopped early or ran on; report this as a bug of the engine"
         )
-    if steps < workload.new_tokens:
+    # One more is possible: transformers' DeferredStopCheck makes a pass whose token is dropped.
+    if steps not in (workload.new_tokens, workload.new_tokens + 1):
         raise WorkError(
             f"saw {steps} steps, expected {workload.new_tokens}: this version of transformers "
-            "doesn't call logits processors at every step; report this as a bug of the engine"
+            "doesn't call logits processors once a step; report this as a bug of the engine"
         )
 
 
-def out_of_memory(
-    what: str, error: BaseException, device: torch.device, next_step: str
-) -> OutOfMemoryError:
-    """Return the error that says how much was needed and free, and what to lower."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an allocation failed: in torch's allocator, outside of it, or on the host."""
+    texts = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return any(text in str(error) for text in texts)
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """Return the bytes that are free on a GPU, None for the CPU."""
     import torch
 
-    asked = re.search(r"Tried to allocate ([\d.]+ \w+)", str(error))
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else None
+
+
+def out_of_memory(
+    what: str, error: BaseException, free: int | None, next_step: str
+) -> OutOfMemoryError:
+    """Return the error that says how much was needed and free, and what to lower."""
+    asked = re.search(r"ried to allocate ([\d.]+ \w+)", str(error))
     needed = f"needed {asked[1]} more" if asked else "needed more"
-    free = "an unknown amount"
-    if device.type == "cuda":
-        free = f"{torch.cuda.mem_get_info(device)[0] / 1e9:.3g} GB"
-    return OutOfMemoryError(f"out of memory while {what}: {needed}, {free} free; {next_step}")
+    had = "an unknown amount" if free is None else f"{free / 1e9:.3g} GB"
+    return OutOfMemoryError(f"out of memory while {what}: {needed}, {had} free; {next_step}")

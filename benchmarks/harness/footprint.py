@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 def weights_bytes(model: Any) -> int:
     """Return the bytes of all weights, scales and buffers, each storage once."""
-    return _bytes(model.modules())
+    return sum(_sizes(model.modules()).values())
+
+
+def weights_bytes_by_device(model: Any) -> dict[str, int]:
+    """Return the bytes of all weights, scales and buffers by the device that holds them."""
+    placement: dict[str, int] = {}
+    for (device, _), size in _sizes(model.modules()).items():
+        placement[device] = placement.get(device, 0) + size
+    return placement
 
 
 def decode_weight_bytes(model: Any) -> int:
@@ -24,7 +32,7 @@ def decode_weight_bytes(model: Any) -> int:
     import torch
 
     modules = (each for each in model.modules() if not isinstance(each, torch.nn.Embedding))
-    return _bytes(modules)
+    return sum(_sizes(modules).values())
 
 
 def kv_bytes_per_token(model: Any) -> int:
@@ -36,13 +44,14 @@ def kv_bytes_per_token(model: Any) -> int:
     return int(2 * config.num_hidden_layers * kv_heads * head_dim * model.dtype.itemsize)
 
 
-def _bytes(modules: Iterator[Any]) -> int:
+def _sizes(modules: Iterator[Any]) -> dict[tuple[str, int], int]:
+    """Return the bytes of each storage, by its device and address."""
     sizes: dict[tuple[str, int], int] = {}
     for module in modules:
         for tensor in _tensors(module):
             key = (str(tensor.device), tensor.data_ptr())
             sizes[key] = max(sizes.get(key, 0), tensor.numel() * tensor.element_size())
-    return sum(sizes.values())
+    return sizes
 
 
 def _tensors(module: Any) -> Iterator[torch.Tensor]:

@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import checkpoint as checkpoints
 from benchmarks.harness import clock, device
-from benchmarks.harness.engine import Engine, generation_config, out_of_memory
+from benchmarks.harness.engine import (
+    Engine,
+    free_bytes,
+    generation_config,
+    is_out_of_memory,
+    out_of_memory,
+)
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.workload import Workload, build_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import torch
 
@@ -65,17 +72,21 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     model = settings.model or checkpoints.default_model(where.type)
     checkpoint = checkpoints.resolve(model, settings.revision, settings.cache_dir, say)
     target = Target(settings, where, checkpoint, _tokenizer(checkpoint))
-    length = target.workload(1, settings.new_tokens).prompt_tokens + settings.new_tokens
-    if checkpoint.positions and length > checkpoint.positions:
+    _check_shapes(checkpoint)
+    prompt = target.workload(1, settings.new_tokens).prompt_tokens
+    if checkpoint.positions and prompt + settings.new_tokens > checkpoint.positions:
         raise InputError(
-            f"--prompt-tokens and --new-tokens: expected at most {checkpoint.positions} together, "
-            f"the positions of {checkpoint.name}; got {length}; lower one of them"
+            f"prompt and --new-tokens: expected at most {checkpoint.positions} tokens together, "
+            f"the positions of {checkpoint.name}; got {prompt} + {settings.new_tokens}; "
+            "shorten one of them"
         )
+    if settings.artifacts:
+        _make_folder(settings.artifacts)
     return target
 
 
-def load(target: Target, quantization: str, *, first: bool) -> Engine:
-    """Load the model with a quantization; `first` says that it is the first of this process.
+def load(target: Target, quantization: str, *, cold: bool) -> Engine:
+    """Load the model with a quantization; `cold`: nothing was generated in this process yet.
 
     Raises OutOfMemoryError or InputError where it can't be loaded, and leaves nothing behind.
     """
@@ -85,32 +96,36 @@ def load(target: Target, quantization: str, *, first: bool) -> Engine:
     settings, checkpoint = target.settings, target.checkpoint
     dtype = model_dtype(settings, quantization)
     failure: HarnessError
+    free = free_bytes(target.device)
     start = clock.now()
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, info = AutoModelForCausalLM.from_pretrained(
             checkpoint.path,
             quantization_config=quantization_config(quantization, dtype),
             attn_implementation=settings.attn_implementation,
             dtype=dtype,
             device_map="auto" if settings.device_map == "auto" else {"": target.device},
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except torch.OutOfMemoryError as error:
+    except Exception as error:  # whatever transformers and its loaders raise
         needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
-        failure = out_of_memory(
-            f"loading {checkpoint.name} with {quantization} ({needed})",
-            error,
-            target.device,
-            "free the GPU, choose another --quantization, or use --device-map auto",
+        failure = (
+            out_of_memory(
+                f"loading {checkpoint.name} with {quantization} ({needed})",
+                error,
+                free,
+                "free the GPU, choose another --quantization, or use --device-map auto",
+            )
+            if is_out_of_memory(error)
+            else _not_loaded(checkpoint, quantization, error)
         )
-    except (ValueError, ImportError) as error:
-        failure = _not_loaded(checkpoint, quantization, error)
     else:
         load_s = clock.now() - start
-        engine = Engine(model, target, quantization=quantization, load_s=load_s, first=first)
+        engine = Engine(model, target, quantization=quantization, load_s=load_s, cold=cold)
         # `generate` fills what a config leaves open from the model's own: make that one ours too.
         model.generation_config = generation_config(engine.pad_token_id)
-        return _placed(engine, checkpoint)
+        return _checked(engine, checkpoint, info)
     # Raised out here: inside of `except` it would keep the frames that hold the tensors.
     gc.collect()
     if target.device.type == "cuda":
@@ -144,6 +159,37 @@ def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
     return None
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--artifacts: expected a folder that can be written, got {folder} ({error.strerror})"
+        ) from error
+
+
+def _check_shapes(checkpoint: Checkpoint) -> None:
+    """Compare config.json with the files: bitsandbytes would load a matrix of another shape."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(checkpoint.path))
+    except Exception as error:
+        raise InputError(
+            f"--model {checkpoint.name}: transformers can't build it from its config.json: "
+            f"{type(error).__name__}: {_first_line(error)}"
+        ) from error
+    for name, tensor in model.state_dict().items():
+        got = checkpoint.shapes.get(name, tuple(tensor.shape))  # a missing one shows at the load
+        if got != tuple(tensor.shape):
+            raise InputError(
+                f"--model {checkpoint.name}: expected {name} of shape {tuple(tensor.shape)} by its "
+                f"config.json, got {got}; fetch both files again"
+            )
+
+
 def _tokenizer(checkpoint: Checkpoint) -> Any:
     from transformers import AutoTokenizer
     from transformers.utils import logging as transformers_logging
@@ -162,8 +208,15 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
         ) from error
 
 
-def _placed(engine: Engine, checkpoint: Checkpoint) -> Engine:
-    """Return the engine, unless parts of its model were left on the host or the disk."""
+def _checked(engine: Engine, checkpoint: Checkpoint, info: Mapping[str, Any]) -> Engine:
+    """Return the engine, unless parts of its model are not loaded, or left on host or disk."""
+    for kind in ("missing_keys", "mismatched_keys", "error_msgs"):
+        if bad := sorted(map(str, info.get(kind) or ())):
+            engine.close()
+            raise InputError(
+                f"--model {checkpoint.name}: expected every weight of its architecture, got "
+                f"{len(bad)} {kind.replace('_', ' ')}, such as {bad[0]}; fetch it again"
+            )
     where = {str(place) for place in getattr(engine.model, "hf_device_map", {}).values()}
     left = sorted(where & {"cpu", "disk", "meta"})
     if left and engine.device.type != "cpu":

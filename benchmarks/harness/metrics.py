@@ -96,6 +96,19 @@ def speed_of_light_s(bytes_read: float, bandwidth_bytes_per_s: float) -> float:
     return bytes_read / bandwidth_bytes_per_s
 
 
+DECODE = (
+    "tpot_s",
+    "itl_p50_s",
+    "itl_p95_s",
+    "itl_p99_s",
+    "decode_tokens_per_s",
+    "decode_kv_cache_bytes",
+    "decode_bytes",
+    "speed_of_light_tpot_s",
+    "mbu",
+)
+
+
 @dataclass(frozen=True)
 class ModelCost:
     """What a loaded model weighs, in bytes, and what a decode step has to read of it."""
@@ -160,14 +173,8 @@ def _decode_metrics(
     cost: ModelCost,
     machine: Machine,
 ) -> dict[str, Metric]:
-    names = (
-        "tpot_s", "itl_p50_s", "itl_p95_s", "itl_p99_s", "decode_tokens_per_s",
-        "decode_kv_cache_bytes", "decode_bytes",
-        "speed_of_light_tpot_s", "mbu",
-    )  # fmt: skip
     if new_tokens < 2:
-        reason = Unmeasured("a single new token has no decode step")
-        return dict.fromkeys(names, reason)
+        return dict.fromkeys(DECODE, Unmeasured("a single new token has no decode step"))
     tpot = median(tpot_s(each, new_tokens) for each in rounds)
     gaps = [gap for each in rounds for gap in each.step_s]
     context = mean_decode_context(prompt_tokens, new_tokens)
@@ -179,16 +186,17 @@ def _decode_metrics(
         if isinstance(bandwidth, Unmeasured)
         else speed_of_light_s(decode_bytes, bandwidth)
     )
-    values: tuple[Metric, ...] = (
-        tpot,
-        *(percentile(gaps, percent) for percent in (50, 95, 99)),
-        batch_size / tpot,
-        kv_cache,
-        decode_bytes,
-        light,
-        light if isinstance(light, Unmeasured) else light / tpot,
-    )
-    return dict(zip(names, values, strict=True))
+    return {
+        "tpot_s": tpot,
+        "itl_p50_s": percentile(gaps, 50),
+        "itl_p95_s": percentile(gaps, 95),
+        "itl_p99_s": percentile(gaps, 99),
+        "decode_tokens_per_s": batch_size / tpot,
+        "decode_kv_cache_bytes": kv_cache,
+        "decode_bytes": decode_bytes,
+        "speed_of_light_tpot_s": light,
+        "mbu": light if isinstance(light, Unmeasured) else light / tpot,
+    }
 
 
 def as_stored(

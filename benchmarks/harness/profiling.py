@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.harness import clock
 from benchmarks.harness.errors import ProfilerError
 from benchmarks.harness.flame import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     import torch
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 DECODE_STEPS = range(2, 6)  # fixed: outliers, and with them the operators, differ from step to step
 TOP = 30  # hotspots that are stored
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,14 @@ class Profile:
     hotspots: tuple[Hotspot, ...]
     trace: Any  # torch.profiler.profile, of operators alone
     frames: Any  # torch.profiler.profile, of a run of its own, with Python frames
+    wall_s: float  # of the traced window: longer than unprofiled
 
     def record(self) -> dict[str, object]:
         """Return what is stored of the profile."""
         return {
             "decode_steps": [self.steps.start, self.steps.stop] if self.steps else None,
+            "wall_s": self.wall_s,
+            "device_busy_share": self.device_busy_share,
             "operators": [asdict(hotspot) for hotspot in self.hotspots[:TOP]],
         }
 
@@ -81,6 +86,13 @@ class Profile:
         """Whether any time was spent on a GPU."""
         return any(hotspot.self_device_s for hotspot in self.hotspots)
 
+    @property
+    def device_busy_share(self) -> float | None:
+        """The share of the window in which the GPU worked on an operator; None without a GPU."""
+        if not self.on_device:
+            return None
+        return sum(hotspot.self_device_s for hotspot in self.hotspots) / self.wall_s
+
     def write(self, folder: Path, *, script_table: bool) -> list[Path]:
         """Write table, Chrome trace and folded stacks into a folder, and return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,9 +117,10 @@ class Profile:
 def profile_prefill(engine: Engine, workload: Workload) -> Profile:
     """Profile the generation of a single token: the prompt pass, and the choice of the token."""
 
-    def run(trace: Any) -> None:
-        with recording(trace):
+    def run(trace: Any) -> float:
+        with recording(trace) as wall_s:
             engine.run(workload, 1)
+        return wall_s[0]
 
     return _profile("prefill", None, engine.device, run)
 
@@ -115,29 +128,30 @@ def profile_prefill(engine: Engine, workload: Workload) -> Profile:
 def profile_decode(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Profile:
     """Profile a fixed range of decode steps; step k makes the token k + 1 of each row."""
 
-    def run(trace: Any) -> None:
-        decode_within(engine, workload, steps, recording(trace))
+    def run(trace: Any) -> float:
+        return decode_within(engine, workload, steps, recording(trace))[0]
 
     return _profile("decode", steps, engine.device, run)
 
 
 def decode_within(
-    engine: Engine, workload: Workload, steps: range, window: AbstractContextManager[None]
-) -> None:
-    """Generate, and be inside `window` for a range of decode steps; it closes on errors too."""
-    seen = 0  # forward passes so far: the prefill is the first
-    with ExitStack() as stack:
+    engine: Engine, workload: Workload, steps: range, window: AbstractContextManager[T]
+) -> T:
+    """Generate, be inside `window` for a range of decode steps, and return what it gave."""
+    passes = itertools.count(1)  # forward passes: the prefill is the first
+    given: list[T] = []
 
-        def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            nonlocal seen
-            seen += 1
-            if seen == steps.start:
-                stack.enter_context(window)
-            if seen == steps.stop:
-                stack.close()
-            return scores
+    def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        number = next(passes)
+        if number == steps.start:
+            given.append(stack.enter_context(window))
+        if number == steps.stop:
+            stack.close()
+        return scores
 
+    with ExitStack() as stack:  # ends it too where the generation fails in between
         engine.run(workload, steps.stop, step)
+    return given[0]
 
 
 def trace_events(trace: Any) -> list[dict[str, Any]]:
@@ -149,10 +163,12 @@ def trace_events(trace: Any) -> list[dict[str, Any]]:
         return events
 
 
-def _profile(phase: str, steps: range | None, device: torch.device, run: Any) -> Profile:
+def _profile(
+    phase: str, steps: range | None, device: torch.device, run: Callable[[Any], float]
+) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
     operators = new_trace(device)
-    run(operators)
+    wall_s = run(operators)
     frames = new_trace(device, with_stack=True)
     run(frames)
     hotspots = _hotspots(operators)
@@ -163,7 +179,7 @@ def _profile(phase: str, steps: range | None, device: torch.device, run: Any) ->
             f"the profile of the {phase} has no GPU activity: CUPTI can't be used; "
             "end other profilers, and check the driver's profiling permissions"
         )
-    return Profile(phase, steps, tuple(hotspots), operators, frames)
+    return Profile(phase, steps, tuple(hotspots), operators, frames, wall_s)
 
 
 def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bool = False) -> Any:
@@ -185,8 +201,11 @@ def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bo
 
 
 @contextmanager
-def recording(trace: Any) -> Iterator[None]:
-    """Record what runs inside, device work included, and nothing that was queued before."""
+def recording(trace: Any) -> Iterator[list[float]]:
+    """Record what runs inside, device work included, and nothing that was queued before.
+
+    The list that it gives holds the seconds of the window once it is closed.
+    """
     import torch
 
     if torch._C._autograd._profiler_enabled():  # starting a second one would silently end the first
@@ -200,9 +219,11 @@ def recording(trace: Any) -> Iterator[None]:
         raise ProfilerError(
             f"torch.profiler can't start ({error}); end other profilers of this process"
         ) from error
+    wall_s: list[float] = []
+    start = clock.now()
     try:
-        yield
-        clock.now()
+        yield wall_s
+        wall_s.append(clock.now() - start)
     finally:
         trace.stop()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +20,7 @@ class Progress:
         self._terminal = None if quiet else plugins.get_plugin("terminalreporter")
         self._capture = plugins.get_plugin("capturemanager")
         self._shown = False
+        self._phase = ""
         self.taken_over = False
 
     def take_over(self) -> None:
@@ -33,10 +36,16 @@ class Progress:
                 terminal.write_line(line)
 
     def show(self, line: str) -> None:
-        """Show what is going on, until the next line; only on a terminal that can erase it."""
+        """Show what is going on, until the next line; in a log, the first line of each phase."""
+        if self._terminal and not self._terminal.isatty:
+            phase = re.sub(r"\d+( of \d+)?$", "...", line)
+            if phase != self._phase:
+                self._phase = phase
+                self.say(phase)
+            return
         with self._writing() as terminal:
-            if terminal and terminal.isatty:
-                terminal.write(line[: terminal._tw.fullwidth - 1], flush=True)
+            if terminal:
+                terminal.write(line[: shutil.get_terminal_size().columns - 1], flush=True)
                 self._shown = True
 
     def clear(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import device as devices
+from benchmarks.harness import footprint
 from benchmarks.harness.loading import THRESHOLD, model_dtype
 from benchmarks.harness.metrics import (
     Machine,
@@ -17,8 +18,6 @@ from benchmarks.harness.metrics import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import torch
 
     from benchmarks.harness.engine import Engine
     from benchmarks.harness.loading import Target
@@ -45,7 +44,7 @@ def extra_info(
         prompt_tokens=workload.prompt_tokens,
         new_tokens=workload.new_tokens,
         cost=engine.cost(),
-        machine=_machine(engine.device, placement),
+        machine=_machine(engine, placement),
     )
     values, reasons = as_stored({**metrics, **more})
     return {
@@ -81,26 +80,26 @@ def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, An
 
 
 def place(model: Any) -> dict[str, dict[str, int | None]]:
-    """Return, by device, the parameters that lie there, and the peak bytes since the last reset."""
+    """Return, by device, the bytes of weights there, and the peak bytes since the last reset."""
     import torch
 
     placement: dict[str, dict[str, int | None]] = {}
-    for parameter in model.parameters():
-        entry = placement.setdefault(str(parameter.device), {"parameters": 0})
-        entry["parameters"] = (entry["parameters"] or 0) + 1
-    for name, entry in placement.items():
+    for name, weights in footprint.weights_bytes_by_device(model).items():
+        entry = placement.setdefault(name, {"weights_bytes": weights})
         cuda = name.startswith("cuda")
         entry["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(name) if cuda else None
         entry["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(name) if cuda else None
     return placement
 
 
-def _machine(device: torch.device, placement: Mapping[str, Mapping[str, int | None]]) -> Machine:
+def _machine(engine: Engine, placement: Mapping[str, Mapping[str, int | None]]) -> Machine:
     return Machine(
         peak_allocated_bytes=_total(placement, "peak_allocated_bytes"),
         peak_reserved_bytes=_total(placement, "peak_reserved_bytes"),
-        peak_resident_bytes=devices.peak_resident_bytes(),
-        bandwidth_bytes_per_s=devices.memory_bandwidth_bytes_per_s(device),
+        peak_resident_bytes=devices.peak_resident_bytes()
+        if engine.knows_peak_resident
+        else Unmeasured("the peak of one benchmark needs Linux's /proc/self/clear_refs"),
+        bandwidth_bytes_per_s=devices.memory_bandwidth_bytes_per_s(engine.device),
     )
 
 

@@ -118,6 +118,12 @@ def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str
     ]
 
 
+def _busy(profile: Mapping[str, Any]) -> str:
+    """Return how much of a profiled window the GPU worked: the rest is the host's."""
+    share = profile.get("device_busy_share")
+    return "" if share is None else f", GPU busy {percent(share)} of {duration(profile['wall_s'])}"
+
+
 def _cell(value: float | None, form: Format) -> str:
     return "-" if value is None else form(value)
 
@@ -143,16 +149,22 @@ class Summary:
         terminal.section("LLM.int8() benchmarks")
         for name, info in self.records:
             for phase, profile in info.get("profile", {}).items():
-                for line in hotspot_table(f"{name}: {phase}", profile["operators"]):
+                for line in hotspot_table(f"{name}: {phase}{_busy(profile)}", profile["operators"]):
                     terminal.write_line(line)
                 terminal.write_line("")
         for table in self.script_tables:
             terminal.write_line(table)
         for quantization, text in self.examples.items():
-            terminal.write_line(f"Example ({quantization}): {text!r}"[:160])
+            terminal.write_line(f"Example ({quantization}): {text!r}")
         terminal.write_line("")
-        for line in metric_tables(self.records):
+        names = [
+            (f"{name} *" if info.get("process", {}).get("profiled") else name, info)
+            for name, info in self.records
+        ]
+        for line in metric_tables(names):
             terminal.write_line(line)
+        if names != self.records:
+            terminal.write_line("* timed after a profiler had run in this process")
         if self.artifacts:
             terminal.write_line(f"profiles: {self.artifacts}")
 

@@ -140,6 +140,8 @@ def build_settings(
         return given if isinstance(given, str) else None
 
     prompt = text("--prompt")
+    if prompt is not None and not _is_text(prompt):
+        raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
     if prompt is not None and not prompt.strip():
         raise InputError("--prompt: expected a text, got an empty one; leave the option away")
     prompt_tokens = _optional_count("--prompt-tokens", text("--prompt-tokens"))
@@ -216,11 +218,16 @@ def _optional_count(option: str, text: str | None) -> int | None:
     return None if text is None else _count(option, text)
 
 
-def _count(option: str, text: str | None, minimum: int = 1) -> int:
+def _is_text(text: str) -> bool:
     try:
-        number = int(text or "")
-    except ValueError:
-        number = None
+        text.encode()
+    except UnicodeEncodeError:  # what Python makes of bytes that it can't decode
+        return False
+    return True
+
+
+def _count(option: str, text: str | None, minimum: int = 1) -> int:
+    number = int(text) if text and text.isascii() and text.isdigit() else None
     if number is None or number < minimum:
         raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")
     return number
