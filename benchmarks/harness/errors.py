@@ -21,3 +21,11 @@ class OutOfMemoryError(HarnessError):
 
 class ProfilerError(HarnessError):
     """The profiler can't start, or recorded nothing."""
+
+
+class AttestationError(HarnessError):
+    """What ran is not what was asked for, so its numbers have the wrong name."""
+
+
+class OutputError(HarnessError):
+    """The model's output is wrong: fast and wrong is not fast."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmarks.harness import clock
 from benchmarks.harness.errors import ProfilerError
@@ -17,6 +17,7 @@ from benchmarks.harness.flame import fold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     import torch
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 DECODE_STEPS = range(2, 6)  # fixed: outliers, and with them the operators, differ from step to step
 TOP = 30  # hotspots that are stored
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,17 +111,14 @@ class Profile:
         return files
 
     def _stacks(self) -> tuple[list[str], list[str]]:
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "frames.json"
-            self.frames.export_chrome_trace(str(file))
-            return fold(json.loads(file.read_text(encoding="utf-8"))["traceEvents"])
+        return fold(trace_events(self.frames))
 
 
 def profile_prefill(engine: Engine, workload: Workload) -> Profile:
     """Profile the generation of a single token: the prompt pass, and the choice of the token."""
 
     def run(trace: Any) -> float:
-        with _recording(trace) as wall_s:
+        with recording(trace) as wall_s:
             engine.run(workload, 1)
         return wall_s[0]
 
@@ -130,32 +129,47 @@ def profile_decode(engine: Engine, workload: Workload, steps: range = DECODE_STE
     """Profile a fixed range of decode steps; step k makes the token k + 1 of each row."""
 
     def run(trace: Any) -> float:
-        wall_s: list[float] = []
-        passes = itertools.count(1)  # forward passes: the prefill is the first
-
-        def window(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            number = next(passes)
-            if number == steps.start:
-                nonlocal wall_s
-                wall_s = recording.enter_context(_recording(trace))
-            if number == steps.stop:
-                recording.close()
-            return scores
-
-        with ExitStack() as recording:  # ends it too where the generation fails in between
-            engine.run(workload, steps.stop, window)
-        return wall_s[0]
+        return decode_within(engine, workload, steps, recording(trace))[0]
 
     return _profile("decode", steps, engine.device, run)
+
+
+def decode_within(
+    engine: Engine, workload: Workload, steps: range, window: AbstractContextManager[T]
+) -> T:
+    """Generate, be inside `window` for a range of decode steps, and return what it gave."""
+    passes = itertools.count(1)  # forward passes: the prefill is the first
+    given: list[T] = []
+
+    def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        number = next(passes)
+        if number == steps.start:
+            given.append(stack.enter_context(window))
+        if number == steps.stop:
+            stack.close()
+        return scores
+
+    with ExitStack() as stack:  # ends it too where the generation fails in between
+        engine.run(workload, steps.stop, step)
+    return given[0]
+
+
+def trace_events(trace: Any) -> list[dict[str, Any]]:
+    """Return the events of a finished trace, as Chrome's trace format has them."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "trace.json"
+        trace.export_chrome_trace(str(file))
+        events: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
+        return events
 
 
 def _profile(
     phase: str, steps: range | None, device: torch.device, run: Callable[[Any], float]
 ) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
-    operators = _new_trace(device, with_stack=False)
+    operators = new_trace(device)
     wall_s = run(operators)
-    frames = _new_trace(device, with_stack=True)
+    frames = new_trace(device, with_stack=True)
     run(frames)
     hotspots = _hotspots(operators)
     if not hotspots:
@@ -168,7 +182,8 @@ def _profile(
     return Profile(phase, steps, tuple(hotspots), operators, frames, wall_s)
 
 
-def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
+def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bool = False) -> Any:
+    """Return a trace of this device, to be recorded; with Python frames, or with allocations."""
     from torch.profiler import ProfilerActivity, profile
 
     # Otherwise CUPTI stays attached, and slows down every kernel launch of the process from here
@@ -177,11 +192,16 @@ def _new_trace(device: torch.device, *, with_stack: bool) -> Any:
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
-    return profile(activities=activities, with_stack=with_stack, with_modules=with_stack)
+    return profile(
+        activities=activities,
+        with_stack=with_stack,
+        with_modules=with_stack,
+        profile_memory=with_memory,
+    )
 
 
 @contextmanager
-def _recording(trace: Any) -> Iterator[list[float]]:
+def recording(trace: Any) -> Iterator[list[float]]:
     """Record what runs inside, device work included, and nothing that was queued before.
 
     The list that it gives holds the seconds of the window once it is closed.

@@ -1,0 +1,148 @@
+"""The output check: a model that is fast and wrong is refused, and fp16 is computed once."""
+
+import dataclasses
+import math
+import os
+import shutil
+
+import pytest
+import torch
+
+from benchmarks.harness import agreement, loading
+from benchmarks.harness import checkpoint as checkpoints
+from benchmarks.harness.errors import OutputError
+from benchmarks.harness.loading import Target
+
+
+@pytest.fixture(scope="module")
+def reference(target):
+    """Return fp16's logits, computed before anything else is loaded."""
+    return agreement.ensure_reference(target)
+
+
+@pytest.fixture(scope="module")
+def engine(target, reference):
+    """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
+    assert reference.path.exists()
+    with loading.load(target, "int8-decomp", cold=False) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("quantization", list(agreement.SYNTHETIC))
+def test_every_quantization_agrees_within_its_bounds(target, reference, quantization, figure):
+    """Correct models pass; the figures are shown, and stored."""
+    with loading.load(target, quantization, cold=False) as engine:
+        facts = agreement.check_output(engine, target, reference)
+    assert facts["tokens"] == 128
+    names = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
+    figure(f"{quantization} against fp16: " + ", ".join(f"{n} {facts[n]:.3g}" for n in names))
+    if quantization == "fp16":
+        assert facts["logits_relative_error"] == 0
+
+
+def test_the_figures_follow_their_definitions():
+    """Hand-made logits: two positions, one with another top token."""
+    expected = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    logits = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]])
+    figures = agreement.compare(logits, expected)
+    assert figures["logits_relative_error"] == pytest.approx(math.sqrt(2))
+    first = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    second = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    assert figures["logits_kl_nats"] == pytest.approx((first + second) / 2)
+    assert figures["top1_agreement"] == 1
+    assert agreement.compare(-logits, expected)["top1_agreement"] == 0.5
+    with pytest.raises(ValueError, match="shapes differ"):
+        agreement.compare(logits[:1], expected)
+
+
+def test_a_nan_weight_is_refused(engine, target, reference):
+    """Lie: a broken weight, which costs no time at all."""
+    weight = engine.model.model.layers[1].post_attention_layernorm.weight.data
+    value = weight[7].item()
+    weight[7] = math.nan
+    try:
+        with pytest.raises(OutputError, match=r"262,144 of 262,144 logits are NaN or infinite"):
+            agreement.check_output(engine, target, reference)
+    finally:
+        weight[7] = value
+
+
+def test_a_layer_that_is_faster_and_wrong_is_refused(engine, target, reference):
+    """Lie: one linear of 28 returns zeros without a product."""
+    linear = engine.model.model.layers[1].mlp.down_proj
+    linear.forward = lambda x: torch.zeros(*x.shape[:-1], 512, dtype=x.dtype)
+    try:
+        with pytest.raises(OutputError, match=r"logits_relative_error: .* most 0\.03") as caught:
+            agreement.check_output(engine, target, reference)
+    finally:
+        del linear.forward
+    assert "top1_agreement: expected at least 0.9, got 0." in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fp16_under_an_int8_name_is_refused(target, reference, monkeypatch):
+    """Lie: agreement to the last bit is too good to be quantized."""
+    monkeypatch.setattr(loading, "quantization_config", lambda *_: None)
+    with (
+        loading.load(target, "int8-decomp", cold=False) as engine,
+        pytest.raises(OutputError, match="to the last bit, so nothing was quantized"),
+    ):
+        agreement.check_output(engine, target, reference)
+
+
+def test_fp16_is_computed_once(target, reference, monkeypatch):
+    """A second session reads the file and loads nothing, so that its process stays cold."""
+    monkeypatch.setattr(loading, "load", None)
+    again = agreement.ensure_reference(target)
+    assert (again.path, again.computed) == (reference.path, False)
+    assert [file.name for file in reference.path.parent.iterdir()] == [reference.path.name]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_reference_is_computed_again(engine, target, reference, damage):
+    """No number comes from a broken file, even where its header is whole."""
+    whole, key = reference.path.read_bytes(), reference.path.stem
+    logits = agreement._read(reference.path, key)
+    flipped = whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]
+    reference.path.write_bytes({"cut": whole[:-5], "flip": flipped, "empty": b""}[damage])
+    with pytest.raises(OutputError, match="missing or damaged; run again"):
+        agreement.check_output(engine, target, reference)
+    assert agreement.ensure_reference(target).computed
+    assert torch.equal(agreement._read(reference.path, key), logits)
+
+
+def test_other_weights_have_another_reference(target, reference, tmp_path):
+    """Fine-tuned weights share names and sizes with their base; they are told apart."""
+    folder = tmp_path / "tuned"
+    shutil.copytree(target.checkpoint.path, folder)
+    tuned = Target(target.settings, target.device, checkpoints.read("t", folder), target.tokenizer)
+    key = agreement._key(tuned)
+    assert key != reference.path.stem
+    file = next(folder.glob("*.safetensors"))
+    os.utime(file, ns=(1, 1))
+    assert agreement._key(tuned) != key
+    settings = dataclasses.replace(target.settings, attn_implementation="eager")
+    assert agreement._key(dataclasses.replace(target, settings=settings)) != reference.path.stem
+
+
+def test_broken_fp16_weights_are_refused_before_they_are_stored(target, reference, monkeypatch):
+    """A reference that isn't finite can't judge anything."""
+    monkeypatch.setattr(agreement, "FORMAT", "broken")
+    load = loading.load
+
+    def broken(*args, **kwargs):
+        engine = load(*args, **kwargs)
+        engine.model.model.norm.weight.data[0] = math.inf
+        return engine
+
+    monkeypatch.setattr(loading, "load", broken)
+    with pytest.raises(OutputError, match=r"fp16: .* logits are NaN or infinite"):
+        agreement.ensure_reference(target)
+    assert [file.name for file in reference.path.parent.iterdir()] == [reference.path.name]
+
+
+def test_tokens_have_a_stable_hash():
+    """The hash is that of the ids, whatever their type; another token changes it."""
+    tokens = torch.tensor([[1, 2], [3, 4]])
+    assert agreement.tokens_sha256(tokens) == agreement.tokens_sha256(tokens.int())
+    assert agreement.tokens_sha256(tokens) != agreement.tokens_sha256(tokens + 1)
