@@ -17,6 +17,7 @@ from benchmarks.harness.settings import OPTIONS, Settings, build_settings
 
 if TYPE_CHECKING:
     from benchmarks.harness.engine import Engine, Generation
+    from benchmarks.harness.evidence import Evidence
     from benchmarks.harness.loading import Target
     from benchmarks.harness.metrics import Metric
     from benchmarks.harness.profiling import Profile
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 SETTINGS = pytest.StashKey[Settings]()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
 SUMMARY = pytest.StashKey[Summary]()
+EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
 PROGRESS = pytest.StashKey[Progress]()
+HISTORY = pytest.StashKey[dict[str, Any]]()  # of this process
 COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
@@ -52,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
+    config.stash[HISTORY] = {"loaded": [], "profiled": False}
     # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
     if config.option.benchmark_timer == DEFAULT_TIMER:
         config.option.benchmark_timer = DEVICE_TIMER
@@ -79,9 +83,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def order(item: Any) -> tuple[int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):
             return -1, 0
-        params = item.callspec.params
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
-        return quantizations.index(params["quantization"]), bool(last) - bool(first)
+        return quantizations.index(_quantization(item)), bool(last) - bool(first)
 
     items.sort(key=order)
 
@@ -110,6 +113,27 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         "versions: "
         + ", ".join(f"{name} {version}" for name, version in device.versions().items()),
     ]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Check what really ran when the last benchmark of a model is done, while it is loaded."""
+    failure = None
+    evidence = item.config.stash.get(EVIDENCE, None)
+    if evidence and (nextitem is None or _quantization(nextitem) != _quantization(item)):
+        del item.config.stash[EVIDENCE]
+        item.config.stash[HISTORY]["profiled"] = True
+        item.config.stash[PROGRESS].show(f"{_quantization(item)}: checking what ran")
+        try:
+            evidence.finish()
+        except HarnessError as error:
+            failure = error
+    result = yield
+    if failure:
+        raise failure
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -199,21 +223,26 @@ def progress(request: pytest.FixtureRequest) -> Progress:
 
 
 @pytest.fixture(scope="session")
-def history() -> dict[str, Any]:
+def history(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return what this process did so far, which may show in what it measures next."""
-    return {"loaded": [], "profiled": False}
+    return request.config.stash[HISTORY]
 
 
 @pytest.fixture(scope="session")
 def engine(
-    quantization: str, target: Target, progress: Progress, history: dict[str, Any]
+    quantization: str,
+    target: Target,
+    progress: Progress,
+    history: dict[str, Any],
+    request: pytest.FixtureRequest,
 ) -> Iterator[Engine]:
-    """Load the model, once per quantization, and free it before the next one."""
-    from benchmarks.harness import loading
+    """Load the model, once per quantization, check it, and free it before the next one."""
+    from benchmarks.harness import evidence, loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
     with loading.load(target, quantization, cold=not history["loaded"]) as engine:
         history["loaded"].append(quantization)
+        request.config.stash[EVIDENCE] = evidence.Evidence(target, engine)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -269,6 +298,7 @@ def record(
         info = records.extra_info(target, engine, workload, rounds, metrics)
         benchmark.has_error = False
         benchmark.extra_info.update(info, process=copy.deepcopy(history))
+        request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)
         example = engine.decode(generations[-1].tokens[0].tolist())
         request.config.stash[SUMMARY].add(_name(request.node), benchmark.extra_info, example)
         progress.say(f"{_name(request.node)}: {headline(info)}")
@@ -300,6 +330,10 @@ def store_profiles(
 def _is_benchmark(fixtures: Iterable[str]) -> bool:
     """Whether a test measures a loaded model, by the fixtures that it asks for."""
     return {"benchmark", "engine"} <= set(fixtures)
+
+
+def _quantization(item: Any) -> str | None:
+    return item.callspec.params.get("quantization") if hasattr(item, "callspec") else None
 
 
 def _name(item: pytest.Item) -> str:

@@ -23,19 +23,23 @@ def reference(target):
 @pytest.fixture(scope="module")
 def engine(target, reference):
     """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    assert reference.path.exists()
+    assert reference.exists()
     with loading.load(target, "int8-decomp", cold=False) as engine:
         yield engine
+
+
+def check(engine, target, reference):
+    """Check a loaded model's output, as a session does once the model is freed."""
+    return agreement.check(engine.quantization, agreement.logits(engine, target), target, reference)
 
 
 @pytest.mark.parametrize("quantization", list(agreement.SYNTHETIC))
 def test_every_quantization_agrees_within_its_bounds(target, reference, quantization, figure):
     """Correct models pass; the figures are shown, and stored."""
     with loading.load(target, quantization, cold=False) as engine:
-        facts = agreement.check_output(engine, target, reference)
-    assert facts["tokens"] == 128
-    names = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
-    figure(f"{quantization} against fp16: " + ", ".join(f"{n} {facts[n]:.3g}" for n in names))
+        facts = check(engine, target, reference)
+    shown = ", ".join(f"{name} {facts[name]:.3g}" for name in agreement.FIGURES)
+    figure(f"{quantization} against fp16: {shown}")
     if quantization == "fp16":
         assert facts["logits_relative_error"] == 0
 
@@ -62,7 +66,7 @@ def test_a_nan_weight_is_refused(engine, target, reference):
     weight[7] = math.nan
     try:
         with pytest.raises(OutputError, match=r"262,144 of 262,144 logits are NaN or infinite"):
-            agreement.check_output(engine, target, reference)
+            check(engine, target, reference)
     finally:
         weight[7] = value
 
@@ -73,7 +77,7 @@ def test_a_layer_that_is_faster_and_wrong_is_refused(engine, target, reference):
     linear.forward = lambda x: torch.zeros(*x.shape[:-1], 512, dtype=x.dtype)
     try:
         with pytest.raises(OutputError, match=r"logits_relative_error: .* most 0\.03") as caught:
-            agreement.check_output(engine, target, reference)
+            check(engine, target, reference)
     finally:
         del linear.forward
     assert "top1_agreement: expected at least 0.9, got 0." in str(caught.value)
@@ -87,28 +91,27 @@ def test_fp16_under_an_int8_name_is_refused(target, reference, monkeypatch):
         loading.load(target, "int8-decomp", cold=False) as engine,
         pytest.raises(OutputError, match="to the last bit, so nothing was quantized"),
     ):
-        agreement.check_output(engine, target, reference)
+        check(engine, target, reference)
 
 
 def test_fp16_is_computed_once(target, reference, monkeypatch):
     """A second session reads the file and loads nothing, so that its process stays cold."""
     monkeypatch.setattr(loading, "load", None)
-    again = agreement.ensure_reference(target)
-    assert (again.path, again.computed) == (reference.path, False)
-    assert [file.name for file in reference.path.parent.iterdir()] == [reference.path.name]
+    assert agreement.ensure_reference(target) == reference
+    assert [file.name for file in reference.parent.iterdir()] == [reference.name]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
 def test_a_damaged_reference_is_computed_again(engine, target, reference, damage):
     """No number comes from a broken file, even where its header is whole."""
-    whole, key = reference.path.read_bytes(), reference.path.stem
-    logits = agreement._read(reference.path, key)
+    whole, key = reference.read_bytes(), reference.stem
+    logits = agreement._read(reference, key)
     flipped = whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]
-    reference.path.write_bytes({"cut": whole[:-5], "flip": flipped, "empty": b""}[damage])
+    reference.write_bytes({"cut": whole[:-5], "flip": flipped, "empty": b""}[damage])
     with pytest.raises(OutputError, match="missing or damaged; run again"):
-        agreement.check_output(engine, target, reference)
-    assert agreement.ensure_reference(target).computed
-    assert torch.equal(agreement._read(reference.path, key), logits)
+        check(engine, target, reference)
+    assert agreement.ensure_reference(target) == reference
+    assert torch.equal(agreement._read(reference, key), logits)
 
 
 def test_other_weights_have_another_reference(target, reference, tmp_path):
@@ -117,12 +120,12 @@ def test_other_weights_have_another_reference(target, reference, tmp_path):
     shutil.copytree(target.checkpoint.path, folder)
     tuned = Target(target.settings, target.device, checkpoints.read("t", folder), target.tokenizer)
     key = agreement._key(tuned)
-    assert key != reference.path.stem
+    assert key != reference.stem
     file = next(folder.glob("*.safetensors"))
     os.utime(file, ns=(1, 1))
     assert agreement._key(tuned) != key
     settings = dataclasses.replace(target.settings, attn_implementation="eager")
-    assert agreement._key(dataclasses.replace(target, settings=settings)) != reference.path.stem
+    assert agreement._key(dataclasses.replace(target, settings=settings)) != reference.stem
 
 
 def test_broken_fp16_weights_are_refused_before_they_are_stored(target, reference, monkeypatch):
@@ -138,7 +141,7 @@ def test_broken_fp16_weights_are_refused_before_they_are_stored(target, referenc
     monkeypatch.setattr(loading, "load", broken)
     with pytest.raises(OutputError, match=r"fp16: .* logits are NaN or infinite"):
         agreement.ensure_reference(target)
-    assert [file.name for file in reference.path.parent.iterdir()] == [reference.path.name]
+    assert [file.name for file in reference.parent.iterdir()] == [reference.name]
 
 
 def test_tokens_have_a_stable_hash():

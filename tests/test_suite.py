@@ -165,6 +165,44 @@ def test_records_say_what_was_measured_and_how_warm_it_was(full):
     assert profile["placement"]["cpu"]["weights_bytes"] == metrics["weights_bytes"]
 
 
+def test_every_benchmark_carries_its_evidence(full):
+    """What was loaded, the path that it took, counters, and agreement with fp16 are stored."""
+    for bench in full.saved["benchmarks"]:
+        info = bench["extra_info"]
+        found = info["attestation"]
+        assert found["linears"] == {"Linear8bitLt": 28}
+        assert found["threshold"] == 6.0
+        assert found["path"]["outliers"]["decode"]["share_of_linears"] == 1
+        assert len(found["tokens_sha256"]) == 64
+        assert info["counters"]["decode_steps"] == [2, 10]
+        calls = info["counters"]["decode"]["int8_operators"]
+        assert calls["bitsandbytes::int8_mixed_scaled_mm"] == 28 * 8
+        assert 0.9 < info["metrics"]["top1_agreement"] <= 1
+        assert 0 < info["metrics"]["logits_relative_error"] < 0.03
+    warmup, throughput, _ = full.saved["benchmarks"]
+    same = [each["extra_info"]["attestation"]["tokens_sha256"] for each in (warmup, throughput)]
+    assert same[0] == same[1]
+
+
+def test_wrong_output_takes_the_results_back(session, monkeypatch):
+    """A model that is fast and wrong ends in an error, and none of its numbers is stored."""
+    load = loading.load
+
+    def wrong(target, quantization, *, cold):
+        engine = load(target, quantization, cold=cold)
+        if quantization == "int8":
+            engine.model.lm_head.weight.data.mul_(-1)
+        return engine
+
+    monkeypatch.setattr(loading, "load", wrong)
+    outcome = session(
+        *FAST, "--quantization=int8,nf4", "-k", "throughput", "--benchmark-save=wrong"
+    )
+    assert outcome.status == 1
+    assert "OutputError: int8 disagrees with fp16 on the same checkpoint" in outcome.out
+    assert [bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]] == ["nf4"]
+
+
 def test_machine_info_names_device_and_versions(full):
     """A saved session knows what it ran on, and with which versions."""
     info = full.saved["machine_info"]
@@ -234,6 +272,7 @@ def test_one_session_loads_each_quantization_once(session, monkeypatch):
         loads.append((quantization, cold, len(alive)))
         return load(target, quantization, cold=cold)
 
+    session("-k", "throughput", "--new-tokens=2", "--rounds=1")  # computes fp16's output, once
     monkeypatch.setattr(loading, "load", counting)
     outcome = session(
         *FAST, "--quantization", "int8-decomp,int8,fp16", "--batch-size", "1,8", "--new-tokens=2"

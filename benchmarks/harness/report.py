@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     Format = Callable[[float], str]
@@ -147,26 +147,70 @@ class Summary:
         if not self.records:
             return
         terminal.section("LLM.int8() benchmarks")
+        for line in [*self._profiles(), *self._evidence(), *self._examples(), *self._tables()]:
+            terminal.write_line(line)
+        if self.artifacts:
+            terminal.write_line(f"profiles: {self.artifacts}")
+
+    def _profiles(self) -> Iterator[str]:
         for name, info in self.records:
             for phase, profile in info.get("profile", {}).items():
-                for line in hotspot_table(f"{name}: {phase}{_busy(profile)}", profile["operators"]):
-                    terminal.write_line(line)
-                terminal.write_line("")
-        for table in self.script_tables:
-            terminal.write_line(table)
+                yield from hotspot_table(f"{name}: {phase}{_busy(profile)}", profile["operators"])
+                yield ""
+        yield from self.script_tables
+
+    def _evidence(self) -> Iterator[str]:
+        """Yield a line for each quantization and batch size: they have all evidence in common."""
+        seen = set()
+        for _, info in self.records:
+            workload = info["workload"]
+            key = f"{workload['quantization']}-b{workload['batch_size']}"
+            if key not in seen and info.get("attestation"):
+                seen.add(key)
+                yield f"checked ({key}): {evidence_line(info)}"
+
+    def _examples(self) -> Iterator[str]:
         for quantization, text in self.examples.items():
-            terminal.write_line(f"Example ({quantization}): {text!r}")
-        terminal.write_line("")
+            yield f"Example ({quantization}): {text!r}"
+        yield ""
+
+    def _tables(self) -> Iterator[str]:
         names = [
             (f"{name} *" if info.get("process", {}).get("profiled") else name, info)
             for name, info in self.records
         ]
-        for line in metric_tables(names):
-            terminal.write_line(line)
+        yield from metric_tables(names)
         if names != self.records:
-            terminal.write_line("* timed after a profiler had run in this process")
-        if self.artifacts:
-            terminal.write_line(f"profiles: {self.artifacts}")
+            yield "* timed after a profiler had run in this process"
+
+
+def evidence_line(info: Mapping[str, Any]) -> str:
+    """Return a benchmark's evidence in a few words, for the terminal."""
+    found, metrics = info["attestation"], info["metrics"]
+    kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
+    parts = [f"{kinds} of {found['linears_expected']}"]
+    if outliers := (found["path"] or {}).get("outliers"):
+        decode = outliers["decode"]
+        parts.append(
+            f"outliers in {decode['share_of_linears']:.0%} of decode calls "
+            f"({decode['columns_min']} to {decode['columns_max']} columns)"
+        )
+    if note := (found["path"] or {}).get("note"):
+        parts.append(note)
+    if info["counters"]:
+        first, stop = info["counters"]["decode_steps"]
+        decode = info["counters"]["decode"]
+        total = decode["operators_total"]
+        parts.append(f"{total:,} operator calls in decode steps {first} to {stop - 1}")
+        if "kernel_launches" in decode:
+            syncs = sum(decode["synchronizations"].values())
+            parts.append(f"{decode['kernel_launches']:,} launches, {syncs:,} synchronizations")
+    if metrics.get("top1_agreement") is not None:
+        parts.append(
+            f"top-1 agreement with fp16 {metrics['top1_agreement']:.1%}, "
+            f"logits off by {metrics['logits_relative_error']:.2%}"
+        )
+    return "; ".join(parts)
 
 
 def headline(extra_info: Mapping[str, Any]) -> str:
