@@ -116,6 +116,9 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
         "memory_used_bytes": over("memory_used_bytes", max),
         "energy_joules": passed("total_energy_joules"),
         "clock_reasons": over("clock_reasons", _union),
+        "throttle_reasons": over(
+            "clock_reasons", lambda found: ", ".join(sorted(set().union(*map(_harmful, found))))
+        ),
         "throttled_samples_share": over(
             "clock_reasons", lambda found: fmean(bool(_harmful(names)) for names in found)
         ),
