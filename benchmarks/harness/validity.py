@@ -62,7 +62,7 @@ class Bounds:
         0.01, "share of the time in which processes waited for memory", "free memory"
     )
     swapped_pages_per_s: float = _bound(100, "pages swapped per second", "free memory")
-    # FIELD.md of the project: two threads with one core between them took up to 150 times longer.
+    # Two threads with a busy neighbour on one of two cores took up to 150 times longer.
     threads_over_cores: float = _bound(
         0,
         "torch threads beyond the cores that this process may use",
