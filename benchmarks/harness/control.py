@@ -45,11 +45,7 @@ def _median_s(work: Callable[[], object], repeats: int) -> float:
 
 
 def _count() -> float:
-    """Let the interpreter do some arithmetic.
-
-    On floats, which Python keeps a list of: integers come from its allocator, and where their
-    pool happened to be full the same loop took 1.7 times longer, in 5 of 20 processes.
-    """
+    """Let the interpreter do some arithmetic, without objects that need the allocator."""
     total = 0.0
     for _ in repeat(None, HOST_STEPS):
         total = total * 0.5 + 1.0

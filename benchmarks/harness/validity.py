@@ -68,13 +68,15 @@ class Bounds:
         "torch threads beyond the cores that this process may use",
         "lower --threads, or raise the quota or affinity",
     )
-    # Quiet: at most 0.11 on the device, 0.31 on the host (0.17 but for one run); neighbour: 0.8 to
-    # 1.2 on the device, 1.0 to 1.1 on the host.
-    control_device_change: float = _bound(
-        0.25, "change of the control on the device", "measure again when the machine is steady"
+    # Quiet: at most 0.11 on the device, and 0.17 on the host but for one run of 0.31; neighbour: 0.8
+    # to 1.2. The exceptions are real: now and then, for tenths of a second to some seconds, a core
+    # of that virtual machine was slow without any counter that told so, and then Python took 1.5
+    # times longer, small operators of torch 1.4 times, and matrix products 1.02 times.
+    control_device_slowdown: float = _bound(
+        0.25, "slowdown of the control on the device", "measure again when the machine is steady"
     )
-    control_host_change: float = _bound(
-        0.4, "change of the control on the host", "measure again when the machine is steady"
+    control_host_slowdown: float = _bound(
+        0.25, "slowdown of the control on the host", "measure again when the machine is steady"
     )
     # Of 40 recorded sessions of 20 rounds 4 drifted by more, over slow stretches of the machine; of
     # the same 40 cut to 5 rounds, one.
