@@ -28,8 +28,8 @@ class Bounds:
     machine; "neighbour" are 4 more, with another process spinning on the same core.
     """
 
-    # Quiet: 1.7 to 6.9; neighbour: 124 to 125. One that moves between two cores gave 90 to 105,
-    # and rounds 5 to 9 % longer.
+    # Quiet: 1.7 to 6.9; neighbour: 124 to 125. Beside one on the other core, 14 runs
+    # above 60 took 8 % longer than 16 quiet ones, and 9 runs between 30 and 60 no longer.
     involuntary_switches_per_s: float = _bound(
         60, "involuntary context switches per second", STOP_OTHERS
     )
@@ -68,10 +68,10 @@ class Bounds:
         "torch threads beyond the cores that this process may use",
         "lower --threads, or raise the quota or affinity",
     )
-    # Quiet: at most 0.11 on the device, and 0.17 on the host but for one run of 0.31; neighbour: 0.8
-    # to 1.2. The exceptions are real: now and then, for tenths of a second to some seconds, a core
-    # of that virtual machine was slow without any counter that told so, and then Python took 1.5
-    # times longer, small operators of torch 1.4 times, and matrix products 1.02 times.
+    # Quiet: at most 0.11 on the device, and 0.17 on the host but for one run of 0.31; neighbour:
+    # 0.8 to 1.2. The exceptions are real: now and then, for tenths of a second to some seconds, a
+    # core of that virtual machine was slow without any counter that told so, and then Python took
+    # 1.5 times longer, small operators of torch 1.4 times, and matrix products 1.02 times.
     control_device_slowdown: float = _bound(
         0.25, "slowdown of the control on the device", "measure again when the machine is steady"
     )
