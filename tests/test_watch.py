@@ -95,6 +95,13 @@ def test_a_neighbour_moves_the_control():
     assert any("control on the device" in reason for reason in validity.reasons)
 
 
+def test_the_control_runs_before_and_after():
+    """A machine that got slower during the rounds is named, without a start to compare with."""
+    controls = iter([STEADY_CONTROL, {name: 2 * each for name, each in STEADY_CONTROL.items()}])
+    validity = watched(device="cuda", control=lambda: next(controls))
+    assert any("control on the host: 1, bound" in reason for reason in validity.reasons)
+
+
 def test_the_control_is_short_and_steady():
     """Each piece of work takes some milliseconds, and torch's random numbers stay as they were."""
     state = torch.get_rng_state()
