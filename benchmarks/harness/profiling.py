@@ -226,6 +226,7 @@ def recording(trace: Any) -> Iterator[list[float]]:
         wall_s.append(clock.now() - start)
     finally:
         trace.stop()
+        clock.now()  # CUPTI is torn down in a CUDA call after the stop: before the next recording
 
 
 def _hotspots(trace: Any) -> list[Hotspot]:

@@ -1,0 +1,87 @@
+"""A stand-in for the module pynvml: one healthy GPU, on which tests stage what goes wrong."""
+
+from types import SimpleNamespace
+
+MIB = 2**20
+
+
+class NVMLError(Exception):
+    """As pynvml's: the text names the error."""
+
+
+class FakeNvml:
+    """Answers the calls that the suite makes; `fail` names functions that raise."""
+
+    NVML_CLOCK_SM, NVML_CLOCK_MEM = 1, 2
+    NVML_TEMPERATURE_GPU, NVML_TEMPERATURE_THRESHOLD_SLOWDOWN = 0, 1
+    NVML_MEMORY_ERROR_TYPE_CORRECTED, NVML_MEMORY_ERROR_TYPE_UNCORRECTED = 0, 1
+    NVML_VOLATILE_ECC = 0
+
+    def __init__(self, pids=(), fail=()):
+        self.pids = list(pids)
+        self.fail = dict.fromkeys(fail, "Insufficient Permissions")
+        self.reasons = 0x1
+        self.sm_clock = 1980
+        self.temperature = 50
+        self.energy = 1_000_000
+        self.ecc = 0
+
+    def __getattribute__(self, name):
+        if name.startswith("nvml") and name in self.fail:
+            raise NVMLError(self.fail[name])
+        return super().__getattribute__(name)
+
+    def nvmlInit(self):  # noqa: D102, N802 (pynvml's names)
+        return None
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: D102, N802
+        return uuid
+
+    def nvmlDeviceGetName(self, _):  # noqa: D102, N802
+        return b"Fake GPU"
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, _):  # noqa: D102, N802
+        return 700_000
+
+    def nvmlDeviceGetPersistenceMode(self, _):  # noqa: D102, N802
+        return 1
+
+    def nvmlDeviceGetMigMode(self, _):  # noqa: D102, N802
+        return [0, 0]
+
+    def nvmlDeviceGetEccMode(self, _):  # noqa: D102, N802
+        return [1, 1]
+
+    def nvmlDeviceGetMemoryInfo(self, _):  # noqa: D102, N802
+        return SimpleNamespace(total=1000 * MIB, used=10 * MIB)
+
+    def nvmlDeviceGetTemperatureThreshold(self, _, __):  # noqa: D102, N802
+        return 90
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, _):  # noqa: D102, N802
+        self.energy += 5000
+        return self.energy
+
+    def nvmlDeviceGetTotalEccErrors(self, _, kind, __):  # noqa: D102, N802
+        return self.ecc if kind else 0
+
+    def nvmlDeviceGetClockInfo(self, _, kind):  # noqa: D102, N802
+        return self.sm_clock if kind == 1 else 2619
+
+    def nvmlDeviceGetTemperature(self, _, __):  # noqa: D102, N802
+        return self.temperature
+
+    def nvmlDeviceGetPowerUsage(self, _):  # noqa: D102, N802
+        return 300_000
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, _):  # noqa: D102, N802
+        return self.reasons
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, _):  # noqa: D102, N802
+        return self.reasons
+
+    def nvmlDeviceGetUtilizationRates(self, _):  # noqa: D102, N802
+        return SimpleNamespace(gpu=80, memory=40)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, _):  # noqa: D102, N802
+        return [SimpleNamespace(pid=pid) for pid in self.pids]
