@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.loading import Target
     from benchmarks.harness.metrics import Metric
     from benchmarks.harness.profiling import Profile
+    from benchmarks.harness.watch import Watch
     from benchmarks.harness.workload import Workload
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -275,6 +276,34 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
     return show
 
 
+@pytest.fixture(scope="session")
+def control(target: Target) -> Callable[[], dict[str, float]] | None:
+    """Return the suite's own work that shows when the machine itself moves; None on a GPU yet."""
+    from benchmarks.harness import control
+
+    return (lambda: control.measure(target.device)) if target.device.type == "cpu" else None
+
+
+@pytest.fixture(scope="session")
+def first_control(control: Callable[[], dict[str, float]] | None) -> dict[str, float] | None:
+    """Return what the control took at the start of the session."""
+    return control() if control else None
+
+
+@pytest.fixture
+def watch(target: Target, request: pytest.FixtureRequest) -> Watch:
+    """Return the context in which rounds are timed, and the machine is watched meanwhile."""
+    import torch
+
+    from benchmarks.harness.watch import Watch
+
+    threads = torch.get_num_threads()
+    if request.node.get_closest_marker("runs_first"):  # no other work before a cold generation
+        return Watch(target.device.type, threads=threads, control=None)
+    control, first = map(request.getfixturevalue, ("control", "first_control"))
+    return Watch(target.device.type, threads=threads, control=control, start=first)
+
+
 @pytest.fixture
 def record(
     benchmark: Any,
@@ -283,10 +312,12 @@ def record(
     workload: Workload,
     progress: Progress,
     history: dict[str, Any],
+    watch: Watch,
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
     """Return the function that stores a benchmark's generations, and metrics of its own."""
     from benchmarks.harness import record as records
+    from benchmarks.harness import validity
 
     # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
     # for a result, or fails to save all others where it left no round at all.
@@ -297,6 +328,9 @@ def record(
         rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
         info = records.extra_info(target, engine, workload, rounds, metrics)
         benchmark.has_error = False
+        cold = request.node.get_closest_marker("runs_first") is not None
+        seen = watch.observations([each.round_s for each in rounds], cold=cold)
+        info["validity"] = validity.judge(seen).as_record()
         benchmark.extra_info.update(info, process=copy.deepcopy(history))
         request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)
         example = engine.decode(generations[-1].tokens[0].tolist())

@@ -10,12 +10,13 @@ from benchmarks.harness.profiling import profile_decode, profile_prefill
 
 @pytest.mark.runs_last  # a profiler may leave its hooks in the process, and slow down what follows
 @pytest.mark.parametrize("new_tokens", [1], ids="n{}".format)
-def test_profile(benchmark, engine, workload, settings, record, store_profiles, show):
+def test_profile(benchmark, engine, workload, settings, record, store_profiles, show, watch):
     """Time the generation of one token unprofiled, then profile it and the decode steps."""
     generations = []
     engine.warm_up(workload, settings.warmup_rounds, show)
-    benchmark.pedantic(
-        engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
-    )
+    with watch:
+        benchmark.pedantic(
+            engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
+        )
     record(generations)
     store_profiles(profile_prefill(engine, workload), profile_decode(engine, workload))

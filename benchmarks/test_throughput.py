@@ -4,11 +4,12 @@ pytest benchmarks/test_throughput.py --quantization int8-decomp,int8 --batch-siz
 """
 
 
-def test_throughput(benchmark, engine, workload, settings, record, show):
+def test_throughput(benchmark, engine, workload, settings, record, show, watch):
     """Time whole generations of a warm model."""
     generations = []
     engine.warm_up(workload, settings.warmup_rounds, show)
-    benchmark.pedantic(
-        engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
-    )
+    with watch:
+        benchmark.pedantic(
+            engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
+        )
     record(generations)

@@ -15,7 +15,7 @@ import pytest
 import torch
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from benchmarks.harness import loading
+from benchmarks.harness import loading, validity
 
 ROOT = Path(__file__).parent.parent
 SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
@@ -201,6 +201,30 @@ def test_wrong_output_takes_the_results_back(session, monkeypatch):
     assert outcome.status == 1
     assert "OutputError: int8 disagrees with fp16 on the same checkpoint" in outcome.out
     assert [bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]] == ["nf4"]
+
+
+def test_every_benchmark_says_whether_the_machine_could_be_believed(full):
+    """The state of the host, of the control and of the rounds is stored; no work precedes cold."""
+    for bench in full.saved["benchmarks"]:
+        found = bench["extra_info"]["validity"]
+        assert found["valid"] is (not found["reasons"])
+        assert found["readings"]["threads_over_cores"] == 0
+        nulls = {name for name, value in found["readings"].items() if value is None}
+        assert nulls == set(found["unmeasured"])
+    warmup, throughput, _ = (bench["extra_info"]["validity"] for bench in full.saved["benchmarks"])
+    assert warmup["readings"]["control_host_s"] is None
+    assert throughput["readings"]["control_host_s"] > 0
+
+
+def test_doubts_about_the_machine_are_said_with_a_next_step(session, monkeypatch):
+    """One line names the benchmark, the figure, the bound and what to do."""
+    judge, strict = validity.judge, validity.Bounds(involuntary_switches_per_s=-1)
+    monkeypatch.setattr(validity, "judge", lambda seen: judge(seen, strict))
+    outcome = session(*FAST, "-k", "throughput")
+    assert outcome.status == 0
+    line = next(line for line in outcome.out.splitlines() if line.startswith("in doubt: "))
+    assert "throughput[int8-decomp-b8-p16-n6]: involuntary context switches per second" in line
+    assert "bound -1; stop what else runs on this machine" in line
 
 
 def test_machine_info_names_device_and_versions(full):

@@ -147,7 +147,13 @@ class Summary:
         if not self.records:
             return
         terminal.section("LLM.int8() benchmarks")
-        for line in [*self._profiles(), *self._evidence(), *self._examples(), *self._tables()]:
+        for line in (
+            *self._profiles(),
+            *self._evidence(),
+            *self._examples(),
+            *self._tables(),
+            *self._doubts(),
+        ):
             terminal.write_line(line)
         if self.artifacts:
             terminal.write_line(f"profiles: {self.artifacts}")
@@ -173,6 +179,12 @@ class Summary:
         for quantization, text in self.examples.items():
             yield f"Example ({quantization}): {text!r}"
         yield ""
+
+    def _doubts(self) -> Iterator[str]:
+        """Yield why a benchmark's times shouldn't be believed, and what to do about it."""
+        for name, info in self.records:
+            for reason in info.get("validity", {}).get("reasons", ()):
+                yield f"in doubt: {name}: {reason}"
 
     def _tables(self) -> Iterator[str]:
         names = [

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Watch:
     """Around timed rounds: control, counters, and on a GPU a sampling thread in between.
 
-    `device` is its type, `threads` are torch's; `control()` returns the seconds of the control,
+    `device` is its type, `threads` are torch's; `control()`, if any, returns the control's seconds,
     and `start` is what it returned at the start of the session. `gpu` is Unmeasured where NVML
     can't be used, and None where there is no GPU to watch: then no thread runs.
     """
@@ -30,7 +30,7 @@ class Watch:
         device: str,
         *,
         threads: int,
-        control: Callable[[], Mapping[str, float]],
+        control: Callable[[], Mapping[str, float]] | None,
         start: Mapping[str, float] | None = None,
         gpu: Gpu | Unmeasured | None = None,
         interval_s: float = INTERVAL_S,
@@ -50,7 +50,7 @@ class Watch:
 
     def __enter__(self) -> Watch:
         """Run the control, read everything once, and begin to sample."""
-        self._controls.append(self._control())
+        self._run_control()
         self._look()
         if isinstance(self._gpu, Gpu):
             self._facts |= self._gpu.facts()
@@ -75,7 +75,7 @@ class Watch:
                 if self._sampler.failure:
                     self._facts["gpu_sampler"] = self._sampler.failure
             self._look()
-            self._controls.append(self._control())
+            self._run_control()
 
     def observations(self, rounds_s: Sequence[float], *, cold: bool = False) -> Observations:
         """Return what was seen, for `validity.judge`; `cold` rounds needn't be steady."""
@@ -90,6 +90,10 @@ class Watch:
             cold=cold,
             no_gpu=self._gpu if isinstance(self._gpu, Unmeasured) else NO_GPU,
         )
+
+    def _run_control(self) -> None:
+        if self._control:
+            self._controls.append(self._control())
 
     def _count(self) -> dict[str, Reading]:
         counters: dict[str, Reading] = {**host.snapshot(self._root)}
