@@ -116,7 +116,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     ]
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside of pytest's capture, around its teardown
 def pytest_runtest_teardown(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
@@ -129,7 +129,7 @@ def pytest_runtest_teardown(
         item.config.stash[PROGRESS].show(f"{_quantization(item)}: checking what ran")
         try:
             evidence.finish()
-        except HarnessError as error:
+        except Exception as error:  # raised below: the teardown itself must happen in any case
             failure = error
     result = yield
     if failure:

@@ -260,7 +260,7 @@ def test_the_terminal_shows_progress_tables_and_one_example(full):
     table = [line for line in lines if line.startswith("throughput[int8-decomp-b8-p16-n6]  ")]
     assert len(table) == 2
     assert "\x1b" not in full.out
-    assert "Loading weights" not in full.out + full.err
+    assert not [each for each in ("Loading weights", "USDT", "W1") if each in full.out + full.err]
     assert lines[-2].startswith("profiles: ")
 
 
