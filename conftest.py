@@ -1,36 +1,27 @@
-"""Pytest wiring: options, session fixtures, hooks. Importing it imports no torch."""
+"""Pytest wiring: options and hooks. Importing it imports no torch; fixtures: benchmarks/."""
 
 from __future__ import annotations
 
-import copy
-import itertools
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterable
+from typing import Any
 
 import pytest
 
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.progress import Progress
-from benchmarks.harness.report import Summary, headline
-from benchmarks.harness.settings import OPTIONS, Settings, build_settings
-
-if TYPE_CHECKING:
-    from benchmarks.harness.engine import Engine, Generation
-    from benchmarks.harness.evidence import Evidence
-    from benchmarks.harness.loading import Target
-    from benchmarks.harness.metrics import Metric
-    from benchmarks.harness.profiling import Profile
-    from benchmarks.harness.watch import Watch
-    from benchmarks.harness.workload import Workload
-
-SETTINGS = pytest.StashKey[Settings]()
-TARGET: pytest.StashKey[Target] = pytest.StashKey()
-SUMMARY = pytest.StashKey[Summary]()
-EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
-PROGRESS = pytest.StashKey[Progress]()
-HISTORY = pytest.StashKey[dict[str, Any]]()  # of this process
-COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
+from benchmarks.harness.report import Summary
+from benchmarks.harness.settings import OPTIONS, build_settings
+from benchmarks.stash import (
+    COMPARED,
+    EVIDENCE,
+    HISTORY,
+    PROGRESS,
+    SETTINGS,
+    SUMMARY,
+    TARGET,
+    short_name,
+)
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 DEVICE_TIMER = "benchmarks.harness.clock.now"
@@ -148,7 +139,7 @@ def pytest_runtest_makereport(
         return report
     progress.clear()
     if report.failed:
-        progress.say(f"{_name(item)}: FAILED")
+        progress.say(f"{short_name(item)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):
@@ -205,162 +196,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                 terminalreporter.write_line(line)
 
 
-@pytest.fixture(scope="session")
-def settings(request: pytest.FixtureRequest) -> Settings:
-    """Return what the command line asks for."""
-    return request.config.stash[SETTINGS]
-
-
-@pytest.fixture(scope="session")
-def target(request: pytest.FixtureRequest) -> Target:
-    """Return device, checkpoint and tokenizer of this session."""
-    return request.config.stash[TARGET]
-
-
-@pytest.fixture(scope="session")
-def progress(request: pytest.FixtureRequest) -> Progress:
-    """Return where to write lines for whoever waits."""
-    return request.config.stash[PROGRESS]
-
-
-@pytest.fixture(scope="session")
-def history(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return what this process did so far, which may show in what it measures next."""
-    return request.config.stash[HISTORY]
-
-
-@pytest.fixture(scope="session")
-def engine(
-    quantization: str,
-    target: Target,
-    progress: Progress,
-    history: dict[str, Any],
-    request: pytest.FixtureRequest,
-) -> Iterator[Engine]:
-    """Load the model, once per quantization, check it, and free it before the next one."""
-    from benchmarks.harness import evidence, loading
-
-    progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    with loading.load(target, quantization, cold=not history["loaded"]) as engine:
-        history["loaded"].append(quantization)
-        request.config.stash[EVIDENCE] = evidence.Evidence(target, engine)
-        progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
-        yield engine
-
-
-@pytest.fixture
-def workload(
-    engine: Engine,
-    target: Target,
-    batch_size: int,
-    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the target knows it)
-    new_tokens: int,
-) -> Workload:
-    """Return this benchmark's prompts, already on the device."""
-    workload = target.workload(batch_size, new_tokens)
-    engine.prepare(workload)
-    return workload
-
-
-@pytest.fixture
-def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Return a function that shows what a benchmark is doing; without a text, its next round.
-
-    As the set-up function of a benchmark's rounds it runs between them, untimed.
-    """
-    rounds = itertools.count(1)
-
-    def show(what: str | None = None) -> None:
-        progress.show(f"{_name(request.node)}: {what or f'round {next(rounds)}'}")
-
-    return show
-
-
-@pytest.fixture(scope="session")
-def control(target: Target) -> Callable[[], dict[str, float]] | None:
-    """Return the suite's own work that shows when the machine itself moves; None on a GPU yet."""
-    from benchmarks.harness import control
-
-    return (lambda: control.measure(target.device)) if target.device.type == "cpu" else None
-
-
-@pytest.fixture(scope="session")
-def first_control(control: Callable[[], dict[str, float]] | None) -> dict[str, float] | None:
-    """Return what the control took at the start of the session."""
-    return control() if control else None
-
-
-@pytest.fixture
-def watch(target: Target, request: pytest.FixtureRequest) -> Watch:
-    """Return the context in which rounds are timed, and the machine is watched meanwhile."""
-    import torch
-
-    from benchmarks.harness.watch import Watch
-
-    threads = torch.get_num_threads()
-    if request.node.get_closest_marker("runs_first"):  # no other work before a cold generation
-        return Watch(target.device.type, threads=threads, control=None)
-    control, first = map(request.getfixturevalue, ("control", "first_control"))
-    return Watch(target.device.type, threads=threads, control=control, start=first)
-
-
-@pytest.fixture
-def record(
-    benchmark: Any,
-    engine: Engine,
-    target: Target,
-    workload: Workload,
-    progress: Progress,
-    history: dict[str, Any],
-    watch: Watch,
-    request: pytest.FixtureRequest,
-) -> Callable[..., None]:
-    """Return the function that stores a benchmark's generations, and metrics of its own."""
-    from benchmarks.harness import record as records
-    from benchmarks.harness import validity
-
-    # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
-    # for a result, or fails to save all others where it left no round at all.
-    benchmark.has_error = True
-
-    def store(generations: list[Generation], **metrics: Metric) -> None:
-        times = benchmark.stats.stats.data if benchmark.stats else [None] * len(generations)
-        rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
-        info = records.extra_info(target, engine, workload, rounds, metrics)
-        benchmark.has_error = False
-        cold = request.node.get_closest_marker("runs_first") is not None
-        seen = watch.observations([each.round_s for each in rounds], cold=cold)
-        info["validity"] = validity.judge(seen).as_record()
-        benchmark.extra_info.update(info, process=copy.deepcopy(history))
-        request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)
-        example = engine.decode(generations[-1].tokens[0].tolist())
-        request.config.stash[SUMMARY].add(_name(request.node), benchmark.extra_info, example)
-        progress.say(f"{_name(request.node)}: {headline(info)}")
-
-    return store
-
-
-@pytest.fixture
-def store_profiles(
-    benchmark: Any, settings: Settings, history: dict[str, Any], request: pytest.FixtureRequest
-) -> Callable[..., None]:
-    """Return the function that stores profiles beside a benchmark's record, and writes files."""
-    summary = request.config.stash[SUMMARY]
-
-    def store(*profiles: Profile) -> None:
-        history["profiled"] = True
-        benchmark.extra_info["profile"] = {each.phase: each.record() for each in profiles}
-        for each in profiles:
-            if settings.script_table:
-                summary.script_tables.append(each.script_table())
-            if settings.artifacts:
-                summary.artifacts = settings.artifacts
-                folder = settings.artifacts / request.node.name
-                each.write(folder, script_table=settings.script_table)
-
-    return store
-
-
 def _is_benchmark(fixtures: Iterable[str]) -> bool:
     """Whether a test measures a loaded model, by the fixtures that it asks for."""
     return {"benchmark", "engine"} <= set(fixtures)
@@ -368,7 +203,3 @@ def _is_benchmark(fixtures: Iterable[str]) -> bool:
 
 def _quantization(item: Any) -> str | None:
     return item.callspec.params.get("quantization") if hasattr(item, "callspec") else None
-
-
-def _name(item: pytest.Item) -> str:
-    return item.name.removeprefix("test_")

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from benchmarks.harness import synthetic
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.synthetic import CONFIGS, Recipe, ensure, make_tensor, tensor_shapes
+from benchmarks.harness.vocabulary import write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,7 +209,7 @@ def test_the_suites_own_words_are_single_tokens(tiny_tokenizer: Tokenizer) -> No
 
 def test_llamas_tokenizer_has_llamas_size(tmp_path: Path) -> None:
     """The 8B tokenizer has an entry for each row of the 8B embedding, special tokens in place."""
-    synthetic._write_tokenizer(Recipe("llama-3.1-8b"), tmp_path)  # the weights would be 16 GB
+    write_tokenizer(Recipe("llama-3.1-8b").config, tmp_path)  # the weights would be 16 GB
     tokenizer = load_tokenizer(tmp_path)
     assert tokenizer.size == CONFIGS["llama-3.1-8b"]["vocab_size"] == 128_256
     assert tokenizer.encode("") == [128_000]

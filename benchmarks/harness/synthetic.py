@@ -19,7 +19,7 @@ from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.errors import InputError
-from benchmarks.harness.workload import TEMPLATE, TOPICS, shipped_text
+from benchmarks.harness.vocabulary import write_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,7 +192,7 @@ def write(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> None:
 
     _write_json(folder / "config.json", recipe.config)
     _write_json(folder / "generation_config.json", {"do_sample": False})
-    _write_tokenizer(recipe, folder)
+    write_tokenizer(recipe.config, folder)
     marker = {"outlier_channels": recipe.outlier_channels, "seed": recipe.seed, "format": FORMAT}
     _write_json(folder / MARKER, marker)
     shards = list(_shards(tensor_shapes(recipe.config), SHARD_BYTES[recipe.name]))
@@ -288,60 +288,6 @@ def _shards(shapes: dict[str, tuple[int, ...]], limit: int) -> Iterator[dict[str
         shard[name] = shape
         size += tensor_bytes
     yield shard
-
-
-def _write_tokenizer(recipe: Recipe, folder: Path) -> None:
-    """Write a byte-level BPE tokenizer like Llama 3's: any text in, and every id decodes.
-
-    Its words are those of the suite's prompts; the rest of the vocabulary is filled with names.
-    """
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        pre_tokenizers,
-        processors,
-    )
-
-    size, first_special = recipe.config["vocab_size"], recipe.config["bos_token_id"]
-    split = (  # Llama 3's own
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-    words = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(split), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    texts = [TEMPLATE.format(topic=topic) for topic in TOPICS] + [shipped_text()]
-    known = [word for text in texts for word, _ in words.pre_tokenize_str(text)]
-    pieces = list(dict.fromkeys([*sorted(pre_tokenizers.ByteLevel.alphabet()), *known]))
-    pieces += [f"Ġw{number}" for number in range(first_special - len(pieces))]
-    specials = ["<|begin_of_text|>", "<|end_of_text|>"]
-    specials += [f"<|reserved_{number}|>" for number in range(size - first_special - len(specials))]
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    tokenizer.pre_tokenizer = words
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(special, special=True) for special in specials])
-    begin = specials[0]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A", special_tokens=[(begin, first_special)]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    _write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": begin,
-            "eos_token": specials[1],
-            "model_max_length": recipe.config["max_position_embeddings"],
-            "clean_up_tokenization_spaces": False,
-        },
-    )
 
 
 def _write_json(path: Path, value: object) -> None:

@@ -1,0 +1,27 @@
+"""What a session keeps in pytest's config between hooks and fixtures, and how it names tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from benchmarks.harness.evidence import Evidence
+    from benchmarks.harness.loading import Target
+    from benchmarks.harness.progress import Progress
+    from benchmarks.harness.report import Summary
+    from benchmarks.harness.settings import Settings
+
+SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
+TARGET: pytest.StashKey[Target] = pytest.StashKey()
+SUMMARY: pytest.StashKey[Summary] = pytest.StashKey()
+EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
+PROGRESS: pytest.StashKey[Progress] = pytest.StashKey()
+HISTORY = pytest.StashKey[dict[str, Any]]()  # of this process
+COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
+
+
+def short_name(item: pytest.Item) -> str:
+    """Return a benchmark's name as the terminal shows it."""
+    return item.name.removeprefix("test_")
