@@ -19,4 +19,8 @@ def test_profile(benchmark, engine, workload, settings, record, store_profiles, 
             engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
         )
     record(generations)
-    store_profiles(profile_prefill(engine, workload), profile_decode(engine, workload))
+    frames = settings.artifacts is not None
+    store_profiles(
+        profile_prefill(engine, workload, frames=frames),
+        profile_decode(engine, workload, frames=frames),
+    )

@@ -15,10 +15,12 @@ from benchmarks.harness import checkpoint
 from benchmarks.harness.settings import OPTIONS, build_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from benchmarks.harness.engine import Engine
     from benchmarks.harness.loading import Target
+    from benchmarks.harness.workload import Workload
 
 # No deadline: a busy machine is no failure. The same examples each time, so that a failure on a
 # runner is one here too.
@@ -68,3 +70,20 @@ def target(cache_dir: Path, tiny_checkpoint: checkpoint.Checkpoint) -> Target:
     settings = build_settings(defaults.get, {"OMP_NUM_THREADS": "1"})
     assert tiny_checkpoint.path.is_relative_to(cache_dir)
     return find_target(dataclasses.replace(settings, cache_dir=cache_dir), print)
+
+
+@pytest.fixture(scope="session")
+def engine(target: Target) -> Iterator[Engine]:
+    """Load the tiny model once, with mixed decomposition; a test that changes it repairs it."""
+    from benchmarks.harness.loading import load
+
+    with load(target, "int8-decomp", cold=True) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def workload(engine: Engine, target: Target) -> Workload:
+    """Return eight rows of different prompts, ready to be generated from."""
+    workload = target.workload(8, 4)
+    engine.prepare(workload)
+    return workload

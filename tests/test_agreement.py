@@ -16,16 +16,8 @@ from benchmarks.harness.loading import Target
 
 @pytest.fixture(scope="module")
 def reference(target):
-    """Return fp16's logits, computed before anything else is loaded."""
+    """Return the file with fp16's logits."""
     return agreement.ensure_reference(target)
-
-
-@pytest.fixture(scope="module")
-def engine(target, reference):
-    """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    assert reference.exists()
-    with loading.load(target, "int8-decomp", cold=False) as engine:
-        yield engine
 
 
 def check(engine, target, reference):

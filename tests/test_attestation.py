@@ -16,21 +16,6 @@ from benchmarks.harness.provenance import index_sha256
 
 
 @pytest.fixture(scope="module")
-def engine(target):
-    """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    with loading.load(target, "int8-decomp", cold=True) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def workload(engine, target):
-    """Return eight rows of different prompts, ready to be generated from."""
-    workload = target.workload(8, 4)
-    engine.prepare(workload)
-    return workload
-
-
-@pytest.fixture(scope="module")
 def counted(engine, workload):
     """Return the counters of the honest model."""
     return counters.count(engine, workload)

@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks.harness import counters, loading
+from benchmarks.harness import counters
 from benchmarks.harness.errors import ProfilerError
 
 PROCESSES = 2  # beside this one
@@ -29,21 +29,6 @@ for quantization in ("int8-decomp", "int8", "fp16"):
         counted[quantization] = counters.count(engine, workload)
 print(json.dumps(counted), file=open(sys.argv[2], "w"))
 """
-
-
-@pytest.fixture(scope="module")
-def engine(target):
-    """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    with loading.load(target, "int8-decomp", cold=True) as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def workload(engine, target):
-    """Return eight rows of different prompts, ready to be generated from."""
-    workload = target.workload(8, 4)
-    engine.prepare(workload)
-    return workload
 
 
 def event(cat, name, ts, correlation=None, dur=1, **args):

@@ -27,13 +27,6 @@ from benchmarks.harness.loading import Target
 NEW_TOKENS = 12
 
 
-@pytest.fixture(scope="module")
-def engine(target):
-    """Load the tiny model once, with LLM.int8()'s mixed decomposition."""
-    with loading.load(target, "int8-decomp", cold=True) as engine:
-        yield engine
-
-
 @pytest.fixture
 def workload(engine, target):
     """Return eight rows of different prompts, ready to be generated from."""

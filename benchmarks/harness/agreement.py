@@ -186,7 +186,7 @@ def _key(target: Target) -> str:
         "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "config": dict(checkpoint.config),
         "ids": target.encode(shipped_text())[:TOKENS],
-        "dtype": str(loading.model_dtype(target.settings, "fp16")),
+        "dtype": loading.dtype_name(target.settings, "fp16"),
         "attn_implementation": target.settings.attn_implementation,
         "device": devices.describe(target.device)
         if target.device.type == "cuda"

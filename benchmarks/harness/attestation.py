@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.errors import AttestationError
-from benchmarks.harness.loading import THRESHOLD, model_dtype
+from benchmarks.harness.loading import THRESHOLDS, dtype_name, skeleton
 from benchmarks.harness.provenance import index_sha256, software
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from benchmarks.harness.workload import Workload
 
 TOKENS = 4  # of the untimed generation that is watched: a prefill and three decode steps
-THRESHOLDS = {"int8-decomp": THRESHOLD, "int8": 0.0}
 LINEARS = {  # by quantization: class and dtype of the weights; all others stay as they are loaded
     "int8-decomp": ("Linear8bitLt", "int8"),
     "int8": ("Linear8bitLt", "int8"),
@@ -109,19 +108,16 @@ def _linears_of(target: Target) -> tuple[list[str], list[str]]:
     Out of a model without weights: the loaded one is what is in doubt.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    with torch.device("meta"):
-        config = AutoConfig.from_pretrained(target.checkpoint.path)
-        skeleton = AutoModelForCausalLM.from_config(config)
-    head = skeleton.get_output_embeddings()
-    linears = {n: m for n, m in skeleton.named_modules() if isinstance(m, torch.nn.Linear)}
+    model = skeleton(target.checkpoint)
+    head = model.get_output_embeddings()
+    linears = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
     kept = [name for name, module in linears.items() if module is head]
     return [name for name in linears if name not in kept], kept
 
 
 def _asked(target: Target, quantization: str, linears: int) -> dict[str, Any]:
-    dtype = str(model_dtype(target.settings, quantization)).removeprefix("torch.")
+    dtype = dtype_name(target.settings, quantization)
     kind, weights = LINEARS.get(quantization, ("Linear", dtype))
     return {
         "linears": {kind: linears},
@@ -250,12 +246,13 @@ def _int8_product(engine: Engine, decode: Mapping[str, Any]) -> str | None:
 
 
 def _outliers(quantization: str, seen: Mapping[str, list[int]]) -> dict[str, Any]:
-    if not THRESHOLDS.get(quantization):
+    threshold = THRESHOLDS.get(quantization)
+    if not threshold:
         return {"outliers": None, "note": f"{quantization} has no outlier path"}
     if not any(map(any, seen.values())):
         return {
             "outliers": None,
-            "note": f"no activation reached the threshold of {THRESHOLD}: the numbers are those "
+            "note": f"no activation reached the threshold of {threshold}: the numbers are those "
             "of LLM.int8() without its outlier path; real checkpoints of this size take it",
         }
     return {

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from benchmarks.harness.checkpoint import Checkpoint
     from benchmarks.harness.settings import Settings
 
-THRESHOLD = 6.0  # of LLM.int8() (Dettmers et al., 2022), and of the old script
+# Of LLM.int8(), by quantization: 6.0 is that of Dettmers et al. (2022), and of the old script.
+THRESHOLDS = {"int8-decomp": 6.0, "int8": 0.0}
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     from transformers import AutoModelForCausalLM
 
     settings, checkpoint = target.settings, target.checkpoint
-    dtype = model_dtype(settings, quantization)
+    dtype = getattr(torch, dtype_name(settings, quantization))
     failure: HarnessError
     free = free_bytes(target.device)
     start = clock.now()
@@ -133,22 +134,26 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     raise failure
 
 
-def model_dtype(settings: Settings, quantization: str) -> torch.dtype:
-    """Return the dtype of activations, and of what isn't quantized."""
-    import torch
+def dtype_name(settings: Settings, quantization: str) -> str:
+    """Return the name of the dtype of activations, and of what isn't quantized."""
+    return {"fp16": "float16", "bf16": "bfloat16"}.get(quantization, settings.dtype)
 
-    name = {"fp16": "float16", "bf16": "bfloat16"}.get(quantization, settings.dtype)
-    dtype: torch.dtype = getattr(torch, name)
-    return dtype
+
+def skeleton(checkpoint: Checkpoint) -> Any:
+    """Return the model that a checkpoint's config.json describes, without weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(checkpoint.path))
 
 
 def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
     """Return the BitsAndBytesConfig of a quantization, None for the unquantized ones."""
     from transformers import BitsAndBytesConfig
 
-    if quantization in ("int8-decomp", "int8"):
-        threshold = THRESHOLD if quantization == "int8-decomp" else 0.0
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=threshold)
+    if quantization in THRESHOLDS:
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=THRESHOLDS[quantization])
     if quantization in ("nf4", "nf4-dq"):
         return BitsAndBytesConfig(
             load_in_4bit=True,
@@ -170,12 +175,8 @@ def _make_folder(folder: Path) -> None:
 
 def _check_shapes(checkpoint: Checkpoint) -> None:
     """Compare config.json with the files: bitsandbytes would load a matrix of another shape."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(checkpoint.path))
+        model = skeleton(checkpoint)
     except Exception as error:
         raise InputError(
             f"--model {checkpoint.name}: transformers can't build it from its config.json: "

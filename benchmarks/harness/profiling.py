@@ -48,7 +48,7 @@ class Profile:
     steps: range | None
     hotspots: tuple[Hotspot, ...]
     trace: Any  # torch.profiler.profile, of operators alone
-    frames: Any  # torch.profiler.profile, of a run of its own, with Python frames
+    frames: Any  # torch.profiler.profile, of a run of its own, with Python frames; or None
     wall_s: float  # of the traced window: longer than unprofiled
 
     def record(self) -> dict[str, object]:
@@ -111,27 +111,32 @@ class Profile:
         return files
 
     def _stacks(self) -> tuple[list[str], list[str]]:
-        return fold(trace_events(self.frames))
+        return fold(trace_events(self.frames)) if self.frames else ([], [])
 
 
-def profile_prefill(engine: Engine, workload: Workload) -> Profile:
-    """Profile the generation of a single token: the prompt pass, and the choice of the token."""
+def profile_prefill(engine: Engine, workload: Workload, *, frames: bool = True) -> Profile:
+    """Profile the generation of a single token: the prompt pass, and the choice of the token.
+
+    `frames`: record Python frames as well, in a second run; only files need them.
+    """
 
     def run(trace: Any) -> float:
         with recording(trace) as wall_s:
             engine.run(workload, 1)
         return wall_s[0]
 
-    return _profile("prefill", None, engine.device, run)
+    return _profile("prefill", None, engine.device, run, frames=frames)
 
 
-def profile_decode(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Profile:
+def profile_decode(
+    engine: Engine, workload: Workload, steps: range = DECODE_STEPS, *, frames: bool = True
+) -> Profile:
     """Profile a fixed range of decode steps; step k makes the token k + 1 of each row."""
 
     def run(trace: Any) -> float:
         return decode_within(engine, workload, steps, recording(trace))[0]
 
-    return _profile("decode", steps, engine.device, run)
+    return _profile("decode", steps, engine.device, run, frames=frames)
 
 
 def decode_within(
@@ -164,22 +169,28 @@ def trace_events(trace: Any) -> list[dict[str, Any]]:
 
 
 def _profile(
-    phase: str, steps: range | None, device: torch.device, run: Callable[[Any], float]
+    phase: str,
+    steps: range | None,
+    device: torch.device,
+    run: Callable[[Any], float],
+    *,
+    frames: bool,
 ) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
     operators = new_trace(device)
     wall_s = run(operators)
-    frames = new_trace(device, with_stack=True)
-    run(frames)
-    hotspots = _hotspots(operators)
-    if not hotspots:
+    stacks = new_trace(device, with_stack=True) if frames else None
+    if stacks:
+        run(stacks)
+    profile = Profile(phase, steps, tuple(_hotspots(operators)), operators, stacks, wall_s)
+    if not profile.hotspots:
         raise ProfilerError(f"the profile of the {phase} is empty; torch.profiler saw no operator")
-    if device.type == "cuda" and not any(hotspot.self_device_s for hotspot in hotspots):
+    if device.type == "cuda" and not profile.on_device:
         raise ProfilerError(
             f"the profile of the {phase} has no GPU activity: CUPTI can't be used; "
             "end other profilers, and check the driver's profiling permissions"
         )
-    return Profile(phase, steps, tuple(hotspots), operators, frames, wall_s)
+    return profile
 
 
 def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bool = False) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import device as devices
 from benchmarks.harness import footprint
-from benchmarks.harness.loading import THRESHOLD, model_dtype
+from benchmarks.harness.loading import THRESHOLDS, dtype_name
 from benchmarks.harness.metrics import (
     Machine,
     Metric,
@@ -66,8 +66,8 @@ def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, An
         "weights": checkpoint.weights,
         "outlier_channels": checkpoint.outlier_channels,
         "quantization": quantization,
-        "threshold": {"int8-decomp": THRESHOLD, "int8": 0.0}.get(quantization),
-        "dtype": str(model_dtype(target.settings, quantization)).removeprefix("torch."),
+        "threshold": THRESHOLDS.get(quantization),
+        "dtype": dtype_name(target.settings, quantization),
         "attn_implementation": target.settings.attn_implementation,
         "device": engine.device.type,
         "device_map": target.settings.device_map,
