@@ -1,0 +1,84 @@
+"""Saved sessions: what one process measured, read back from pytest-benchmark's JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.errors import InputError
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One benchmark of a session: its rounds, and all that was stored beside them."""
+
+    fullname: str
+    rounds_s: tuple[float, ...]
+    info: Mapping[str, Any] = field(default_factory=dict)  # extra_info; {} in a foreign file
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one process measured, by the full name of each benchmark."""
+
+    name: str  # of its file, or "this session"
+    measured: Mapping[str, Measured]
+    machine: Mapping[str, Any] = field(default_factory=dict)  # machine_info
+    commit: Mapping[str, Any] = field(default_factory=dict)  # commit_info
+    when: str = ""  # ISO 8601
+    saved: Mapping[str, Any] = field(default_factory=dict)  # what this suite adds to the file
+
+
+def read(path: Path) -> Session:
+    """Read a file that pytest-benchmark saved with raw data.
+
+    Raises InputError, in one line that names the file, where it is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: can't read it ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise InputError(
+            f"{path}: expected JSON of pytest-benchmark, got a damaged or foreign file ({error}); "
+            "delete it, or measure again"
+        ) from error
+    return parse(content, str(path))
+
+
+def parse(content: Any, name: str) -> Session:
+    """Return the session in the content of a file; `name` is what errors call it.
+
+    Raises InputError where it isn't pytest-benchmark's, or has no raw data.
+    """
+    try:
+        measured = [_measured(each) for each in content["benchmarks"]]
+        session = Session(
+            name=name,
+            measured={each.fullname: each for each in measured},
+            machine=dict(content.get("machine_info") or {}),
+            commit=dict(content.get("commit_info") or {}),
+            when=str(content.get("datetime", "")),
+            saved=dict(content.get("llm_int8") or {}),
+        )
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{name}: expected JSON of pytest-benchmark with the rounds of every benchmark, got "
+            f"another format ({type(error).__name__}: {error}); save it with --benchmark-save-data"
+        ) from error
+    if len(session.measured) < len(measured):
+        raise InputError(
+            f"{name}: expected each benchmark once, got one twice; "
+            "give one file for each session, not several put together"
+        )
+    return session
+
+
+def _measured(benchmark: Mapping[str, Any]) -> Measured:
+    rounds_s = tuple(float(value) for value in benchmark["stats"]["data"])
+    if not rounds_s or not all(0 < value < float("inf") for value in rounds_s):
+        raise ValueError(f"{benchmark['fullname']} has no rounds, or impossible ones")
+    return Measured(str(benchmark["fullname"]), rounds_s, dict(benchmark.get("extra_info") or {}))

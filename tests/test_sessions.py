@@ -1,0 +1,61 @@
+"""Saved sessions are read back as they were measured, and other files are named."""
+
+import json
+
+import pytest
+
+from benchmarks.harness import sessions
+from benchmarks.harness.errors import InputError
+
+
+def content(*names, data=(0.5, 0.25)):
+    """Return what pytest-benchmark writes for these benchmarks, as far as it matters here."""
+    return {
+        "machine_info": {"node": "here"},
+        "commit_info": {"id": "abc"},
+        "datetime": "2026-11-24T08:00:00+00:00",
+        "benchmarks": [
+            {"fullname": name, "extra_info": {"schema": 1}, "stats": {"data": list(data)}}
+            for name in names
+        ],
+    }
+
+
+def test_a_session_is_read(tmp_path):
+    """Rounds keep their order, and what was stored beside them comes along."""
+    path = tmp_path / "0001_a.json"
+    path.write_text(json.dumps(content("test_a", "test_b")))
+    session = sessions.read(path)
+    assert list(session.measured) == ["test_a", "test_b"]
+    assert session.measured["test_a"].rounds_s == (0.5, 0.25)
+    assert session.measured["test_a"].info == {"schema": 1}
+    assert session.machine == {"node": "here"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (json.dumps(content("test_a"))[:-20], "damaged or foreign"),
+        ("[]", "another format"),
+        ("{}", "another format"),
+        (json.dumps({"benchmarks": [{"fullname": "a", "stats": {"mean": 1}}]}), "save-data"),
+        (json.dumps(content("a", data=[])), "no rounds"),
+        (json.dumps(content("a", data=[0.0])), "impossible"),
+        (json.dumps(content("a", "a")), "got one twice"),
+        ("\udcff", "can't read|damaged|another format"),
+    ],
+)
+def test_another_file_is_named(tmp_path, text, says):
+    """A damaged or foreign file is an error of one line that names it."""
+    path = tmp_path / "0002_b.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=says) as caught:
+        sessions.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    """A path that leads nowhere is no traceback."""
+    with pytest.raises(InputError, match=r"none\.json"):
+        sessions.read(tmp_path / "none.json")
