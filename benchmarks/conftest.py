@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.harness import clock
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.report import headline
 from benchmarks.harness.settings import Settings
@@ -16,8 +17,10 @@ from benchmarks.stash import EVIDENCE, HISTORY, PROGRESS, SETTINGS, SUMMARY, TAR
 
 if TYPE_CHECKING:
     from benchmarks.harness.engine import Engine, Generation
+    from benchmarks.harness.gpu import Gpu
     from benchmarks.harness.loading import Target
-    from benchmarks.harness.metrics import Metric
+    from benchmarks.harness.measuring import Measurement
+    from benchmarks.harness.metrics import Metric, Unmeasured
     from benchmarks.harness.profiling import Profile
     from benchmarks.harness.watch import Watch
     from benchmarks.harness.workload import Workload
@@ -95,31 +98,74 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 
 
 @pytest.fixture(scope="session")
-def control(target: Target) -> Callable[[], dict[str, float]] | None:
-    """Return the suite's own work that shows when the machine itself moves; None on a GPU yet."""
-    from benchmarks.harness import control
+def gpu(target: Target) -> Gpu | Unmeasured | None:
+    """Return the GPU as NVML shows it, or why it can't be watched; None on the CPU."""
+    from benchmarks.harness import gpu
 
-    return (lambda: control.measure(target.device)) if target.device.type == "cpu" else None
+    return gpu.find(target.device) if target.device.type == "cuda" else None
 
 
 @pytest.fixture(scope="session")
-def first_control(control: Callable[[], dict[str, float]] | None) -> dict[str, float] | None:
-    """Return what the control took at the start of the session."""
-    return control() if control else None
+def first_control(target: Target) -> dict[str, float]:
+    """Return what the suite's own work took at the start of the session."""
+    from benchmarks.harness import control
+
+    return control.measure(target.device)
 
 
 @pytest.fixture
-def watch(target: Target, request: pytest.FixtureRequest) -> Watch:
-    """Return the context in which rounds are timed, and the machine is watched meanwhile."""
+def new_watch(
+    target: Target, gpu: Gpu | Unmeasured | None, request: pytest.FixtureRequest
+) -> Callable[[], Watch]:
+    """Return a function that makes the context in which rounds are timed, and watched."""
     import torch
 
+    from benchmarks.harness import control
     from benchmarks.harness.watch import Watch
 
     threads = torch.get_num_threads()
-    if request.node.get_closest_marker("runs_first"):  # no other work before a cold generation
-        return Watch(target.device.type, threads=threads, control=None)
-    control, first = map(request.getfixturevalue, ("control", "first_control"))
-    return Watch(target.device.type, threads=threads, control=control, start=first)
+    if _is_cold(request):  # no other work before a cold generation
+        return lambda: Watch(target.device.type, threads=threads, control=None, gpu=gpu)
+    first = request.getfixturevalue("first_control")
+    return lambda: Watch(
+        target.device.type,
+        threads=threads,
+        control=lambda: control.measure(target.device),
+        start=first,
+        gpu=gpu,
+    )
+
+
+@pytest.fixture
+def measure(
+    benchmark: Any,
+    engine: Engine,
+    workload: Workload,
+    settings: Settings,
+    new_watch: Callable[[], Watch],
+    show: Callable[..., None],
+    progress: Progress,
+    request: pytest.FixtureRequest,
+) -> Measurement:
+    """Return the function that times so many rounds, and returns their generations."""
+    from benchmarks.harness.measuring import Measurement
+
+    # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
+    # for a result, or fails to save all others where it left no round at all.
+    benchmark.has_error = True
+    options = request.config.option
+    return Measurement(
+        benchmark,
+        engine,
+        workload,
+        new_watch=new_watch,
+        bounds=settings.bounds,
+        again_within_s=settings.again_within_s if options.benchmark_timer == clock.TIMER else 0,
+        cold=_is_cold(request),
+        disable_gc=options.benchmark_disable_gc,
+        show=show,
+        say=lambda text: progress.say(f"{short_name(request.node)}: {text}"),
+    )
 
 
 @pytest.fixture
@@ -130,25 +176,15 @@ def record(
     workload: Workload,
     progress: Progress,
     history: dict[str, Any],
-    watch: Watch,
+    measure: Measurement,
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
     """Return the function that stores a benchmark's generations, and metrics of its own."""
     from benchmarks.harness import record as records
-    from benchmarks.harness import validity
-
-    # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
-    # for a result, or fails to save all others where it left no round at all.
-    benchmark.has_error = True
 
     def store(generations: list[Generation], **metrics: Metric) -> None:
-        times = benchmark.stats.stats.data if benchmark.stats else [None] * len(generations)
-        rounds = [each.split(round_s) for each, round_s in zip(generations, times, strict=True)]
-        info = records.extra_info(target, engine, workload, rounds, metrics)
+        info = records.extra_info(target, engine, workload, measure, metrics)
         benchmark.has_error = False
-        cold = request.node.get_closest_marker("runs_first") is not None
-        seen = watch.observations([each.round_s for each in rounds], cold=cold)
-        info["validity"] = validity.judge(seen).as_record()
         benchmark.extra_info.update(info, process=copy.deepcopy(history))
         request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)
         example = engine.decode(generations[-1].tokens[0].tolist())
@@ -177,3 +213,7 @@ def store_profiles(
                 each.write(folder, script_table=settings.script_table)
 
     return store
+
+
+def _is_cold(request: pytest.FixtureRequest) -> bool:
+    return request.node.get_closest_marker("runs_first") is not None

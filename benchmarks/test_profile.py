@@ -10,14 +10,10 @@ from benchmarks.harness.profiling import profile_decode, profile_prefill
 
 @pytest.mark.runs_last  # a profiler may leave its hooks in the process, and slow down what follows
 @pytest.mark.parametrize("new_tokens", [1], ids="n{}".format)
-def test_profile(benchmark, engine, workload, settings, record, store_profiles, show, watch):
+def test_profile(engine, workload, settings, measure, record, store_profiles, show):
     """Time the generation of one token unprofiled, then profile it and the decode steps."""
-    generations = []
     engine.warm_up(workload, settings.warmup_rounds, show)
-    with watch:
-        benchmark.pedantic(
-            engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
-        )
+    generations = measure(settings.rounds)
     record(generations)
     frames = settings.artifacts is not None
     store_profiles(

@@ -4,12 +4,8 @@ pytest benchmarks/test_throughput.py --quantization int8-decomp,int8 --batch-siz
 """
 
 
-def test_throughput(benchmark, engine, workload, settings, record, show, watch):
+def test_throughput(engine, workload, settings, measure, record, show):
     """Time whole generations of a warm model."""
-    generations = []
     engine.warm_up(workload, settings.warmup_rounds, show)
-    with watch:
-        benchmark.pedantic(
-            engine.generate, args=(workload, generations), rounds=settings.rounds, setup=show
-        )
+    generations = measure(settings.rounds)
     record(generations)

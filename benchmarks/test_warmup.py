@@ -11,12 +11,8 @@ FIRST_GENERATIONS = 3
 
 
 @pytest.mark.runs_first
-def test_warmup(benchmark, engine, workload, record, show, watch):
+def test_warmup(benchmark, engine, measure, record):
     """Time the first three generations, with nothing before them."""
-    generations = []
     benchmark.extra_info["cold_process"] = cold = engine.cold
-    with watch:
-        benchmark.pedantic(
-            engine.generate, args=(workload, generations), rounds=FIRST_GENERATIONS, setup=show
-        )
+    generations = measure(FIRST_GENERATIONS)
     record(generations, cold_start_ratio=cold_start_ratio(generations, cold=cold))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads wait for each other
@@ -15,7 +17,7 @@ from benchmarks.harness import checkpoint
 from benchmarks.harness.settings import OPTIONS, build_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
     from benchmarks.harness.engine import Engine
@@ -35,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 FIGURES = pytest.StashKey[list[str]]()
+SPIN = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"
+LIES = pytest.StashKey[dict[str, str]]()
+MISSED = "NOT CAUGHT"
 
 
 @pytest.fixture
@@ -43,10 +48,30 @@ def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     return request.config.stash.setdefault(FIGURES, []).append
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep for every way to lie whether all tests that stage it saw it caught."""
+    report = yield
+    for mark in item.iter_markers("lie"):
+        caught = item.config.stash.setdefault(LIES, {})
+        if report.skipped:
+            caught.setdefault(mark.args[0], "not staged on this machine")
+        elif report.when == "call" or report.failed:
+            before = caught.get(mark.args[0])
+            caught[mark.args[0]] = MISSED if report.failed or before == MISSED else "caught"
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Show the figures that tests measured."""
+    """Show the figures that tests measured, and the ways to lie that they staged."""
     for line in config.stash.get(FIGURES, []):
         terminalreporter.write_line(line)
+    if lies := config.stash.get(LIES, {}):
+        terminalreporter.section("ways to lie, staged for real")
+        for lie, outcome in sorted(lies.items()):
+            terminalreporter.write_line(f"{outcome}: {lie}", red=outcome == MISSED)
 
 
 @pytest.fixture(scope="session")
@@ -87,3 +112,20 @@ def workload(engine: Engine, target: Target) -> Workload:
     workload = target.workload(8, 4)
     engine.prepare(workload)
     return workload
+
+
+@pytest.fixture
+def neighbour() -> Iterator[None]:
+    """Pin this process to one core, and let another one spin there."""
+    cores = os.sched_getaffinity(0)
+    core = min(cores)
+    command = [sys.executable, "-c", SPIN % core]
+    os.sched_setaffinity(0, {core})
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    yield
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    os.sched_setaffinity(0, cores)

@@ -51,6 +51,7 @@ def test_the_figures_follow_their_definitions():
         agreement.compare(logits[:1], expected)
 
 
+@pytest.mark.lie("a NaN weight")
 def test_a_nan_weight_is_refused(engine, target, reference):
     """Lie: a broken weight, which costs no time at all."""
     weight = engine.model.model.layers[1].post_attention_layernorm.weight.data
@@ -63,6 +64,7 @@ def test_a_nan_weight_is_refused(engine, target, reference):
         weight[7] = value
 
 
+@pytest.mark.lie("a swapped layer that is faster and wrong")
 def test_a_layer_that_is_faster_and_wrong_is_refused(engine, target, reference):
     """Lie: one linear of 28 returns zeros without a product."""
     linear = engine.model.model.layers[1].mlp.down_proj

@@ -54,6 +54,7 @@ def test_every_quantization_can_be_honest(target, workload, quantization):
     assert facts["note"] == f"{quantization} has no outlier path"
 
 
+@pytest.mark.lie("fp16 weights under an INT8 name")
 def test_fp16_weights_under_an_int8_name_are_refused(target, monkeypatch):
     """Lie: no quantization at all."""
     monkeypatch.setattr(loading, "quantization_config", lambda *_: None)
@@ -69,6 +70,7 @@ def test_fp16_weights_under_an_int8_name_are_refused(target, monkeypatch):
     assert "\n" not in message
 
 
+@pytest.mark.lie("threshold 0 under the name of 6.0")
 def test_threshold_0_under_the_name_of_6_is_refused(target, monkeypatch):
     """Lie: plain int8, which is faster, under the name of the mixed decomposition."""
     honest = loading.quantization_config
@@ -105,6 +107,7 @@ def test_a_swapped_layer_is_refused(engine, target, up_proj):
         attestation.attest_model(target, engine)
 
 
+@pytest.mark.lie("weights offloaded to another device")
 def test_offloaded_weights_are_refused(engine, target, up_proj):
     """A parameter that lies elsewhere than asked for is named by its device."""
     with torch.device("meta"):
@@ -147,6 +150,7 @@ def test_the_outlier_path_is_measured(engine, workload, counted):
     assert not any(module._forward_hooks for module in engine.model.modules())
 
 
+@pytest.mark.lie("an fp32 fallback warning")
 def test_an_fp32_fallback_is_refused(engine, workload, counted, up_proj):
     """Lie: bitsandbytes multiplies in fp32, and says so in a warning that nobody reads."""
 
@@ -193,6 +197,7 @@ def test_activations_of_another_dtype_are_refused(engine, workload, counted, up_
         back.remove()
 
 
+@pytest.mark.lie("a checkpoint without outliers under threshold 6.0")
 def test_a_checkpoint_without_outliers_is_marked(target, tmp_path):
     """Threshold 6.0 that nothing reaches is a fact to know, not an error."""
     synthetic.write(synthetic.Recipe("tiny", outlier_channels=0), tmp_path, print)

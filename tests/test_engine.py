@@ -52,12 +52,13 @@ def test_every_row_gets_exactly_the_tokens_asked_for(engine, workload):
 def test_times_add_up_to_the_generation(engine, workload):
     """TTFT and the gaps between tokens are the whole generation, with nothing left over."""
     generation = engine.generate(workload)
-    times = generation.split()
+    times = generation.split(generation.seconds)
     assert len(times.step_s) == NEW_TOKENS - 1
     assert times.ttft_s + sum(times.step_s) == pytest.approx(generation.seconds)
     assert all(gap > 0 for gap in times.step_s)
 
 
+@pytest.mark.lie("an early end of sequence")
 def test_an_early_end_of_sequence_raises(engine, workload):
     """A generation that stops early would read as a speed-up; it is an error instead."""
     end = first_token(engine, workload)
@@ -97,15 +98,41 @@ def test_a_version_that_skips_logits_processors_is_noticed(engine, workload, mon
         engine.generate(workload)
 
 
-def test_warm_up_does_only_what_is_missing(engine, target):
+def pretend(engine, monkeypatch, seconds):
+    """Let generations take these seconds, one after the other, and the last ones from then on."""
+    generate = engine.generate
+    times = iter(seconds)
+
+    def timed(workload):
+        generate(workload)
+        return SimpleNamespace(seconds=next(times, seconds[-1]))
+
+    monkeypatch.setattr(engine, "generate", timed)
+
+
+def test_warm_up_does_only_what_is_missing(engine, target, monkeypatch):
     """A workload that was generated already, or a longer one, counts as warm-up."""
+    pretend(engine, monkeypatch, [1.0])
     longer, shorter = target.workload(3, 5), target.workload(3, 2)
     engine.prepare(longer)
     engine.prepare(shorter)
     engine.warm_up(longer, 2)
     engine.warm_up(longer, 2)
-    engine.warm_up(shorter, 3)
-    assert (engine.generations[longer], engine.generations[shorter]) == (2, 1)
+    engine.warm_up(shorter, 4)
+    assert (engine.generations[longer], engine.generations[shorter]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds"),
+    [([2.0, 1.0, 1.0], 3), ([4.0, 3.0, 2.0, 1.0, 1.0], 5), ([9.0, 8, 7, 6, 5, 4, 3, 2, 1], 6)],
+)
+def test_warm_up_goes_on_while_it_still_gets_faster(engine, target, monkeypatch, seconds, rounds):
+    """Timed rounds start in a steady state; a process that never settles ends at the bound."""
+    workload = target.workload(2, 1 + rounds)
+    engine.prepare(workload)
+    pretend(engine, monkeypatch, seconds)
+    engine.warm_up(workload, 3)
+    assert engine.generations[workload] == rounds
 
 
 def test_every_linear_sees_outliers(engine, workload):
@@ -179,13 +206,17 @@ def test_the_suites_throughput_is_that_of_a_bare_loop(engine, workload, figure):
     assert abs(middle) - 3 * error < math.log(1.01)
 
 
+def decode_s(generation):
+    """Return the seconds of a generation after its first token."""
+    return sum(generation.split(generation.seconds).step_s)
+
+
 def test_mixed_decomposition_is_slower_than_plain_int8(engine, workload, target, figure):
     """The planted outliers cost time, as they do in real checkpoints."""
     with loading.load(target, "int8", cold=False) as plain:
         plain.prepare(workload)
         ratios = [
-            sum(engine.generate(workload).split().step_s)
-            / sum(plain.generate(workload).split().step_s)
+            decode_s(engine.generate(workload)) / decode_s(plain.generate(workload))
             for _ in range(8)
         ]
     ratio = statistics.median(ratios)

@@ -50,7 +50,7 @@ ROUNDS = (
 def measure(**changes: Any) -> dict[str, Metric]:
     """Return the metrics of 8 rows of 16 prompt tokens and 4 new ones, or of what changes that."""
     given = {"batch_size": 8, "prompt_tokens": 16, "new_tokens": 4, "cost": COST}
-    given |= {"rounds": ROUNDS, "machine": MACHINE} | changes
+    given |= {"rounds": ROUNDS, "machine": MACHINE, "energy_joules": 480.0} | changes
     return generation_metrics(given.pop("rounds"), **given)
 
 
@@ -73,6 +73,7 @@ def test_every_metric_by_hand() -> None:
             "mbu": 1 / 3,
             "prefill_tokens_per_s": 8 * 16 / 0.75,
             "script_speed": 3 * (16 + 4) / 9.0,
+            "joules_per_token": 5.0,  # 480 J for 3 rounds of 8 x 4 tokens
             "load_s": 12.5,
             "weights_bytes": 2_000_000,
             "peak_allocated_bytes": 3_000_000,
@@ -190,7 +191,7 @@ def test_without_a_known_bandwidth_there_is_no_mbu() -> None:
 
 def test_a_single_new_token_has_no_decode_metrics() -> None:
     """Metrics of the decode phase are null with a reason where there was none; never 0."""
-    values, reasons = as_stored(measure(rounds=[Round(1.0, 1.0, ())], new_tokens=1))
+    values, reasons = as_stored(measure(rounds=[Round(2.0, 2.0, ())], new_tokens=1))
     decode = {
         name
         for name in values
@@ -199,8 +200,19 @@ def test_a_single_new_token_has_no_decode_metrics() -> None:
     nulls = {name for name, value in values.items() if value is None}
     assert nulls == set(reasons) == decode | {"script_speed"}
     assert {reasons[name] for name in decode} == {"a single new token has no decode step"}
-    assert values["tokens_per_s"] == 8.0
+    assert values["tokens_per_s"] == 4.0
     assert values.keys() == measure().keys()
+
+
+def test_energy_needs_a_counter_and_some_time() -> None:
+    """Joules per token are null where no GPU was watched, and where its counter hardly moved."""
+    for changes, reason in (
+        ({"energy_joules": Unmeasured("no GPU was watched")}, "no GPU was watched"),
+        ({"rounds": [Round(0.4, 0.1, (0.1,) * 3)] * 4}, "the rounds took less than 2 s in all"),
+    ):
+        values, reasons = as_stored(measure(**changes))
+        assert values["joules_per_token"] is None
+        assert reasons["joules_per_token"] == reason
 
 
 def test_stored_metrics_are_plain_json() -> None:

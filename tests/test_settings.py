@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,13 @@ from benchmarks.harness.settings import (
     Settings,
     build_settings,
 )
+from benchmarks.harness.validity import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+LOOSE = Bounds(**dict.fromkeys((each.name for each in fields(Bounds)), 1))
 CASES = (  # option, its text, the field it becomes, and the value there
     ("--model", "org/model", "model", "org/model"),
     ("--revision", "v1.0", "revision", "v1.0"),
@@ -43,6 +47,10 @@ CASES = (  # option, its text, the field it becomes, and the value there
     *(("--dtype", each, "dtype", each) for each in DTYPES),
     *(("--attn-implementation", each, "attn_implementation", each) for each in ATTENTIONS),
     ("--threads", "4", "threads", 4),
+    ("--bounds", "clock_drop=0.5", "bounds", Bounds(clock_drop=0.5)),
+    ("--bounds", "*=1, trend_size = inf", "bounds", replace(LOOSE, trend_size=math.inf)),
+    ("--again-within", "0", "again_within_s", 0),
+    ("--again-within", "12.5", "again_within_s", 12.5),
     ("--artifacts", "out/profiles", "artifacts", Path("out/profiles")),
     ("--script-table", True, "script_table", True),
 )
@@ -75,6 +83,8 @@ def test_defaults() -> None:
         warmup_rounds=3,
         dtype="float16",
         attn_implementation="sdpa",
+        bounds=Bounds(),
+        again_within_s=300,
         threads=None,
         artifacts=None,
         script_table=False,
@@ -123,6 +133,11 @@ def test_every_option_is_tested() -> None:
         ("--attn-implementation", "flash", "one of sdpa, eager, flash_attention_2"),
         ("--threads", "0", "a whole number of at least 1"),
         ("--threads", "many", "a whole number of at least 1"),
+        ("--bounds", "clock_drop", "a number"),
+        ("--bounds", "clock_drop=a lot", "a number"),
+        ("--bounds", "clock_drop=nan", "a number"),
+        ("--again-within", "soon", "a number"),
+        ("--again-within", "-1", "seconds of at least 0"),
     ],
 )
 def test_bad_input_is_named(option: str, text: str, expected: str) -> None:
@@ -141,6 +156,12 @@ def test_the_wrong_one_of_several_is_named() -> None:
         build({"--batch-size": "8,0,4"})
     with pytest.raises(InputError, match=r"--quantization: .*; got 'int4'"):
         build({"--quantization": "int8,int4"})
+
+
+def test_a_bound_that_does_not_exist_is_named() -> None:
+    """Whoever mistypes a bound is told the names of all of them."""
+    with pytest.raises(InputError, match=r"^--bounds: expected one of .*clock_drop.*'clock_dorp'$"):
+        build({"--bounds": "clock_dorp=0.1"})
 
 
 def test_a_text_and_a_length_exclude_each_other() -> None:

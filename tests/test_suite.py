@@ -8,6 +8,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from benchmarks.harness import loading, validity
+from benchmarks.harness import loading
 
 ROOT = Path(__file__).parent.parent
 SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
@@ -52,7 +53,13 @@ def environment(cache_dir, target):
 
 def command(folder, *options):
     """Return the arguments of a session that stores below `folder`."""
-    ours = ["-p", "no:cacheprovider", "--device", "cpu", f"--benchmark-storage={folder}/storage"]
+    ours = [
+        "-p",
+        "no:cacheprovider",
+        "--device=cpu",
+        "--bounds=*=inf",  # the tests may run on any machine, beside anything
+        f"--benchmark-storage={folder}/storage",
+    ]
     return [
         f"--rootdir={ROOT}",
         "-c",
@@ -76,6 +83,33 @@ def session(environment, monkeypatch, capfd, tmp_path):
         return Outcome(int(status), out, err, folder)
 
     return run
+
+
+DRIFT = ["-k", "throughput", "--new-tokens=2", "--rounds=5", "--bounds=*=inf,trend_size=0.15"]
+
+
+@pytest.fixture
+def drifting(monkeypatch):
+    """Return a function that makes so many timed rounds longer from one to the next."""
+    load = loading.load
+
+    def drift(rounds):
+        def slower(target, quantization, *, cold):
+            engine = load(target, quantization, cold=cold)
+            generate = engine.generate
+            seconds = iter(0.1 * (number % 5 + 1) for number in range(rounds))
+
+            def late(workload, log=None):
+                if log is not None:  # a timed round
+                    time.sleep(next(seconds, 0))
+                return generate(workload, log)
+
+            engine.generate = late
+            return engine
+
+        monkeypatch.setattr(loading, "load", slower)
+
+    return drift
 
 
 @pytest.fixture(scope="module")
@@ -216,15 +250,55 @@ def test_every_benchmark_says_whether_the_machine_could_be_believed(full):
     assert throughput["readings"]["control_host_s"] > 0
 
 
-def test_doubts_about_the_machine_are_said_with_a_next_step(session, monkeypatch):
-    """One line names the benchmark, the figure, the bound and what to do."""
-    judge, strict = validity.judge, validity.Bounds(involuntary_switches_per_s=-1)
-    monkeypatch.setattr(validity, "judge", lambda seen: judge(seen, strict))
-    outcome = session(*FAST, "-k", "throughput")
-    assert outcome.status == 0
-    line = next(line for line in outcome.out.splitlines() if line.startswith("in doubt: "))
-    assert "throughput[int8-decomp-b8-p16-n6]: involuntary context switches per second" in line
-    assert "bound -1; stop what else runs on this machine" in line
+def test_rounds_on_a_machine_that_moved_are_measured_again(session, drifting):
+    """Both sets of rounds are kept, the second counts, and the session is valid."""
+    drifting(rounds=5)
+    outcome = session(*DRIFT, "--benchmark-save=again")
+    assert outcome.status == 0, outcome.out
+    assert "the machine couldn't be believed: measuring once more" in outcome.out
+    assert "measured again: throughput[int8-decomp-b8-p16-n2]: drift from the first" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    info = bench["extra_info"]
+    (refused,) = info["refused"]
+    assert refused["validity"]["readings"]["trend"] > 0.15
+    assert info["validity"]["valid"] is True
+    assert bench["stats"]["data"] == [each["round_s"] for each in info["rounds"]]
+    assert bench["stats"]["median"] < statistics.median(
+        each["round_s"] for each in refused["rounds"]
+    )
+    starts = [each["start_s"] for each in info["rounds"]]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.lie("a busy neighbour process")
+@pytest.mark.usefixtures("neighbour")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux's scheduler")
+def test_a_session_beside_a_busy_neighbour_is_invalid(session):
+    """A whole session on a core that another process wants ends as INVALID, and says why."""
+    options = ["-k", "throughput", "--new-tokens=2", "--rounds=5", "--again-within=0"]
+    outcome = session(*options, "--bounds=*=inf,core_wait_share=0.05")
+    assert outcome.status == 12
+    line = next(line for line in outcome.out.splitlines() if line.startswith("INVALID: "))
+    assert "threads waited for a core" in line
+    assert "stop what else runs on this machine" in line
+
+
+@pytest.mark.lie("a sleep that drifts upward over the rounds")
+@pytest.mark.parametrize(("options", "attempts"), [([], 2), (["--again-within=0"], 1)])
+def test_a_machine_that_keeps_moving_makes_the_session_invalid(
+    session, drifting, options, attempts
+):
+    """Exit status 12, and one line with the benchmark, the figure, the bound and what to do."""
+    drifting(rounds=10)
+    outcome = session(*DRIFT, *options, "--benchmark-save=invalid")
+    assert outcome.status == 12
+    line = next(line for line in outcome.out.splitlines() if line.startswith("INVALID: "))
+    assert "throughput[int8-decomp-b8-p16-n2]: drift from the first round to the last" in line
+    assert "bound 0.15; measure again when the machine is steady" in line
+    assert "throughput[int8-decomp-b8-p16-n2] !" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["extra_info"]["validity"]["valid"] is False
+    assert len(bench["extra_info"]["refused"]) == attempts - 1
 
 
 def test_machine_info_names_device_and_versions(full):

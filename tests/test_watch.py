@@ -2,8 +2,6 @@
 
 import os
 import platform
-import subprocess
-import sys
 import time
 from statistics import median
 
@@ -19,7 +17,6 @@ from tests.fake_nvml import FakeNvml
 
 OWN = os.getpid()
 STEADY_CONTROL = {"device_s": 0.01, "host_s": 0.01}
-SPIN = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"
 
 linux = pytest.mark.skipif(platform.system() != "Linux", reason="needs Linux's scheduler")
 
@@ -48,27 +45,12 @@ def watched(run=lambda _: time.sleep(0.03), device="cpu", rounds=5, threads=1, *
 
 
 @pytest.fixture
-def neighbour():
-    """Pin this process to one core, and let another one spin there."""
-    cores = os.sched_getaffinity(0)
-    core = min(cores)
-    command = [sys.executable, "-c", SPIN % core]
-    os.sched_setaffinity(0, {core})
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    process.stdout.readline()
-    yield
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    os.sched_setaffinity(0, cores)
-
-
-@pytest.fixture
 def nvml():
     """Return a healthy GPU that this process alone uses."""
     return FakeNvml(pids=[OWN])
 
 
+@pytest.mark.lie("a busy neighbour process")
 @linux
 @pytest.mark.usefixtures("neighbour")
 def test_a_busy_neighbour_is_named(figure):
@@ -112,6 +94,7 @@ def test_the_control_is_short_and_steady():
         assert 0.2 < second[name] / seconds < 5
 
 
+@pytest.mark.lie("a thread count above the quota")
 def test_more_threads_than_the_quota_allows_are_named(tmp_path):
     """Two threads under a quota of half a core stop for the rest of each period."""
     (tmp_path / "proc/self").mkdir(parents=True)
@@ -132,12 +115,26 @@ def test_more_threads_than_the_quota_allows_are_named(tmp_path):
     assert "lower --threads" in says
 
 
+@linux
+def test_more_threads_than_cores_are_named():
+    """An affinity of one core is one core, however many the machine has."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        validity = watched(threads=2)
+    finally:
+        os.sched_setaffinity(0, cores)
+    (reason,) = [each for each in validity.reasons if "torch threads" in each]
+    assert "beyond the cores that this process may use: 1, bound 0; lower --threads" in reason
+
+
 def test_a_drift_over_the_rounds_is_named():
     """A sleep that gets longer from round to round is no steady state."""
     validity = watched(lambda number: time.sleep(0.05 + 0.01 * number), "cuda")
     assert any("drift from the first round to the last" in reason for reason in validity.reasons)
 
 
+@pytest.mark.lie("a warm-up that was too short")
 def test_a_first_round_that_is_slow_is_named():
     """The warm-up was too short, and the next step says what to raise."""
     validity = watched(lambda number: time.sleep(0.05 + 0.05 * (number == 0)), "cuda")
@@ -154,6 +151,7 @@ def test_steady_rounds_on_a_healthy_gpu_are_valid(nvml):
     assert validity.readings["gpu_name"] == "Fake GPU"
 
 
+@pytest.mark.lie("a second process on the GPU")
 def test_a_second_process_on_the_gpu_is_named(nvml):
     """One that comes and goes during the rounds is seen, with its id."""
 
@@ -178,6 +176,7 @@ def test_a_process_before_the_rounds_is_named(nvml):
     assert any("(4711)" in reason for reason in validity.reasons)
 
 
+@pytest.mark.lie("a throttled GPU")
 def test_a_throttled_gpu_is_named(nvml):
     """Clocks that are held down by heat during a round are named with the cause."""
 
@@ -194,6 +193,7 @@ def test_a_throttled_gpu_is_named(nvml):
     assert "slowdown temperature" in says
 
 
+@pytest.mark.lie("NVML without permission")
 def test_without_permission_rounds_still_count(nvml):
     """NVML that refuses everything leaves null and its words, and no reason to refuse rounds."""
     names = [name for name in dir(nvml) if name.startswith("nvmlDeviceGet")]

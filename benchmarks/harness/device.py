@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import gpu as gpus
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.metrics import Metric, Unmeasured
 
@@ -51,10 +52,9 @@ def software(device: torch.device) -> dict[str, Any]:
 
     facts: dict[str, Any] = {**versions(), "python": platform.python_version()}
     facts["cuda"] = torch.version.cuda
-    facts["driver"] = None
-    if device.type == "cuda":
-        driver = _nvml("nvmlSystemGetDriverVersion")
-        facts["driver"] = driver if isinstance(driver, str) else None
+    gpu = gpus.find(device)
+    driver = gpu.driver() if isinstance(gpu, gpus.Gpu) else None
+    facts["driver"] = driver if isinstance(driver, str) else None
     return facts
 
 
@@ -107,21 +107,6 @@ def describe(device: torch.device) -> str:
     return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
 
 
-def memory_bandwidth_bytes_per_s(device: torch.device) -> Metric:
-    """Return the theoretical peak bandwidth of the device's memory.
-
-    2 transfers per clock x memory clock x bus width / 8, as NVIDIA's CUDA C++ Best Practices
-    Guide defines it ("Theoretical Bandwidth Calculation").
-    """
-    if device.type != "cuda":
-        return Unmeasured("the memory bandwidth of a CPU is not known to the suite")
-    clock = _nvml("nvmlDeviceGetMaxClockInfo", device, "NVML_CLOCK_MEM")
-    width = _nvml("nvmlDeviceGetMemoryBusWidth", device)
-    if isinstance(clock, int) and isinstance(width, int):
-        return 2.0 * clock * 1e6 * width / 8
-    return Unmeasured(next(v.reason for v in (clock, width) if isinstance(v, Unmeasured)))
-
-
 def reset_peak_resident(process: Path = PROCESS) -> bool:
     """Let the peak of this process's resident memory start again; False where that can't be."""
     try:
@@ -141,32 +126,3 @@ def peak_resident_bytes(process: Path = PROCESS) -> Metric:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return Unmeasured(f"{process / 'status'} has no VmHWM")
-
-
-def _nvml(function: str, device: torch.device | None = None, *constants: str) -> Any:
-    """Call a function of NVML, with the GPU's handle first; Unmeasured where it can't be had."""
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except Exception as error:  # pynvml raises errors of its own, ImportError and OSError
-        return Unmeasured(f"NVML can't be used ({type(error).__name__})")
-    try:
-        arguments = [getattr(pynvml, constant) for constant in constants]
-        handle = [_nvml_handle(pynvml, device)] if device is not None else []
-        return getattr(pynvml, function)(*handle, *arguments)
-    except Exception as error:  # one class per NVML error code, made at run time
-        return Unmeasured(f"{function} failed ({error})")
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _nvml_handle(pynvml: Any, device: torch.device) -> Any:
-    """Find the GPU by its UUID: NVML numbers all GPUs, CUDA only the visible ones."""
-    import torch
-
-    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-    try:
-        return pynvml.nvmlDeviceGetHandleByUUID(uuid)
-    except pynvml.NVMLError:
-        return pynvml.nvmlDeviceGetHandleByUUID(uuid.encode())

@@ -12,6 +12,7 @@ from benchmarks.harness import clock, footprint
 from benchmarks.harness import device as devices
 from benchmarks.harness.errors import OutOfMemoryError, WorkError
 from benchmarks.harness.metrics import Metric, ModelCost, Round, Unmeasured, split_round
+from benchmarks.harness.steadiness import needs_more_warmup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +30,9 @@ class Generation:
     tokens: torch.Tensor
     marks: clock.StepMarks
 
-    def split(self, round_s: float | None = None) -> Round:
-        """Return its times; `round_s` is what the benchmark's clock saw, else its own marks."""
-        elapsed_s = self.marks.elapsed_s()
-        return split_round(elapsed_s[-1] if round_s is None else round_s, elapsed_s)
+    def split(self, round_s: float) -> Round:
+        """Return its times; `round_s` is what the benchmark's clock saw."""
+        return split_round(round_s, self.marks.elapsed_s())
 
     @property
     def seconds(self) -> float:
@@ -69,12 +69,17 @@ class Engine:
         return int(next(value for value in candidates if value is not None))
 
     def prepare(self, workload: Workload) -> None:
-        """Put a workload's prompts on the device, and let the peaks of memory start again."""
+        """Put a workload's prompts on the device."""
         import torch
 
         if workload not in self._inputs:
             ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
             self._inputs[workload] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def reset_peaks(self) -> None:
+        """Let the peaks of memory, on the device and on the host, start again."""
+        import torch
+
         self.knows_peak_resident = devices.reset_peak_resident()
         if self.device.type == "cuda":
             for index in range(torch.cuda.device_count()):
@@ -134,15 +139,24 @@ class Engine:
     def warm_up(
         self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
     ) -> None:
-        """Generate untimed until this workload, or a longer one, was generated `rounds` times."""
-        done = sum(
+        """Generate untimed until this workload, or a longer one, was generated `rounds` times.
+
+        While generations still get faster it goes on, up to twice as many.
+        """
+        seconds: list[float] = []
+        while (done := self.generated(workload)) < rounds or (
+            seconds and done < 2 * rounds and needs_more_warmup(seconds)
+        ):
+            show(f"warm-up {done + 1} of {max(done + 1, rounds)}")
+            seconds.append(self.generate(workload).seconds)
+
+    def generated(self, workload: Workload) -> int:
+        """Return how often this workload, or a longer one of its prompts, was generated."""
+        return sum(
             count
             for other, count in self.generations.items()
             if other.prompts == workload.prompts and other.new_tokens >= workload.new_tokens
         )
-        for number in range(done, rounds):
-            show(f"warm-up {number + 1} of {rounds}")
-            self.generate(workload)
 
     def decode(self, row: Sequence[int]) -> str:
         """Return the text of token ids, special tokens included."""

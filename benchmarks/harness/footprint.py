@@ -1,13 +1,19 @@
-"""How many bytes a loaded model holds, and how many of them a decode step reads."""
+"""How many bytes a loaded model holds and needs, and how many of them a decode step reads."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import device as devices
+from benchmarks.harness import gpu as gpus
+from benchmarks.harness.metrics import Machine, Metric, Unmeasured
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import torch
+
+    from benchmarks.harness.engine import Engine
 
 
 def weights_bytes(model: Any) -> int:
@@ -68,3 +74,40 @@ def _tensors(module: Any) -> Iterator[torch.Tensor]:
         while state is not None:
             yield from (t for t in (state.absmax, state.code, state.offset) if t is not None)
             state = getattr(state, "state2", None)
+
+
+def place(model: Any) -> dict[str, dict[str, int | None]]:
+    """Return, by device, the bytes of weights there, and the peak bytes since the last reset."""
+    import torch
+
+    placement: dict[str, dict[str, int | None]] = {}
+    for name, weights in weights_bytes_by_device(model).items():
+        entry = placement.setdefault(name, {"weights_bytes": weights})
+        cuda = name.startswith("cuda")
+        entry["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(name) if cuda else None
+        entry["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(name) if cuda else None
+    return placement
+
+
+def machine(engine: Engine, placement: Mapping[str, Mapping[str, int | None]]) -> Machine:
+    """Return the peaks of memory since the last reset, and the device's memory bandwidth."""
+    gpu = gpus.find(engine.device)
+    return Machine(
+        peak_allocated_bytes=_total(placement, "peak_allocated_bytes"),
+        peak_reserved_bytes=_total(placement, "peak_reserved_bytes"),
+        peak_resident_bytes=devices.peak_resident_bytes()
+        if engine.knows_peak_resident
+        else Unmeasured("the peak of one benchmark needs Linux's /proc/self/clear_refs"),
+        bandwidth_bytes_per_s=gpu
+        if isinstance(gpu, Unmeasured)
+        else gpu.memory_bandwidth_bytes_per_s(),
+    )
+
+
+def _total(placement: Mapping[str, Mapping[str, int | None]], name: str) -> Metric:
+    """Add a peak over all devices; on several GPUs each peak counts, whenever it came."""
+    values = [entry[name] for entry in placement.values()]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return Unmeasured("torch counts the bytes of CUDA devices only")
+    return sum(known)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.host import Reading
-from benchmarks.harness.metrics import Unmeasured
+from benchmarks.harness.metrics import Metric, Unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    import torch
 
 # Why the clocks are where they are, as bits (NVML API reference, "nvmlClocksEventReasons").
 CLOCK_REASONS = {
@@ -30,6 +33,22 @@ PROCESSES_EVERY = 10  # samples; listing processes is the slowest of NVML's call
 MOST_SAMPLES = 36_000  # an hour of them; of more, the newest stay
 
 
+def find(device: torch.device) -> Gpu | Unmeasured:
+    """Return the GPU that torch calls `device`, or the reason why it can't be watched.
+
+    Found by its UUID: NVML numbers all GPUs, CUDA only the visible ones.
+    """
+    import torch
+
+    if device.type != "cuda":
+        return Unmeasured("no GPU was watched")
+    try:
+        import pynvml
+    except ImportError as error:
+        return Unmeasured(f"can't import {error.name}; install nvidia-ml-py")
+    return Gpu.find(pynvml, f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
 class Gpu:
     """One GPU as NVML shows it. `nvml` is the module pynvml; `handle` is NVML's for the GPU."""
 
@@ -44,9 +63,32 @@ class Gpu:
         """Return the GPU with this UUID (`GPU-...`), or the reason why NVML can't be used."""
         try:
             nvml.nvmlInit()
-            return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
+            try:
+                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
+            except nvml.NVMLError:  # some versions take bytes
+                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid.encode()))
         except Exception as error:  # pynvml makes a class per error code at run time
             return Unmeasured(f"NVML can't be used ({error})")
+
+    def driver(self) -> Reading:
+        """Return the version of the driver."""
+        try:
+            return _text(self._nvml.nvmlSystemGetDriverVersion())
+        except Exception as error:  # as above
+            return Unmeasured(f"nvmlSystemGetDriverVersion failed ({error})")
+
+    def memory_bandwidth_bytes_per_s(self) -> Metric:
+        """Return the theoretical peak bandwidth of the memory.
+
+        2 transfers per clock x memory clock x bus width / 8, as NVIDIA's CUDA C++ Best Practices
+        Guide defines it ("Theoretical Bandwidth Calculation").
+        """
+        clock_hz = self._get("nvmlDeviceGetMaxClockInfo", "NVML_CLOCK_MEM", then=_mega)
+        width_bits = self._get("nvmlDeviceGetMemoryBusWidth")
+        for value in (clock_hz, width_bits):
+            if isinstance(value, Unmeasured):
+                return value
+        return float(2 * clock_hz * width_bits / 8)
 
     def facts(self) -> dict[str, Reading]:
         """Return what doesn't change: name, limits in watts, modes as on or off, bytes."""
@@ -176,7 +218,8 @@ class Sampler:
         taken = 0
         while not self._stopping.wait(self._interval_s):
             try:
-                self.samples.append(self._read(processes=taken % PROCESSES_EVERY == 0))
+                sample = self._read(processes=taken % PROCESSES_EVERY == 0)
+                self.samples.append({"at_s": perf_counter(), **sample})
             except Exception as error:  # whatever it is, it must not reach the benchmark
                 self.failure = Unmeasured(f"a sample failed ({type(error).__name__}: {error})")
             taken += 1

@@ -109,6 +109,10 @@ DECODE = (
 )
 
 
+NO_ENERGY = Unmeasured("no GPU was watched")
+SHORTEST_ENERGY_S = 2.0  # the counters of GPUs move in steps of up to a tenth of a second
+
+
 @dataclass(frozen=True)
 class ModelCost:
     """What a loaded model weighs, in bytes, and what a decode step has to read of it."""
@@ -137,12 +141,14 @@ def generation_metrics(
     new_tokens: int,
     cost: ModelCost,
     machine: Machine,
+    energy_joules: Metric = NO_ENERGY,
 ) -> dict[str, Metric]:
     """Return every metric of a benchmark, by name; the names are stored and never change.
 
     Rates and times are those of the median round; inter-token latencies (ITL) pool the gaps of
     all rounds. MBU is the bytes that a decode step has to read (weights and KV cache) over TPOT
     and peak bandwidth, as Databricks define it ("LLM Inference Performance Engineering", 2023).
+    `energy_joules` is what the device used over all rounds.
     """
     rounds_s = [each.round_s for each in rounds]
     round_s = median(rounds_s)
@@ -156,6 +162,7 @@ def generation_metrics(
         "script_speed": script_speed(prompt_tokens, new_tokens, rounds_s)
         if new_tokens > 1
         else Unmeasured("the old script timed whole generations, not single tokens"),
+        "joules_per_token": joules_per_token(energy_joules, rounds_s, batch_size * new_tokens),
         "load_s": cost.load_s,
         "weights_bytes": cost.weights_bytes,
         "decode_weight_bytes": cost.decode_weight_bytes,
@@ -163,6 +170,15 @@ def generation_metrics(
         "peak_reserved_bytes": machine.peak_reserved_bytes,
         "peak_resident_bytes": machine.peak_resident_bytes,
     }
+
+
+def joules_per_token(energy_joules: Metric, rounds_s: Sequence[float], tokens: int) -> Metric:
+    """Return the energy of rounds of so many new tokens each, idle power included, per token."""
+    if isinstance(energy_joules, Unmeasured):
+        return energy_joules
+    if sum(rounds_s) < SHORTEST_ENERGY_S:
+        return Unmeasured(f"the rounds took less than {SHORTEST_ENERGY_S:g} s in all")
+    return energy_joules / (len(rounds_s) * tokens)
 
 
 def _decode_metrics(

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     Format = Callable[[float], str]
 
 HOTSPOT_ROWS = 8
+FOOTNOTES = {
+    "*": "* timed after a profiler had run in this process",
+    "!": "! INVALID: the machine couldn't be believed meanwhile; the reasons follow",
+}
 
 
 def rate(value: float) -> str:
@@ -56,6 +60,7 @@ SPEED: tuple[tuple[str, str, Format], ...] = (
     ("script's", "script_speed", rate),
 )
 SPACE: tuple[tuple[str, str, Format], ...] = (
+    ("J/token", "joules_per_token", rate),
     ("load", "load_s", duration),
     ("weights", "weights_bytes", size),
     ("allocated", "peak_allocated_bytes", size),
@@ -116,6 +121,18 @@ def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str
         ).rstrip()
         for row in rows
     ]
+
+
+def _marks(info: Mapping[str, Any]) -> str:
+    """Return the footnotes of a benchmark."""
+    profiled = info.get("process", {}).get("profiled")
+    invalid = (info.get("validity") or {}).get("reasons")
+    return (" *" if profiled else "") + (" !" if invalid else "")
+
+
+def _figure(reason: str) -> str:
+    """Return a reason without its next step."""
+    return reason.partition(";")[0]
 
 
 def _busy(profile: Mapping[str, Any]) -> str:
@@ -180,20 +197,26 @@ class Summary:
             yield f"Example ({quantization}): {text!r}"
         yield ""
 
+    @property
+    def invalid(self) -> list[str]:
+        """The benchmarks during which the machine couldn't be believed."""
+        return [name for name, info in self.records if (info["validity"] or {}).get("reasons")]
+
     def _doubts(self) -> Iterator[str]:
-        """Yield why a benchmark's times shouldn't be believed, and what to do about it."""
+        """Yield why a benchmark's times can't be believed, and what to do about it."""
         for name, info in self.records:
-            for reason in info.get("validity", {}).get("reasons", ()):
-                yield f"in doubt: {name}: {reason}"
+            for refused in info["refused"]:
+                reasons = "; ".join(_figure(each) for each in refused["validity"]["reasons"])
+                yield f"measured again: {name}: {reasons}"
+        for name, info in self.records:
+            for reason in (info["validity"] or {}).get("reasons", ()):
+                yield f"INVALID: {name}: {reason}"
 
     def _tables(self) -> Iterator[str]:
-        names = [
-            (f"{name} *" if info.get("process", {}).get("profiled") else name, info)
-            for name, info in self.records
-        ]
-        yield from metric_tables(names)
-        if names != self.records:
-            yield "* timed after a profiler had run in this process"
+        marked = [(f"{name}{_marks(info)}", info) for name, info in self.records]
+        yield from metric_tables(marked)
+        marks = "".join(_marks(info) for _, info in self.records)
+        yield from (text for mark, text in FOOTNOTES.items() if mark in marks)
 
 
 def evidence_line(info: Mapping[str, Any]) -> str:
@@ -231,4 +254,6 @@ def headline(extra_info: Mapping[str, Any]) -> str:
     parts = [f"{rate(metrics['tokens_per_s'])} tokens/s", f"TTFT {duration(metrics['ttft_s'])}"]
     if metrics["tpot_s"] is not None:
         parts.append(f"TPOT {duration(metrics['tpot_s'])}")
+    if (extra_info.get("validity") or {}).get("reasons"):
+        parts.append("INVALID")
     return ", ".join(parts)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.validity import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +41,8 @@ class Settings:
     warmup_rounds: int
     dtype: str
     attn_implementation: str
+    bounds: Bounds
+    again_within_s: float
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
     script_table: bool
@@ -118,6 +123,19 @@ OPTIONS = (
         "host threads of torch (default: 1 on the CPU, torch's own on CUDA)",
         metavar="N",
     ),
+    Option(
+        "--bounds",
+        "bounds of validity, as in clock_drop=0.1,trend_size=0.2; *=inf takes all away "
+        "(names and defaults: benchmarks/harness/validity.py)",
+        metavar="NAME=X,...",
+    ),
+    Option(
+        "--again-within",
+        "measure rounds that are not valid once more, if they took less than this; 0: never "
+        "(default: 300)",
+        "300",
+        metavar="SECONDS",
+    ),
     Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
     Option(
         "--script-table",
@@ -169,6 +187,8 @@ def build_settings(
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
         ),
+        bounds=_bounds(text("--bounds")),
+        again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
         script_table=bool(value("script_table")),
@@ -186,6 +206,35 @@ def _threads(given: str | None, inherited: str | None) -> int | None:
     if given is None and inherited:
         return _count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
     return _optional_count("--threads", given)
+
+
+def _bounds(text: str | None) -> Bounds:
+    """Return the bounds with those of `name=value,...` moved; a name may be a pattern."""
+    bounds, names = Bounds(), [each.name for each in fields(Bounds)]
+    for part in _split(text):
+        pattern, _, value = part.partition("=")
+        moved = [name for name in names if fnmatchcase(name, pattern.strip())]
+        if not moved:
+            raise InputError(f"--bounds: expected one of {', '.join(names)}; got {pattern!r}")
+        bounds = replace(bounds, **dict.fromkeys(moved, _number("--bounds", part, value)))
+    return bounds
+
+
+def _seconds(option: str, text: str | None) -> float:
+    seconds = _number(option, text or "", text or "")
+    if seconds < 0:
+        raise InputError(f"{option}: expected seconds of at least 0; got {text!r}")
+    return seconds
+
+
+def _number(option: str, given: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise InputError(f"{option}: expected a number, as in 0.1 or inf; got {given!r}")
+    return number
 
 
 def _optional_text(option: str, text: str | None) -> str | None:

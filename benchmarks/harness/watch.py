@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import host
 from benchmarks.harness.gpu import INTERVAL_S, Gpu, Sampler
-from benchmarks.harness.metrics import Unmeasured
+from benchmarks.harness.metrics import Unmeasured, as_stored
 from benchmarks.harness.observe import NO_GPU, Observations
 
 if TYPE_CHECKING:
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from benchmarks.harness.host import Reading
+
+SERIES = (
+    "sm_clock_hz",
+    "temperature_celsius",
+    "power_watts",
+    "utilization",
+    "memory_used_bytes",
+    "clock_reasons",
+)
 
 
 class Watch:
@@ -47,6 +57,7 @@ class Watch:
         self._sampler = Sampler(gpu.sample, interval_s) if isinstance(gpu, Gpu) else None
         self._before: dict[str, Reading] = {}
         self._after: dict[str, Reading] = {}
+        self.start_s = 0.0  # on the steady clock, when the block began
 
     def __enter__(self) -> Watch:
         """Run the control, read everything once, and begin to sample."""
@@ -55,6 +66,7 @@ class Watch:
         if isinstance(self._gpu, Gpu):
             self._facts |= self._gpu.facts()
         self._before = self._count()
+        self.start_s = perf_counter()
         if self._sampler:
             self._sampler.start()
         return self
@@ -90,6 +102,15 @@ class Watch:
             cold=cold,
             no_gpu=self._gpu if isinstance(self._gpu, Unmeasured) else NO_GPU,
         )
+
+    def series(self) -> dict[str, list[Any]] | None:
+        """Return the GPU's samples as columns, in seconds since the block began; None without."""
+        samples = [sample for sample in self._samples if "at_s" in sample]
+        if not samples:
+            return None
+        rows = [as_stored(sample)[0] for sample in samples]  # type: ignore[arg-type]
+        columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in SERIES}
+        return {"t_s": [sample["at_s"] - self.start_s for sample in samples], **columns}  # type: ignore[operator]
 
     def _run_control(self) -> None:
         if self._control:
