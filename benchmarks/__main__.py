@@ -1,0 +1,46 @@
+"""`python -m benchmarks COMMAND`: what is done with saved sessions, beside measuring them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+from benchmarks.harness.errors import InputError
+
+COMMANDS: dict[str, str] = {}  # by name, what each does; its module is benchmarks.commands.NAME
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends by pytest's status of a wrong option, 4; argparse's own 2 would mean an interrupt."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.exit(4, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that the arguments name, and return its exit status.
+
+    Only the module of that command is imported, so that help is quick.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    parser = Parser(
+        prog="python -m benchmarks",
+        description="Work with saved sessions; `pytest benchmarks` measures them.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, does in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=does)
+        if name in given[:1]:
+            import_module(f"benchmarks.commands.{name}").add_arguments(command)
+    parsed = parser.parse_args(given)
+    try:
+        return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
+    except InputError as error:
+        parser.exit(4, f"{parser.prog} {parsed.command}: {error}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
