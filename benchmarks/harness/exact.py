@@ -7,7 +7,6 @@ disagree span a range, and only what lies outside of it is a change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from benchmarks.harness.outcome import Outcome, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from benchmarks.harness.material import Record
     from benchmarks.harness.sessions import Measured, Session
 
     Values = Callable[[Measured], Mapping[str, float]]
@@ -31,14 +31,6 @@ OTHER_TOKENS = 0.01
 # tokens that are compared is 0.008.
 AGREEMENT = {"logits_relative_error": 0.01, "top1_agreement": 0.03}
 FALLS = frozenset({"top1_agreement"})  # worse when it gets smaller
-
-
-@dataclass(frozen=True)
-class Record:
-    """One benchmark of one session."""
-
-    session: Session
-    measured: Measured
 
 
 def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> list[Verdict]:

@@ -22,20 +22,23 @@ class Limits:
     """From which change on something is said, as shares.
 
     `floor`: a smaller change isn't reported, however sure. `equivalence`: no change means that
-    one of this size is ruled out. `gross`: a change that needs no duet. `doubt`: a change that one
-    or two baselines make suspicious; they can't tell how much sessions vary.
+    one of this size is ruled out. `doubt`: a change that is suspicious by itself, be it that one
+    or two baselines can't tell how much sessions vary, be it that so many times are judged that
+    one of them goes beyond its interval by chance. `gross`: a change that needs no duet. `blind`:
+    where an interval is wider, the past can't tell what matters.
     """
 
     floor: float
     equivalence: float
-    gross: float
     doubt: float
+    gross: float
+    blind: float
 
 
-STEADY = Limits(floor=0.01, equivalence=0.02, gross=0.10, doubt=0.05)
+STEADY = Limits(floor=0.01, equivalence=0.02, doubt=0.05, gross=0.10, blind=0.15)
 # The first generation of a process is one round, and depends on caches of files and kernels. Two
 # runs of the same code on a quiet machine were 13 % apart: only a gross change says something.
-COLD = Limits(floor=0.25, equivalence=0.50, gross=0.25, doubt=0.25)
+COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def unpaired(metric: str, base: Sequence[Measured], head: Sequence[Measured]) ->
 def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate | None:
     """Estimate from restarts of a duet: round k of one side belongs to round k of the other.
 
-    Where a restart was cut short, what both sides have counts.
+    Where a restart was cut short, the rounds that both sides have count. None where no restart has
+    the metric on both sides.
     """
     found = [(series(base), series(head)) for base, head in pairs]
     restarts = [
@@ -140,17 +144,27 @@ def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Find
     size, limits = _size(timing), timing.limits
     half = timing.estimate.half_width(alpha)
     wide = f"{expm1(half):.1%}"
-    if abs(timing.estimate.shift) > half and size > limits.floor:
-        beyond = f"beyond the {wide} that sessions vary"
-        if size > limits.gross or (strict and p <= alpha):
-            return _Finding(_direction(timing), beyond)
-        return _Finding(Outcome.INCONCLUSIVE, f"suspicious: {beyond}", suspicious=True)
-    if abs(timing.estimate.shift) > half:
-        return _Finding(Outcome.NO_CHANGE, f"sure, but smaller than {limits.floor:.0%}")
-    if expm1(half) > limits.gross:
+    alone = abs(timing.estimate.shift) > half  # significant if this were the only time judged
+    sure = p <= alpha and size > limits.floor
+    if size > limits.gross and (sure or (alone and expm1(half) <= limits.blind)):
+        return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
+    if sure and strict:
+        return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
+    if sure or (alone and size > limits.doubt):
+        says = f"suspicious: beyond the {wide} that sessions vary"
+        return _Finding(Outcome.INCONCLUSIVE, says, suspicious=True)
+    if expm1(half) > limits.blind:
         says = f"sessions vary so much that less than {wide} doesn't show"
         return _Finding(Outcome.INCONCLUSIVE, says)
-    return _Finding(Outcome.NO_CHANGE, f"within the {wide} that sessions vary")
+    return _Finding(Outcome.NO_CHANGE, _why_none(wide, alone=alone, sure=p <= alpha))
+
+
+def _why_none(wide: str, *, alone: bool, sure: bool) -> str:
+    if sure:
+        return "sure, but too small to report"
+    if alone:
+        return f"beyond the {wide} that sessions vary, as one of so many may be by chance"
+    return f"within the {wide} that sessions vary"
 
 
 def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -> _Finding:
@@ -164,7 +178,7 @@ def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -
     if p <= alpha and size > limits.floor:
         return _Finding(_direction(timing), f"over {count}")
     if p <= alpha:
-        return _Finding(Outcome.NO_CHANGE, f"sure, but smaller than {limits.floor:.0%}")
+        return _Finding(Outcome.NO_CHANGE, "sure, but too small to report")
     if found.equivalent(limits.equivalence, alpha):
         return _Finding(Outcome.NO_CHANGE, f"{limits.equivalence:.0%} is ruled out")
     return _Finding(Outcome.INCONCLUSIVE, _what_more(found, limits, strictest))

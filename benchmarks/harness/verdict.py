@@ -7,13 +7,13 @@ one observation; what was not compared is never a pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import comparable, exact, reasons, times
 from benchmarks.harness.errors import InputError
-from benchmarks.harness.exact import Record
+from benchmarks.harness.material import Material, gather, nothing
 from benchmarks.harness.outcome import COMPARED, Acknowledgement, Outcome, Verdict
 from benchmarks.harness.times import Timing
 
@@ -24,26 +24,7 @@ __all__ = ["GATES", "Acknowledgement", "Outcome", "Verdict", "exit_status", "jud
 
 GATES = ("screen", "strict")
 ALPHA = 0.05  # two-sided, for all times that are judged together
-PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate")
-Pair = tuple[Record, Record]
-
-
-@dataclass(frozen=True)
-class Material:
-    """What of one benchmark may be compared, and how much was left out.
-
-    In a duet the i-th records of both sides are one restart.
-    """
-
-    benchmark: str
-    base: list[Record]
-    head: list[Record]
-    left_out: tuple[tuple[Outcome, str], ...] = ()
-
-    def note(self, more: int = 0) -> str:
-        """Return what was left out of the times; `more` for other reasons."""
-        count = len(self.left_out) + more
-        return f"{count} left out: another machine or workload, or invalid" if count else ""
+PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
 
 
 def judge(
@@ -75,13 +56,13 @@ def judge(
     timings: list[Timing] = []
     materials: dict[str, Material] = {}
     for name in names:
-        material = _material(name, base, head, paired=paired)
-        if verdict := _nothing(material, base, head, absent or {}):
+        material = gather(name, base, head, paired=paired)
+        if verdict := nothing(material, base, head, absent or {}):
             found.append(verdict)
             continue
         materials[name] = material
         found += exact.verdicts(name, material.base, material.head)
-        more, unjudged = _timings(material, paired=paired)
+        more, unjudged = _timings(material)
         timings += more
         found += unjudged
     if paired:
@@ -112,90 +93,30 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
     return 11 if Outcome.INCONCLUSIVE in open_ else 0
 
 
-def _material(
-    name: str, base: Sequence[Session], head: Sequence[Session], *, paired: bool
-) -> Material:
-    """Return the records of a benchmark that may be compared with each other."""
-    then, now = (
-        [Record(each, each.measured[name]) if name in each.measured else None for each in side]
-        for side in (base, head)
-    )
-    if paired:
-        pairs = [(b, h) for b, h in zip(then, now, strict=True) if b and h]
-        obstacles = [_obstacle(*pair) for pair in pairs]
-        usable = [pair for pair, why in zip(pairs, obstacles, strict=True) if why is None]
-        left_out = tuple(why for why in obstacles if why)
-        return Material(name, [b for b, _ in usable], [h for _, h in usable], left_out)
-    heads = [each for each in now if each]
-    kept, left = [], []
-    for each in filter(None, then):
-        why = next((why for one in heads if (why := _obstacle(each, one))), None)
-        if why:
-            left.append(why)
-        else:
-            kept.append(each)
-    return Material(name, kept, heads, tuple(left))
-
-
-def _obstacle(base: Record, head: Record) -> tuple[Outcome, str] | None:
-    """Return why two records must not be compared."""
-    if differ := comparable.machine_differences(base.session, head.session):
-        return Outcome.NOT_COMPARABLE, f"another machine: {', '.join(differ)}"
-    if differ := comparable.workload_differences(base.measured, head.measured):
-        return Outcome.NOT_COMPARABLE, f"another workload: {', '.join(differ)}"
-    if failed := comparable.failure(base.session):
-        return Outcome.INVALID, failed
-    return None
-
-
-def _nothing(
-    material: Material, base: Sequence[Session], head: Sequence[Session], absent: Mapping[str, str]
-) -> Verdict | None:
-    """Return the verdict where nothing of a benchmark can be compared."""
-    name = material.benchmark
-    if not any(name in each.measured for each in base):
-        says = "new: no baseline has it; promote a session that does"
-        return Verdict(name, "-", "-", Outcome.MISSING, detail=says)
-    if not any(name in each.measured for each in head):
-        says = absent.get(name) or "gone: a baseline has it, and it didn't run now"
-        return Verdict(name, "-", "-", Outcome.MISSING, detail=says)
-    if material.base and material.head:
-        return None
-    if not material.left_out:
-        says = "gone: no restart has it on both sides"
-        return Verdict(name, "-", "-", Outcome.MISSING, detail=says)
-    outcome, says = sorted(material.left_out, reverse=True)[0]
-    return Verdict(name, "-", "-", outcome, detail=says)
-
-
-def _timings(material: Material, *, paired: bool) -> tuple[list[Timing], list[Verdict]]:
+def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
     name = material.benchmark
-    believed = [not comparable.doubts(each.measured) for each in material.base]
-    believed_now = [not comparable.doubts(each.measured) for each in material.head]
-    if paired:
-        believed = believed_now = [a and b for a, b in zip(believed, believed_now, strict=True)]
-    base = [each.measured for each, ok in zip(material.base, believed, strict=True) if ok]
-    head = [each.measured for each, ok in zip(material.head, believed_now, strict=True) if ok]
+    base, head, doubted = material.believed()
     if not base or not head:
-        doubted = [*material.head, *material.base]
-        says = next(why for each in doubted for why in comparable.doubts(each.measured))
-        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=says)]
-    left_out = believed.count(False) + (0 if paired else believed_now.count(False))
-    note = material.note(left_out)
+        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
+    note = _note([why for _, why in material.left_out] + doubted)
     timings, gone = [], []
     for metric in dict.fromkeys(metric for each in base for metric in times.series(each)):
-        found = (
-            times.paired(metric, list(zip(base, head, strict=True)))
-            if paired
-            else times.unpaired(metric, base, head)
-        )
+        if material.paired:
+            found = times.paired(metric, list(zip(base, head, strict=True)))
+        else:
+            found = times.unpaired(metric, base, head)
         if found:
             timings.append(Timing(name, metric, found, times.limits(metric), note))
         else:
             says = "gone: the baseline has it, this session has not"
             gone.append(Verdict(name, metric, "time", Outcome.MISSING, detail=says))
     return timings, gone
+
+
+def _note(left_out: Sequence[str]) -> str:
+    """Return how many records were left out, and why the first was."""
+    return f"{len(left_out)} left out ({left_out[0]})" if left_out else ""
 
 
 def _failures(head: Sequence[Session]) -> list[Verdict]:
@@ -249,5 +170,5 @@ def _decide(base: Sequence[Session], head: Sequence[Session]) -> str:
         if name in software and software[name] != ours.get(name)
     ]
     commit = str(then.commit.get("id") or "")[:12]
-    spec = ",".join(changed) or f"CHECKOUT-OF-{commit or 'BASE'}"
-    return f"decide it: python -m benchmarks duet --base {spec}"
+    command = f"decide it: python -m benchmarks duet --base {','.join(changed) or 'PATH'}"
+    return command if changed else f"{command} (a checkout of {commit or 'the baseline'})"

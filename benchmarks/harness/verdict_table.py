@@ -26,7 +26,7 @@ ORDER = (
     Outcome.NO_CHANGE,
 )
 HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p", "verdict")
-FIGURES = {"counter": "counters", "memory": "memory figures", "agreement": "agreement figures"}
+FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
 MOST = 60  # rows of Markdown: a comment on GitHub holds 65,536 characters
 JOINER = "\N{WORD JOINER}"  # between @ or # and a name, so that nobody and nothing is mentioned
 
@@ -105,12 +105,20 @@ def _sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]],
         if not _is_quiet(each):
             alone = each.kind == "time" and each.outcome is not Outcome.INVALID
             shared.setdefault(each if alone else replace(each, benchmark=""), []).append(each)
-    unchanged = []
+    return [(group[0], len(group) - 1) for group in shared.values()], _unchanged(quiet)
+
+
+def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
+    """Return a line for each benchmark, or one for all that have the same to say."""
+    said: dict[str, list[str]] = {}
     for name in dict.fromkeys(each.benchmark for each in quiet):
         number = Counter(each.kind for each in quiet if each.benchmark == name)
-        kinds = ", ".join(f"{number[kind]} {called}" for kind, called in FIGURES.items())
-        unchanged.append(f"{_short(name)}: {kinds} unchanged")
-    return [(group[0], len(group) - 1) for group in shared.values()], unchanged
+        kinds = [_number(number[kind], what) for kind, what in FIGURES.items() if number[kind]]
+        said.setdefault(", ".join(kinds), []).append(_short(name))
+    return [
+        f"{names[0] if len(names) == 1 else f'{len(names)} benchmarks, each'}: {kinds} unchanged"
+        for kinds, names in said.items()
+    ]
 
 
 def _is_quiet(verdict: Verdict) -> bool:
@@ -134,10 +142,11 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
     """Yield what is said below a line: why, what to do, and the reasons."""
     if verdict.acknowledged is not None:
         yield f"acknowledged: {verdict.acknowledged}"
-    if verdict.detail and (verdict.outcome is not Outcome.NO_CHANGE or verdict.kind != "time"):
+    plain = verdict.outcome is Outcome.NO_CHANGE and verdict.kind == "time"
+    if verdict.detail and (not plain or "; " in verdict.detail):  # the interval says the rest
         yield verdict.detail
     if more:
-        yield f"the same in {more} more benchmark{'s' if more > 1 else ''}"
+        yield f"the same in {_number(more, 'more benchmark')}"
     yield from verdict.reasons
 
 
@@ -147,8 +156,9 @@ def _remarks(verdicts: Sequence[Verdict]) -> list[str]:
         each.detail
         for each in verdicts
         if each.outcome is Outcome.NO_CHANGE and each.kind == "time" and each.p is None
+        if "; " not in each.detail  # that is said below its line
     )
-    return [f"{count} times unchanged: {detail}" for detail, count in said.items()]
+    return [f"{_number(count, 'time')} unchanged: {detail}" for detail, count in said.items()]
 
 
 def _cells(verdict: Verdict) -> list[str]:
@@ -178,6 +188,10 @@ def _value(verdict: Verdict, value: float) -> str:
     if verdict.kind == "memory":
         return size(value)
     return percent(value) if verdict.kind == "agreement" else f"{value:,.0f}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:
