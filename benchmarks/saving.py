@@ -29,10 +29,15 @@ def take_over(config: pytest.Config) -> None:
         config.stash[MACHINE] = found
         option.benchmark_storage = f"{DEFAULT_STORAGE}/{machine.folder_name(found)}"
     name = option.benchmark_save or option.benchmark_autosave
-    folder = option.benchmark_storage.removeprefix("file://")
-    if name and "://" not in folder:
-        config.stash[SAVE] = Path(folder), name
+    if name and (place := folder(config)):
+        config.stash[SAVE] = place, name
         option.benchmark_save = option.benchmark_autosave = None
+
+
+def folder(config: pytest.Config) -> Path | None:
+    """Return where sessions are stored, or None where that is no folder."""
+    place = config.option.benchmark_storage.removeprefix("file://")
+    return None if "://" in place else Path(place)
 
 
 def check(config: pytest.Config) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.commands.baselines import BRANCH
+from benchmarks.harness import baseline
 from tests import stored
 from tests.stored import promoted
 
@@ -76,7 +79,7 @@ def test_the_labelled_commit_is_what_runs():
         step["with"] for step in JOBS["pull-request"]["steps"] if "checkout" in step.get("uses", "")
     ]
     assert code["ref"] == "${{ github.event.pull_request.head.sha }}"
-    assert baselines["ref"] == "benchmark-baselines"
+    assert baselines["ref"] == BRANCH
 
 
 def test_each_job_has_the_least_rights_and_an_end():
@@ -172,6 +175,47 @@ def test_the_lines_that_pull_and_push_run_here(tmp_path):
     assert "pushed: 0001_ci.json" in in_a_clone(tmp_path, *push).stdout
     assert "pulled: 0001_ci.json" in in_a_clone(tmp_path, *pull).stdout
     assert (tmp_path / "clone/.benchmarks/gpu/0001_ci.json").exists()
+
+
+def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
+    """On the tiny model, in a copy of the suite: nothing to compare with, so 10, and promoted."""
+    help_text = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if "--gate" not in help_text:
+        pytest.skip("needs pytest's option --gate")
+    assert target.checkpoint.path.is_relative_to(cache_dir)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "llm-int8-benchmarks").symlink_to(cache_dir)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / ".venv").symlink_to(sys.prefix)
+    for name in ("conftest.py", "pytest.ini"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "benchmarks", copy / "benchmarks")
+    line, _ = line_with("main", " ci ")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
+        cwd=copy,
+        env=os.environ
+        | {
+            "OPTIONS": "--device cpu --new-tokens 2 --rounds 3 --warmup-rounds 1 --bounds *=inf",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+            "XDG_CACHE_HOME": str(home),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 10, done.stdout + done.stderr
+    (session,) = baseline.stored(copy / ".benchmarks").sessions
+    assert baseline.is_baseline(session)
+    assert (tmp_path / "summary.md").read_text()
 
 
 @pytest.mark.parametrize(
