@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks.harness import comparable, exact, reasons, times
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.material import Material, gather, nothing
-from benchmarks.harness.outcome import COMPARED, Acknowledgement, Outcome, Verdict
+from benchmarks.harness.outcome import COMPARED, GATES, Acknowledgement, Outcome, Verdict
 from benchmarks.harness.times import Timing
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GATES", "Acknowledgement", "Outcome", "Verdict", "exit_status", "judge"]
 
-GATES = ("screen", "strict")
 ALPHA = 0.05  # two-sided, for all times that are judged together
 PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
 
