@@ -21,6 +21,7 @@ from benchmarks.stash import (
     GATE,
     HISTORY,
     INVALID,
+    NOT_COMPARED,
     OUTCOME,
     PROGRESS,
     PROPERTY,
@@ -245,19 +246,21 @@ def pytest_terminal_summary(
     terminalreporter: Any, config: pytest.Config
 ) -> Generator[None, object, object]:
     """Write the tables of the session, then the verdicts, then where the files are."""
-    failure = None
+    from pytest_benchmark.session import PerformanceRegression
+
+    failure = config.stash.get(NOT_COMPARED, None)
+    status = NOTHING_COMPARED
     try:
         result = yield
-    except pytest.UsageError as error:  # of --benchmark-compare-fail: a regression, or no baseline
-        failure, result = error, None
+    except PerformanceRegression as error:  # of --benchmark-compare-fail
+        failure, status, result = str(error), pytest.ExitCode.TESTS_FAILED, None
     session = config.stash[SESSION]
     config.stash[SUMMARY].write(terminalreporter)
     _write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
         if session.exitstatus in gating.DECIDED:
-            nothing = str(failure).startswith("--benchmark-compare-fail requires")
-            session.exitstatus = NOTHING_COMPARED if nothing else pytest.ExitCode.TESTS_FAILED
+            session.exitstatus = status
     if GATE in config.stash:
         terminalreporter.section("gate")
         for line in gating.lines(config, int(session.exitstatus)):

@@ -13,7 +13,7 @@ from benchmarks.harness import acknowledged, baseline, report, sessions
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Verdict
 from benchmarks.harness.sessions import Session
-from benchmarks.stash import GATE, INVALID, SETTINGS, SUMMARY
+from benchmarks.stash import GATE, INVALID, NOT_COMPARED, SETTINGS, SUMMARY
 
 ACKNOWLEDGED = Path(__file__).parent / "acknowledged.toml"
 DECIDED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED, INVALID)
@@ -36,6 +36,7 @@ def prepare(config: pytest.Config) -> None:
 
     Raises InputError for a baseline or an acknowledgement that can't be used.
     """
+    _check_compare_fail(config)
     if not config.stash[SETTINGS].gate:
         return
     folder = saving.folder(config)
@@ -54,6 +55,29 @@ def prepare(config: pytest.Config) -> None:
     base = [each for each in known.sessions if baseline.is_baseline(each)]
     notes = [f"baselines: {len(base)} promoted of {len(known.sessions)} saved in {folder}"]
     config.stash[GATE] = Gate(base, [*notes, *known.damaged], acknowledgements)
+
+
+def _check_compare_fail(config: pytest.Config) -> None:
+    """Take --benchmark-compare-fail from pytest-benchmark where it would end in a traceback.
+
+    With nothing to compare with the session still runs and is saved: the first of a runner.
+    """
+    option, folder = config.option, saving.folder(config)
+    if not option.benchmark_compare_fail:
+        return
+    if not option.benchmark_compare:
+        raise InputError(
+            "--benchmark-compare-fail: expected --benchmark-compare as well, got none; "
+            "add it, or use --gate"
+        )
+    if folder is None:
+        return
+    try:
+        name = option.benchmark_compare
+        baseline.named(folder, "[0-9]" if name is True else name)
+    except InputError as error:
+        option.benchmark_compare_fail = None
+        config.stash[NOT_COMPARED] = str(error)
 
 
 def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | None:

@@ -28,6 +28,7 @@ BENCHMARKS = pytest.StashKey[list[Any]]()  # pytest-benchmark's fixtures, as the
 SAVE: pytest.StashKey[tuple[Path, str]] = pytest.StashKey()  # folder and name to save under
 OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved session
 GATE = pytest.StashKey[Any]()  # what the session is judged by, with --gate
+NOT_COMPARED = pytest.StashKey[str]()  # why --benchmark-compare-fail can't decide
 PROPERTY = pytest.StashKey[Any]()  # adds a property to the report of --junitxml
 SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
 SAVED = pytest.StashKey[str]()  # the line that says where it was saved
