@@ -99,6 +99,14 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
     return estimates.paired(restarts) if restarts else None
 
 
+def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
+    """Return that rounds of restarts have no partner, and so don't count; "" where all have."""
+    count = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
+    if not count:
+        return ""
+    return f"{_count(count, 'restart')} with more rounds on one side, of which these don't count"
+
+
 def screen(timings: Sequence[Timing], *, alpha: float, strict: bool, decide: str) -> list[Verdict]:
     """Judge times against baselines of the past.
 

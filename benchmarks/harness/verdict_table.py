@@ -27,6 +27,7 @@ ORDER = (
 )
 HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p", "verdict")
 FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
+MISSING = ("new", "gone", "skipped", "failed", "deselected")  # how the detail of one may begin
 MOST = 60  # rows of Markdown: a comment on GitHub holds 65,536 characters
 JOINER = "\N{WORD JOINER}"  # between @ or # and a name, so that nobody and nothing is mentioned
 
@@ -39,8 +40,9 @@ def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
     shown, unchanged = _sorted_out(verdicts)
     rows = align([HEADER, *(_cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
     found = [*notes, *rows[:1]]
-    for row, (verdict, more) in zip(rows[1:], shown, strict=True):
-        found += [row, *(f"    {text}" for text in _below(verdict, more))]
+    below = [list(_below(*each)) for each in shown]
+    for row, says, after in zip(rows[1:], below, [*below[1:], []], strict=False):
+        found += [row] if says == after else [row, *(f"    {each}" for each in says)]
     return [*found, *unchanged, *_remarks(verdicts), counts(verdicts)]
 
 
@@ -70,10 +72,8 @@ def counts(verdicts: Sequence[Verdict]) -> str:
     number = Counter(each.outcome for each in verdicts)
     compared = sum(number[outcome] for outcome in COMPARED)
     passed = sum(each.acknowledged is not None for each in verdicts)
-    missing = Counter(
-        each.detail.partition(":")[0] for each in verdicts if each.outcome is Outcome.MISSING
-    )
-    kinds = ", ".join(f"{count} {kind}" for kind, count in missing.items())
+    why = [each.detail.partition(":")[0] for each in verdicts if each.outcome is Outcome.MISSING]
+    kinds = ", ".join(f"{why.count(kind)} {kind}" for kind in MISSING if kind in why)
     return (
         f"{compared or 'nothing'} compared: {number[Outcome.REGRESSED]} regressed"
         f"{f' ({passed} acknowledged)' if passed else ''}, {number[Outcome.IMPROVED]} improved, "
