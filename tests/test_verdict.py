@@ -137,7 +137,7 @@ def duet(change, luck=LUCK[:5]):
     ("change", "outcome", "says"),
     [
         (0.0, Outcome.NO_CHANGE, "2% is ruled out"),
-        (0.0085, Outcome.NO_CHANGE, "too small to report"),
+        (0.0085, Outcome.NO_CHANGE, "smaller than 1%"),
         (0.02, Outcome.REGRESSED, "over 5 restarts"),
         (-0.02, Outcome.IMPROVED, "over 5 restarts"),
     ],

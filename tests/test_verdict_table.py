@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
@@ -121,6 +122,19 @@ def test_an_unchanged_time_says_what_would_not_have_been_seen():
     assert "    x; 1 left out" in lines([left_out])
 
 
+def test_reasons_that_times_of_a_benchmark_share_are_said_once():
+    """Rounds and TPOT slow down together."""
+    both = [SLOWER, dataclasses.replace(SLOWER, metric="round_s", change=0.1)]
+    found = lines(both)
+    assert sum(SLOWER.reasons[1] in each for each in found) == 1
+
+
+def test_a_sure_change_that_is_not_reported_is_explained():
+    """An interval without zero and NO CHANGE beside it would be a riddle."""
+    small = dataclasses.replace(SLOWER, outcome=Outcome.NO_CHANGE, reasons=(), detail="too small")
+    assert "    too small" in lines([small])
+
+
 def test_nothing_compared_is_said():
     """Not a table without rows."""
     assert lines([]) == [counts([])]
@@ -143,7 +157,7 @@ def test_a_line_fits_a_terminal():
     assert max(map(len, lines([long]))) < 140
 
 
-NASTY = "test_a[`x`|<img src=x>|*b*_c_ @someone #1 https://evil.example\n# title]"
+NASTY = "test_a[`x`|<img src=x>|*b*_c_ @someone #1 https://evil.example www.evil.example\n# title]"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.REGRESSED, Outcome.NO_CHANGE, Outcome.MISSING])
@@ -155,7 +169,7 @@ def test_names_and_reasons_are_no_markup(outcome):
         title=NASTY,
     )
     outside = re.sub(r"`[^`]*`|&#\d+;", "", found)  # neither code spans nor entities are markup
-    for mark in ("<img", "*b*", "_c_", "@s", "#1", "https:", "\n# title", "[", "]"):
+    for mark in ("<img", "*b*", "_c_", "@s", "#1", "https://", "www.", "\n# title", "[", "]"):
         assert mark not in outside
     rows = [each for each in found.splitlines() if each.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", each)) for each in rows} == {10}
@@ -168,9 +182,9 @@ def test_markdown_has_the_same_facts_in_the_same_order():
     found = markdown([same, SLOWER, counter("test_c")], ["versions: torch 1 -> 2"])
     head, folded = found.split("<details>")
     assert "1 regressed" in head
-    assert "versions&#58; torch" in head
+    assert "versions: torch" in head
     assert "`throughput[int8-b8-p16-n128]` | `tpot_s` | 14.3 ms" in head
-    assert "decode&#58; aten&#58;&#58;mm" in head
+    assert "decode: aten::mm" in head
     assert "`b` | `round_s`" in folded
     assert "1 counter unchanged" in folded
 

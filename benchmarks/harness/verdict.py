@@ -117,8 +117,8 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
 
 
 def _note(left_out: Sequence[str]) -> str:
-    """Return how many records were left out, and why the first was."""
-    return f"{len(left_out)} left out ({left_out[0]})" if left_out else ""
+    """Return how many records were left out, and why the first was, without what to do."""
+    return f"{len(left_out)} left out ({left_out[0].partition(';')[0]})" if left_out else ""
 
 
 def _failures(head: Sequence[Session]) -> list[Verdict]:
