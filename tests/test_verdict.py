@@ -10,7 +10,12 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import (
+
+from benchmarks.harness import times
+from benchmarks.harness.errors import InputError
+from benchmarks.harness.outcome import Acknowledgement, Outcome, Verdict
+from benchmarks.harness.verdict import exit_status, judge
+from tests.made import (
     LUCK,
     MACHINE,
     PROFILE,
@@ -22,11 +27,6 @@ from made import (
     profile,
     session,
 )
-
-from benchmarks.harness import times
-from benchmarks.harness.errors import InputError
-from benchmarks.harness.outcome import Acknowledgement, Outcome, Verdict
-from benchmarks.harness.verdict import exit_status, judge
 
 ROUNDS = (1.0, 1.003, 0.998, 1.001, 0.999)
 TODAY = date(2026, 11, 24)
