@@ -1,0 +1,117 @@
+"""Whether a stored record has the shape that this suite writes, and if not, where it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NUMBER = (int, float)
+MAYBE_NUMBER = (int, float, type(None))
+MAYBE_TEXT = (str, type(None))
+
+
+class Maybe:
+    """A shape that may be null or missing."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+class Each:
+    """A mapping of any names to values of one shape."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+ROUND = {"round_s": NUMBER, "ttft_s": NUMBER, "step_s": [NUMBER], "start_s": Maybe(NUMBER)}
+SAMPLES = {
+    "t_s": [NUMBER],
+    **{
+        name: Maybe([MAYBE_NUMBER])
+        for name in (
+            "sm_clock_hz",
+            "temperature_celsius",
+            "power_watts",
+            "utilization",
+            "memory_used_bytes",
+        )
+    },
+    "clock_reasons": Maybe([MAYBE_TEXT]),
+}
+VALIDITY = {
+    "valid": bool,
+    "reasons": [str],
+    "readings": Maybe(dict),
+    "unmeasured": Maybe(Each(str)),
+    "samples": Maybe(SAMPLES),
+}
+OPERATOR = {
+    "name": str,
+    "calls": NUMBER,
+    "self_device_s": NUMBER,
+    "self_host_s": NUMBER,
+    "share": NUMBER,
+}
+COUNTS = {"operators": Maybe(Each(NUMBER))}
+RECORD = {
+    "workload": {
+        "model": str,
+        "quantization": str,
+        "batch_size": NUMBER,
+        "prompt_tokens": (*NUMBER, str),
+        "new_tokens": NUMBER,
+    },
+    "metrics": Each(MAYBE_NUMBER),
+    "unmeasured": Maybe(Each(str)),
+    "warmup_rounds": Maybe(NUMBER),
+    "rounds": [ROUND],
+    "validity": Maybe(VALIDITY),
+    "refused": Maybe([{"rounds": [ROUND], "validity": Maybe(VALIDITY)}]),
+    "attestation": Maybe(dict),
+    "counters": Maybe({"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS)}),
+    "process": Maybe(dict),
+    "profile": Maybe(
+        Each({"wall_s": NUMBER, "device_busy_share": MAYBE_NUMBER, "operators": [OPERATOR]})
+    ),
+}
+VERDICT = {
+    "benchmark": str,
+    "metric": str,
+    "kind": str,
+    "outcome": str,
+    **dict.fromkeys(("base", "head", "change", "low", "high", "p"), MAYBE_NUMBER),
+    "detail": str,
+    "reasons": [str],
+    "acknowledged": MAYBE_TEXT,
+}
+SAVED = {
+    "verdicts": Maybe([VERDICT]),
+    "promoted": Maybe(dict),
+    "duet": Maybe({"side": str, "restart": NUMBER}),
+}
+
+
+def difference(value: Any, shape: Any, where: str = "") -> str | None:
+    """Return where and how a value differs from a shape, in a few words; None if it fits.
+
+    A shape is a type or several, a dict of shapes by name, a list of one shape for all elements,
+    `Each` or `Maybe`. Names that a shape doesn't have are left alone.
+    """
+    if isinstance(shape, Maybe):
+        return None if value is None else difference(value, shape.shape, where)
+    if isinstance(shape, Each):
+        shape = dict.fromkeys(value, shape.shape) if isinstance(value, Mapping) else {}
+    if isinstance(shape, dict):
+        parts = ((f"{where}.{name}".lstrip("."), name, part) for name, part in shape.items())
+        if not isinstance(value, Mapping):
+            return f"{where} is no mapping"
+        found = (difference(value.get(name), part, path) for path, name, part in parts)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where} is no list"
+        found = (difference(each, shape[0], f"{where}[{n}]") for n, each in enumerate(value))
+    else:
+        fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
+        return None if fits else f"{where} is {type(value).__name__}"
+    return next((each for each in found if each), None)
