@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench test lint format clean
+.PHONY: help bench test power lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU where there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
+	@echo "make power   show what the verdicts find, and how often they cry wolf"
 	@echo "make lint    check style and types"
 	@echo "make clean   remove .venv, caches and artifacts; saved benchmarks stay"
 
@@ -18,6 +19,9 @@ bench: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+power: $(READY)
+	$(BIN)/python -m tests.power
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -9,7 +9,9 @@ from typing import NoReturn
 
 from benchmarks.harness.errors import InputError
 
-COMMANDS: dict[str, str] = {  # by name, what each does; its module is benchmarks.commands.NAME
+# By name, what each does; its module is benchmarks.commands.NAME.
+COMMANDS: dict[str, str] = {
+    "judge": "judge saved sessions against others: what regressed, and what can't be said",
     "report": "write one page of saved sessions: what was measured, compared, and how it went on",
 }
 

@@ -1,0 +1,70 @@
+"""`python -m benchmarks judge`: verdicts on saved sessions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import comparable, sessions, verdict, verdict_table
+from benchmarks.harness.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.harness.sessions import Session
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    for side, what in (
+        ("base", "saved sessions of the past"),
+        ("head", "saved sessions to judge"),
+    ):
+        parser.add_argument(
+            f"--{side}", nargs="+", required=True, type=Path, metavar="FILE", help=what
+        )
+    parser.add_argument(
+        "--paired",
+        action="store_true",
+        help="the i-th files of both sides are one restart of a duet, and their rounds alternated",
+    )
+    parser.add_argument(
+        "--gate",
+        choices=verdict.GATES,
+        default=verdict.GATES[0],
+        help="what a time beyond the interval of the past is: suspicious (screen) or REGRESSED",
+    )
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as well")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge, print the table, write the verdicts, and return the exit status."""
+    base, head = (
+        [sessions.read(file) for file in side] for side in (arguments.base, arguments.head)
+    )
+    verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate)
+    for line in verdict_table.lines(verdicts, notes(base, head)):
+        print(line)
+    status = verdict.exit_status(verdicts)
+    if arguments.json:
+        record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
+        try:
+            arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"--json {arguments.json}: can't write it ({error.strerror}); check the folder"
+            ) from error
+    return status
+
+
+def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
+    """Return what is to be known before the verdicts: other versions, and what one side lacks."""
+    pairs = [(then, now) for then in base for now in head]
+    found = []
+    if differ := dict.fromkeys(each for pair in pairs for each in comparable.treatment(*pair)):
+        found.append(f"versions: {', '.join(differ)}")
+    if unknown := dict.fromkeys(each for pair in pairs for each in comparable.unknown_facts(*pair)):
+        found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
+    return found
