@@ -11,7 +11,7 @@ help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU where there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make power   show what the verdicts find, and how often they cry wolf"
-	@echo "make lint    check style and types"
+	@echo "make lint    check style, types and workflows"
 	@echo "make clean   remove .venv, caches and artifacts; saved benchmarks stay"
 
 bench: $(READY)
@@ -27,6 +27,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import saving
 from benchmarks.harness import clock
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.progress import Progress
@@ -17,6 +18,7 @@ from benchmarks.stash import (
     COMPARED,
     EVIDENCE,
     HISTORY,
+    OUTCOME,
     PROGRESS,
     SETTINGS,
     SUMMARY,
@@ -41,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options, and give pytest-benchmark the device clock and raw data to store."""
+    """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     try:
         config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
     except InputError as error:
@@ -53,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.benchmark_timer == DEFAULT_TIMER:
         config.option.benchmark_timer = clock.TIMER
     config.option.benchmark_save_data = True
+    saving.take_over(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -92,6 +95,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     config.stash[PROGRESS] = progress = Progress(config)
     progress.take_over()
     try:
+        saving.check(config)
         config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
@@ -184,17 +188,28 @@ def pytest_benchmark_compare_machine_info(
     compared_benchmark["machine_info"] = machine_info
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End by a status of its own where all passed, but the machine couldn't be believed."""
-    summary = session.config.stash.get(SUMMARY, None)
-    if summary and summary.invalid and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = INVALID
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    """Add how the session ended to the file, that of --benchmark-json as well."""
+    output_json["llm_int8"] = config.stash[OUTCOME]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark's, which writes its JSON
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Save, and end by a status of its own where the machine couldn't be believed."""
+    if summary := session.config.stash.get(SUMMARY, None):
+        passed = session.exitstatus == pytest.ExitCode.OK
+        if passed and summary.invalid:
+            session.exitstatus = INVALID
+        saving.finish(session, passed=passed)
+    return (yield)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the tables of the session below pytest-benchmark's own."""
     config.stash[SUMMARY].write(terminalreporter)
+    for line in saving.closing_lines(config):
+        terminalreporter.write_line(line)
     if (target := config.stash.get(TARGET, None)) and config.stash[COMPARED]:
         from benchmarks.harness import device
 

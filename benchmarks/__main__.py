@@ -11,7 +11,10 @@ from benchmarks.harness.errors import InputError
 
 # By name, what each does; its module is benchmarks.commands.NAME.
 COMMANDS: dict[str, str] = {
+    "baselines": "list the stored sessions; pull or push the baselines by a git branch",
+    "ci": "screen against the baselines, decide what is suspicious, promote: what CI runs",
     "judge": "judge saved sessions against others: what regressed, and what can't be said",
+    "promote": "make stored sessions baselines",
     "report": "write one page of saved sessions: what was measured, compared, and how it went on",
 }
 

@@ -13,7 +13,16 @@ from benchmarks.harness import clock
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.report import headline
 from benchmarks.harness.settings import Settings
-from benchmarks.stash import EVIDENCE, HISTORY, PROGRESS, SETTINGS, SUMMARY, TARGET, short_name
+from benchmarks.stash import (
+    BENCHMARKS,
+    EVIDENCE,
+    HISTORY,
+    PROGRESS,
+    SETTINGS,
+    SUMMARY,
+    TARGET,
+    short_name,
+)
 
 if TYPE_CHECKING:
     from benchmarks.harness.engine import Engine, Generation
@@ -134,6 +143,13 @@ def new_watch(
         start=first,
         gpu=gpu,
     )
+
+
+@pytest.fixture
+def benchmark(benchmark: Any, request: pytest.FixtureRequest) -> Any:
+    """Return pytest-benchmark's fixture, and remember it: its results are saved at the end."""
+    request.config.stash[BENCHMARKS].append(benchmark)
+    return benchmark
 
 
 @pytest.fixture

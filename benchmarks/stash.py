@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.harness.evidence import Evidence
     from benchmarks.harness.loading import Target
     from benchmarks.harness.progress import Progress
@@ -20,6 +22,11 @@ EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
 PROGRESS: pytest.StashKey[Progress] = pytest.StashKey()
 HISTORY = pytest.StashKey[dict[str, Any]]()  # of this process
 COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
+BENCHMARKS = pytest.StashKey[list[Any]]()  # pytest-benchmark's fixtures, as they were used
+SAVE: pytest.StashKey[tuple[Path, str]] = pytest.StashKey()  # folder and name to save under
+OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved session
+SAVED = pytest.StashKey[str]()  # the line that says where it was saved
+MACHINE = pytest.StashKey[dict[str, Any]]()  # which the default storage was named after
 
 
 def short_name(item: pytest.Item) -> str:

@@ -7,7 +7,9 @@ import pytest
 
 from benchmarks.harness import device
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.gpu import Gpu
 from benchmarks.harness.metrics import Unmeasured
+from tests.fake_nvml import FakeNvml
 
 
 def test_the_peak_of_resident_memory_is_read_in_bytes(tmp_path):
@@ -34,6 +36,21 @@ def test_differences_name_the_machine_and_the_versions_apart():
     ]
     assert device.differences(ours, ours) == []
     assert len(device.differences(ours, {})) == 2  # a session that another suite saved
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "mig", "watts"),
+    [
+        ("NVIDIA H200", Gpu(FakeNvml(), "GPU-1"), "off", 700.0),
+        ("NVIDIA H200", Gpu(FakeNvml(fail=["nvmlDeviceGetMigMode"]), "GPU-1"), None, 700.0),
+        ("NVIDIA H200 MIG 1g.18gb", Unmeasured("NVML can't be used"), "on", None),
+    ],
+)
+def test_limits_of_a_gpu_are_null_where_they_are_unknown(monkeypatch, name, found, mig, watts):
+    """Power limit and MIG mode decide whether two sessions are comparable: never a guess."""
+    monkeypatch.setattr(device.gpus, "find", lambda _: found)
+    limits = device._limits("cuda:0", name)
+    assert limits == {"mig_mode": mig, "power_limit_watts": watts}
 
 
 def test_sharding_needs_gpus():

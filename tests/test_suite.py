@@ -16,11 +16,13 @@ import pytest
 import torch
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from benchmarks.harness import loading
+from benchmarks.harness import loading, machine, storage
+from benchmarks.harness.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
 FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
+ALONE = ["-k", "throughput"]
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Outcome:
     @property
     def saved(self):
         """The session that was saved in the storage."""
-        (file,) = self.folder.glob("storage/*/*.json")
+        (file,) = self.folder.glob("storage/*.json")
         return json.loads(file.read_text())
 
 
@@ -51,14 +53,14 @@ def environment(cache_dir, target):
     return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
 
 
-def command(folder, *options):
-    """Return the arguments of a session that stores below `folder`."""
+def command(folder, *options, storage="{}/storage"):
+    """Return the arguments of a session that stores below `folder`, or by default."""
     ours = [
         "-p",
         "no:cacheprovider",
         "--device=cpu",
         "--bounds=*=inf",  # the tests may run on any machine, beside anything
-        f"--benchmark-storage={folder}/storage",
+        *([f"--benchmark-storage={storage.format(folder)}"] if storage else []),
     ]
     return [
         f"--rootdir={ROOT}",
@@ -76,9 +78,9 @@ def session(environment, monkeypatch, capfd, tmp_path):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
-    def run(*options, folder=tmp_path):
+    def run(*options, folder=tmp_path, **where):
         capfd.readouterr()
-        status = pytest.main(command(folder, *options))
+        status = pytest.main(command(folder, *options, **where))
         out, err = capfd.readouterr()
         return Outcome(int(status), out, err, folder)
 
@@ -304,9 +306,67 @@ def test_a_machine_that_keeps_moving_makes_the_session_invalid(
 def test_machine_info_names_device_and_versions(full):
     """A saved session knows what it ran on, and with which versions."""
     info = full.saved["machine_info"]
-    assert info["hardware"] == {"device": "cpu", "threads": 1}
+    assert info["hardware"] == {
+        "device": "cpu",
+        "threads": 1,
+        "cpu_model": machine.cpu_model(),
+        "available_cores": machine.available_cores(),
+    }
     assert info["software"]["torch"].startswith(torch.__version__.split("+")[0])
     assert {"transformers", "bitsandbytes", "accelerate", "cuda", "driver"} <= set(info["software"])
+
+
+def test_a_saved_session_says_how_it_ended(full):
+    """What decides whether it may become a baseline is in the file; it is none by itself."""
+    assert full.saved["llm_int8"] == {
+        "passed": True,
+        "exit_status": 0,
+        "verdicts": None,
+        "promoted": None,
+    }
+
+
+def test_a_session_is_stored_below_a_folder_of_its_machine(session, monkeypatch, tmp_path):
+    """Without --benchmark-storage the folder is the machine's; pytest-benchmark finds it there."""
+    monkeypatch.chdir(tmp_path)
+    outcome = session(
+        *FAST, *ALONE, "--benchmark-save=one", "--benchmark-json=all.json", storage=None
+    )
+    assert outcome.status == 0, outcome.out
+    name = machine.folder_name(machine.facts("cpu", None, None))
+    file = Path(".benchmarks", name, "0001_one.json")
+    assert f"saved: {file}" in outcome.out
+    assert json.loads(Path("all.json").read_text())["llm_int8"]["passed"] is True
+    facts = {"device": "cuda", "gpu": "NVIDIA H200", "gpu_count": 1, "cpu_model": None}
+    facts |= dict.fromkeys(["gpu_memory_bytes", "mig_mode", "power_limit_watts"])
+    monkeypatch.setattr(machine, "facts", lambda *_: facts)
+    outcome = session(*FAST, *ALONE, "--benchmark-save=two", storage=None)
+    assert "the folder is named after NVIDIA H200, but torch used cpu" in outcome.out
+    tool = Path(sys.executable).with_name("pytest-benchmark")
+    done = subprocess.run([tool, "compare", "0001"], capture_output=True, text=True, check=True)
+    assert "one" in done.stdout
+    assert "two" in done.stdout
+
+
+def test_a_storage_that_cannot_be_written_is_found_before_anything_is_measured(session):
+    """No hours of measuring for nothing."""
+    outcome = session(*FAST, *ALONE, "--benchmark-save=x", storage="/proc/none")
+    assert outcome.status == 4
+    assert "/proc/none: expected a folder in which sessions can be saved" in outcome.err
+    assert "passed" not in outcome.out
+
+
+def test_a_session_that_cannot_be_saved_is_no_success(session, monkeypatch):
+    """The tables are shown, one line says why there is no file, and the status isn't 0."""
+
+    def full(*_):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(storage, "save", full)
+    outcome = session(*FAST, *ALONE, "--benchmark-save=x")
+    assert outcome.status == 3
+    assert "NOT SAVED: the disk is full" in outcome.out
+    assert "tokens/s" in outcome.out
 
 
 def test_profiles_are_stored_and_written(full):
@@ -335,7 +395,8 @@ def test_the_terminal_shows_progress_tables_and_one_example(full):
     assert len(table) == 2
     assert "\x1b" not in full.out
     assert not [each for each in ("Loading weights", "USDT", "W1") if each in full.out + full.err]
-    assert lines[-2].startswith("profiles: ")
+    assert lines[-3].startswith("profiles: ")
+    assert lines[-2] == f"saved: {full.folder}/storage/0001_main.json"
 
 
 def test_credentials_stay_out_of_everything_that_is_written(full):
@@ -349,7 +410,7 @@ def test_credentials_stay_out_of_everything_that_is_written(full):
 
 def test_pytest_benchmarks_own_command_reads_the_file(full):
     """Saved sessions are plain pytest-benchmark files."""
-    (file,) = full.folder.glob("storage/*/*.json")
+    (file,) = full.folder.glob("storage/*.json")
     tool = Path(sys.executable).with_name("pytest-benchmark")
     done = subprocess.run([tool, "compare", file], capture_output=True, text=True, check=True)
     assert "test_throughput[int8-decomp-b8-p16-n6]" in done.stdout
@@ -406,7 +467,7 @@ def test_disabled_benchmarks_run_once_and_store_nothing(session):
     """--benchmark-disable checks that everything works, without a measurement."""
     outcome = session(*FAST, "--benchmark-disable", "--benchmark-save=none", "-k", "not profile")
     assert outcome.status == 0, outcome.out
-    assert not list(outcome.folder.glob("storage/*/*.json"))
+    assert not list(outcome.folder.glob("storage/*.json"))
 
 
 def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
@@ -461,8 +522,11 @@ def test_an_interrupt_keeps_what_was_measured(environment, tmp_path, moment, kep
         status = process.wait(60)
     assert status == 2, "".join(lines)
     assert not [line for line in lines if "Traceback" in line or "INTERNALERROR" in line]
-    names = [bench["name"] for bench in Outcome(status, "", "", tmp_path).saved["benchmarks"]]
+    saved = [json.loads(file.read_text()) for file in tmp_path.glob("storage/*.json")]
+    assert [each["llm_int8"]["passed"] for each in saved] == [False] * kept
+    names = [bench["name"] for each in saved for bench in each["benchmarks"]]
     assert names == ["test_warmup[int8-decomp-b8-p16-n8]"][:kept]
+    assert any(line.startswith("saved: " if kept else "not saved: ") for line in lines)
 
 
 BAD_OPTIONS = {
@@ -578,7 +642,7 @@ def test_collecting_imports_no_torch(environment, tmp_path, figure):
 
 def test_comparing_shows_both_times_and_what_differs(session, full):
     """--benchmark-compare works from any storage, and names other versions and machines."""
-    (file,) = full.folder.glob("storage/*/*.json")
+    (file,) = full.folder.glob("storage/*.json")
     other = json.loads(file.read_text())
     other["machine_info"]["software"]["bitsandbytes"] = "0.1"
     other["machine_info"]["hardware"] = {"device": "cuda", "gpu": "NVIDIA H100"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import gpu as gpus
+from benchmarks.harness import machine as machines
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.metrics import Metric, Unmeasured
 
@@ -59,10 +60,19 @@ def software(device: torch.device) -> dict[str, Any]:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """Return name, memory in bytes and number of the GPUs, and the threads that torch uses."""
+    """Return what decides whether two sessions ran on the same machine; None where unknown.
+
+    The CPU, the cores that this process may use, and torch's threads; of the GPUs name, memory in
+    bytes, number, MIG mode and power limit.
+    """
     import torch
 
-    facts: dict[str, Any] = {"device": device.type, "threads": torch.get_num_threads()}
+    facts: dict[str, Any] = {
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "cpu_model": machines.cpu_model(),
+        "available_cores": machines.available_cores(),
+    }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         facts |= {
@@ -70,8 +80,20 @@ def hardware(device: torch.device) -> dict[str, Any]:
             "gpu_memory_bytes": properties.total_memory,
             "gpu_count": torch.cuda.device_count(),
             "compute_capability": f"{properties.major}.{properties.minor}",
+            **_limits(device, properties.name),
         }
     return facts
+
+
+def _limits(device: torch.device, name: str) -> dict[str, Any]:
+    """Return MIG mode and power limit; a MIG instance can't be found in NVML by torch's UUID."""
+    gpu = gpus.find(device)
+    facts = gpu.facts() if isinstance(gpu, gpus.Gpu) else {}
+    known = {name: value for name, value in facts.items() if not isinstance(value, Unmeasured)}
+    return {
+        "mig_mode": "on" if " MIG " in name else known.get("mig_mode"),
+        "power_limit_watts": known.get("power_limit_watts"),
+    }
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -55,18 +55,21 @@ def snapshot(root: Path = ROOT) -> dict[str, Metric]:
 
 def facts(threads: int, root: Path = ROOT) -> dict[str, Reading]:
     """Return what doesn't change meanwhile: cores, quota, governor, and torch's `threads`."""
-    affinity = attempt(lambda: len(os.sched_getaffinity(0)))
-    machine = os.cpu_count() or Unmeasured("Python can't tell the number of cores")
-    quota = quota_cores(root)
-    limits = [n for n in (affinity, machine, quota) if not isinstance(n, Unmeasured)]
     return {
         "threads": threads,
-        "machine_cores": machine,
-        "affinity_cores": affinity,
-        "quota_cores": quota,
-        "available_cores": min(limits) if limits else machine,
+        "machine_cores": _machine_cores(),
+        "affinity_cores": _affinity_cores(),
+        "quota_cores": quota_cores(root),
+        "available_cores": available_cores(root),
         "governor": attempt(_governor, root),
     }
+
+
+def available_cores(root: Path = ROOT) -> Metric:
+    """Return how many cores' worth of time this process may use: of all limits the tightest."""
+    known = (_machine_cores(), _affinity_cores(), quota_cores(root))
+    limits = [n for n in known if not isinstance(n, Unmeasured)]
+    return min(limits) if limits else known[0]
 
 
 def quota_cores(root: Path = ROOT) -> Metric:
@@ -124,6 +127,14 @@ def _quota(folder: Path) -> float | None:
         )
         return None if int(quota) < 0 else int(quota) / int(period)
     return None
+
+
+def _machine_cores() -> Metric:
+    return os.cpu_count() or Unmeasured("Python can't tell the number of cores")
+
+
+def _affinity_cores() -> Metric:
+    return attempt(lambda: len(os.sched_getaffinity(0)))
 
 
 def _usage(field: str) -> int:

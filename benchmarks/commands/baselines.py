@@ -1,0 +1,58 @@
+"""`python -m benchmarks baselines`: list them, and share them on a git branch of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import baseline
+from benchmarks.harness.remote import Branch
+
+if TYPE_CHECKING:
+    import argparse
+
+    from benchmarks.harness.sessions import Session
+
+BRANCH = "benchmark-baselines"
+STORAGE = Path(".benchmarks")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what to do, and with which branch."""
+    parser.add_argument(
+        "action",
+        choices=("list", "pull", "push"),
+        help="list the stored sessions; pull those of the branch; push the baselines to it",
+    )
+    parser.add_argument(
+        "--storage", type=Path, default=STORAGE, metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--remote", default="origin", help="git's name (default: %(default)s)")
+    parser.add_argument("--branch", default=BRANCH, help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it, and say what was done with which file."""
+    storage: Path = arguments.storage
+    if arguments.action == "list":
+        found = baseline.stored(storage)
+        for line in (*found.damaged, *map(_line, found.sessions)):
+            print(line)
+        return 0
+    branch = Branch(arguments.remote, arguments.branch, os.environ)
+    moved = branch.pull(storage) if arguments.action == "pull" else branch.push(storage)
+    for path in moved:
+        print(f"{arguments.action}ed: {path.name}")
+    print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
+    return 0
+
+
+def _line(session: Session) -> str:
+    """Return a session with what decides whether later ones are compared with it."""
+    if baseline.is_baseline(session):
+        forced = session.saved["promoted"]["forced"]
+        state = f"baseline (forced: {forced})" if forced else "baseline"
+    else:
+        state = "; ".join(baseline.objections(session)) or "not promoted"
+    return f"{session.name}  {session.when[:16]}  {state}"

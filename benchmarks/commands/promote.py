@@ -1,0 +1,77 @@
+"""`python -m benchmarks promote`: make stored sessions baselines, or take that back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.commands.baselines import STORAGE
+from benchmarks.harness import baseline, promotion
+from benchmarks.harness.errors import InputError
+
+if TYPE_CHECKING:
+    import argparse
+
+REFUSED = 1  # exit status
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add which sessions, and whether against all odds."""
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="stored sessions")
+    parser.add_argument("--latest", action="store_true", help="the newest stored session")
+    parser.add_argument(
+        "--force", metavar="REASON", help="promote what would be refused, and keep the reason"
+    )
+    parser.add_argument("--demote", action="store_true", help="be no baseline any more")
+    parser.add_argument(
+        "--storage",
+        type=Path,
+        default=STORAGE,
+        metavar="DIR",
+        help="where --latest looks (default: %(default)s)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Promote or demote each file; one line each, status 1 where one was refused."""
+    refused = [path for path in _paths(arguments) if not _apply(path, arguments)]
+    return REFUSED if refused else 0
+
+
+def _apply(path: Path, arguments: argparse.Namespace) -> bool:
+    """Promote or demote one file, and say so; False where it was refused."""
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    try:
+        if arguments.demote:
+            promotion.demote(path, when=now)
+        else:
+            promotion.promote(path, when=now, reason=arguments.force)
+    except InputError as error:
+        print(f"refused: {error}")
+        return False
+    print(f"{'demoted' if arguments.demote else 'promoted'}: {path}")
+    return True
+
+
+def _paths(arguments: argparse.Namespace) -> list[Path]:
+    if arguments.demote and arguments.force is not None:
+        raise InputError("--force: expected a promotion, got --demote; leave one of them away")
+    if arguments.force is not None and not arguments.force.strip():
+        raise InputError("--force: expected a reason, got an empty one; say why it is a baseline")
+    if arguments.latest == bool(arguments.files):
+        raise InputError(
+            "expected either files or --latest; python -m benchmarks baselines list shows them"
+        )
+    if arguments.files:
+        return list(arguments.files)
+    found = baseline.stored(arguments.storage)
+    for line in found.damaged:
+        print(line)
+    own = [each for each in found.sessions if not each.saved.get("duet")]
+    if not own:
+        raise InputError(
+            f"--latest: no session is stored below {arguments.storage}; "
+            "measure one with pytest benchmarks --benchmark-save=NAME"
+        )
+    return [Path(own[-1].name)]

@@ -1,0 +1,62 @@
+"""How a stored session becomes a baseline, or stops being one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import baseline, sessions, storage
+from benchmarks.harness.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.harness.sessions import Session
+
+
+def promote(path: Path, *, when: str, reason: str | None = None) -> None:
+    """Make a stored session a baseline; with a reason, which is kept, whatever speaks against it.
+
+    `when` is ISO 8601. A session that was never judged is judged now, by the baselines in its
+    folder: a slow one must not get in because nobody looked. Raises InputError where the file is
+    damaged, foreign or without raw data, which no reason helps, and where it is refused.
+    """
+    session = _judged(baseline.own(sessions.read(path)), path.parent)
+    if (found := baseline.objections(session)) and not reason:
+        raise InputError(
+            f"{path}: {'; '.join(found)}; no baseline, unless --force says why it should be one"
+        )
+    verdicts = session.saved.get("verdicts")
+
+    def edit(content: dict[str, Any]) -> None:
+        content["llm_int8"]["verdicts"] = verdicts
+        content["llm_int8"]["promoted"] = {"when": when, "forced": reason}
+        content["llm_int8"].pop("demoted", None)
+
+    storage.change(path, edit)
+
+
+def demote(path: Path, *, when: str) -> None:
+    """Let a stored session be no baseline any more. Raises InputError where it is no session."""
+    baseline.own(sessions.read(path))
+    mark = {"promoted": None, "demoted": {"when": when}}
+    storage.change(path, lambda content: content["llm_int8"].update(mark))
+
+
+def _judged(session: Session, folder: Path) -> Session:
+    if session.saved.get("verdicts") is not None:
+        return session
+    known = [each for each in baseline.stored(folder).sessions if each.name != session.name]
+    if not (base := baseline.baselines(known, session)):
+        return session
+    from benchmarks.harness import verdict  # with scipy, which takes its time
+
+    verdicts = verdict.judge(base, [session])
+    return replace(
+        session,
+        saved={
+            **session.saved,
+            "verdicts": [each.as_record() for each in verdicts],
+            "exit_status": verdict.exit_status(verdicts),
+        },
+    )

@@ -1,0 +1,58 @@
+"""Makes saved sessions as the suite writes them, as far as baselines are concerned."""
+
+import json
+
+VALID = {"valid": True, "reasons": []}
+INVALID = {"valid": False, "reasons": ["the clock dropped"]}
+HARDWARE = {"device": "cuda", "gpu": "NVIDIA H200", "gpu_count": 1}
+
+
+def content(day=1, names=("a", "b"), **saved):
+    """Return the content of a session of January; `saved` is what the suite adds to it.
+
+    `hardware`, `software`, `workload`, `validity`, `commit` and `slower` (a factor) stand for those
+    of the session.
+    """
+    hardware = saved.pop("hardware", HARDWARE)
+    software = saved.pop("software", {"torch": "2.13.0"})
+    workload = saved.pop("workload", {"model": "synthetic:tiny"})
+    validity = saved.pop("validity", VALID)
+    commit = saved.pop("commit", f"{day:040x}")
+    slower = saved.pop("slower", 1.0)
+    return {
+        "machine_info": {"hardware": dict(hardware), "software": dict(software)},
+        "commit_info": {"id": commit, "dirty": False},
+        "datetime": f"2026-01-{day:02}T08:00:00+00:00",
+        "benchmarks": [
+            {
+                "fullname": name,
+                "extra_info": {"schema": 1, "workload": workload, "validity": validity},
+                "stats": {"data": [slower * each for each in (1.0, 1.01, 1.02)]},
+            }
+            for name in names
+        ],
+        "llm_int8": {
+            "passed": True,
+            "exit_status": 0,
+            "verdicts": None,
+            "promoted": None,
+            **saved,
+        },
+    }
+
+
+def promoted(forced=None):
+    """Return the mark of a baseline."""
+    return {"when": "2026-01-31T08:00:00+00:00", "forced": forced}
+
+
+def verdict(benchmark, outcome):
+    """Return a verdict as it is stored, as far as it matters here."""
+    return {"benchmark": benchmark, "metric": "round_s", "outcome": outcome}
+
+
+def write(path, **kwargs):
+    """Write a session to a file, and return the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content(**kwargs)))
+    return path

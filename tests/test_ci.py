@@ -1,0 +1,210 @@
+"""What the workflow does with the gate's answer, in a real repository; the GPU's part is played."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.commands import ci
+from benchmarks.harness import baseline
+from tests import stored
+from tests.stored import promoted, verdict
+
+OPTIONS = "--model synthetic:llama-3.1-8b"
+SAVED = Path(".benchmarks/gpu/0002_ci.json")
+DOUBT = verdict("a", "INCONCLUSIVE")
+SUSPICIOUS = {"verdicts": [{**DOUBT, "suspicious": True}], "exit_status": 11}
+
+
+def git(*arguments):
+    """Run git where we are, and return what it prints."""
+    return subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x@example.invalid", *arguments],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+class Machine:
+    """Plays the gate and the duet: keeps what was called, saves a session, answers a status."""
+
+    def __init__(self, monkeypatch):
+        """Begin in a repository of three commits: the base, main after it, and a branch."""
+        for name in [name for name in os.environ if name.startswith("GIT_")]:
+            monkeypatch.delenv(name)
+        git("init", "--quiet", "--initial-branch=main")
+        self.commits = {}
+        for name in ("base", "later", "head"):
+            if name == "head":
+                git("checkout", "--quiet", "-b", "branch", self.commits["base"])
+            Path("what").write_text(name)
+            git("add", "what")
+            git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", name)
+            self.commits[name] = git("rev-parse", "HEAD")
+        stored.write(
+            Path(".benchmarks/gpu/0001_ci.json"),
+            commit=self.commits["base"],
+            promoted=promoted(),
+        )
+        self.called = []
+        self.seen = None
+        self.gate, self.duet = 0, None
+        self.saved = {"day": 2, "commit": self.commits["head"], "verdicts": []}
+        monkeypatch.setattr(ci, "_call", self._call)
+
+    def _call(self, *module):
+        self.called.append(list(module))
+        if module[0] == "pytest":
+            if self.saved:
+                stored.write(SAVED, **self.saved)
+            return self.gate
+        folder = Path(module[module.index("--base") + 1])
+        self.seen = (folder / "what").read_text()  # the base is checked out there meanwhile
+        return self.duet
+
+    @property
+    def promoted(self):
+        """What the new session's file says of its promotion."""
+        return json.loads(SAVED.read_text())["llm_int8"]["promoted"]
+
+
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Return the machine, in the folder of its repository."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    return Machine(monkeypatch)
+
+
+def run(*arguments):
+    """Call the command as the workflow does."""
+    return main(["ci", *arguments, "--options", OPTIONS, "--summary", "summary.md"])
+
+
+def test_nothing_regressed_so_the_session_becomes_a_baseline(machine, capsys):
+    """The gate gets the workload options and the summary; its session is promoted."""
+    assert run("--promote") == 0
+    (gate,) = machine.called
+    assert gate[:3] == ["pytest", "benchmarks", "--gate"]
+    assert gate[-4:] == ["--model", "synthetic:llama-3.1-8b", "--summary", "summary.md"]
+    assert machine.promoted["forced"] is None
+    assert f"promoted: {SAVED}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [1, 2, 3, 4, 5, 12])
+def test_a_failure_of_any_kind_is_passed_on_and_never_promoted(machine, status):
+    """The job's status is the gate's, and the session stays as evidence."""
+    machine.gate = status
+    assert run("--promote") == status
+    assert len(machine.called) == 1
+    assert machine.promoted is None
+
+
+def test_what_was_not_compared_fails_but_starts_a_history(machine):
+    """The first session of a new benchmark has nothing to be compared with, and isn't a pass."""
+    machine.gate = 10
+    machine.saved |= {"verdicts": [verdict("a", "MISSING")], "exit_status": 10}
+    assert run("--promote") == 10
+    assert machine.promoted
+
+
+def test_nothing_is_promoted_unless_asked_for(machine):
+    """A pull request is no baseline."""
+    assert run("--base", "main") == 0
+    assert machine.promoted is None
+
+
+@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1), (4, 4), (10, 10), (12, 12)])
+def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet, status):
+    """It sees the commit where the branch left main, not what main got since; nothing is left."""
+    machine.gate, machine.duet = 11, duet
+    machine.saved |= SUSPICIOUS
+    assert run("--base", "main") == status
+    assert machine.seen == "base"
+    _, called = machine.called
+    assert called[:3] == ["benchmarks", "duet", "--base"]
+    assert called[4:] == ["--model", "synthetic:llama-3.1-8b", "--summary", "summary.md"]
+    assert len(git("worktree", "list").splitlines()) == 1
+    assert machine.promoted is None
+
+
+def test_what_a_duet_cleared_becomes_a_baseline_and_says_so(machine):
+    """Else sessions beyond the interval would never count, and it would shrink for ever."""
+    machine.gate, machine.duet = 11, 0
+    machine.saved |= SUSPICIOUS
+    assert run("--promote") == 0
+    assert machine.seen == "base"  # the commit of the newest baseline
+    assert machine.promoted["forced"].startswith("suspicious, but a duet against ")
+    newest = baseline.stored(Path(".benchmarks")).sessions[-1]
+    assert baseline.is_baseline(newest)
+
+
+def test_what_stays_undecided_is_a_warning_and_no_baseline(machine, monkeypatch, capsys):
+    """Nothing regressed as far as anyone can tell: the job doesn't fail, and doesn't keep quiet."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    machine.gate, machine.duet = 11, 11
+    machine.saved |= SUSPICIOUS
+    assert run("--promote") == 0
+    assert machine.promoted is None
+    assert "::warning::suspicious and undecided" in capsys.readouterr().out
+
+
+def test_what_is_only_noisy_may_become_a_baseline(machine):
+    """Within what sessions vary, but they vary too much: that gets no better without new ones."""
+    machine.gate, machine.duet = 11, 11
+    machine.saved |= {"verdicts": [DOUBT], "exit_status": 11}
+    assert run("--promote") == 0
+    assert machine.promoted["forced"] is None
+
+
+def test_the_same_commit_and_versions_need_no_duet(machine):
+    """A nightly run of unchanged code: whatever moved was the machine."""
+    machine.gate = 11
+    machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"]}
+    assert run("--promote") == 0
+    assert len(machine.called) == 1
+    assert "same commit and versions" in machine.promoted["forced"]
+
+
+def test_other_versions_of_the_same_commit_are_decided(machine):
+    """A new driver or library is what is compared; a duet of one commit shows what it can."""
+    machine.gate, machine.duet = 11, 11
+    machine.saved |= {
+        **SUSPICIOUS,
+        "commit": machine.commits["base"],
+        "software": {"torch": "2.14.0"},
+    }
+    assert run("--promote") == 0
+    assert len(machine.called) == 2
+    assert machine.promoted is None
+
+
+def test_a_base_that_is_not_there_is_said(machine, capsys):
+    """A shallow checkout has no merge base: the session stays undecided, with the next step."""
+    machine.gate = 11
+    machine.saved |= SUSPICIOUS
+    assert run("--base", "origin/none") == 0
+    out = capsys.readouterr().out
+    assert "no duet: git merge-base failed" in out
+    assert "fetch-depth" in out
+    assert "suspicious and undecided" in out
+
+
+def test_an_acknowledged_regression_passes_and_is_no_baseline(machine, capsys):
+    """It is compared with what was before for as long as it is acknowledged."""
+    machine.saved |= {"verdicts": [{**verdict("a", "REGRESSED"), "acknowledged": "known"}]}
+    assert run("--promote") == 0
+    assert machine.promoted is None
+    assert "not promoted: " in capsys.readouterr().out
+
+
+def test_a_gate_that_saved_nothing_is_passed_on(machine):
+    """Nothing to promote, nothing to decide."""
+    machine.saved = None
+    machine.gate = 10
+    assert run("--promote") == 10
+    assert not SAVED.exists()

@@ -1,0 +1,292 @@
+"""The workflows: linted, closed to unseen code, and made of commands that run here as well."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.commands.baselines import BRANCH
+from benchmarks.harness import baseline
+from tests import stored
+from tests.stored import promoted
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / ".github" / "workflows"
+FILES = sorted(FOLDER.glob("*.yml"))
+HOOK = ROOT / ".github" / "runner" / "job-started.sh"
+WORKFLOW = yaml.safe_load((FOLDER / "benchmarks.yml").read_text())
+JOBS = WORKFLOW["jobs"]
+ON_A_GPU = {name: job for name, job in JOBS.items() if "self-hosted" in job["runs-on"]}
+
+
+def tool(name):
+    """Return a command of this environment."""
+    return Path(sys.executable).with_name(name)
+
+
+def zizmor(*paths):
+    """Return the exit status of zizmor, as `make lint` calls it."""
+    (line,) = [each for each in (ROOT / "Makefile").read_text().splitlines() if "zizmor" in each]
+    options = shlex.split(line)[1:-1]
+    return subprocess.run(
+        [tool("zizmor"), *options, *paths], check=False, capture_output=True
+    ).returncode
+
+
+def test_zizmor_finds_nothing(tmp_path):
+    """And it would: a workflow that fetches a fork's code with the rights of main is found."""
+    assert zizmor(*FILES) == 0
+    bad = tmp_path / ".github/workflows/benchmarks.yml"
+    bad.parent.mkdir(parents=True)
+    text = (FOLDER / "benchmarks.yml").read_text()
+    bad.write_text(text.replace("  pull_request:\n", "  pull_request_target:\n"))
+    assert bad.read_text() != text
+    assert zizmor(bad) > 0
+
+
+def test_the_workflows_follow_githubs_schema():
+    """check-jsonschema knows what GitHub accepts, and needs no network for it."""
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run(
+        [tool("check-jsonschema"), *schema, *FILES], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_pull_request_runs_only_in_the_moment_of_its_label():
+    """A push after the label starts nothing, and nothing runs with the rights of main."""
+    triggers = WORKFLOW[True]  # YAML 1.1 reads the key `on` so
+    assert triggers["pull_request"] == {"types": ["labeled"]}
+    assert set(triggers) == {"schedule", "push", "workflow_dispatch", "pull_request"}
+    assert triggers["push"] == {"branches": ["main"]}
+    assert all("pull_request_target" not in file.read_text() for file in FILES)
+    assert "github.event.label.name == 'benchmark'" in JOBS["pull-request"]["if"]
+    assert "github.event_name != 'pull_request'" in JOBS["main"]["if"]
+    assert "github.ref == 'refs/heads/main'" in JOBS["main"]["if"]
+    assert JOBS["store"]["needs"] == "main"
+
+
+def test_the_labelled_commit_is_what_runs():
+    """Not the newest one, which may have been pushed since."""
+    code, baselines = [
+        step["with"] for step in JOBS["pull-request"]["steps"] if "checkout" in step.get("uses", "")
+    ]
+    assert code["ref"] == "${{ github.event.pull_request.head.sha }}"
+    assert baselines["ref"] == BRANCH
+
+
+def test_each_job_has_the_least_rights_and_an_end():
+    """Nothing by default; the right to write is with a job that runs on no GPU of ours."""
+    assert WORKFLOW["permissions"] == {}
+    assert {name: job["permissions"] for name, job in JOBS.items()} == {
+        "main": {"contents": "read"},
+        "store": {"contents": "write"},
+        "pull-request": {"contents": "read"},
+    }
+    assert set(ON_A_GPU) == {"main", "pull-request"}
+    assert all(job["timeout-minutes"] for job in JOBS.values())
+    assert "secrets." not in (FOLDER / "benchmarks.yml").read_text()
+    for step in JOBS["pull-request"]["steps"]:
+        assert "token" not in json.dumps(step)
+
+
+def test_one_gpu_runs_one_job():
+    """Both jobs take the same labels and wait for each other, without being dropped."""
+    assert len({json.dumps(job["strategy"]["matrix"]) for job in ON_A_GPU.values()}) == 1
+    for job in ON_A_GPU.values():
+        assert job["concurrency"] == {
+            "group": "benchmarks-${{ matrix.gpu }}",
+            "cancel-in-progress": False,
+            "queue": "max",
+        }
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_actions_are_pinned_and_credentials_not_kept(file):
+    """Each action is a commit with its version beside it; no checkout leaves a token behind."""
+    uses = re.findall(r"uses: (.*)", file.read_text())
+    assert uses
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in uses)
+    for job in yaml.safe_load(file.read_text())["jobs"].values():
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+
+
+def commands(job):
+    """Return the commands of a job: the words, and the environment of the step."""
+    return [
+        (step["run"], {name: str(value) for name, value in step.get("env", {}).items()})
+        for step in JOBS[job]["steps"]
+        if "run" in step
+    ]
+
+
+def test_the_workflow_only_calls_the_suite():
+    """Every line is one command: set-up, or one of python -m benchmarks."""
+    found = [line for job in JOBS for line, _ in commands(job)]
+    assert len(found) == 7
+    for line in found:
+        assert line == "make .venv/.ready" or line.startswith(".venv/bin/python -m benchmarks ")
+        assert not set(";&|\n`") & set(line)
+
+
+def in_a_clone(tmp_path, line, environment):
+    """Run a command of the workflow in a clone of an empty repository, as the runner would."""
+    remote, clone = tmp_path / "remote.git", tmp_path / "clone"
+    around = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    around |= {"GIT_CONFIG_GLOBAL": os.devnull, "TOKEN": "x"}
+    if not remote.exists():
+        for arguments in (["init", "--bare", remote], ["clone", remote, clone]):
+            subprocess.run(["git", *arguments], env=around, check=True, capture_output=True)  # noqa: S607
+        (clone / ".venv").symlink_to(sys.prefix)
+    given = {name: value for name, value in environment.items() if not value.startswith("${{")}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
+        cwd=clone,
+        env=around | given | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def line_with(job, words):
+    """Return the one command of a job that has these words."""
+    (found,) = [each for each in commands(job) if words in each[0]]
+    return found
+
+
+def test_the_lines_that_pull_and_push_run_here(tmp_path):
+    """As they stand in the file, with their credentials helper, against a real repository."""
+    pull, push = line_with("main", "baselines pull"), line_with("store", "baselines push")
+    first = in_a_clone(tmp_path, *pull)
+    assert first.returncode == 0, first.stderr
+    assert "benchmark-baselines: 0 new" in first.stdout
+    path = tmp_path / "clone/measured/.benchmarks/gpu/0001_ci.json"
+    stored.write(path, promoted=promoted())
+    assert "pushed: 0001_ci.json" in in_a_clone(tmp_path, *push).stdout
+    assert "pulled: 0001_ci.json" in in_a_clone(tmp_path, *pull).stdout
+    assert (tmp_path / "clone/.benchmarks/gpu/0001_ci.json").exists()
+
+
+def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
+    """On the tiny model, in a copy of the suite: nothing to compare with, so 10, and promoted."""
+    help_text = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    if "--gate" not in help_text:
+        pytest.skip("needs pytest's option --gate")
+    assert target.checkpoint.path.is_relative_to(cache_dir)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "llm-int8-benchmarks").symlink_to(cache_dir)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / ".venv").symlink_to(sys.prefix)
+    for name in ("conftest.py", "pytest.ini"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "benchmarks", copy / "benchmarks")
+    line, _ = line_with("main", " ci ")
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
+        cwd=copy,
+        env=os.environ
+        | {
+            "OPTIONS": "--device cpu --new-tokens 2 --rounds 3 --warmup-rounds 1 --bounds *=inf",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+            "XDG_CACHE_HOME": str(home),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 10, done.stdout + done.stderr
+    (session,) = baseline.stored(copy / ".benchmarks").sessions
+    assert baseline.is_baseline(session)
+    assert (tmp_path / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("job", "chosen"), [("main", "--promote"), ("pull-request", "--base 'origin/main'")]
+)
+def test_the_lines_that_measure_are_understood(job, chosen):
+    """The command takes every option that the file gives it."""
+    line, _ = line_with(job, " ci ")
+    assert chosen.split(maxsplit=1)[0] in line
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", line.replace(" ci ", " ci --help ", 1)],  # noqa: S607
+        cwd=ROOT,
+        env=os.environ | {"OPTIONS": "--model x", "GITHUB_STEP_SUMMARY": "x", "BASE": "main"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(option in done.stdout for option in re.findall(r"--[a-z]+", line))
+
+
+TAKEN = {
+    "push": ("push", "refs/heads/main", {}),
+    "nightly": ("schedule", "refs/heads/main", {}),
+    "labelled": (
+        "pull_request",
+        "refs/pull/7/merge",
+        {"action": "labeled", "label": {"name": "benchmark"}},
+    ),
+}
+REFUSED = {
+    "opened": ("pull_request", "refs/pull/7/merge", {"action": "opened"}),
+    "pushed after the label": (
+        "pull_request",
+        "refs/pull/7/merge",
+        {"action": "synchronize", "pull_request": {"labels": [{"name": "benchmark"}]}},
+    ),
+    "another label": (
+        "pull_request",
+        "refs/pull/7/merge",
+        {"action": "labeled", "label": {"name": "bug"}},
+    ),
+    "with the rights of main": (
+        "pull_request_target",
+        "refs/heads/main",
+        {"action": "labeled", "label": {"name": "benchmark"}},
+    ),
+    "another branch": ("push", "refs/heads/other", {}),
+    "a comment": ("issue_comment", "refs/heads/main", {"action": "created"}),
+    "nothing": ("pull_request", "refs/pull/7/merge", None),
+}
+
+
+@pytest.mark.parametrize("case", [*TAKEN, *REFUSED])
+def test_the_runner_itself_refuses_what_nobody_saw(tmp_path, case):
+    """A fork can rewrite the workflows of its pull request; the hook on the runner it can't."""
+    event, ref, payload = {**TAKEN, **REFUSED}[case]
+    file = tmp_path / "event.json"
+    if payload is not None:
+        file.write_text(json.dumps(payload))
+    done = subprocess.run(
+        [HOOK],
+        env={
+            "PATH": os.environ["PATH"],
+            "GITHUB_EVENT_NAME": event,
+            "GITHUB_REF": ref,
+            "GITHUB_EVENT_PATH": str(file),
+        },
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode == 0) is (case in TAKEN)
+    assert ("::error::" in done.stdout) is (case in REFUSED)
