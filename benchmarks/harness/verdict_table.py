@@ -36,30 +36,30 @@ def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
 
     `notes` come above it: the versions that differ, files that were skipped.
     """
-    shown, unchanged = _sorted_out(verdicts)
-    rows = align([HEADER, *(_cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
+    shown, unchanged = sorted_out(verdicts)
+    rows = align([HEADER, *(cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
     found = [*notes, *rows[:1]]
     for row, (verdict, more) in zip(rows[1:], shown, strict=True):
-        found += [row, *(f"    {text}" for text in _below(verdict, more))]
-    return [*found, *unchanged, *_remarks(verdicts), counts(verdicts)]
+        found += [row, *(f"    {text}" for text in below(verdict, more))]
+    return [*found, *unchanged, *remarks(verdicts), counts(verdicts)]
 
 
 def markdown(
     verdicts: Sequence[Verdict], notes: Sequence[str] = (), *, title: str = "Benchmarks"
 ) -> str:
     """Return the same as Markdown, for a pull request: what is unchanged is folded away."""
-    shown, unchanged = _sorted_out(verdicts)
+    shown, unchanged = sorted_out(verdicts)
     loud = [each for each in shown if each[0].outcome is not Outcome.NO_CHANGE]
     quiet = [each for each in shown if each[0].outcome is Outcome.NO_CHANGE]
     parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, notes)]
     if loud:
         parts.append(_table(loud))
     for verdict, more in loud[:MOST]:
-        if below := _below(verdict, more):
+        if said := list(below(verdict, more)):
             name = f"{_code(_short(verdict.benchmark))} {_code(verdict.metric)}"
-            parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in below)]))
+            parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in said)]))
     folded = [_table(quiet)] if quiet else []
-    folded += [text(each) for each in (*unchanged, *_remarks(verdicts))]
+    folded += [text(each) for each in (*unchanged, *remarks(verdicts))]
     if folded:
         parts += ["<details><summary>unchanged</summary>", *folded, "</details>"]
     return "\n\n".join(parts) + "\n"
@@ -94,7 +94,7 @@ def text(words: str) -> str:
     return plain
 
 
-def _sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], list[str]]:
+def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], list[str]]:
     """Return what has a line, each with how many other benchmarks share it, and what has none.
 
     Benchmarks of one model share their counters, and all share that the machine is another one.
@@ -138,7 +138,7 @@ def _rank(verdict: Verdict) -> tuple[int, bool, float, str, str]:
     )
 
 
-def _below(verdict: Verdict, more: int) -> Iterator[str]:
+def below(verdict: Verdict, more: int) -> Iterator[str]:
     """Yield what is said below a line: why, what to do, and the reasons."""
     if verdict.acknowledged is not None:
         yield f"acknowledged: {verdict.acknowledged}"
@@ -150,7 +150,7 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
     yield from verdict.reasons
 
 
-def _remarks(verdicts: Sequence[Verdict]) -> list[str]:
+def remarks(verdicts: Sequence[Verdict]) -> list[str]:
     """Return what is to be known of unchanged times, each once; their interval says the rest."""
     said = Counter(
         each.detail
@@ -161,7 +161,8 @@ def _remarks(verdicts: Sequence[Verdict]) -> list[str]:
     return [f"{_number(count, 'time')} unchanged: {detail}" for detail, count in said.items()]
 
 
-def _cells(verdict: Verdict) -> list[str]:
+def cells(verdict: Verdict) -> list[str]:
+    """Return the cells of a verdict, in the order of `HEADER`."""
     sides = [
         "-" if each is None else _value(verdict, each) for each in (verdict.base, verdict.head)
     ]
@@ -207,8 +208,8 @@ def _table(rows: Sequence[tuple[Verdict, int]]) -> str:
     kept = [HEADER, ("---",) * len(HEADER)]
     found = ["| " + " | ".join(row) + " |" for row in kept]
     for verdict, _ in rows[:MOST]:
-        name, metric, *cells = _cells(verdict)
-        found.append("| " + " | ".join([_code(name), _code(metric), *map(text, cells)]) + " |")
+        name, metric, *figures = cells(verdict)
+        found.append("| " + " | ".join([_code(name), _code(metric), *map(text, figures)]) + " |")
     if len(rows) > MOST:
         found.append(f"| … and {len(rows) - MOST} more |" + " |" * (len(HEADER) - 1))
     return "\n".join(found)

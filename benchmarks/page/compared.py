@@ -1,11 +1,12 @@
-"""Verdicts as a figure and as a table, the worst first."""
+"""Verdicts as a figure and as a table: the same facts in the same order as in the summary."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from benchmarks.harness import times, verdict_table
+from benchmarks.harness.outcome import Outcome
 from benchmarks.page import moved, units
 from benchmarks.page.figure import (
     BLUE,
@@ -26,117 +27,114 @@ from benchmarks.page.figure import (
 from benchmarks.page.history import short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from benchmarks.harness.outcome import Verdict
     from benchmarks.harness.sessions import Session
 
-    Record = Mapping[str, Any]  # of a verdict
-
-# As they are listed, the worst first: colour and shape of each.
-OUTCOMES = {
-    "REGRESSED": (VERMILION, "triangle-up"),
-    "INVALID": (MUTED, "cross"),
-    "MISSING": (MUTED, "cross"),
-    "NOT COMPARABLE": (MUTED, "cross"),
-    "INCONCLUSIVE": (ORANGE, "diamond"),
-    "IMPROVED": (GREEN, "triangle-down"),
-    "NO CHANGE": (BLUE, "circle"),
+STYLES = {  # colour and shape of each outcome that can have an interval
+    Outcome.REGRESSED: (VERMILION, "triangle-up"),
+    Outcome.INCONCLUSIVE: (ORANGE, "diamond"),
+    Outcome.IMPROVED: (GREEN, "triangle-down"),
+    Outcome.NO_CHANGE: (BLUE, "circle"),
+    Outcome.INVALID: (MUTED, "cross"),
 }
-FLOOR = 0.01
-EQUIVALENCE = 0.02
 ROW = 40  # pixels
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Verdicts, the worst first, as a figure and as rows; and what moved beside them."""
+class Line:
+    """One verdict as it is listed: its cells, and what is said below them."""
 
+    outcome: str
+    cells: Sequence[str]
+    below: Sequence[str]
+    suspicious: bool
+    acknowledged: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Verdicts, the worst first, as a figure and as lines; and what moved beside them."""
+
+    basis: str
     figure: Figure | None
-    rows: Sequence[Mapping[str, Any]]
+    lines: Sequence[Line]
+    unchanged: Sequence[str]
     moved: Sequence[tuple[str, Table]]
 
 
-def compare(records: Sequence[Record], base: Session | None, head: Session) -> Comparison:
-    """Return what is shown of verdicts; what moved is known where there is a base."""
-    ordered = sorted(records, key=_rank)
+def compare(
+    verdicts: Sequence[Verdict], basis: str, base: Session | None, head: Session
+) -> Comparison:
+    """Return what is shown of verdicts; what moved is known where there is a base.
+
+    `basis` is a sentence on what was compared with what.
+    """
+    shown, unchanged = verdict_table.sorted_out(verdicts)
     return Comparison(
-        figure=_intervals(ordered),
-        rows=[_row(each) for each in ordered],
+        basis=basis,
+        figure=_intervals([verdict for verdict, _ in shown]),
+        lines=[_line(verdict, more) for verdict, more in shown],
+        unchanged=[*unchanged, *verdict_table.remarks(verdicts)],
         moved=moved.tables(base, head) if base else (),
     )
 
 
-def counts(records: Sequence[Record]) -> str:
-    """Return how many verdicts there are of each outcome, the worst first."""
-    found = Counter(each["outcome"] for each in records)
-    found_known = [f"{found[name]} {name}" for name in OUTCOMES if found[name]]
-    return ", ".join(found_known) or "nothing was compared"
-
-
-def _rank(record: Record) -> tuple[int, bool, float]:
-    known = list(OUTCOMES)
-    place = known.index(record["outcome"]) if record["outcome"] in known else len(known)
-    return place, bool(record["acknowledged"]), -abs(record["change"] or 0)
-
-
-def _row(record: Record) -> dict[str, Any]:
-    return {
-        "outcome": record["outcome"],
-        "benchmark": short(record["benchmark"]),
-        "metric": record["metric"],
-        "base": units.text(record["metric"], record["base"]),
-        "head": units.text(record["metric"], record["head"]),
-        "change": units.change(record["change"]),
-        "interval": _interval(record),
-        "p": "-" if record["p"] is None else f"{record['p']:.2g}",
-        "detail": record["detail"],
-        "reasons": list(record["reasons"]),
-        "acknowledged": record["acknowledged"],
-        "suspicious": bool(record.get("suspicious")),
-    }
-
-
-def _interval(record: Record) -> str:
-    if record["low"] is None or record["high"] is None:
-        return "-"
-    return f"{units.change(record['low'])} to {units.change(record['high'])}"
-
-
-def _intervals(records: Sequence[Record]) -> Figure | None:
-    """Show the change of each metric that has an interval on one axis."""
-    shown = [each for each in records if None not in (each["change"], each["low"], each["high"])]
-    if not shown:
-        return None
-    rows = [_drawn(each, n * ROW) for n, each in enumerate(shown)]
-    present = [name for name in OUTCOMES if any(row["outcome"] == name for row in rows)]
-    height = len(rows) * ROW
-    end = max(
-        2.5 * EQUIVALENCE * 100, *(abs(row[side]) for row in rows for side in ("low", "high"))
+def _line(verdict: Verdict, more: int) -> Line:
+    name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
+    return Line(
+        outcome=outcome,
+        cells=(f"{name}: {metric}", base, head, change, interval, p),
+        below=list(verdict_table.below(verdict, more)),
+        suspicious=verdict.suspicious,
+        acknowledged=verdict.acknowledged is not None,
     )
-    change = "change against the base, %; to the right is more, or slower"
+
+
+def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
+    """Show the change of each time that has an interval, beside its floor and band."""
+    rows = [
+        row for verdict in verdicts if verdict.kind == "time" and (row := _row(verdict)) is not None
+    ]
+    if not rows:
+        return None
+    for n, row in enumerate(rows):
+        row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
+    present = [each.value for each in STYLES if any(row["outcome"] == each for row in rows)]
+    styles = {each.value: style for each, style in STYLES.items()}
+    colour = kinds("outcome", {name: styles[name][0] for name in present}, columns=NARROW)
+    shape = kinds("outcome", {name: styles[name][1] for name in present}, columns=NARROW)
+    height = len(rows) * ROW
+    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
+    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
+    down = {"domain": [0, height], "range": [0, height], "nice": False}
 
     def x(field: str) -> Spec:
-        return axis(field, change, scale={"domain": [-end, end]})
+        title = "change against the base, %; to the right is slower"
+        return axis(field, title, scale={"domain": [-end, end], "clamp": True})
 
-    y = {
-        "type": "quantitative",
-        "axis": None,
-        "scale": {"domain": [0, height], "range": [0, height]},
-    }
-    colour = kinds("outcome", {name: OUTCOMES[name][0] for name in present}, columns=NARROW)
-    shape = kinds("outcome", {name: OUTCOMES[name][1] for name in present}, columns=NARROW)
-    tooltip = hover({"of": "name", "verdict": "says", "interval": "interval", "because": "detail"})
+    def y(field: str) -> Spec:
+        return {"field": field, "type": "quantitative", "axis": None, "scale": down}
+
+    tooltip = hover({"of": "name", "verdict": "says", "interval": "interval", "why": "detail"})
     layers: list[Spec] = [
         {
-            "data": {"values": [{"from": -100 * EQUIVALENCE, "to": 100 * EQUIVALENCE}]},
             "mark": {"type": "rect", "color": "var(--shade)"},
-            "encoding": {"x": x("from"), "x2": {"field": "to"}},
+            "encoding": {
+                "x": x("-band"),
+                "x2": {"field": "band"},
+                "y": y("top"),
+                "y2": {"field": "end"},
+            },
         },
-        {
-            "data": {"values": [{"x": -100 * FLOOR}, {"x": 100 * FLOOR}]},
-            "mark": {"type": "rule", "strokeDash": [3, 3], "color": MUTED},
-            "encoding": {"x": x("x")},
-        },
+        *(
+            {
+                "mark": {"type": "rule", "strokeDash": [2, 2], "color": MUTED},
+                "encoding": {"x": x(side), "y": y("top"), "y2": {"field": "end"}},
+            }
+            for side in ("-floor", "floor")
+        ),
         {
             "data": {"values": [{"x": 0}]},
             "mark": {"type": "rule", "color": INK},
@@ -144,70 +142,73 @@ def _intervals(records: Sequence[Record]) -> Figure | None:
         },
         {
             "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {
-                "x": {"value": 0},
-                "y": {"field": "above", **y},
-                "text": {"field": "label"},
-            },
+            "encoding": {"x": {"value": 0}, "y": y("above"), "text": {"field": "label"}},
         },
         {
             "mark": {"type": "rule", "strokeWidth": 3},
             "encoding": {
                 "x": x("low"),
                 "x2": {"field": "high"},
-                "y": {"field": "y", **y},
+                "y": y("y"),
                 "color": colour,
                 "tooltip": tooltip,
             },
         },
         {
-            "mark": {"type": "point", "filled": True, "size": 110, "opacity": 1},
+            "mark": {"type": "point", "filled": True, "size": 110},
             "encoding": {
                 "x": x("change"),
-                "y": {"field": "y", **y},
+                "y": y("y"),
                 "color": colour,
                 "shape": shape,
                 "tooltip": tooltip,
             },
         },
     ]
+    columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
     table = Table(
-        ("benchmark", "metric", "verdict", "change", "interval"),
+        columns,
         [
             (
-                short(each["benchmark"]),
-                each["metric"],
-                each["outcome"],
-                units.change(each["change"]),
-                _interval(each),
+                row["name"],
+                row["outcome"],
+                f"{row['change']:+.1f}",
+                row["interval"],
+                f"{row['floor']:g}",
+                f"{row['band']:g}",
             )
-            for each in shown
+            for row in rows
         ],
-        left=(0, 1, 2),
+        left=(0, 1),
     )
     return Figure(
-        "Changes with their intervals",
-        f"Dashed: the floor of {FLOOR:.0%}, below which nothing is reported. Shaded: "
-        f"the band of {EQUIVALENCE:.0%}; an interval inside of it is no change",
+        "Changes of times, with their intervals",
+        "Dashed: the floor, below which nothing is reported. Shaded: the band of equivalence; an "
+        "interval inside of it is no change",
         [plot(layers, height=height, rows=rows)],
         table,
     )
 
 
-def _drawn(record: Record, top: int) -> Spec:
-    """Return a verdict as it is drawn: its name, and below that its interval, in percent."""
-    name, change = (
-        f"{short(record['benchmark'])}: {record['metric']}",
-        units.change(record["change"]),
-    )
+def _row(verdict: Verdict) -> Spec | None:
+    """Return a verdict as it is drawn, in percent; None where it has no interval."""
+    change, low, high = verdict.change, verdict.low, verdict.high
+    if change is None or low is None or high is None:
+        return None
+    limits = times.limits(verdict.metric)
+    name = f"{short(verdict.benchmark)}: {verdict.metric}"
     return {
         "name": name,
-        "label": f"{name}, {change}",
-        "says": f"{record['outcome']} {change}",
-        "interval": _interval(record),
-        "detail": record["detail"],
-        "outcome": record["outcome"],
-        **{side: record[side] * 100 for side in ("change", "low", "high")},
-        "above": top + 10,
-        "y": top + 27,
+        "label": f"{name}, {units.change(change)}",
+        "says": f"{verdict.outcome.value} {units.change(change)}",
+        "interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
+        "detail": verdict.detail,
+        "outcome": verdict.outcome.value,
+        "change": 100 * change,
+        "low": 100 * low,
+        "high": 100 * high,
+        "floor": 100 * limits.floor,
+        "-floor": -100 * limits.floor,
+        "band": 100 * limits.equivalence,
+        "-band": -100 * limits.equivalence,
     }

@@ -6,6 +6,7 @@ import json
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import baseline, comparable
 from benchmarks.page import units
 from benchmarks.page.figure import (
     BLUE,
@@ -100,8 +101,7 @@ def values(measured: Measured) -> dict[str, float]:
 
 def machine_key(session: Session) -> str:
     """Return what is the same for sessions of one machine."""
-    cpu = session.machine.get("cpu") or {}
-    return json.dumps([session.machine.get("hardware"), cpu.get("brand_raw")], sort_keys=True)
+    return json.dumps(comparable.machine_facts(session), sort_keys=True, default=str)
 
 
 def machine_label(session: Session) -> str:
@@ -127,7 +127,8 @@ def short(fullname: str) -> str:
 
 
 def _workload_key(measured: Measured) -> str:
-    return json.dumps([measured.fullname, measured.info["workload"]], sort_keys=True)
+    facts = comparable.workload_facts(measured)
+    return json.dumps([measured.fullname, facts], sort_keys=True, default=str)
 
 
 def _newest(sessions: Sequence[Session]) -> list[Session]:
@@ -198,8 +199,8 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
         return "INVALID", "; ".join(validity["reasons"])
     if allowed:
         return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
-    if promoted := session.saved.get("promoted"):
-        forced = promoted.get("forced")
+    if "passed" in session.saved and baseline.is_baseline(session):
+        forced = session.saved["promoted"].get("forced")
         return "baseline", f"promoted although refused: {forced}" if forced else "promoted"
     return "session", ""
 

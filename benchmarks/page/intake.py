@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import sessions
+from benchmarks.harness import baseline, sessions
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.record import SCHEMA
 from benchmarks.page import shape
@@ -60,7 +60,7 @@ def _files(path: Path) -> Iterator[Path]:
             raise InputError(f"{path}: expected a saved session or a folder of them; got no file")
         yield path
         return
-    files = sorted(path.rglob("*.json"))
+    files = baseline.files(path)
     if not files:
         raise InputError(f"{path}: expected saved sessions (*.json), got a folder without any")
     yield from files
@@ -84,7 +84,7 @@ def _usable(session: Session) -> tuple[Session, list[str]]:
         elif reason not in reasons:  # a foreign file has the same one for every benchmark
             reasons.append(reason)
     saved: Any = session.saved
-    if damaged := shape.difference(saved, shape.SAVED, "llm_int8"):
+    if saved and (damaged := shape.difference(saved, shape.SAVED, "llm_int8")):
         reasons.append(f"expected verdicts of this suite, got damaged ones ({damaged})")
         saved = {}
     return replace(session, measured=kept, saved=saved), reasons

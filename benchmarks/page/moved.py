@@ -73,7 +73,7 @@ def _own_times(base: Session, head: Session) -> Table:
     for name, *infos in _both(base, head):
         for phase in PHASES:
             before, after = (_times((info.get("profile") or {}).get(phase)) for info in infos)
-            shared = [each for each in before if each in after]
+            shared = [each for each in before if after.get(each, before[each]) != before[each]]
             shared.sort(key=lambda each: -abs(after[each] - before[each]))
             rows += [
                 (

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import verdict, verdict_table
 from benchmarks.harness.errors import InputError
-from benchmarks.page import compared, history, session
+from benchmarks.harness.outcome import Outcome
+from benchmarks.page import compared, history, session, sides
 from benchmarks.page.figure import CONFIG, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.harness.outcome import Verdict
     from benchmarks.harness.sessions import Session
     from benchmarks.page.intake import Intake
     from benchmarks.page.profiles import Flame
@@ -24,6 +27,16 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 VEGA_LITE = "6.4"
 MISSING = "the report needs vl-convert-python and jinja2, got no {name}; pip install -e '.[report]'"
+
+
+SUSPICIOUS = 11  # exit status
+SAYS = {
+    Outcome.REGRESSED: "Something got worse",
+    Outcome.INVALID: "The machine couldn't be believed, or the session failed",
+    Outcome.NOT_COMPARABLE: "Something couldn't be compared",
+    Outcome.MISSING: "Something wasn't there to compare",
+    Outcome.INCONCLUSIVE: "Not enough data for a verdict",
+}
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,8 @@ def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
 def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     """Return the page as HTML; links are relative to `out`."""
     jinja2, vega = tools()
-    base, subject, records = _sides(intake.sessions)
+    found = sides.sides(intake.sessions)
+    subject = found.head
     data, markup = Data(), jinja2.utils.markupsafe.Markup
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -64,11 +78,10 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     )
     scripts = [vega, (FOLDER / "page.js").read_text(encoding="utf-8")]
     content = {
-        "banner": banner(subject, records),
+        "banner": banner(subject, found.verdicts),
         "facts": session.facts(subject),
-        "comparison": None if records is None else compared.compare(records, base, subject),
-        "base": base,
-        "subject": subject,
+        "comparison": found.verdicts is not None
+        and compared.compare(found.verdicts, found.basis, found.base, subject),
         "metrics": session.metrics(subject),
         "figures": session.figures(subject),
         "no_light": session.no_light(subject),
@@ -138,7 +151,7 @@ def policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
 
 
-def banner(subject: Session, records: Sequence[Mapping[str, Any]] | None) -> Banner:
+def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
     """Return the verdict, or where nothing was compared, whether the session can be believed."""
     doubts = [
         f"{history.short(name)}: {reason}"
@@ -150,9 +163,9 @@ def banner(subject: Session, records: Sequence[Mapping[str, Any]] | None) -> Ban
         lines.insert(
             0, f"The session didn't pass (exit status {subject.saved.get('exit_status')})."
         )
-    if records is not None:
-        state, says = _verdict(records)
-        return Banner(state, says, [f"{compared.counts(records)}.", *lines])
+    if verdicts is not None:
+        state, says = _verdict(verdicts)
+        return Banner(state, says, [f"{verdict_table.counts(verdicts)}.", *lines])
     lines.append("Nothing was compared; pytest benchmarks --gate, or a duet, does.")
     if doubts:
         return Banner("INVALID", "The machine couldn't be believed meanwhile", lines)
@@ -162,39 +175,17 @@ def banner(subject: Session, records: Sequence[Mapping[str, Any]] | None) -> Ban
     return Banner("VALID", f"The machine could be believed in {_benchmarks(len(judged))}", lines)
 
 
-def _verdict(records: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """Return the word and the sentence for verdicts, in the order of the exit status."""
-    open_ = [each for each in records if not each["acknowledged"]]
-    for outcome, says in (
-        ("REGRESSED", "Something got worse"),
-        ("INVALID", "The machine couldn't be believed"),
-        ("NOT COMPARABLE", "Something couldn't be compared"),
-        ("MISSING", "Something wasn't there to compare"),
-        ("INCONCLUSIVE", "Not enough data for a verdict"),
-    ):
-        if any(each["outcome"] == outcome for each in open_):
-            return outcome, says
-    if any(each.get("suspicious") for each in open_):
+    open_ = [each for each in verdicts if each.acknowledged is None]
+    if any(each.suspicious for each in open_) and verdict.exit_status(verdicts) == SUSPICIOUS:
         return "SUSPICIOUS", "Beyond what the baselines vary; a duet decides it"
-    if not any(each["outcome"] in ("IMPROVED", "NO CHANGE", "REGRESSED") for each in records):
+    for outcome, says in SAYS.items():
+        if any(each.outcome is outcome for each in open_):
+            return outcome.value, says
+    if verdict.exit_status(verdicts):
         return "NOT COMPARABLE", "Nothing was compared"
     return "PASSED", "Nothing got worse"
-
-
-def _sides(
-    sessions: Sequence[Session],
-) -> tuple[Session | None, Session, Sequence[Mapping[str, Any]] | None]:
-    """Return a base to compare with, the session to show, and the verdicts, as far as there are.
-
-    Of a duet, verdicts are computed over all restarts; the last one of each side is shown.
-    """
-    subject = sessions[-1]
-    promoted = [
-        each
-        for each in sessions[:-1]
-        if each.saved.get("promoted") and history.machine_key(each) == history.machine_key(subject)
-    ]
-    return (promoted[-1] if promoted else None), subject, subject.saved.get("verdicts")
 
 
 def _benchmarks(count: int) -> str:

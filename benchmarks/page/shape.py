@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.harness.outcome import Outcome
+
 NUMBER = (int, float)
 MAYBE_NUMBER = (int, float, type(None))
 MAYBE_TEXT = (str, type(None))
@@ -75,17 +77,20 @@ RECORD = {
         Each({"wall_s": NUMBER, "device_busy_share": MAYBE_NUMBER, "operators": [OPERATOR]})
     ),
 }
+OUTCOMES = frozenset(each.value for each in Outcome)
 VERDICT = {
     "benchmark": str,
     "metric": str,
     "kind": str,
-    "outcome": str,
+    "outcome": OUTCOMES,
     **dict.fromkeys(("base", "head", "change", "low", "high", "p"), MAYBE_NUMBER),
     "detail": str,
     "reasons": [str],
     "acknowledged": MAYBE_TEXT,
+    "suspicious": Maybe(bool),
 }
 SAVED = {
+    "passed": Maybe(bool),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(dict),
     "duet": Maybe({"side": str, "restart": NUMBER}),
@@ -95,8 +100,8 @@ SAVED = {
 def difference(value: Any, shape: Any, where: str = "") -> str | None:
     """Return where and how a value differs from a shape, in a few words; None if it fits.
 
-    A shape is a type or several, a dict of shapes by name, a list of one shape for all elements,
-    `Each` or `Maybe`. Names that a shape doesn't have are left alone.
+    A shape is a type or several, a frozenset of texts, a dict of shapes by name, a list of one
+    shape for all elements, `Each` or `Maybe`. Names that a shape doesn't have are left alone.
     """
     if isinstance(shape, Maybe):
         return None if value is None else difference(value, shape.shape, where)
@@ -111,6 +116,8 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
         if not isinstance(value, list):
             return f"{where} is no list"
         found = (difference(each, shape[0], f"{where}[{n}]") for n, each in enumerate(value))
+    elif isinstance(shape, frozenset):
+        return None if value in shape else f"{where} is {value!r}"
     else:
         fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
         return None if fits else f"{where} is {type(value).__name__}"
