@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import saving
+from benchmarks import reporting, saving
 from benchmarks.harness import clock
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.progress import Progress
@@ -96,6 +96,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     progress.take_over()
     try:
         saving.check(config)
+        reporting.check(config)
         config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
@@ -208,7 +209,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Write the tables of the session below pytest-benchmark's own."""
     config.stash[SUMMARY].write(terminalreporter)
-    for line in saving.closing_lines(config):
+    for line in (*saving.closing_lines(config), *reporting.closing_lines(config)):
         terminalreporter.write_line(line)
     if (target := config.stash.get(TARGET, None)) and config.stash[COMPARED]:
         from benchmarks.harness import device

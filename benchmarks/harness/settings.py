@@ -45,6 +45,7 @@ class Settings:
     again_within_s: float
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
+    report: Path | None
     script_table: bool
     cache_dir: Path
 
@@ -136,6 +137,7 @@ OPTIONS = (
         "300",
         metavar="SECONDS",
     ),
+    Option("--report", "write one HTML page of this session there", metavar="FILE"),
     Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
     Option(
         "--script-table",
@@ -170,7 +172,7 @@ def build_settings(
         )
     if prompt is None and prompt_tokens is None:
         prompt_tokens = DEFAULT_PROMPT_TOKENS
-    artifacts = text("--artifacts")
+    artifacts, report = text("--artifacts"), text("--report")
     return Settings(
         model=_optional_text("--model", text("--model")),
         revision=_optional_text("--revision", text("--revision")),
@@ -191,6 +193,7 @@ def build_settings(
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
+        report=Path(report) if report else None,
         script_table=bool(value("script_table")),
         cache_dir=_cache_dir(environment),
     )

@@ -6,46 +6,22 @@ import base64
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import verdict, verdict_table
 from benchmarks.harness.errors import InputError
-from benchmarks.harness.outcome import Outcome
-from benchmarks.page import compared, history, session, sides
+from benchmarks.page import banner, compared, history, session, sides
 from benchmarks.page.figure import CONFIG, Figure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.harness.outcome import Verdict
-    from benchmarks.harness.sessions import Session
     from benchmarks.page.intake import Intake
     from benchmarks.page.profiles import Flame
 
 FOLDER = Path(__file__).parent
 VEGA_LITE = "6.4"
-MISSING = "the report needs vl-convert-python and jinja2, got no {name}; pip install -e '.[report]'"
-
-
-SUSPICIOUS = 11  # exit status
-SAYS = {
-    Outcome.REGRESSED: "Something got worse",
-    Outcome.INVALID: "The machine couldn't be believed, or the session failed",
-    Outcome.NOT_COMPARABLE: "Something couldn't be compared",
-    Outcome.MISSING: "Something wasn't there to compare",
-    Outcome.INCONCLUSIVE: "Not enough data for a verdict",
-}
-
-
-@dataclass(frozen=True)
-class Banner:
-    """What a reader sees first: a word of state, a sentence, and what it rests on."""
-
-    state: str
-    headline: str
-    lines: Sequence[str]
 
 
 def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
@@ -65,10 +41,12 @@ def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
 
 def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     """Return the page as HTML; links are relative to `out`."""
-    jinja2, vega = tools()
+    check()
+    import jinja2
+
     found = sides.sides(intake.sessions)
     subject = found.head
-    data, markup = Data(), jinja2.utils.markupsafe.Markup
+    data = Data()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
@@ -76,9 +54,9 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    scripts = [vega, (FOLDER / "page.js").read_text(encoding="utf-8")]
+    scripts = [vega(), (FOLDER / "page.js").read_text(encoding="utf-8")]
     content = {
-        "banner": banner(subject, found.verdicts),
+        "banner": banner.banner(subject, found.verdicts),
         "facts": session.facts(subject),
         "comparison": found.verdicts is not None
         and compared.compare(found.verdicts, found.basis, found.base, subject),
@@ -92,12 +70,12 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "left_out": intake.left_out,
         "plots": data.plots,
         "number_of": data.flame,
-        "style": markup((FOLDER / "page.css").read_text(encoding="utf-8")),
-        "scripts": [markup(text) for text in scripts],
+        "style": (FOLDER / "page.css").read_text(encoding="utf-8"),
+        "scripts": scripts,
         "policy": policy(scripts),
     }
     data.add("history", content["history"])
-    body = environment.get_template("page.html").render(content, data=lambda: data.as_json(jinja2))
+    body = environment.get_template("page.html").render(content, data=data.as_json)
     return str(body)
 
 
@@ -123,25 +101,31 @@ class Data:
         self._all["flames"].append({"total": flame.total, "boxes": flame.boxes})
         return len(self._all["flames"]) - 1
 
-    def as_json(self, jinja2: Any) -> Any:
+    def as_json(self) -> Any:
         """Return it as JSON that no HTML parser can take for anything else."""
-        return jinja2.utils.htmlsafe_json_dumps(
+        from jinja2.utils import htmlsafe_json_dumps
+
+        return htmlsafe_json_dumps(
             _finite(self._all), dumps=lambda value, **_: json.dumps(value, separators=(",", ":"))
         )
 
 
-def tools() -> tuple[Any, str]:
-    """Return jinja2, and the scripts of Vega-Lite and what it needs, as one module.
+def check() -> None:
+    """Raise InputError where a package is missing that draws the page."""
+    for name in ("jinja2", "vl_convert"):
+        if find_spec(name) is None:
+            raise InputError(
+                f"a report needs jinja2 and vl-convert-python; can't import {name}; "
+                "pip install -e '.[report]'"
+            )
 
-    Raises InputError where one of them isn't installed.
-    """
-    try:
-        import jinja2
-        import vl_convert
-    except ImportError as error:
-        raise InputError(MISSING.format(name=error.name)) from error
+
+def vega() -> str:
+    """Return Vega-Lite, Vega and Vega-Embed as one script, which sets `vegaEmbed`."""
+    import vl_convert
+
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE)
-    return jinja2, str(script).replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return str(script).replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def policy(scripts: Sequence[str]) -> str:
@@ -149,47 +133,6 @@ def policy(scripts: Sequence[str]) -> str:
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
-
-
-def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
-    """Return the verdict, or where nothing was compared, whether the session can be believed."""
-    doubts = [
-        f"{history.short(name)}: {reason}"
-        for name, measured in subject.measured.items()
-        for reason in (measured.info.get("validity") or {}).get("reasons") or ()
-    ]
-    lines = [*doubts]
-    if subject.saved.get("passed") is False:
-        lines.insert(
-            0, f"The session didn't pass (exit status {subject.saved.get('exit_status')})."
-        )
-    if verdicts is not None:
-        state, says = _verdict(verdicts)
-        return Banner(state, says, [f"{verdict_table.counts(verdicts)}.", *lines])
-    lines.append("Nothing was compared; pytest benchmarks --gate, or a duet, does.")
-    if doubts:
-        return Banner("INVALID", "The machine couldn't be believed meanwhile", lines)
-    judged = [measured.info.get("validity") for measured in subject.measured.values()]
-    if None in judged:
-        return Banner("NOT JUDGED", "Whether the machine could be believed is not known", lines)
-    return Banner("VALID", f"The machine could be believed in {_benchmarks(len(judged))}", lines)
-
-
-def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
-    """Return the word and the sentence for verdicts, in the order of the exit status."""
-    open_ = [each for each in verdicts if each.acknowledged is None]
-    if any(each.suspicious for each in open_) and verdict.exit_status(verdicts) == SUSPICIOUS:
-        return "SUSPICIOUS", "Beyond what the baselines vary; a duet decides it"
-    for outcome, says in SAYS.items():
-        if any(each.outcome is outcome for each in open_):
-            return outcome.value, says
-    if verdict.exit_status(verdicts):
-        return "NOT COMPARABLE", "Nothing was compared"
-    return "PASSED", "Nothing got worse"
-
-
-def _benchmarks(count: int) -> str:
-    return "the benchmark" if count == 1 else f"all {count} benchmarks"
 
 
 def _packed(plot: Mapping[str, Any]) -> dict[str, Any]:
