@@ -18,7 +18,6 @@ NARROW = {"expr": "max(1, floor(containerSize()[0] / 230))"}  # columns of long 
 MOST_NAME = 400  # characters of a name that a table shows
 
 CONFIG: Spec = {
-    "aria": False,  # every figure has a label and a table of its own
     "background": None,
     "font": "system-ui, sans-serif",
     "view": {"stroke": None},

@@ -1,6 +1,5 @@
 // Draws what the page holds as data. Text is only ever set as text, never parsed as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
-const drawn = new WeakSet();
 
 function unpack({ names, rows }) {
   return { values: rows.map((row) => Object.fromEntries(names.map((name, n) => [name, row[n]]))) };
@@ -13,13 +12,12 @@ function make(tag, properties = {}, ...children) {
 }
 
 async function embed(element, spec) {
-  if (drawn.has(element)) return;
-  drawn.add(element);
   try {
     // `ast`: expressions are interpreted, so that the page's policy can forbid eval.
     await window.vegaEmbed(element, spec, {
       renderer: "svg", ast: true, actions: false, config: data.config,
     });
+    element.firstElementChild.ariaHidden = "true"; // the figure has a label and a table instead
     element.style.minHeight = "";
   } catch (error) {
     console.error(error);
@@ -34,38 +32,51 @@ function complete(spec) {
   return { ...spec, data: unpack(spec.data), layer };
 }
 
-// Charts are drawn when they come near the screen, and the others when there is nothing to do: a
+// One chart after the other, those near the screen first, the others when there is nothing to do: a
 // page with hundreds opens at once, and prints whole.
 const pending = new Map();
+const near = new Set();
 const seen = new IntersectionObserver((entries) => {
-  for (const entry of entries) if (entry.isIntersecting) draw(entry.target);
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) near.add(target);
+    else near.delete(target);
+  }
+  wake();
 }, { rootMargin: "300px" });
+let wake = () => {};
 
-async function draw(element) {
-  const action = pending.get(element);
-  if (!action) return;
+const moment = (wait) => new Promise((resolve) => {
+  wake = resolve;
+  if (wait) (window.requestIdleCallback || setTimeout)(resolve, { timeout: 500 });
+  else setTimeout(resolve);
+});
+
+function forget(element) {
   pending.delete(element);
+  near.delete(element);
   seen.unobserve(element);
-  await action();
 }
 
 function later(element, height, action) {
   element.style.minHeight = `${height}px`;
   pending.set(element, action);
   seen.observe(element);
+  if (pending.size === 1) wake();
 }
 
-const idle = window.requestIdleCallback || ((action) => setTimeout(action, 50));
-function drawNext() {
-  idle(async () => {
-    const next = pending.keys().next();
-    if (next.done) {
-      document.documentElement.dataset.drawn = "all";
-      return;
+async function drawAll() {
+  for (;;) {
+    const first = near.values().next();
+    await moment(first.done);
+    const next = near.values().next().value || pending.keys().next().value;
+    if (next) {
+      const action = pending.get(next);
+      forget(next);
+      await action();
     }
-    await draw(next.value);
-    drawNext();
-  });
+    document.documentElement.toggleAttribute("data-drawn", pending.size === 0);
+    if (!pending.size) await new Promise((resolve) => { wake = resolve; });
+  }
 }
 
 for (const element of document.querySelectorAll("[data-plot]")) {
@@ -207,10 +218,7 @@ function startHistory() {
   const still = document.getElementById("history-still");
   const { series } = data.history;
   const show = () => {
-    for (const plot of place.querySelectorAll(".plot")) {
-      pending.delete(plot);
-      seen.unobserve(plot);
-    }
+    for (const plot of place.querySelectorAll(".plot")) forget(plot);
     const chosen = series.find((each) => each.machine === machine.value && each.workload === workload.value);
     const moving = chosen.metrics.filter((metric) => Array.isArray(metric.values));
     place.replaceChildren(...moving.map((metric) => historyFigure(chosen, metric)));
@@ -229,4 +237,4 @@ function startHistory() {
 }
 
 if (data.history) startHistory();
-drawNext();
+drawAll();

@@ -192,7 +192,12 @@ def _notes(info: Info) -> Iterator[str]:
 def _evidence(info: Info) -> str | None:
     try:
         return evidence_line(info)
-    except (KeyError, TypeError, ValueError):  # of another release; the facts below have it all
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ):  # of another release; the facts below have it all
         return None
 
 
