@@ -8,25 +8,31 @@ from typing import Any
 
 import pytest
 
-from benchmarks import reporting, saving
+from benchmarks import gating, reporting, saving
 from benchmarks.harness import clock
 from benchmarks.harness.errors import HarnessError, InputError
+from benchmarks.harness.outcome import NOTHING_COMPARED
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.report import Summary
 from benchmarks.harness.settings import OPTIONS, build_settings
 from benchmarks.stash import (
     COMPARED,
     EVIDENCE,
+    GATE,
     HISTORY,
+    INVALID,
+    NOT_COMPARED,
     OUTCOME,
     PROGRESS,
+    PROPERTY,
+    SAVE,
+    SESSION,
     SETTINGS,
     SUMMARY,
     TARGET,
     short_name,
 )
 
-INVALID = 12  # exit status: the machine's state made the numbers invalid
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
@@ -36,6 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         if option.flag:
             group.addoption(option.name, action="store_true", help=option.help)
+        elif option.bare:
+            group.addoption(
+                option.name, nargs="?", const=option.bare, metavar=option.metavar, help=option.help
+            )
         else:
             group.addoption(
                 option.name, default=option.default, metavar=option.metavar, help=option.help
@@ -56,6 +66,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.benchmark_timer = clock.TIMER
     config.option.benchmark_save_data = True
     saving.take_over(config)
+    try:
+        gating.prepare(config)
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -148,6 +162,8 @@ def pytest_runtest_makereport(
         progress.say(f"{short_name(item)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
+    if (report.failed or report.skipped) and (gate := item.config.stash.get(GATE, None)):
+        gate.absent[item.nodeid] = f"{report.outcome}: it has no result now"
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):
         report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
     return report
@@ -194,23 +210,74 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     output_json["llm_int8"] = config.stash[OUTCOME]
 
 
+def pytest_deselected(items: Iterable[pytest.Item]) -> None:
+    """Keep which benchmarks nobody wants now: the gate doesn't miss them."""
+    for item in items:
+        if gate := item.config.stash.get(GATE, None):
+            gate.deselected.add(item.nodeid)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark's, which writes its JSON
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Save, and end by a status of its own where the machine couldn't be believed."""
-    if summary := session.config.stash.get(SUMMARY, None):
-        passed = session.exitstatus == pytest.ExitCode.OK
-        if passed and summary.invalid:
-            session.exitstatus = INVALID
-        saving.finish(session, passed=passed)
+    """Judge and save, and end by a status that says whether all of it can be believed."""
+    config = session.config
+    passed = session.exitstatus == pytest.ExitCode.OK
+    if passed and config.stash[SUMMARY].invalid:
+        session.exitstatus = INVALID
+    outcome: dict[str, Any] = {"passed": passed, "verdicts": None, "promoted": None}
+    config.stash[OUTCOME] = outcome
+    wanted = GATE in config.stash or SAVE in config.stash
+    content = saving.content(config) if wanted else None
+    status = gating.finish(session, content)
+    if GATE in config.stash:
+        verdicts = config.stash[GATE].verdicts
+        outcome["verdicts"] = [each.as_record() for each in verdicts]
+        for name, value in gating.properties(verdicts) if PROPERTY in config.stash else ():
+            config.stash[PROPERTY](name, value)
+    if status is not None:
+        session.exitstatus = status
+    outcome["exit_status"] = int(session.exitstatus)
+    saving.finish(session, content)
+    config.stash[SESSION] = session
     return (yield)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Write the tables of the session below pytest-benchmark's own."""
+@pytest.hookimpl(wrapper=True, trylast=True)  # below pytest-benchmark's tables, whatever they raise
+def pytest_terminal_summary(
+    terminalreporter: Any, config: pytest.Config
+) -> Generator[None, object, object]:
+    """Write the tables of the session, then the verdicts, then where the files are."""
+    from pytest_benchmark.session import PerformanceRegression
+
+    failure = config.stash.get(NOT_COMPARED, None)
+    status = NOTHING_COMPARED
+    try:
+        result = yield
+    except PerformanceRegression as error:  # of --benchmark-compare-fail
+        failure, status, result = str(error), pytest.ExitCode.TESTS_FAILED, None
+    session = config.stash[SESSION]
     config.stash[SUMMARY].write(terminalreporter)
+    _write_compared(terminalreporter, config)
+    if failure:
+        terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
+        if session.exitstatus in gating.DECIDED:
+            session.exitstatus = status
+    if GATE in config.stash:
+        terminalreporter.section("gate")
+        for line in gating.lines(config, int(session.exitstatus)):
+            terminalreporter.write_line(line)
     for line in (*saving.closing_lines(config), *reporting.closing_lines(config)):
         terminalreporter.write_line(line)
+    try:
+        gating.summarize(config)
+    except InputError as error:
+        terminalreporter.write_line(str(error), red=True)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+    return result
+
+
+def _write_compared(terminalreporter: Any, config: pytest.Config) -> None:
+    """Write in what the sessions of --benchmark-compare differ from this one."""
     if (target := config.stash.get(TARGET, None)) and config.stash[COMPARED]:
         from benchmarks.harness import device
 

@@ -18,6 +18,7 @@ from benchmarks.stash import (
     EVIDENCE,
     HISTORY,
     PROGRESS,
+    PROPERTY,
     SETTINGS,
     SUMMARY,
     TARGET,
@@ -57,6 +58,14 @@ def progress(request: pytest.FixtureRequest) -> Progress:
 def history(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return what this process did so far, which may show in what it measures next."""
     return request.config.stash[HISTORY]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def verdicts_in_junit_xml(
+    record_testsuite_property: Callable[[str, object], None], request: pytest.FixtureRequest
+) -> None:
+    """Keep the function that puts a property into the report of --junitxml, for the verdicts."""
+    request.config.stash[PROPERTY] = record_testsuite_property
 
 
 @pytest.fixture(scope="session")

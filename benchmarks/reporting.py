@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import saving
 from benchmarks.harness.errors import InputError
-from benchmarks.stash import SETTINGS
+from benchmarks.stash import GATE, SETTINGS
 
 if TYPE_CHECKING:
     import pytest
@@ -34,7 +34,9 @@ def closing_lines(config: pytest.Config) -> list[str]:
         return ["no report: no benchmark was measured"]
     try:
         session = sessions.parse(json.loads(json.dumps(content, default=str)), "this session")
-        render.write(settings.report, intake.select([session]), settings.artifacts)
+        gate = config.stash.get(GATE, None)
+        shown = intake.select([*(gate.base if gate else ()), session])
+        render.write(settings.report, shown, settings.artifacts)
     except InputError as error:
         return [f"NO REPORT: {error}"]
     return [f"report: {settings.report}"]

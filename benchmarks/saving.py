@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.harness import machine, storage
 from benchmarks.harness.errors import InputError
-from benchmarks.stash import BENCHMARKS, MACHINE, OUTCOME, SAVE, SAVED, SETTINGS, TARGET
+from benchmarks.stash import BENCHMARKS, MACHINE, SAVE, SAVED, SETTINGS, TARGET
 
 DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
 
@@ -70,23 +70,17 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
     return output
 
 
-def finish(session: pytest.Session, *, passed: bool) -> None:
-    """Save the session where that was asked for, and keep the line that says so.
+def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
+    """Save what was measured where that was asked for, and keep the line that says so.
 
-    `passed`: every test that was selected ran and passed. A session that can't be saved ends by
-    pytest's status of an internal error, unless it already ends by another one.
+    A session that can't be saved ends by pytest's status of an internal error, unless it already
+    ends by another one.
     """
     config = session.config
-    config.stash[OUTCOME] = {
-        "passed": passed,
-        "exit_status": int(session.exitstatus),
-        "verdicts": None,
-        "promoted": None,
-    }
     if not (save := config.stash.get(SAVE, None)) or config.option.benchmark_disable:
         return
     try:
-        if found := content(config):
+        if found:
             config.stash[SAVED] = f"saved: {storage.save(*save, found)}"
         else:
             config.stash[SAVED] = "not saved: no benchmark was measured"

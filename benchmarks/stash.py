@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from benchmarks.harness.report import Summary
     from benchmarks.harness.settings import Settings
 
+INVALID = 12  # exit status: the machine's state made the numbers invalid
+
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
 SUMMARY: pytest.StashKey[Summary] = pytest.StashKey()
@@ -25,6 +27,10 @@ COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessio
 BENCHMARKS = pytest.StashKey[list[Any]]()  # pytest-benchmark's fixtures, as they were used
 SAVE: pytest.StashKey[tuple[Path, str]] = pytest.StashKey()  # folder and name to save under
 OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved session
+GATE = pytest.StashKey[Any]()  # what the session is judged by, with --gate
+NOT_COMPARED = pytest.StashKey[str]()  # why --benchmark-compare-fail can't decide
+PROPERTY = pytest.StashKey[Any]()  # adds a property to the report of --junitxml
+SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
 SAVED = pytest.StashKey[str]()  # the line that says where it was saved
 MACHINE = pytest.StashKey[dict[str, Any]]()  # which the default storage was named after
 

@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.harness import checkpoint
 from benchmarks.harness.settings import OPTIONS, build_settings
+from tests.running import SECRET, Outcome, command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -129,3 +130,35 @@ def neighbour() -> Iterator[None]:
     process.wait()
     process.stdout.close()
     os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture(scope="session")
+def environment(cache_dir: Path, target: Target) -> dict[str, str]:
+    """Let sessions find the checkpoint that the tests wrote, and hold a secret."""
+    home = cache_dir.parent / "home"
+    home.mkdir(exist_ok=True)
+    link = home / "llm-int8-benchmarks"
+    if not link.exists():
+        link.symlink_to(cache_dir)
+    assert target.checkpoint.name == "synthetic:tiny"
+    return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def session(
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Callable[..., Outcome]:
+    """Return a function that runs a session in this process, where torch is loaded already."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*options: str, folder: Path = tmp_path, **where: str | None) -> Outcome:
+        capfd.readouterr()
+        status = pytest.main(command(folder, *options, **where))
+        out, err = capfd.readouterr()
+        return Outcome(int(status), out, err, folder)
+
+    return run

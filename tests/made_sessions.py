@@ -45,7 +45,7 @@ def record(
     launches: int = 640,
 ) -> dict[str, Any]:
     """Return what is stored of a benchmark that took `slower` times what is usual."""
-    chance = random.Random(seed)  # noqa: S311 (noise, not a secret)
+    chance = random.Random(seed)
     luck = chance.gauss(1, 0.01) * slower
     timed = []
     for _ in range(rounds):

@@ -56,7 +56,7 @@ class Machine:
         self.saved = {"day": 2, "commit": self.commits["head"], "verdicts": []}
         monkeypatch.setattr(ci, "_call", self._call)
 
-    def _call(self, *module):
+    def _call(self, *module, said=None):
         self.called.append(list(module))
         if module[0] == "pytest":
             if self.saved:
@@ -64,6 +64,7 @@ class Machine:
             return self.gate
         folder = Path(module[module.index("--base") + 1])
         self.seen = (folder / "what").read_text()  # the base is checked out there meanwhile
+        said.append("REGRESSED  <b>a</b>")
         return self.duet
 
     @property
@@ -90,7 +91,7 @@ def test_nothing_regressed_so_the_session_becomes_a_baseline(machine, capsys):
     assert run("--promote") == 0
     (gate,) = machine.called
     assert gate[:3] == ["pytest", "benchmarks", "--gate"]
-    assert gate[-4:] == ["--model", "synthetic:llama-3.1-8b", "--summary", "summary.md"]
+    assert gate[-4:] == ["--summary", "summary.md", "--model", "synthetic:llama-3.1-8b"]
     assert machine.promoted["forced"] is None
     assert f"promoted: {SAVED}" in capsys.readouterr().out
 
@@ -127,7 +128,10 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet,
     assert machine.seen == "base"
     _, called = machine.called
     assert called[:3] == ["benchmarks", "duet", "--base"]
-    assert called[4:] == ["--model", "synthetic:llama-3.1-8b", "--summary", "summary.md"]
+    assert called[4:] == ["--model", "synthetic:llama-3.1-8b"]
+    lines = Path("summary.md").read_text().splitlines()
+    assert f"### Duet against {machine.commits['base'][:12]}" in lines
+    assert "    REGRESSED  <b>a</b>" in lines  # indented: shown, not rendered
     assert len(git("worktree", "list").splitlines()) == 1
     assert machine.promoted is None
 
@@ -200,6 +204,17 @@ def test_an_acknowledged_regression_passes_and_is_no_baseline(machine, capsys):
     assert run("--promote") == 0
     assert machine.promoted is None
     assert "not promoted: " in capsys.readouterr().out
+
+
+def test_commands_run_in_sight_and_are_kept(capfd):
+    """What a command prints is seen at once, and can go into the summary; so does its status."""
+    said = []
+    assert ci._call("platform", "--terse", said=said) == 0
+    assert len(said) == 1
+    shown = capfd.readouterr().out.splitlines()
+    assert shown[0] == "$ python -m platform --terse"
+    assert shown[-1] == said[0]
+    assert ci._call("no_such_module") == 1
 
 
 def test_a_gate_that_saved_nothing_is_passed_on(machine):

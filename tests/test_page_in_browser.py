@@ -171,7 +171,7 @@ def history_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of 2,000 sessions on two machines, with two workloads each."""
     folder = tmp_path_factory.mktemp("history")
     names = [NAME.format(each, 8) for each in ("int8-decomp", "int8")]
-    chance = random.Random(0)  # noqa: S311 (noise, not a secret)
+    chance = random.Random(0)
     for n in range(SESSIONS):
         slower = 1.2 if 900 < n < 1200 else 1.0
         regressed = made.verdict(names[0], "round_s", "REGRESSED", change=0.2)
@@ -275,11 +275,11 @@ def test_two_thousand_sessions_open_at_once(
     workloads = page.locator("#workload-choice option").all_inner_texts()
     page.select_option("#workload-choice", workloads[1])
     page.locator("#history-plots summary").first.click()
+    page.wait_for_selector("#history-plots details[open] tbody tr")
     assert page.locator("#history-plots details[open] tbody tr").count() == SESSIONS / 10
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_every_screen_holds_the_page(
     opened: Callable[..., Opened], session_page: Path, width: int, scheme: str
 ) -> None:
@@ -298,14 +298,11 @@ def test_every_screen_holds_the_page(
     assert paper == "rgb(255, 255, 255)"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(
-    browser: Any, session_page: Path, duet_page: Path, scheme: str
-) -> None:
+def test_axe_finds_nothing_serious(browser: Any, session_page: Path, duet_page: Path) -> None:
     """Contrast, names, roles, headings and keyboard: axe-core has no serious objection."""
     package = pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
     axe = Path(package.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
-    for file in (session_page, duet_page):
+    for file, scheme in ((session_page, "light"), (duet_page, "dark")):
         # Axe is put into the page as a script, which its policy would refuse.
         tab = Opened(browser, file, color_scheme=scheme, bypass_csp=True)
         for details in tab.page.locator("details").all()[:12]:

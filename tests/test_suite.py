@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,74 +17,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks.harness import loading, machine, storage
 from benchmarks.harness.errors import InputError
-
-ROOT = Path(__file__).parent.parent
-SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
-FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
-ALONE = ["-k", "throughput"]
-
-
-@dataclass
-class Outcome:
-    """How a session ended, what it printed, and where it stored its results."""
-
-    status: int
-    out: str
-    err: str
-    folder: Path
-
-    @property
-    def saved(self):
-        """The session that was saved in the storage."""
-        (file,) = self.folder.glob("storage/*.json")
-        return json.loads(file.read_text())
-
-
-@pytest.fixture(scope="module")
-def environment(cache_dir, target):
-    """Let sessions find the checkpoint that the tests wrote, and hold a secret."""
-    home = cache_dir.parent / "home"
-    home.mkdir(exist_ok=True)
-    link = home / "llm-int8-benchmarks"
-    if not link.exists():
-        link.symlink_to(cache_dir)
-    assert target.checkpoint.name == "synthetic:tiny"
-    return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
-
-
-def command(folder, *options, storage="{}/storage"):
-    """Return the arguments of a session that stores below `folder`, or by default."""
-    ours = [
-        "-p",
-        "no:cacheprovider",
-        "--device=cpu",
-        "--bounds=*=inf",  # the tests may run on any machine, beside anything
-        *([f"--benchmark-storage={storage.format(folder)}"] if storage else []),
-    ]
-    return [
-        f"--rootdir={ROOT}",
-        "-c",
-        str(ROOT / "pytest.ini"),
-        str(ROOT / "benchmarks"),
-        *ours,
-        *options,
-    ]
-
-
-@pytest.fixture
-def session(environment, monkeypatch, capfd, tmp_path):
-    """Return a function that runs a session in this process, where torch is loaded already."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*options, folder=tmp_path, **where):
-        capfd.readouterr()
-        status = pytest.main(command(folder, *options, **where))
-        out, err = capfd.readouterr()
-        return Outcome(int(status), out, err, folder)
-
-    return run
-
+from tests.running import ALONE, FAST, ROOT, SECRET, Outcome, command
 
 DRIFT = ["-k", "throughput", "--new-tokens=2", "--rounds=5", "--bounds=*=inf,trend_size=0.15"]
 

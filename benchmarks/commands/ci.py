@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FINE, NOTHING_COMPARED, UNDECIDED = 0, 10, 11  # exit statuses of the gate
 ARTIFACTS = "artifacts"
+MOST = 100  # lines of a duet in the summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,15 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     What a duet leaves undecided is no regression: it is a warning, and status 0.
     """
     options = shlex.split(arguments.options)
-    if arguments.summary:
-        options += ["--summary", arguments.summary]
+    summary = ["--summary", arguments.summary] if arguments.summary else []
     before = set(baseline.files(STORAGE))
-    gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS]
+    gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
     status = _call("pytest", *gate, *options)
     saved = [path for path in baseline.files(STORAGE) if path not in before]
     reason = None
     if status == UNDECIDED and saved:
-        status, reason = _decide(sessions.read(saved[0]), arguments.base, options)
+        status, reason = _decide(sessions.read(saved[0]), arguments, options)
     if arguments.promote and saved and status in (FINE, NOTHING_COMPARED, UNDECIDED):
         _promote(saved[0], reason)
     if status == UNDECIDED:
@@ -67,21 +67,26 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _decide(session: Session, base: str | None, options: list[str]) -> tuple[int, str | None]:
+def _decide(
+    session: Session, arguments: argparse.Namespace, options: list[str]
+) -> tuple[int, str | None]:
     """Return the status of a duet against the base, and in words what it found if all is fine."""
+    said: list[str] = []
     try:
-        if base:
-            commit = _git("merge-base", base, "HEAD")
+        if arguments.base:
+            commit = _git("merge-base", arguments.base, "HEAD")
         else:
             newest = baseline.baselines(baseline.stored(STORAGE).sessions, session)[-1]
             if _same_code(newest, session):
                 return FINE, "suspicious, but of the same commit and versions as the last baseline"
             commit = newest.commit["id"]
         with _worktree(commit) as folder:
-            status = _call("benchmarks", "duet", "--base", str(folder), *options)
+            status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     except InputError as error:
         _warn(f"no duet: {error}")
         return UNDECIDED, None
+    if arguments.summary:
+        _append(Path(arguments.summary), f"### Duet against {commit[:12]}", said)
     found = f"suspicious, but a duet against {commit[:12]} found no regression"
     return status, found if status == FINE else None
 
@@ -129,10 +134,26 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _call(*module: str) -> int:
-    """Run a module of Python as a user would, in sight, and return its exit status."""
+def _call(*module: str, said: list[str] | None = None) -> int:
+    """Run a module of Python as a user would, in sight, and return its exit status.
+
+    With `said`, what it prints is kept there as well.
+    """
     print(f"$ python -m {shlex.join(module)}", flush=True)
-    return subprocess.call([sys.executable, "-m", *module])  # noqa: S603 (modules of ours)
+    command = [sys.executable, "-m", *module]
+    if said is None:
+        return subprocess.call(command)  # noqa: S603 (modules of ours)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        for line in process.stdout or ():
+            print(line, end="", flush=True)
+            said.append(line.rstrip())
+    return process.returncode
+
+
+def _append(summary: Path, title: str, said: list[str]) -> None:
+    """Add the end of what was said to the summary; indented, so that nothing in it is Markdown."""
+    with summary.open("a", encoding="utf-8") as stream:
+        stream.write("\n".join(["", title, "", *(f"    {line}" for line in said[-MOST:]), ""]))
 
 
 def _warn(text: str) -> None:

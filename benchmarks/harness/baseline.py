@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import comparable, sessions
@@ -10,7 +11,6 @@ from benchmarks.harness.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from benchmarks.harness.sessions import Session
 
@@ -51,6 +51,25 @@ def files(folder: Path) -> list[Path]:
         for path in folder.rglob("*.json")
         if path.is_file() and not any(part[0] == "." for part in path.relative_to(folder).parts)
     )
+
+
+def named(folder: Path, name: str) -> list[Path]:
+    """Return the saved files that --benchmark-compare=NAME means: a file, a folder, or numbers.
+
+    Raises InputError where there is none.
+    """
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    found = files(path) if path.is_dir() else []
+    if not found and folder.is_dir():
+        found = sorted(folder.rglob(f"{name.rstrip('*')}*.json"))
+    if not found:
+        raise InputError(
+            f"--benchmark-compare={name}: expected a saved session, got none of that name in "
+            f"{folder}; see what is there with `pytest-benchmark list`, or leave the name away"
+        )
+    return found
 
 
 def own(session: Session) -> Session:

@@ -108,11 +108,10 @@ def _phase(
     from torch.profiler import record_function
 
     cuda = device.type == "cuda"
-    trace = profiling.new_trace(device, with_memory=not cuda)
     memory: dict[str, int] = {}
 
     @contextmanager
-    def window() -> Iterator[None]:
+    def window(trace: Any) -> Iterator[None]:
         for index in range(torch.cuda.device_count() if cuda else 0):
             torch.cuda.reset_peak_memory_stats(index)
         before = _cuda_allocations() if cuda else 0
@@ -122,7 +121,7 @@ def _phase(
             memory["allocations"] = _cuda_allocations() - before
             memory["peak_allocated_bytes"] = _cuda_peak()
 
-    run(window())
+    trace, _ = profiling.recorded(device, lambda trace: run(window(trace)), with_memory=not cuda)
     counts = count_events(profiling.trace_events(trace), cuda=cuda) | memory
     if cuda and not counts["kernel_launches"]:
         raise ProfilerError(

@@ -51,7 +51,7 @@ class Material:
         return (
             [each for each, why in zip(base, doubts, strict=True) if not why],
             [each for each, why in zip(head, doubts_now, strict=True) if not why],
-            ["; ".join(why) for why in told if why],
+            [_in_short(why) for why in told if why],
         )
 
 
@@ -102,6 +102,12 @@ def nothing(
     else:
         outcome, says = max(material.left_out)  # NOT COMPARABLE, where there is one
     return Verdict(name, "-", "-", outcome, detail=says)
+
+
+def _in_short(reasons: Sequence[str]) -> str:
+    """Return the first reason, and how many more there are."""
+    more = len(reasons) - 1
+    return reasons[0] + (f"; and {more} more reason{'s' if more > 1 else ''}" if more else "")
 
 
 def _obstacle(base: Record, heads: Sequence[Record]) -> tuple[Outcome, str] | None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datetime import date
 
+GATES = ("screen", "strict")  # what a time beyond the interval of the past is: suspicious, or worse
+NOTHING_COMPARED = 10  # exit status: not comparable, missing, or nothing was compared
+
 
 class Outcome(str, Enum):
     """What came of comparing one metric of one benchmark."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.workload import Workload
 
 DECODE_STEPS = range(2, 6)  # fixed: outliers, and with them the operators, differ from step to step
+ATTEMPTS = 3  # to record a trace that has what the GPU did
 TOP = 30  # hotspots that are stored
 T = TypeVar("T")
 
@@ -177,11 +178,8 @@ def _profile(
     frames: bool,
 ) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
-    operators = new_trace(device)
-    wall_s = run(operators)
-    stacks = new_trace(device, with_stack=True) if frames else None
-    if stacks:
-        run(stacks)
+    operators, wall_s = recorded(device, run)
+    stacks = recorded(device, run, with_stack=True)[0] if frames else None
     profile = Profile(phase, steps, tuple(_hotspots(operators)), operators, stacks, wall_s)
     if not profile.hotspots:
         raise ProfilerError(f"the profile of the {phase} is empty; torch.profiler saw no operator")
@@ -191,6 +189,26 @@ def _profile(
             "end other profilers, and check the driver's profiling permissions"
         )
     return profile
+
+
+def recorded(device: torch.device, run: Callable[[Any], T], **options: bool) -> tuple[Any, T]:
+    """Return a trace of what `run(trace)` records, and what it returned; options of `new_trace`.
+
+    On CUDA the second of two traces in quick succession may lack all that the GPU did, since CUPTI
+    is torn down late (github.com/pytorch/kineto/issues/1554, open). Then it is recorded again.
+    """
+    for _ in range(ATTEMPTS):
+        trace = new_trace(device, **options)
+        result = run(trace)
+        if device.type != "cuda" or _saw_device(trace):
+            break
+    return trace, result
+
+
+def _saw_device(trace: Any) -> bool:
+    from torch._C._autograd import DeviceType
+
+    return any(event.device_type == DeviceType.CUDA for event in trace.events())
 
 
 def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bool = False) -> Any:

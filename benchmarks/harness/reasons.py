@@ -36,7 +36,8 @@ def explain_time(
         if each.kind == "counter" and each.change != 0 and None not in (each.base, each.head)
     ]
     found += [f"counters: {', '.join(changed[:TOP])}"] if changed else []
-    phases = [phase for phase, _ in moved[:1]] or list(PHASES.values())
+    # A single new token is a prefill, without a TTFT of its own.
+    phases = [phase for phase, _ in moved[:1]] or ["prefill"]
     found += _operators(verdict.benchmark, phases, base, head)
     return replace(verdict, reasons=tuple(found))
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Format = Callable[[float], str]
 
 HOTSPOT_ROWS = 8
+IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
 FOOTNOTES = {
     "*": "* timed after a profiler had run in this process",
     "!": "! INVALID: the machine couldn't be believed meanwhile; the reasons follow",
@@ -92,6 +93,20 @@ def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]
         ]
         lines += [*align([header, *rows]), ""]
     return lines
+
+
+def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return the figures of a session that matter most, as a table in Markdown."""
+    columns = [column for column in (*SPEED[:4], *SPACE) if column[1] in IN_MARKDOWN]
+    rows = [
+        [f"`{name}`{_marks(info)}"]
+        + [_cell(info["metrics"].get(metric), form) for _, metric, form in columns]
+        for name, info in records
+    ]
+    titles = ["benchmark", *(title for title, _, _ in columns)]
+    table = [titles, ["---"] + ["---:"] * len(columns), *rows]
+    notes = [text for mark, text in FOOTNOTES.items() if any(mark in row[0][-4:] for row in rows)]
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes, ""])
 
 
 def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[str]:

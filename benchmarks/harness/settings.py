@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.outcome import GATES
 from benchmarks.harness.validity import Bounds
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Settings:
     artifacts: Path | None
     report: Path | None
     script_table: bool
+    gate: str | None  # None: nothing is judged
+    summaries: tuple[Path, ...]  # files to which Markdown is added
     cache_dir: Path
 
     @property
@@ -66,6 +69,7 @@ class Option:
     default: str | None = None
     metavar: str | None = None
     flag: bool = False
+    bare: str | None = None  # what the option means without a value, where it needs none
 
     @property
     def dest(self) -> str:
@@ -144,6 +148,20 @@ OPTIONS = (
         "print the profile table of the old script as well (by cpu_time_total, 50 rows)",
         flag=True,
     ),
+    Option(
+        "--gate",
+        "judge this session by the promoted baselines, or those that --benchmark-compare=NAME "
+        "names; a time beyond what they vary is suspicious (screen, the default) or REGRESSED "
+        "(strict)",
+        metavar="HOW",
+        bare="screen",
+    ),
+    Option(
+        "--summary",
+        "add the verdicts and the metrics to this file, as Markdown; with this option or --gate "
+        "also to $GITHUB_STEP_SUMMARY",
+        metavar="FILE",
+    ),
 )
 
 
@@ -195,6 +213,8 @@ def build_settings(
         artifacts=Path(artifacts) if artifacts else None,
         report=Path(report) if report else None,
         script_table=bool(value("script_table")),
+        gate=(gate := _gate(text("--gate"))),
+        summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
         cache_dir=_cache_dir(environment),
     )
 
@@ -209,6 +229,20 @@ def _threads(given: str | None, inherited: str | None) -> int | None:
     if given is None and inherited:
         return _count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
     return _optional_count("--threads", given)
+
+
+def _gate(text: str | None) -> str | None:
+    if text is not None and text not in GATES:
+        raise InputError(
+            f"--gate: expected {' or '.join(GATES)}; got {text!r}; "
+            "what follows --gate is read as its value: write --gate=screen"
+        )
+    return text
+
+
+def _summaries(given: str | None, gate: str | None, of_github: str | None) -> tuple[Path, ...]:
+    files = [given, of_github if given or gate else None]
+    return tuple(dict.fromkeys(Path(each) for each in files if each))
 
 
 def _bounds(text: str | None) -> Bounds:

@@ -99,6 +99,14 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
     return estimates.paired(restarts) if restarts else None
 
 
+def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
+    """Return that rounds of restarts have no partner, and so don't count; "" where all have."""
+    count = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
+    if not count:
+        return ""
+    return f"{_count(count, 'restart')} with more rounds on one side, of which these don't count"
+
+
 def screen(timings: Sequence[Timing], *, alpha: float, strict: bool, decide: str) -> list[Verdict]:
     """Judge times against baselines of the past.
 
@@ -156,12 +164,12 @@ def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Find
     if expm1(half) > limits.blind:
         says = f"sessions vary so much that less than {wide} doesn't show"
         return _Finding(Outcome.INCONCLUSIVE, says)
-    return _Finding(Outcome.NO_CHANGE, _why_none(wide, alone=alone, sure=p <= alpha))
+    return _Finding(Outcome.NO_CHANGE, _why_none(limits, wide, alone=alone, sure=p <= alpha))
 
 
-def _why_none(wide: str, *, alone: bool, sure: bool) -> str:
+def _why_none(limits: Limits, wide: str, *, alone: bool, sure: bool) -> str:
     if sure:
-        return "sure, but too small to report"
+        return _small(limits)
     if alone:
         return f"beyond the {wide} that sessions vary, as one of so many may be by chance"
     return f"within the {wide} that sessions vary"
@@ -178,10 +186,14 @@ def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -
     if p <= alpha and size > limits.floor:
         return _Finding(_direction(timing), f"over {count}")
     if p <= alpha:
-        return _Finding(Outcome.NO_CHANGE, "sure, but too small to report")
+        return _Finding(Outcome.NO_CHANGE, _small(limits))
     if found.equivalent(limits.equivalence, alpha):
         return _Finding(Outcome.NO_CHANGE, f"{limits.equivalence:.0%} is ruled out")
     return _Finding(Outcome.INCONCLUSIVE, _what_more(found, limits, strictest))
+
+
+def _small(limits: Limits) -> str:
+    return f"sure, but smaller than {limits.floor:.0%}, which is not reported"
 
 
 def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:

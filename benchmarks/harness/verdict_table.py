@@ -27,8 +27,9 @@ ORDER = (
 )
 HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p", "verdict")
 FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
+MISSING = ("new", "gone", "skipped", "failed", "deselected")  # how the detail of one may begin
 MOST = 60  # rows of Markdown: a comment on GitHub holds 65,536 characters
-JOINER = "\N{WORD JOINER}"  # between @ or # and a name, so that nobody and nothing is mentioned
+JOINER = "\N{WORD JOINER}"  # within names and addresses, so that nothing is mentioned or linked
 
 
 def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
@@ -39,8 +40,9 @@ def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
     shown, unchanged = sorted_out(verdicts)
     rows = align([HEADER, *(cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
     found = [*notes, *rows[:1]]
-    for row, (verdict, more) in zip(rows[1:], shown, strict=True):
-        found += [row, *(f"    {text}" for text in below(verdict, more))]
+    below = all_below(shown)
+    for row, says, after in zip(rows[1:], below, [*below[1:], []], strict=False):
+        found += [row] if says == after else [row, *(f"    {each}" for each in says)]
     return [*found, *unchanged, *remarks(verdicts), counts(verdicts)]
 
 
@@ -54,10 +56,10 @@ def markdown(
     parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, notes)]
     if loud:
         parts.append(_table(loud))
-    for verdict, more in loud[:MOST]:
-        if said := list(below(verdict, more)):
+    for (verdict, _), below in zip(loud[:MOST], all_below(loud[:MOST]), strict=True):
+        if below:
             name = f"{_code(_short(verdict.benchmark))} {_code(verdict.metric)}"
-            parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in said)]))
+            parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in below)]))
     folded = [_table(quiet)] if quiet else []
     folded += [text(each) for each in (*unchanged, *remarks(verdicts))]
     if folded:
@@ -70,10 +72,8 @@ def counts(verdicts: Sequence[Verdict]) -> str:
     number = Counter(each.outcome for each in verdicts)
     compared = sum(number[outcome] for outcome in COMPARED)
     passed = sum(each.acknowledged is not None for each in verdicts)
-    missing = Counter(
-        each.detail.partition(":")[0] for each in verdicts if each.outcome is Outcome.MISSING
-    )
-    kinds = ", ".join(f"{count} {kind}" for kind, count in missing.items())
+    why = [each.detail.partition(":")[0] for each in verdicts if each.outcome is Outcome.MISSING]
+    kinds = ", ".join(f"{why.count(kind)} {kind}" for kind in MISSING if kind in why)
     return (
         f"{compared or 'nothing'} compared: {number[Outcome.REGRESSED]} regressed"
         f"{f' ({passed} acknowledged)' if passed else ''}, {number[Outcome.IMPROVED]} improved, "
@@ -88,8 +88,9 @@ def text(words: str) -> str:
     plain = " ".join(words.split())
     for mark in "@#":
         plain = plain.replace(mark, f"{mark}{JOINER}")
+    plain = plain.replace("://", f":{JOINER}//").replace("www.", f"www{JOINER}.")
     plain = escape(plain, quote=False)
-    for mark in "\\`*_[]|~:":
+    for mark in "\\`*_[]|~":
         plain = plain.replace(mark, f"&#{ord(mark)};")
     return plain
 
@@ -138,26 +139,38 @@ def _rank(verdict: Verdict) -> tuple[int, bool, float, str, str]:
     )
 
 
-def below(verdict: Verdict, more: int) -> Iterator[str]:
-    """Yield what is said below a line: why, what to do, and the reasons."""
+def all_below(shown: Sequence[tuple[Verdict, int]]) -> list[list[str]]:
+    """Return what is said below each line; reasons once, where several times of one have them."""
+    said: set[tuple[str, str]] = set()
+    found = []
+    for verdict, more in shown:
+        new = [each for each in verdict.reasons if (verdict.benchmark, each) not in said]
+        said |= {(verdict.benchmark, each) for each in new}
+        found.append([*_below(verdict, more), *new])
+    return found
+
+
+def _below(verdict: Verdict, more: int) -> Iterator[str]:
+    """Yield what is said below a line: why, and what to do."""
     if verdict.acknowledged is not None:
         yield f"acknowledged: {verdict.acknowledged}"
-    plain = verdict.outcome is Outcome.NO_CHANGE and verdict.kind == "time"
-    if verdict.detail and (not plain or "; " in verdict.detail):  # the interval says the rest
+    if verdict.detail and not _is_plain(verdict):
         yield verdict.detail
     if more:
         yield f"the same in {_number(more, 'more benchmark')}"
-    yield from verdict.reasons
+
+
+def _is_plain(verdict: Verdict) -> bool:
+    """Whether it is a time without a change, of which the interval says all there is to say."""
+    if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind != "time":
+        return False
+    low, high = verdict.low or 0.0, verdict.high or 0.0
+    return low <= 0 <= high and "; " not in verdict.detail
 
 
 def remarks(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return what is to be known of unchanged times, each once; their interval says the rest."""
-    said = Counter(
-        each.detail
-        for each in verdicts
-        if each.outcome is Outcome.NO_CHANGE and each.kind == "time" and each.p is None
-        if "; " not in each.detail  # that is said below its line
-    )
+    """Return what is to be known of unchanged times without an interval, each once."""
+    said = Counter(each.detail for each in verdicts if _is_plain(each) and each.p is None)
     return [f"{_number(count, 'time')} unchanged: {detail}" for detail, count in said.items()]
 
 

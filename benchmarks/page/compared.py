@@ -75,18 +75,21 @@ def compare(
     return Comparison(
         basis=basis,
         figure=_intervals([verdict for verdict, _ in shown]),
-        lines=[_line(verdict, more) for verdict, more in shown],
+        lines=[
+            _line(verdict, below)
+            for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
+        ],
         unchanged=[*unchanged, *verdict_table.remarks(verdicts)],
         moved=moved.tables(base, head) if base else (),
     )
 
 
-def _line(verdict: Verdict, more: int) -> Line:
+def _line(verdict: Verdict, below: Sequence[str]) -> Line:
     name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
     return Line(
         outcome=outcome,
         cells=(f"{name}: {metric}", base, head, change, interval, p),
-        below=list(verdict_table.below(verdict, more)),
+        below=below,
         suspicious=verdict.suspicious,
         acknowledged=verdict.acknowledged is not None,
     )

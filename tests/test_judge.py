@@ -1,0 +1,130 @@
+"""`python -m benchmarks judge`, as a user runs it: files in, a table, JSON and a status out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made import LUCK, PROFILE, THROUGHPUT, content, info, write
+
+from benchmarks.__main__ import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def saved(change=1.0, name=THROUGHPUT, **changes):
+    """Return the content of a file of five rounds, all slower by a factor."""
+    found = [change * each for each in (1.0, 1.003, 0.998, 1.001, 0.999)]
+    return content((name, found, info(found, **changes)))
+
+
+INVALID = {"valid": False, "reasons": ["a busy machine; wait"]}
+
+
+@pytest.fixture
+def judge(tmp_path, capsys):
+    """Return a function that judges files with this content, and returns the status and text."""
+
+    def run(base, head, *options):
+        sides = []
+        for name, contents in (("base", base), ("head", head)):
+            folder = tmp_path / name
+            folder.mkdir()
+            sides += [f"--{name}", *write(folder, *contents)]
+        status = main(["judge", *sides, *options])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+BASE = [saved(1 + luck) for luck in LUCK]
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "says"),
+    [
+        (saved(), 0, "0 regressed"),
+        (saved(1.3), 1, "REGRESSED"),
+        (saved(1.04), 11, "duet --base"),
+        (saved(name=PROFILE), 10, "MISSING"),
+        (saved(validity=INVALID), 12, "a busy machine"),
+        (saved(1.3, workload={"model": "another"}), 10, "NOT COMPARABLE"),
+    ],
+)
+def test_the_status_says_what_came_of_it(judge, head, status, says):
+    """And the table says why."""
+    found, out = judge(BASE, [head])
+    assert found == status
+    assert says in out
+
+
+def test_gates_and_pairs_are_options(judge):
+    """What is suspicious by default is regressed by the strict gate."""
+    assert judge(BASE, [saved(1.04)], "--gate", "strict")[0] == 1
+
+
+def test_a_duet_is_judged_in_pairs(judge):
+    """Its interval is much narrower than that of the past."""
+    status, out = judge(BASE, [saved(1.02 * (1 + luck)) for luck in LUCK], "--paired")
+    assert status == 1
+    assert "over 6 restarts" in out
+
+
+def test_verdicts_are_written_as_json(judge, tmp_path):
+    """With the status, for other tools."""
+    out = tmp_path / "verdicts.json"
+    status, _ = judge(BASE, [saved(1.3)], "--json", str(out))
+    written = json.loads(out.read_text())
+    assert written["exit_status"] == status == 1
+    (slower,) = (each for each in written["verdicts"] if each["metric"] == "round_s")
+    assert slower["outcome"] == "REGRESSED"
+    assert 0.25 < slower["low"] < slower["change"] < slower["high"]
+
+
+def test_versions_are_told(judge):
+    """They are what is compared; facts that one side lacks are told as well."""
+    head = saved()
+    head["machine_info"]["software"]["torch"] = "2.14.0"
+    head["machine_info"]["hardware"]["mig_mode"] = "on"
+    status, out = judge(BASE, [head])
+    assert status == 0
+    assert "versions: torch 2.13.0 -> 2.14.0" in out
+    assert "known of one side only, and so not compared: mig_mode" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--base", "none.json", "--head", "{good}"], "none.json: can't read it"),
+        (["--base", "{foreign}", "--head", "{good}"], "another format"),
+        (["--base", "{good}", "--head", "{good}", "{good}", "--paired"], "as many sessions"),
+        (["--base", "{good}"], "--head"),
+        (["--base", "{good}", "--head", "{good}", "--gate", "loose"], "--gate"),
+        (["--base", "{good}", "--head", "{good}", "--json", "no/such/folder"], "can't write"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys):
+    """What, expected, got, next step; no traceback."""
+    good, foreign = write(tmp_path, saved(), {"runs": []})
+    given = [each.format(good=good, foreign=foreign) for each in arguments]
+    with pytest.raises(SystemExit) as caught:
+        main(["judge", *given])
+    assert caught.value.code == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def test_it_runs_as_a_command(tmp_path):
+    """In a process of its own, which loads neither torch nor pytest."""
+    base, head = write(tmp_path, saved(), saved(1.3))
+    script = (
+        "import sys; from benchmarks.__main__ import main; "
+        f"status = main(['judge', '--base', {base!r}, '--head', {head!r}]); "
+        "assert not {'torch', 'pytest'} & set(sys.modules); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "1 baseline" in done.stdout
