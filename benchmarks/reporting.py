@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def check(config: pytest.Config) -> None:
     """Raise InputError where the report, once all is measured, could not be written."""
-    if config.stash[SETTINGS].report:
+    if report := config.stash[SETTINGS].report:
         from benchmarks.page import render
 
-        render.check()
+        render.check(report)
 
 
 def closing_lines(config: pytest.Config) -> list[str]:

@@ -9,7 +9,6 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-import made_sessions as made
 import pytest
 
 from benchmarks.__main__ import main
@@ -18,6 +17,7 @@ from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Outcome, Verdict
 from benchmarks.page import compared, history, intake, profiles, render, sampled, shape, timing
 from benchmarks.page.sides import sides
+from tests import full_records as made
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import made_sessions as made
 import pytest
 
 from benchmarks.__main__ import main
+from tests import full_records as made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

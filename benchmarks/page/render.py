@@ -29,19 +29,12 @@ def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
 
     Raises InputError where a package that draws it is missing, or the file can't be written.
     """
-    text = page(intake, out, artifacts)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{out}: can't write the report ({error.strerror}); choose another path"
-        ) from error
+    check(out)
+    out.write_text(page(intake, out, artifacts), encoding="utf-8")
 
 
 def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     """Return the page as HTML; links are relative to `out`."""
-    check()
     import jinja2
 
     found = sides.sides(intake.sessions)
@@ -110,8 +103,19 @@ class Data:
         )
 
 
-def check() -> None:
-    """Raise InputError where a package is missing that draws the page."""
+def check(out: Path) -> None:
+    """Raise InputError where a package is missing that draws the page, or it can't be written."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        new = not out.exists()
+        with out.open("a", encoding="utf-8"):
+            pass
+        if new:
+            out.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{out}: can't write the report ({error.strerror}); choose another path"
+        ) from error
     for name in ("jinja2", "vl_convert"):
         if find_spec(name) is None:
             raise InputError(

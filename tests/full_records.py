@@ -1,4 +1,4 @@
-"""Saved sessions that were never measured, with the structure that the suite itself gives them."""
+"""Sessions that were never measured, with all that a page can show, built by the suite's code."""
 
 from __future__ import annotations
 
