@@ -184,12 +184,19 @@ def test_the_gpu_is_aligned_with_the_rounds() -> None:
 
 def test_a_flame_graph_adds_up() -> None:
     """Boxes are as wide as their share; chains are one box, and small frames are left out."""
-    lines = ["a;b;c 50", "a;b;d 49", "e 900", "e;tiny 1", "no number", "broken;line x"]
+    lines = [
+        "nn.Module: A;b;c 50",
+        "nn.Module: A;b;d 49",
+        "e 900",
+        "e;tiny 1",
+        "no number",
+        "x;y z",
+    ]
     flame = profiles.flame("title", lines)
     boxes = {name: (depth, width) for depth, _, width, name, _, _ in flame.boxes}
     assert flame.total == 1000
     assert boxes["all"] == (0, 1)
-    assert boxes["b"] == (1, pytest.approx(0.099))
+    assert boxes["nn.Module: A"] == (1, pytest.approx(0.099))  # with b, in which it is all
     assert "tiny" not in boxes
     assert boxes["c"] == (2, pytest.approx(0.05))
     assert flame.table.rows[0] == ("e", "900 µs", "90 %")

@@ -27,9 +27,12 @@ async function embed(element, spec) {
   }
 }
 
-function complete(spec) {
-  const layer = spec.layer.map((each) => (each.data ? { ...each, data: unpack(each.data) } : each));
-  return { ...spec, data: unpack(spec.data), layer };
+// A plot is the number of its spec, and the rows of the spec and of those layers that have rows.
+function complete([number, rows]) {
+  const spec = data.specs[number];
+  const [own, ...others] = rows.map(unpack);
+  const layer = spec.layer.map((each) => ("data" in each ? { ...each, data: others.shift() } : each));
+  return { ...spec, data: own, layer };
 }
 
 // One chart after the other, those near the screen first, the others when there is nothing to do: a
@@ -80,8 +83,8 @@ async function drawAll() {
 }
 
 for (const element of document.querySelectorAll("[data-plot]")) {
-  const spec = data.plots[Number(element.dataset.plot)];
-  later(element, spec.height + 45, () => embed(element, complete(spec)));
+  const plot = data.plots[Number(element.dataset.plot)];
+  later(element, data.specs[plot[0]].height + 45, () => embed(element, complete(plot)));
 }
 
 // Flame graphs: boxes of depth, start and width (as shares), name, frames, microseconds.
@@ -95,7 +98,7 @@ function kind(name) {
 // `path/file.py(12): function` reads better in a narrow box with its function first.
 function label(name) {
   const frame = /^(?:.*\/)?([^/]+\.py)\((\d+)\): (.+)$/.exec(name);
-  return frame ? `${frame[3]} · ${frame[1]}:${frame[2]}` : name;
+  return frame ? `${frame[3]} · ${frame[1]}:${frame[2]}` : name.replace("nn.Module: ", "");
 }
 
 function time(us) {

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BARS = 12
 SMALLEST = 0.002  # share of the whole below which a frame is left out of a flame graph
 SAME = 0.95  # share of its parent from which an only child is drawn together with it
+MOST_FRAMES = 6  # of a box that are named
 FRAMES = 15  # rows of the table of a flame graph
 
 
@@ -125,26 +126,39 @@ def _add(root: Node, frames: Sequence[str], own: int) -> None:
 def _boxes(root: Node) -> list[tuple[int, float, float, str, str, int]]:
     """Return a box for each frame that is wide enough, callers above what they call.
 
-    Frames that do little but call one other are drawn as one box, under the name of the last.
+    Frames that do little but call one other are drawn as one box, under the most telling name.
     """
     boxes = []
     waiting = [(root, 0, 0.0)]
     while waiting:
-        node, depth, start = waiting.pop()
-        names = [node.name]
-        while len(node.called) == 1 and node.name != root.name:
-            (child,) = node.called.values()
-            if child.total < SAME * node.total:
-                break
-            node = child
-            names.append(node.name)
-        width = node.total / root.total if root.total else 0
-        boxes.append(
-            (depth, start, width, node.name[:MOST_NAME], " > ".join(names[-4:]), node.total)
-        )
-        for child in sorted(node.called.values(), key=lambda each: -each.total):
+        top, depth, start = waiting.pop()
+        chain = [top] if top is root else _chain(top)
+        names = [node.name for node in chain]
+        width = top.total / root.total if root.total else 0
+        frames = " > ".join(names[-MOST_FRAMES:])
+        boxes.append((depth, start, width, _telling(names)[:MOST_NAME], frames, top.total))
+        for child in sorted(chain[-1].called.values(), key=lambda each: -each.total):
             share = child.total / root.total
             if share >= SMALLEST:
                 waiting.append((child, depth + 1, start))
                 start += share
     return boxes
+
+
+def _chain(node: Node) -> list[Node]:
+    """Return a frame and those below it, as long as each does little but call the next."""
+    chain = [node]
+    while len(chain[-1].called) == 1:
+        (child,) = chain[-1].called.values()
+        if child.total < SAME * chain[-1].total:
+            break
+        chain.append(child)
+    return chain
+
+
+def _telling(names: Sequence[str]) -> str:
+    """Return the name that says most of a chain: its operator, its module, or the last."""
+    for mark in ("::", "nn.Module: "):
+        if marked := [name for name in names if mark in name]:
+            return marked[-1]
+    return names[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.errors import InputError
-from benchmarks.page import banner, compared, history, session, sides
+from benchmarks.page import banner, compared, history, session, sides, views
 from benchmarks.page.figure import CONFIG, Figure
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 VEGA_LITE = "6.4"
+DIGITS = 6  # of a number that is drawn
 
 
 def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
@@ -58,7 +59,7 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "no_light": session.no_light(subject),
         "unmeasured": session.unmeasured(subject),
         "machine": session.machine(subject),
-        "views": session.views(subject, artifacts, out),
+        "views": views.views(subject, artifacts, out),
         "history": history.history(intake.sessions),
         "left_out": intake.left_out,
         "plots": data.plots,
@@ -77,7 +78,8 @@ class Data:
 
     def __init__(self) -> None:
         """Begin with the style of all plots."""
-        self._all: dict[str, Any] = {"config": CONFIG, "plots": [], "flames": []}
+        self._all: dict[str, Any] = {"config": CONFIG, "specs": [], "plots": [], "flames": []}
+        self._specs: dict[str, int] = {}
 
     def add(self, name: str, value: Any) -> None:
         """Add something under its own name."""
@@ -86,7 +88,11 @@ class Data:
     def plots(self, figure: Figure) -> list[int]:
         """Add the plots of a figure, and return their numbers."""
         first = len(self._all["plots"])
-        self._all["plots"] += [_packed(each) for each in figure.plots]
+        for spec, rows in map(_packed, figure.plots):
+            number = self._specs.setdefault(json.dumps(spec), len(self._specs))
+            if number == len(self._all["specs"]):
+                self._all["specs"].append(spec)
+            self._all["plots"].append([number, rows])
         return list(range(first, len(self._all["plots"])))
 
     def flame(self, flame: Flame) -> int:
@@ -99,7 +105,7 @@ class Data:
         from jinja2.utils import htmlsafe_json_dumps
 
         return htmlsafe_json_dumps(
-            _finite(self._all), dumps=lambda value, **_: json.dumps(value, separators=(",", ":"))
+            _drawable(self._all), dumps=lambda value, **_: json.dumps(value, separators=(",", ":"))
         )
 
 
@@ -139,25 +145,28 @@ def policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
 
 
-def _packed(plot: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plot whose rows have their names once."""
+def _packed(plot: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Return a plot without its rows, and the rows of the plot and its layers, in order.
 
-    def pack(data: Mapping[str, Any]) -> dict[str, Any]:
-        rows = data["values"]
-        names = list(dict.fromkeys(name for row in rows for name in row))
-        return {"names": names, "rows": [[row.get(name) for name in names] for row in rows]}
-
-    layers = [
-        {**layer, "data": pack(layer["data"])} if "data" in layer else layer
-        for layer in plot["layer"]
-    ]
-    return {**plot, "data": pack(plot["data"]), "layer": layers}
+    Many plots differ in their rows alone, and rows have their names once.
+    """
+    layers = [{**layer, "data": None} if "data" in layer else layer for layer in plot["layer"]]
+    owners = [plot, *(layer for layer in plot["layer"] if "data" in layer)]
+    rows = [_columns(owner["data"]["values"]) for owner in owners]
+    return {**plot, "data": None, "layer": layers}, rows
 
 
-def _finite(value: Any) -> Any:
-    """Return JSON values with null for what isn't finite: JavaScript has no NaN in its JSON."""
+def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {"names": names, "rows": [[row.get(name) for name in names] for row in rows]}
+
+
+def _drawable(value: Any) -> Any:
+    """Return JSON values as precise as they can be drawn, and null for what isn't finite."""
     if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: _drawable(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_drawable(part) for part in value]
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

@@ -97,10 +97,7 @@ def _signal(
     end: float,
 ) -> Spec:
     unit = units.unit(name, [value for _, value in pairs])
-    data = [
-        {"t": t, "value": value / unit.factor, "text": units.text(name, value)}
-        for t, value in pairs
-    ]
+    data = [{"t": t, "value": value / unit.factor} for t, value in pairs]
     scale = {"domain": [0, end], "nice": False}
     seconds = "seconds since the watch began"
     x = axis("t", seconds, scale=scale)
@@ -129,7 +126,7 @@ def _signal(
             "encoding": {
                 "x": x,
                 "y": y,
-                "tooltip": hover({"reading": "text", "second": "t"}),
+                "tooltip": hover({f"{title}, {unit.name}": "value", "second": "t"}),
             },
         },
     ]

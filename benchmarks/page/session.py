@@ -1,49 +1,24 @@
-"""One session as a page shows it: facts, metrics, and each benchmark with its figures."""
+"""One session as a page shows it: facts, metrics, and all benchmarks side by side."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from benchmarks.harness.report import SPACE, SPEED, evidence_line, headline
-from benchmarks.page import overview, profiles, sampled, timing, units
-from benchmarks.page.figure import MOST_NAME, Figure, Table
+from benchmarks.harness.report import SPACE, SPEED
+from benchmarks.page import overview
+from benchmarks.page.facts import table as facts_table
+from benchmarks.page.figure import Figure, Table
 from benchmarks.page.history import machine_label, short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from benchmarks.harness.sessions import Measured, Session
-    from benchmarks.page.profiles import Flame
+    from benchmarks.harness.sessions import Session
 
     Info = Mapping[str, Any]
 
-FILES = {  # what a profile leaves beside its stacks, and what opens it
-    "trace.json.gz": "trace, for ui.perfetto.dev",
-    "table.txt": "table of all operators",
-    "script-table.txt": "table of the old script",
-    "host.stacks.txt": "folded stacks of the host, for speedscope.app",
-    "device.stacks.txt": "folded stacks of the device, for speedscope.app",
-}
 GROUPS = (("Speed", SPEED), ("Memory and cost", SPACE))
-
-
-@dataclass(frozen=True)
-class View:
-    """A benchmark as a page shows it."""
-
-    name: str
-    headline: str
-    valid: bool | None  # None where the machine wasn't judged
-    doubts: Sequence[str]
-    notes: Sequence[str]
-    figures: Sequence[Figure]
-    profiles: Sequence[tuple[str, Sequence[Figure], Sequence[Flame], Sequence[tuple[str, str]]]]
-    facts: Sequence[tuple[str, Table]]
 
 
 def facts(session: Session) -> list[tuple[str, str]]:
@@ -133,112 +108,7 @@ def no_light(session: Session) -> str | None:
 
 def machine(session: Session) -> Table:
     """Return everything that is known of the machine."""
-    return _table(session.machine)
-
-
-def views(session: Session, artifacts: Path | None, out: Path) -> list[View]:
-    """Return each benchmark; links to files of `artifacts` are relative to the page `out`."""
-    cold = {
-        _key(measured): measured.info
-        for measured in session.measured.values()
-        if "cold_process" in measured.info
-    }
-    return [_view(measured, cold, artifacts, out) for measured in session.measured.values()]
-
-
-def _view(measured: Measured, cold: Mapping[str, Info], artifacts: Path | None, out: Path) -> View:
-    info = measured.info
-    validity = info.get("validity")
-    first = None if "cold_process" in info else cold.get(_key(measured))
-    shown = (timing.rounds(info, first), timing.gaps(info), timing.distribution(info))
-    folder = artifacts / measured.fullname.rpartition("::")[2] if artifacts else None
-    return View(
-        name=short(measured.fullname),
-        headline=_headline(info),
-        valid=validity and validity["valid"],
-        doubts=validity["reasons"] if validity else ("the machine was not judged",),
-        notes=list(_notes(info)),
-        figures=[figure for figure in (*shown, sampled.gpu(info)) if figure],
-        profiles=[
-            (
-                phase,
-                [figure] if (figure := profiles.hotspots(phase, profile)) else [],
-                list(profiles.flames(folder, phase)) if folder else [],
-                list(_files(folder, phase, out)) if folder else [],
-            )
-            for phase, profile in (info.get("profile") or {}).items()
-        ],
-        facts=[(title, table) for title, table in _facts(info) if table.rows],
-    )
-
-
-def _headline(info: Info) -> str:
-    needed = ("tokens_per_s", "ttft_s")
-    if any(info["metrics"].get(name) is None for name in needed):
-        return ""
-    return headline({"metrics": {"tpot_s": None, **info["metrics"]}})
-
-
-def _notes(info: Info) -> Iterator[str]:
-    if (info.get("process") or {}).get("profiled"):
-        yield "Timed after a profiler had run in this process."
-    for refused in info.get("refused") or ():
-        reasons = (refused.get("validity") or {}).get("reasons") or ["unknown reasons"]
-        yield f"Measured again, since the first rounds were refused: {'; '.join(reasons)}"
-    if info.get("attestation") and (checked := _evidence(info)):
-        yield f"Checked: {checked}."
-
-
-def _evidence(info: Info) -> str | None:
-    try:
-        return evidence_line(info)
-    except (
-        AttributeError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # of another release; the facts below have it all
-        return None
-
-
-def _files(folder: Path, phase: str, out: Path) -> Iterator[tuple[str, str]]:
-    for end, says in FILES.items():
-        path = folder / f"{phase}.{end}"
-        if path.is_file():
-            yield says, quote(os.path.relpath(path.resolve(), out.resolve().parent))
-
-
-def _facts(info: Info) -> Iterator[tuple[str, Table]]:
-    yield "Attestation: what really ran", _table(info.get("attestation") or {})
-    yield "Counters", _table(info.get("counters") or {})
-    validity = info.get("validity") or {}
-    reasons = validity.get("unmeasured") or {}
-    rows = [
-        (name, units.text(name, value) if isinstance(value, (int, float)) else str(value), "")
-        if value is not None
-        else (name, "-", reasons.get(name, ""))
-        for name, value in (validity.get("readings") or {}).items()
-    ]
-    yield (
-        "Readings of the machine",
-        Table(("reading", "value", "not measured because"), rows, (0, 2)),
-    )
-    yield "Workload", _table(info["workload"])
-
-
-def _table(facts: Mapping[str, Any]) -> Table:
-    return Table(("fact", "value"), list(_flat(facts)), left=(0, 1))
-
-
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Yield nested facts as pairs of a dotted name and a text."""
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from _flat(part, f"{name}.{key}".lstrip("."))
-    elif isinstance(value, (list, tuple)):
-        yield name, ", ".join(map(str, value))[:MOST_NAME]
-    else:
-        yield name, "-" if value is None else str(value)[:MOST_NAME]
+    return facts_table(session.machine)
 
 
 def _cell(value: float | None, form: Callable[[float], str]) -> str:
@@ -247,7 +117,3 @@ def _cell(value: float | None, form: Callable[[float], str]) -> str:
 
 def _records(session: Session) -> list[tuple[str, Info]]:
     return [(short(name), measured.info) for name, measured in session.measured.items()]
-
-
-def _key(measured: Measured) -> str:
-    return str(sorted(measured.info["workload"].items(), key=lambda pair: pair[0]))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Record = Mapping[str, Any]
 
 MOST_POINTS = 4000  # that a figure of gaps draws
+ALL_POINTS = 20_000  # that those of a page draw together: a page stays small
 BINS = 40
 KINDS = {"counted": BLUE, "warm-up": ORANGE, "refused": VERMILION}
 SHAPES = {"counted": "circle", "warm-up": "square", "refused": "cross"}
@@ -101,25 +102,28 @@ def rounds(info: Record, cold: Record | None) -> Figure:
     return Figure("Rounds in order", says, [plot(layers, height=150, rows=rows)], table)
 
 
-def gaps(info: Record) -> Figure | None:
-    """Show each gap between two tokens, a line for each round; None without any."""
+def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
+    """Show each gap between two tokens, a line for each round; None without any.
+
+    Of more than `most` gaps the longest of neighbours are drawn, so that no hiccup is lost.
+    """
     lines = [each["step_s"] for each in info["rounds"]]
     if not any(lines):
         return None
     unit = units.unit("itl_s", [percentile([gap for line in lines for gap in line], 50)])
-    every = -(-sum(map(len, lines)) // MOST_POINTS)
+    every = -(-sum(map(len, lines)) // most)
     rows: list[Spec] = [
         {
             "round": str(n),
             "token": token,
             "value": gap / unit.factor,
-            "text": units.text("itl_s", gap),
         }
         for n, line in enumerate(lines, 1)
         for token, gap in _thinned(line, every)
     ]
     worst = max(rows, key=lambda row: row["value"])
-    worst_says = f"{worst['text']} before token {worst['token']} of round {worst['round']}"
+    longest = units.text("itl_s", worst["value"] * unit.factor)
+    worst_says = f"{longest} before token {worst['token']} of round {worst['round']}"
     colours = {str(n): SERIES[(n - 1) % len(SERIES)] for n in range(1, len(lines) + 1)}
     colour = kinds("round", colours, title="round", titleOrient="left")
     if len(lines) > len(SERIES):
@@ -141,11 +145,13 @@ def gaps(info: Record) -> Figure | None:
             "encoding": {
                 "x": x,
                 "y": y,
-                "tooltip": hover({"round": "round", "before token": "token", "gap": "text"}),
+                "tooltip": hover(
+                    {"round": "round", "before token": "token", f"gap, {unit.name}": "value"}
+                ),
             },
         },
         {
-            "data": {"values": [{**worst, "label": f"longest: {worst['text']}"}]},
+            "data": {"values": [{**worst, "label": f"longest: {longest}"}]},
             "mark": {
                 "type": "text",
                 "align": "left" if at_left else "right",
