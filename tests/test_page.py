@@ -304,7 +304,8 @@ def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatc
     """What doesn't fit is counted, never dropped in silence."""
     contents = [made.session((NAME, made.record(n)), when=day(n)) for n in range(6)]
     kept = intake.select(read(*contents)).sessions
-    monkeypatch.setattr(history, "MOST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
+    monkeypatch.setattr(history, "MOST_VALUES", 0)
+    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
     shown = history.history(kept)
     assert shown
     assert shown["left_out"] == 3

@@ -40,7 +40,11 @@ MULTIPLES = {
     "decode_tokens_per_s",
 }
 COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
-MOST_VALUES = 200_000  # that a page holds: 1.4 MB
+# Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
+# so many of them. So a page stays below 3 MB.
+MOST_VALUES = 240_000
+WHOLE_BENCHMARK = 5_000
+LEAST_VALUES = 10_000
 DIGITS = 5
 
 
@@ -50,9 +54,9 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     Of more sessions than a page holds the newest are kept; `left_out` says how many aren't.
     """
     sessions = [each for each in sessions if not each.saved.get("duet")]
-    kept = _newest(sessions)
-    if len(kept) < 2:
+    if len(sessions) < 2:
         return None
+    kept = _newest(sessions)
     groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
     for n, session in enumerate(kept):
         for measured in session.measured.values():
@@ -134,7 +138,7 @@ def _workload_key(measured: Measured) -> str:
 def _newest(sessions: Sequence[Session]) -> list[Session]:
     """Return the newest sessions whose values a page holds."""
     kept: list[Session] = []
-    room = MOST_VALUES
+    room = max(LEAST_VALUES, MOST_VALUES - WHOLE_BENCHMARK * len(sessions[-1].measured))
     for session in reversed(sessions):
         room -= sum(len(values(measured)) for measured in session.measured.values())
         if room < 0:
