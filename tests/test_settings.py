@@ -52,6 +52,9 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--again-within", "0", "again_within_s", 0),
     ("--again-within", "12.5", "again_within_s", 12.5),
     ("--artifacts", "out/profiles", "artifacts", Path("out/profiles")),
+    ("--gate", "screen", "gate", "screen"),
+    ("--gate", "strict", "gate", "strict"),
+    ("--summary", "out.md", "summaries", (Path("out.md"),)),
     ("--script-table", True, "script_table", True),
 )
 
@@ -88,6 +91,8 @@ def test_defaults() -> None:
         threads=None,
         artifacts=None,
         script_table=False,
+        gate=None,
+        summaries=(),
         cache_dir=Path.home() / ".cache" / "llm-int8-benchmarks",
     )
 
@@ -136,6 +141,7 @@ def test_every_option_is_tested() -> None:
         ("--bounds", "clock_drop", "a number"),
         ("--bounds", "clock_drop=a lot", "a number"),
         ("--bounds", "clock_drop=nan", "a number"),
+        ("--gate", "benchmarks", "screen or strict"),
         ("--again-within", "soon", "a number"),
         ("--again-within", "-1", "seconds of at least 0"),
     ],
@@ -156,6 +162,15 @@ def test_the_wrong_one_of_several_is_named() -> None:
         build({"--batch-size": "8,0,4"})
     with pytest.raises(InputError, match=r"--quantization: .*; got 'int4'"):
         build({"--quantization": "int8,int4"})
+
+
+def test_the_summary_of_github_gets_what_others_get() -> None:
+    """$GITHUB_STEP_SUMMARY is written with --gate or --summary, once, and never without."""
+    github = {"GITHUB_STEP_SUMMARY": "step.md"}
+    assert build(environment=github).summaries == ()
+    assert build({"--gate": "screen"}, github).summaries == (Path("step.md"),)
+    assert build({"--summary": "step.md"}, github).summaries == (Path("step.md"),)
+    assert build({"--summary": "own.md"}, github).summaries == (Path("own.md"), Path("step.md"))
 
 
 def test_a_bound_that_does_not_exist_is_named() -> None:
