@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -197,6 +198,8 @@ def _row(verdict: Verdict) -> Spec | None:
     """Return a verdict as it is drawn, in percent; None where it has no interval."""
     change, low, high = verdict.change, verdict.low, verdict.high
     if change is None or low is None or high is None:
+        return None
+    if not all(map(math.isfinite, (change, low, high))):
         return None
     limits = times.limits(verdict.metric)
     name = f"{short(verdict.benchmark)}: {verdict.metric}"

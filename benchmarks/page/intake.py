@@ -76,6 +76,9 @@ def _read(path: Path) -> Session | str:
 
 def _usable(session: Session) -> tuple[Session, list[str]]:
     """Return a session without the benchmarks that can't be shown, and the reasons."""
+    if damaged := shape.difference(session.machine, shape.MACHINE, "machine_info"):
+        says = f"expected what is known of the machine, got a damaged record ({damaged})"
+        return replace(session, measured={}), [says]
     reasons, kept = [], {}
     for name, measured in session.measured.items():
         reason = _unusable(measured)
@@ -101,4 +104,7 @@ def _unusable(measured: Measured) -> str | None:
         )
     if damaged := shape.difference(measured.info, shape.RECORD):
         return f"{measured.fullname}: expected a record, got a damaged one ({damaged})"
+    rounds = measured.info["rounds"]
+    if not rounds or not all(0 < each["ttft_s"] <= each["round_s"] for each in rounds):
+        return f"{measured.fullname}: expected rounds longer than their first token, got others"
     return None

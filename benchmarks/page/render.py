@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +104,8 @@ class Data:
         from jinja2.utils import htmlsafe_json_dumps
 
         return htmlsafe_json_dumps(
-            _drawable(self._all), dumps=lambda value, **_: json.dumps(value, separators=(",", ":"))
+            _drawable(self._all),
+            dumps=lambda value, **_: json.dumps(value, separators=(",", ":"), allow_nan=False),
         )
 
 
@@ -162,11 +162,9 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _drawable(value: Any) -> Any:
-    """Return JSON values as precise as they can be drawn, and null for what isn't finite."""
+    """Return JSON values, numbers as precise as they can be drawn."""
     if isinstance(value, dict):
         return {name: _drawable(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_drawable(part) for part in value]
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

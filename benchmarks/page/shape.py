@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.harness.outcome import Outcome
 
 NUMBER = (int, float)
+IMPOSSIBLE = 1e100  # no second, byte or count is as many
 MAYBE_NUMBER = (int, float, type(None))
 MAYBE_TEXT = (str, type(None))
 
@@ -55,7 +56,22 @@ OPERATOR = {
     "self_host_s": NUMBER,
     "share": NUMBER,
 }
-COUNTS = {"operators": Maybe(Each(NUMBER))}
+STEPS = [NUMBER, NUMBER]
+OPERATORS = Each(NUMBER)
+COUNTS = {
+    "operators": Maybe(OPERATORS),
+    "int8_operators": Maybe(OPERATORS),
+    "synchronizations": Maybe(OPERATORS),
+    **dict.fromkeys(
+        ("operators_total", "kernel_launches", "allocations", "peak_allocated_bytes"),
+        Maybe(NUMBER),
+    ),
+}
+MACHINE = {
+    "cpu": Maybe({"brand_raw": Maybe(str)}),
+    "hardware": Maybe(Each((*NUMBER, bool, str, type(None)))),
+    "software": Maybe(Each(MAYBE_TEXT)),
+}
 RECORD = {
     "workload": {
         "model": str,
@@ -71,10 +87,19 @@ RECORD = {
     "validity": Maybe(VALIDITY),
     "refused": Maybe([{"rounds": [ROUND], "validity": Maybe(VALIDITY)}]),
     "attestation": Maybe(dict),
-    "counters": Maybe({"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS)}),
+    "counters": Maybe(
+        {"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS), "decode_steps": Maybe(STEPS)}
+    ),
     "process": Maybe(dict),
     "profile": Maybe(
-        Each({"wall_s": NUMBER, "device_busy_share": MAYBE_NUMBER, "operators": [OPERATOR]})
+        Each(
+            {
+                "decode_steps": Maybe(STEPS),
+                "wall_s": NUMBER,
+                "device_busy_share": MAYBE_NUMBER,
+                "operators": [OPERATOR],
+            }
+        )
     ),
 }
 OUTCOMES = frozenset(each.value for each in Outcome)
@@ -101,7 +126,8 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
     """Return where and how a value differs from a shape, in a few words; None if it fits.
 
     A shape is a type or several, a frozenset of texts, a dict of shapes by name, a list of one
-    shape for all elements, `Each` or `Maybe`. Names that a shape doesn't have are left alone.
+    shape for all elements, or of as many as there are, `Each` or `Maybe`. Names that a shape
+    doesn't have are left alone.
     """
     if isinstance(shape, Maybe):
         return None if value is None else difference(value, shape.shape, where)
@@ -113,12 +139,19 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
             return f"{where} is no mapping"
         found = (difference(value.get(name), part, path) for path, name, part in parts)
     elif isinstance(shape, list):
-        if not isinstance(value, list):
-            return f"{where} is no list"
+        if not isinstance(value, list) or len(shape) not in (1, len(value)):
+            return f"{where} is no list" + (f" of {len(shape)}" if len(shape) > 1 else "")
         found = (difference(each, shape[0], f"{where}[{n}]") for n, each in enumerate(value))
-    elif isinstance(shape, frozenset):
-        return None if value in shape else f"{where} is {value!r}"
     else:
-        fits = isinstance(value, shape) and (shape is bool or not isinstance(value, bool))
-        return None if fits else f"{where} is {type(value).__name__}"
+        return _misfit(value, shape, where)
     return next((each for each in found if each), None)
+
+
+def _misfit(value: Any, shape: Any, where: str) -> str | None:
+    if isinstance(shape, frozenset):
+        return None if isinstance(value, str) and value in shape else f"{where} is {value!r}"
+    if isinstance(value, float) and not abs(value) < IMPOSSIBLE:  # nor is NaN
+        return f"{where} is {value}"
+    taken = bool in shape if isinstance(shape, tuple) else shape is bool
+    fits = isinstance(value, shape) and (taken or not isinstance(value, bool))
+    return None if fits else f"{where} is {type(value).__name__}"
