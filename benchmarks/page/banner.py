@@ -72,4 +72,4 @@ def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
 
 
 def _benchmarks(count: int) -> str:
-    return "the benchmark" if count == 1 else f"all {count} benchmarks"
+    return {1: "the benchmark", 2: "both benchmarks"}.get(count, f"all {count} benchmarks")
