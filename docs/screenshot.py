@@ -6,12 +6,13 @@ The top of the page, with its first benchmark, as a Chromium that is installed s
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-WIDTH, HEIGHT = 1000, 1480
+WIDTH, HEIGHT = 1000, 1490
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -28,6 +29,8 @@ def main(page: Path, picture: Path) -> None:
         tab.wait_for_selector("html[data-drawn]")
         tab.screenshot(path=picture)
         chromium.close()
+    if smaller := shutil.which("pngquant"):  # a third of the size, and looks the same
+        subprocess.run([smaller, "--force", "--ext=.png", "128", str(picture)], check=True)
 
 
 if __name__ == "__main__":
