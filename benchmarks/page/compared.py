@@ -109,6 +109,7 @@ def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
     styles = {each.value: style for each, style in STYLES.items()}
     colour = kinds("outcome", {name: styles[name][0] for name in present}, columns=NARROW)
     shape = kinds("outcome", {name: styles[name][1] for name in present}, columns=NARROW)
+    colour["legend"] = shape["legend"] = {"columns": NARROW}  # also of a single outcome
     height = len(rows) * ROW
     ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
     end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
@@ -116,7 +117,8 @@ def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
 
     def x(field: str) -> Spec:
         title = "change against the base, %; to the right is slower"
-        return axis(field, title, scale={"domain": [-end, end], "clamp": True})
+        scale = {"domain": [-end, end], "clamp": True}
+        return axis(field, title, scale=scale, axis={"tickCount": 9})
 
     def y(field: str) -> Spec:
         return {"field": field, "type": "quantitative", "axis": None, "scale": down}

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from benchmarks.harness.sessions import Measured, Session
 
 
+VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions; the page judges them itself
+
+
 @dataclass(frozen=True)
 class Intake:
     """Sessions whose records can be shown, oldest first, and a line for all that can't be."""
@@ -60,7 +63,7 @@ def _files(path: Path) -> Iterator[Path]:
             raise InputError(f"{path}: expected a saved session or a folder of them; got no file")
         yield path
         return
-    files = baseline.files(path)
+    files = [each for each in baseline.files(path) if each.name != VERDICTS]
     if not files:
         raise InputError(f"{path}: expected saved sessions (*.json), got a folder without any")
     yield from files

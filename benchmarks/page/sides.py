@@ -56,7 +56,7 @@ def _duet(base: Mapping[Any, Session], head: Mapping[Any, Session]) -> Sides:
         )
     pairs = [base[n] for n in both], [head[n] for n in both]
     basis = f"A duet of {len(both)} restarts; base is {_versions(pairs[0][-1])}, head is "
-    basis += _versions(pairs[1][-1])
+    basis += f"{_versions(pairs[1][-1])}. What follows is the last restart of head"
     return Sides(pairs[1][-1], pairs[0][-1], verdict.judge(*pairs, paired=True), basis)
 
 
