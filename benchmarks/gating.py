@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import saving
-from benchmarks.harness import acknowledged, baseline, report, sessions
+from benchmarks.harness import acknowledged, baseline, comparable, report, sessions
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Verdict
 from benchmarks.harness.sessions import Session
@@ -91,9 +91,11 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     if not (gate := config.stash.get(GATE, None)):
         return None
     head = sessions.parse(content, "this session") if content else None
+    base, heads = _base(gate, head, config), [head] if head else []
+    gate.notes += comparable.notes(base, heads)
     gate.verdicts = verdict.judge(
-        _base(gate, head, config),
-        [head] if head else [],
+        base,
+        heads,
         gate=config.stash[SETTINGS].gate or "screen",
         acknowledged=gate.acknowledgements,
         absent=gate.absent,

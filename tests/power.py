@@ -2,7 +2,7 @@
 
 `make power` prints the tables; tests/test_power.py holds the bounds. What is recorded is identical
 code, so that every change that is found in it is a false alarm; one side is then multiplied by
-1.01, 1.02, 1.05, 1.10 to see what is found. Nothing was tuned on these recordings.
+1.01, 1.02, 1.05, 1.10 to see what is found.
 """
 
 from __future__ import annotations

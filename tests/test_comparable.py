@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from made import MACHINE, THROUGHPUT, foreign, info, session
 
 from benchmarks.harness import comparable
 from benchmarks.harness.sessions import Measured
+from tests.made import MACHINE, THROUGHPUT, foreign, info, session
 
 
 def on(hardware, cpu="A CPU", software=None):

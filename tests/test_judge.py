@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from made import LUCK, PROFILE, THROUGHPUT, content, info, write
 
 from benchmarks.__main__ import main
+from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
 
 ROOT = Path(__file__).parent.parent
 

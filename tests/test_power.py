@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import power
 import pytest
+
+from tests import power
 
 DRAWS = 1000
 SIMULATED = 300

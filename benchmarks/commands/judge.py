@@ -5,15 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.harness import comparable, sessions, verdict, verdict_table
 from benchmarks.harness.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.harness.sessions import Session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         [sessions.read(file) for file in side] for side in (arguments.base, arguments.head)
     )
     verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate)
-    for line in verdict_table.lines(verdicts, notes(base, head)):
+    for line in verdict_table.lines(verdicts, comparable.notes(base, head)):
         print(line)
     status = verdict.exit_status(verdicts)
     if arguments.json:
@@ -57,14 +51,3 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--json {arguments.json}: can't write it ({error.strerror}); check the folder"
             ) from error
     return status
-
-
-def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
-    """Return what is to be known before the verdicts: other versions, and what one side lacks."""
-    pairs = [(then, now) for then in base for now in head]
-    found = []
-    if differ := dict.fromkeys(each for pair in pairs for each in comparable.treatment(*pair)):
-        found.append(f"versions: {', '.join(differ)}")
-    if unknown := dict.fromkeys(each for pair in pairs for each in comparable.unknown_facts(*pair)):
-        found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    return found

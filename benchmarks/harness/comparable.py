@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from benchmarks.harness.sessions import Measured, Session
 
@@ -73,6 +73,17 @@ def treatment(base: Session, head: Session) -> list[str]:
     """Return the versions that differ between two sessions: what is compared."""
     then, now = (each.machine.get("software") or {} for each in (base, head))
     return _differences(then, now, TREATMENT)
+
+
+def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
+    """Return what is to be known before the verdicts: other versions, and what one side lacks."""
+    pairs = [(then, now) for then in base for now in head]
+    found = []
+    if differ := dict.fromkeys(each for pair in pairs for each in treatment(*pair)):
+        found.append(f"versions: {', '.join(differ)}")
+    if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
+        found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
+    return found
 
 
 def failure(session: Session) -> str | None:

@@ -206,9 +206,8 @@ def recorded(device: torch.device, run: Callable[[Any], T], **options: bool) -> 
 
 
 def _saw_device(trace: Any) -> bool:
-    from torch._C._autograd import DeviceType
-
-    return any(event.device_type == DeviceType.CUDA for event in trace.events())
+    """Whether kernels count for operators: annotations on the GPU's track alone don't."""
+    return any(hotspot.self_device_s for hotspot in _hotspots(trace))
 
 
 def new_trace(device: torch.device, *, with_stack: bool = False, with_memory: bool = False) -> Any:

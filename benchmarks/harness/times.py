@@ -142,7 +142,7 @@ def _few_baselines(timing: Timing) -> _Finding:
     size, limits = _size(timing), timing.limits
     few = f"only {_count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
     if size > limits.gross:
-        return _Finding(_direction(timing), f"{few}; but more than {limits.gross:.0%}")
+        return _Finding(_direction(timing), f"{few}; but {_gross(limits)}")
     if size > limits.doubt:
         return _Finding(Outcome.INCONCLUSIVE, f"suspicious: {few}", suspicious=True)
     return _Finding(Outcome.NO_CHANGE, f"{few}: less than {limits.doubt:.0%} doesn't show")
@@ -179,7 +179,7 @@ def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -
     found, size, limits = timing.estimate, _size(timing), timing.limits
     count = _count(found.count, "restart")
     if p is None and size > limits.gross:
-        return _Finding(_direction(timing), f"only {count}; but more than {limits.gross:.0%}")
+        return _Finding(_direction(timing), f"only {count}; but {_gross(limits)}")
     if p is None:
         says = f"{count}, too few to tell how much they vary; run {estimates.ENOUGH} at least"
         return _Finding(Outcome.INCONCLUSIVE, says)
@@ -238,6 +238,10 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
         detail=f"{finding.detail}; {timing.note}" if timing.note else finding.detail,
         suspicious=finding.suspicious,
     )
+
+
+def _gross(limits: Limits) -> str:
+    return f"by more than a factor of {1 + limits.gross:.3g}"
 
 
 def _count(number: int, what: str) -> str:
