@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench test power lint format clean
+.PHONY: help bench screenshot test power lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make power   show what the verdicts find, and how often they cry wolf"
 	@echo "make lint    check style, types and workflows"
+	@echo "make screenshot   measure on the CPU, and picture the report for the README"
 	@echo "make clean   remove .venv, caches and artifacts; saved benchmarks stay"
 
 bench: $(READY)
@@ -33,6 +34,13 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# A session that isn't valid ends by another status, and its picture would say so.
+screenshot: $(READY)
+	$(BIN)/python -m pytest benchmarks --device cpu --quantization int8-decomp,int8 \
+		-k throughput \
+		--artifacts build/artifacts --report build/report.html
+	$(BIN)/python docs/screenshot.py build/report.html docs/report.png
 
 clean:
 	rm -rf $(VENV) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gating, saving
+from benchmarks import gating, reporting, saving
 from benchmarks.harness import clock
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.outcome import NOTHING_COMPARED
@@ -110,6 +110,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     progress.take_over()
     try:
         saving.check(config)
+        reporting.check(config)
         config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
@@ -265,7 +266,7 @@ def pytest_terminal_summary(
         terminalreporter.section("gate")
         for line in gating.lines(config, int(session.exitstatus)):
             terminalreporter.write_line(line)
-    for line in saving.closing_lines(config):
+    for line in (*saving.closing_lines(config), *reporting.closing_lines(config)):
         terminalreporter.write_line(line)
     try:
         gating.summarize(config)

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "bisect": "find the release or the commit in which the verdict turned",
     "judge": "judge saved sessions against others: what regressed, and what can't be said",
     "promote": "make stored sessions baselines",
+    "report": "write one page of saved sessions: what was measured, compared, and how it went on",
 }
 
 

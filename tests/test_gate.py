@@ -201,7 +201,9 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     monkeypatch.setattr(gating, "ACKNOWLEDGED", known)
     files = [tmp_path / "summary.md", tmp_path / "github.md"]
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(files[1]))
-    outcome = gate(*ALONE, f"--summary={files[0]}", f"--junitxml={tmp_path / 'junit.xml'}")
+    report = tmp_path / "page.html"
+    written = [f"--junitxml={tmp_path / 'junit.xml'}", f"--report={report}"]
+    outcome = gate(*ALONE, f"--summary={files[0]}", *written)
     assert outcome.status == 0, end(outcome)
     assert "<b>exact</b> outliers" in end(outcome)
     assert "acknowledged" in end(outcome)
@@ -213,6 +215,10 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     found = ET.parse(tmp_path / "junit.xml").iter("property")  # noqa: S314 (of this very test)
     values = {each.get("name").rpartition(" ")[2]: each.get("value") for each in found}
     assert values["round_s"].startswith("REGRESSED +")
+    page = report.read_text()
+    assert "Nothing got worse" in page
+    assert "acknowledged: &lt;b&gt;exact&lt;/b&gt; outliers" in page
+    assert "2 sessions" in page  # the baseline's, and this one
 
 
 def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate):

@@ -51,6 +51,7 @@ def full(environment, tmp_path_factory):
     """Run the main job once in a process of its own, saved, with all files, on few tokens."""
     folder = tmp_path_factory.mktemp("full")
     options = [*FAST, "--benchmark-save=main", "--artifacts", str(folder / "artifacts")]
+    options += ["--report", str(folder / "page.html")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *command(folder, *options, "--script-table")],
         env=os.environ | environment,
@@ -312,6 +313,15 @@ def test_profiles_are_stored_and_written(full):
     assert {file.name for file in folder.iterdir()} == expected
 
 
+def test_a_session_writes_its_report(full):
+    """--report leaves one page of the session, with the flame graphs of its profile."""
+    assert f"report: {full.folder / 'page.html'}" in full.out
+    page = (full.folder / "page.html").read_text()
+    assert "throughput[int8-decomp-b8-p16-n6]" in page
+    assert "Flame graph: decode, host" in page
+    assert "The machine could be believed in all 3 benchmarks" in page
+
+
 def test_the_terminal_shows_progress_tables_and_one_example(full):
     """A log reads from top to bottom: what, how, the numbers, and where the files are."""
     lines = full.out.splitlines()
@@ -480,6 +490,7 @@ BAD_OPTIONS = {
     "text": (["--prompt", "word " * 5000], "expected at most 4096 tokens together"),
     "bytes": (["--prompt", "\udcff"], "--prompt: expected UTF-8"),
     "artifacts": (["--artifacts", "/proc/none"], "--artifacts: expected a folder that can be"),
+    "report": (["--report", "/proc/none/page.html"], "/proc/none/page.html: can't write the re"),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 

@@ -46,6 +46,7 @@ class Settings:
     again_within_s: float
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
+    report: Path | None
     script_table: bool
     gate: str | None  # None: nothing is judged
     summaries: tuple[Path, ...]  # files to which Markdown is added
@@ -140,6 +141,7 @@ OPTIONS = (
         "300",
         metavar="SECONDS",
     ),
+    Option("--report", "write one HTML page of this session there", metavar="FILE"),
     Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
     Option(
         "--script-table",
@@ -188,7 +190,7 @@ def build_settings(
         )
     if prompt is None and prompt_tokens is None:
         prompt_tokens = DEFAULT_PROMPT_TOKENS
-    artifacts = text("--artifacts")
+    artifacts, report = text("--artifacts"), text("--report")
     return Settings(
         model=_optional_text("--model", text("--model")),
         revision=_optional_text("--revision", text("--revision")),
@@ -209,6 +211,7 @@ def build_settings(
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
+        report=Path(report) if report else None,
         script_table=bool(value("script_table")),
         gate=(gate := _gate(text("--gate"))),
         summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),

@@ -37,31 +37,31 @@ def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
 
     `notes` come above it: the versions that differ, files that were skipped.
     """
-    shown, unchanged = _sorted_out(verdicts)
-    rows = align([HEADER, *(_cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
+    shown, unchanged = sorted_out(verdicts)
+    rows = align([HEADER, *(cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
     found = [*notes, *rows[:1]]
-    below = _all_below(shown)
+    below = all_below(shown)
     for row, says, after in zip(rows[1:], below, [*below[1:], []], strict=False):
         found += [row] if says == after else [row, *(f"    {each}" for each in says)]
-    return [*found, *unchanged, *_remarks(verdicts), counts(verdicts)]
+    return [*found, *unchanged, *remarks(verdicts), counts(verdicts)]
 
 
 def markdown(
     verdicts: Sequence[Verdict], notes: Sequence[str] = (), *, title: str = "Benchmarks"
 ) -> str:
     """Return the same as Markdown, for a pull request: what is unchanged is folded away."""
-    shown, unchanged = _sorted_out(verdicts)
+    shown, unchanged = sorted_out(verdicts)
     loud = [each for each in shown if each[0].outcome is not Outcome.NO_CHANGE]
     quiet = [each for each in shown if each[0].outcome is Outcome.NO_CHANGE]
     parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, notes)]
     if loud:
         parts.append(_table(loud))
-    for (verdict, _), below in zip(loud[:MOST], _all_below(loud[:MOST]), strict=True):
+    for (verdict, _), below in zip(loud[:MOST], all_below(loud[:MOST]), strict=True):
         if below:
             name = f"{_code(_short(verdict.benchmark))} {_code(verdict.metric)}"
             parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in below)]))
     folded = [_table(quiet)] if quiet else []
-    folded += [text(each) for each in (*unchanged, *_remarks(verdicts))]
+    folded += [text(each) for each in (*unchanged, *remarks(verdicts))]
     if folded:
         parts += ["<details><summary>unchanged</summary>", *folded, "</details>"]
     return "\n\n".join(parts) + "\n"
@@ -95,7 +95,7 @@ def text(words: str) -> str:
     return plain
 
 
-def _sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], list[str]]:
+def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], list[str]]:
     """Return what has a line, each with how many other benchmarks share it, and what has none.
 
     Benchmarks of one model share their counters, and all share that the machine is another one.
@@ -139,7 +139,7 @@ def _rank(verdict: Verdict) -> tuple[int, bool, float, str, str]:
     )
 
 
-def _all_below(shown: Sequence[tuple[Verdict, int]]) -> list[list[str]]:
+def all_below(shown: Sequence[tuple[Verdict, int]]) -> list[list[str]]:
     """Return what is said below each line; reasons once, where several times of one have them."""
     said: set[tuple[str, str]] = set()
     found = []
@@ -168,13 +168,14 @@ def _is_plain(verdict: Verdict) -> bool:
     return low <= 0 <= high and "; " not in verdict.detail
 
 
-def _remarks(verdicts: Sequence[Verdict]) -> list[str]:
+def remarks(verdicts: Sequence[Verdict]) -> list[str]:
     """Return what is to be known of unchanged times without an interval, each once."""
     said = Counter(each.detail for each in verdicts if _is_plain(each) and each.p is None)
     return [f"{_number(count, 'time')} unchanged: {detail}" for detail, count in said.items()]
 
 
-def _cells(verdict: Verdict) -> list[str]:
+def cells(verdict: Verdict) -> list[str]:
+    """Return the cells of a verdict, in the order of `HEADER`."""
     sides = [
         "-" if each is None else _value(verdict, each) for each in (verdict.base, verdict.head)
     ]
@@ -220,8 +221,8 @@ def _table(rows: Sequence[tuple[Verdict, int]]) -> str:
     kept = [HEADER, ("---",) * len(HEADER)]
     found = ["| " + " | ".join(row) + " |" for row in kept]
     for verdict, _ in rows[:MOST]:
-        name, metric, *cells = _cells(verdict)
-        found.append("| " + " | ".join([_code(name), _code(metric), *map(text, cells)]) + " |")
+        name, metric, *figures = cells(verdict)
+        found.append("| " + " | ".join([_code(name), _code(metric), *map(text, figures)]) + " |")
     if len(rows) > MOST:
         found.append(f"| … and {len(rows) - MOST} more |" + " |" * (len(HEADER) - 1))
     return "\n".join(found)

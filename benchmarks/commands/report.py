@@ -1,0 +1,57 @@
+"""`python -m benchmarks report`: one page, and a CSV file, of saved sessions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness.errors import InputError
+from benchmarks.page import export, intake, render
+
+if TYPE_CHECKING:
+    import argparse
+
+STORAGE = Path(".benchmarks")  # pytest-benchmark's default
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        default=[STORAGE],
+        metavar="PATH",
+        help=f"saved sessions, or folders of them; the newest is shown whole (default: {STORAGE})",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page there")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write every metric and round there"
+    )
+    parser.add_argument(
+        "--artifacts",
+        type=Path,
+        metavar="DIR",
+        help="the folder of the newest session's profiles: its flame graphs are drawn",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write what was asked for, and say where it is and what was left out."""
+    if not arguments.out and not arguments.csv:
+        raise InputError("expected --out report.html, --csv FILE, or both; got neither")
+    artifacts = arguments.artifacts
+    if artifacts and not artifacts.is_dir():
+        raise InputError(
+            f"--artifacts {artifacts}: expected the folder that pytest --artifacts wrote, got none"
+        )
+    found = intake.gather(arguments.paths)
+    for line in found.left_out:
+        print(f"not shown: {line}")
+    if arguments.csv:
+        export.write(arguments.csv, found.sessions)
+        print(f"CSV: {arguments.csv}")
+    if arguments.out:
+        render.write(arguments.out, found, artifacts)
+        print(f"report: {arguments.out}")
+    return 0

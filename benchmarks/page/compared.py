@@ -1,0 +1,222 @@
+"""Verdicts as a figure and as a table: the same facts in the same order as in the summary."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import times, verdict_table
+from benchmarks.harness.outcome import Outcome
+from benchmarks.page import moved, units
+from benchmarks.page.figure import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    NARROW,
+    ORANGE,
+    VERMILION,
+    Figure,
+    Spec,
+    Table,
+    axis,
+    hover,
+    kinds,
+    plot,
+)
+from benchmarks.page.history import short
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.harness.outcome import Verdict
+    from benchmarks.harness.sessions import Session
+
+STYLES = {  # colour and shape of each outcome that can have an interval
+    Outcome.REGRESSED: (VERMILION, "triangle-up"),
+    Outcome.INCONCLUSIVE: (ORANGE, "diamond"),
+    Outcome.IMPROVED: (GREEN, "triangle-down"),
+    Outcome.NO_CHANGE: (BLUE, "circle"),
+    Outcome.INVALID: (MUTED, "cross"),
+}
+ROW = 40  # pixels
+
+
+@dataclass(frozen=True)
+class Line:
+    """One verdict as it is listed: its cells, and what is said below them."""
+
+    outcome: str
+    cells: Sequence[str]
+    below: Sequence[str]
+    suspicious: bool
+    acknowledged: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Verdicts, the worst first, as a figure and as lines; and what moved beside them."""
+
+    basis: str
+    figure: Figure | None
+    lines: Sequence[Line]
+    unchanged: Sequence[str]
+    moved: Sequence[tuple[str, Table]]
+
+
+def compare(
+    verdicts: Sequence[Verdict], basis: str, base: Session | None, head: Session
+) -> Comparison:
+    """Return what is shown of verdicts; what moved is known where there is a base.
+
+    `basis` is a sentence on what was compared with what.
+    """
+    shown, unchanged = verdict_table.sorted_out(verdicts)
+    return Comparison(
+        basis=basis,
+        figure=_intervals([verdict for verdict, _ in shown]),
+        lines=[
+            _line(verdict, below)
+            for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
+        ],
+        unchanged=[*unchanged, *verdict_table.remarks(verdicts)],
+        moved=moved.tables(base, head) if base else (),
+    )
+
+
+def _line(verdict: Verdict, below: Sequence[str]) -> Line:
+    name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
+    return Line(
+        outcome=outcome,
+        cells=(f"{name}: {metric}", base, head, change, interval, p),
+        below=below,
+        suspicious=verdict.suspicious,
+        acknowledged=verdict.acknowledged is not None,
+    )
+
+
+def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
+    """Show the change of each time that has an interval, beside its floor and band."""
+    rows = [
+        row for verdict in verdicts if verdict.kind == "time" and (row := _row(verdict)) is not None
+    ]
+    if not rows:
+        return None
+    for n, row in enumerate(rows):
+        row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
+    present = [each.value for each in STYLES if any(row["outcome"] == each for row in rows)]
+    styles = {each.value: style for each, style in STYLES.items()}
+    colour = kinds("outcome", {name: styles[name][0] for name in present}, columns=NARROW)
+    shape = kinds("outcome", {name: styles[name][1] for name in present}, columns=NARROW)
+    colour["legend"] = shape["legend"] = {"columns": NARROW}  # also of a single outcome
+    height = len(rows) * ROW
+    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
+    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
+    down = {"domain": [0, height], "range": [0, height], "nice": False}
+
+    def x(field: str) -> Spec:
+        title = "change against the base, %; to the right is slower"
+        scale = {"domain": [-end, end], "clamp": True}
+        return axis(field, title, scale=scale, axis={"tickCount": 9})
+
+    def y(field: str) -> Spec:
+        return {"field": field, "type": "quantitative", "axis": None, "scale": down}
+
+    tooltip = hover({"of": "name", "verdict": "says", "interval": "interval", "why": "detail"})
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "rect", "color": "var(--shade)"},
+            "encoding": {
+                "x": x("-band"),
+                "x2": {"field": "band"},
+                "y": y("top"),
+                "y2": {"field": "end"},
+            },
+        },
+        *(
+            {
+                "mark": {"type": "rule", "strokeDash": [2, 2], "color": MUTED},
+                "encoding": {"x": x(side), "y": y("top"), "y2": {"field": "end"}},
+            }
+            for side in ("-floor", "floor")
+        ),
+        {
+            "data": {"values": [{"x": 0}]},
+            "mark": {"type": "rule", "color": INK},
+            "encoding": {"x": x("x")},
+        },
+        {
+            "mark": {"type": "text", "align": "left", "baseline": "middle"},
+            "encoding": {"x": {"value": 0}, "y": y("above"), "text": {"field": "label"}},
+        },
+        {
+            "mark": {"type": "rule", "strokeWidth": 3},
+            "encoding": {
+                "x": x("low"),
+                "x2": {"field": "high"},
+                "y": y("y"),
+                "color": colour,
+                "tooltip": tooltip,
+            },
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 110},
+            "encoding": {
+                "x": x("change"),
+                "y": y("y"),
+                "color": colour,
+                "shape": shape,
+                "tooltip": tooltip,
+            },
+        },
+    ]
+    columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
+    table = Table(
+        columns,
+        [
+            (
+                row["name"],
+                row["outcome"],
+                f"{row['change']:+.1f}",
+                row["interval"],
+                f"{row['floor']:g}",
+                f"{row['band']:g}",
+            )
+            for row in rows
+        ],
+        left=(0, 1),
+    )
+    return Figure(
+        "Changes of times, with their intervals",
+        "Dashed: the floor, below which nothing is reported. Shaded: the band of equivalence; an "
+        "interval inside of it is no change",
+        [plot(layers, height=height, rows=rows)],
+        table,
+    )
+
+
+def _row(verdict: Verdict) -> Spec | None:
+    """Return a verdict as it is drawn, in percent; None where it has no interval."""
+    change, low, high = verdict.change, verdict.low, verdict.high
+    if change is None or low is None or high is None:
+        return None
+    if not all(map(math.isfinite, (change, low, high))):
+        return None
+    limits = times.limits(verdict.metric)
+    name = f"{short(verdict.benchmark)}: {verdict.metric}"
+    return {
+        "name": name,
+        "label": f"{name}, {units.change(change)}",
+        "says": f"{verdict.outcome.value} {units.change(change)}",
+        "interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
+        "detail": verdict.detail,
+        "outcome": verdict.outcome.value,
+        "change": 100 * change,
+        "low": 100 * low,
+        "high": 100 * high,
+        "floor": 100 * limits.floor,
+        "-floor": -100 * limits.floor,
+        "band": 100 * limits.equivalence,
+        "-band": -100 * limits.equivalence,
+    }

@@ -1,0 +1,57 @@
+"""Everything else that is stored of a benchmark, as tables of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.page import units
+from benchmarks.page.figure import MOST_NAME, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
+    """Yield the tables of a benchmark's record, with their titles."""
+    yield "Attestation: what really ran", table(info.get("attestation") or {})
+    yield "Counters", _counters(info.get("counters") or {})
+    validity = info.get("validity") or {}
+    reasons = validity.get("unmeasured") or {}
+    rows = [
+        (name, units.text(name, value) if isinstance(value, (int, float)) else str(value), "")
+        if value is not None
+        else (name, "-", reasons.get(name, ""))
+        for name, value in (validity.get("readings") or {}).items()
+    ]
+    yield (
+        "Readings of the machine",
+        Table(("reading", "value", "not measured because"), rows, (0, 2)),
+    )
+    yield "Workload", table(info["workload"])
+
+
+def _counters(counters: Mapping[str, Any]) -> Table:
+    """Return the counters of both phases side by side, operators last."""
+    phases = [dict(_flat(counters.get(phase) or {})) for phase in ("prefill", "decode")]
+    names = sorted({**phases[0], **phases[1]}, key=lambda name: (name.count("operators."), name))
+    rows = [(name, *(phase.get(name, "-") for phase in phases)) for name in names]
+    if (steps := counters.get("decode_steps")) and rows:
+        rows.insert(0, ("decode steps", "-", f"{steps[0]} to {steps[1] - 1}"))
+    return Table(("counter", "prefill", "decode"), rows)
+
+
+def table(facts: Mapping[str, Any]) -> Table:
+    """Return nested facts as a table of dotted names and values."""
+    return Table(("fact", "value"), list(_flat(facts)), left=(0, 1))
+
+
+def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested facts as pairs of a dotted name and a text."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}".lstrip("."))
+    elif isinstance(value, (list, tuple)):
+        yield name, ", ".join(map(str, value))[:MOST_NAME]
+    else:
+        yield name, "-" if value is None else str(value)[:MOST_NAME]

@@ -1,0 +1,266 @@
+"""Each metric over the stored sessions of one machine and workload, ready for the page's script."""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import baseline, comparable
+from benchmarks.page import units
+from benchmarks.page.figure import (
+    BLUE,
+    GREEN,
+    MUTED,
+    PURPLE,
+    VERMILION,
+    Spec,
+    axis,
+    hover,
+    plot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.harness.sessions import Measured, Session
+
+MARKS = {  # what is told apart, the strongest first: colour, shape
+    "REGRESSED": (VERMILION, "triangle-up"),
+    "INVALID": (MUTED, "cross"),
+    "acknowledged": (PURPLE, "square"),
+    "baseline": (GREEN, "diamond"),
+    "session": (BLUE, "circle"),
+}
+# Fixed multiples of others, for one workload.
+MULTIPLES = {
+    "tokens_per_s_per_row",
+    "script_speed",
+    "prefill_tokens_per_s",
+    "decode_tokens_per_s",
+}
+COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
+# Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
+# so many of them. So a page stays below 3 MB.
+MOST_VALUES = 240_000
+WHOLE_BENCHMARK = 5_000
+LEAST_VALUES = 10_000
+DIGITS = 5
+
+
+def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
+    """Return series by machine and workload, oldest session first; None for fewer than two.
+
+    Of more sessions than a page holds the newest are kept; `left_out` says how many aren't.
+    """
+    sessions = [each for each in sessions if not each.saved.get("duet")]
+    if len(sessions) < 2:
+        return None
+    kept = _newest(sessions)
+    groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
+    for n, session in enumerate(kept):
+        for measured in session.measured.values():
+            key = machine_key(session), _workload_key(measured)
+            groups.setdefault(key, []).append((n, measured))
+    machines = _labels(
+        {key: machine_label(kept[found[0][0]]) for (key, _), found in groups.items()}
+    )
+    workloads = _labels({key: workload_label(found[0][1]) for (_, key), found in groups.items()})
+    series = [
+        {
+            "machine": machines[machine],
+            "workload": workloads[workload],
+            "sessions": [n for n, _ in found],
+            "marks": [_mark(kept[n], measured) for n, measured in found],
+            "metrics": _columns([measured for _, measured in found]),
+        }
+        for (machine, workload), found in groups.items()
+    ]
+    return {
+        "sessions": [_describe(session) for session in kept],
+        "series": sorted(series, key=lambda each: -len(each["sessions"])),
+        "spec": _spec(),
+        "left_out": len(sessions) - len(kept),
+    }
+
+
+def values(measured: Measured) -> dict[str, float]:
+    """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
+    info = measured.info
+    found = {"round_s": median(measured.rounds_s)} | {
+        name: value
+        for name, value in info["metrics"].items()
+        if value is not None and name not in MULTIPLES
+    }
+    for phase in ("decode", "prefill"):
+        counts = (info.get("counters") or {}).get(phase) or {}
+        for name in COUNTERS:
+            count = counts.get(name)
+            if isinstance(count, dict):  # synchronizations: stream, event, device
+                count = sum(count.values())
+            if count is not None:
+                found[f"{phase}.{name}"] = count
+    return found
+
+
+def machine_key(session: Session) -> str:
+    """Return what is the same for sessions of one machine."""
+    return json.dumps(comparable.machine_facts(session), sort_keys=True, default=str)
+
+
+def machine_label(session: Session) -> str:
+    """Return a machine in a few words."""
+    hardware = session.machine.get("hardware") or {}
+    cpu = (session.machine.get("cpu") or {}).get("brand_raw") or "unknown CPU"
+    if gpu := hardware.get("gpu"):
+        number = hardware.get("gpu_count") or 1
+        return f"{gpu}, {number} of them" if number > 1 else str(gpu)
+    threads = hardware.get("threads")
+    return f"{cpu}, {threads} thread{'s' if threads != 1 else ''}" if threads else str(cpu)
+
+
+def workload_label(measured: Measured) -> str:
+    """Return a benchmark and its model in a few words."""
+    workload = measured.info["workload"]
+    return f"{short(measured.fullname)}, {workload['model']}"
+
+
+def short(fullname: str) -> str:
+    """Return a benchmark's name as the terminal shows it."""
+    return fullname.rpartition("::")[2].removeprefix("test_")
+
+
+def _workload_key(measured: Measured) -> str:
+    facts = comparable.workload_facts(measured)
+    return json.dumps([measured.fullname, facts], sort_keys=True, default=str)
+
+
+def _newest(sessions: Sequence[Session]) -> list[Session]:
+    """Return the newest sessions whose values a page holds."""
+    kept: list[Session] = []
+    room = max(LEAST_VALUES, MOST_VALUES - WHOLE_BENCHMARK * len(sessions[-1].measured))
+    for session in reversed(sessions):
+        room -= sum(len(values(measured)) for measured in session.measured.values())
+        if room < 0:
+            break
+        kept.append(session)
+    return kept[::-1]
+
+
+def _labels(names: Mapping[str, str]) -> dict[str, str]:
+    """Return a label for each key; those that several keys have in common are numbered."""
+    seen: dict[str, int] = {}
+    labels = {}
+    for key, label in names.items():
+        seen[label] = seen.get(label, 0) + 1
+        labels[key] = label if seen[label] == 1 else f"{label} ({seen[label]})"
+    return labels
+
+
+def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
+    """Return a column of values for each metric; one number where they are all the same."""
+    rows = [values(each) for each in measured]
+    names = [name for name in units.TITLES if any(name in row for row in rows)]
+    names += sorted({name for row in rows for name in row} - set(names))
+    columns = []
+    for name in names:
+        column = [row.get(name) for row in rows]
+        present = [value for value in column if value is not None]
+        unit = units.unit(name, [median(present)])
+        scaled = [
+            None if value is None else float(f"{value / unit.factor:.{DIGITS}g}")
+            for value in column
+        ]
+        same = len(set(scaled)) == 1
+        columns.append(
+            {
+                "name": name,
+                "title": units.title(name),
+                "unit": unit.name,
+                "values": scaled[0] if same else scaled,
+            }
+        )
+    return columns
+
+
+def _mark(session: Session, measured: Measured) -> tuple[str, str]:
+    """Return how a session is marked for one benchmark, and why."""
+    verdicts = [
+        each
+        for each in session.saved.get("verdicts") or ()
+        if each["benchmark"] == measured.fullname
+    ]
+    allowed = [each for each in verdicts if each["acknowledged"]]
+    regressed = [
+        f"{each['metric']} {units.change(each['change'])}"
+        for each in verdicts
+        if each["outcome"] == "REGRESSED" and not each["acknowledged"]
+    ]
+    if regressed:
+        return "REGRESSED", ", ".join(regressed)
+    validity = measured.info.get("validity") or {}
+    if validity.get("reasons"):
+        return "INVALID", "; ".join(validity["reasons"])
+    if allowed:
+        return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
+    if "passed" in session.saved and baseline.is_baseline(session):
+        forced = session.saved["promoted"].get("forced")
+        return "baseline", f"promoted although refused: {forced}" if forced else "promoted"
+    return "session", ""
+
+
+def _describe(session: Session) -> dict[str, str]:
+    commit = session.commit
+    software = session.machine.get("software") or {}
+    packages = ("torch", "transformers", "bitsandbytes")
+    return {
+        "name": session.name.rpartition("/")[2],
+        "when": session.when[:16].replace("T", " "),
+        "commit": f"{str(commit.get('id') or 'unknown')[:10]}"
+        + (f" ({commit['branch']})" if commit.get("branch") else "")
+        + (" with changes" if commit.get("dirty") else ""),
+        "versions": ", ".join(f"{name} {software[name]}" for name in packages if name in software),
+    }
+
+
+def _spec() -> Spec:
+    """Return the plot of one metric; the page's script puts in rows, unit, and kinds of marks."""
+    tooltip = hover(
+        {
+            "value": "text",
+            "session": "name",
+            "saved": "when",
+            "commit": "commit",
+            "versions": "versions",
+            "kind": "mark",
+            "why": "why",
+        }
+    )
+    x = axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
+    y = axis("value", "UNIT", axis={"format": ",.5~r"})
+    by_mark = {"field": "mark", "type": "nominal"}
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "line", "strokeWidth": 1, "color": BLUE, "opacity": 0.45},
+            "encoding": {"x": x, "y": y},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "opacity": 1},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": {**by_mark, "scale": {"domain": list(MARKS), "range": _column(0)}},
+                "shape": {**by_mark, "scale": {"domain": list(MARKS), "range": _column(1)}},
+                "size": {
+                    "condition": {"test": "datum.mark === 'session'", "value": 22},
+                    "value": 90,
+                },
+                "tooltip": tooltip,
+            },
+        },
+    ]
+    return plot(layers, height=150)
+
+
+def _column(n: int) -> list[Any]:
+    return [mark[n] for mark in MARKS.values()]

@@ -1,0 +1,113 @@
+"""The sessions that a page shows, out of files and folders of any kind, and what it leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import baseline, sessions
+from benchmarks.harness.errors import InputError
+from benchmarks.harness.record import SCHEMA
+from benchmarks.page import shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benchmarks.harness.sessions import Measured, Session
+
+
+VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions; the page judges them itself
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Sessions whose records can be shown, oldest first, and a line for all that can't be."""
+
+    sessions: tuple[Session, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def gather(paths: Sequence[Path]) -> Intake:
+    """Read files, and the JSON files below folders, each once.
+
+    Raises InputError where a path doesn't exist, or nothing at all can be shown.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        found.update((each.resolve(), None) for each in _files(path))
+    read = [_read(path) for path in found]
+    return select(
+        [each for each in read if not isinstance(each, str)],
+        [each for each in read if isinstance(each, str)],
+    )
+
+
+def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
+    """Keep what can be shown of sessions that were read. Raises InputError where nothing can."""
+    kept, problems = [], list(left_out)
+    for session in read:
+        usable, reasons = _usable(session)
+        problems += [f"{session.name}: {reason}" for reason in reasons]
+        if usable.measured:
+            kept.append(usable)
+    if not kept:
+        why = f": {problems[0]}" if problems else ""
+        raise InputError(f"expected a saved session of this suite, got none{why}")
+    return Intake(tuple(sorted(kept, key=lambda each: each.when)), tuple(problems))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            raise InputError(f"{path}: expected a saved session or a folder of them; got no file")
+        yield path
+        return
+    files = [each for each in baseline.files(path) if each.name != VERDICTS]
+    if not files:
+        raise InputError(f"{path}: expected saved sessions (*.json), got a folder without any")
+    yield from files
+
+
+def _read(path: Path) -> Session | str:
+    """Return a session, or why it can't be read."""
+    try:
+        return sessions.read(path)
+    except InputError as error:
+        return str(error)
+
+
+def _usable(session: Session) -> tuple[Session, list[str]]:
+    """Return a session without the benchmarks that can't be shown, and the reasons."""
+    if damaged := shape.difference(session.machine, shape.MACHINE, "machine_info"):
+        says = f"expected what is known of the machine, got a damaged record ({damaged})"
+        return replace(session, measured={}), [says]
+    reasons, kept = [], {}
+    for name, measured in session.measured.items():
+        reason = _unusable(measured)
+        if reason is None:
+            kept[name] = measured
+        elif reason not in reasons:  # a foreign file has the same one for every benchmark
+            reasons.append(reason)
+    saved: Any = session.saved
+    if saved and (damaged := shape.difference(saved, shape.SAVED, "llm_int8")):
+        reasons.append(f"expected verdicts of this suite, got damaged ones ({damaged})")
+        saved = {}
+    return replace(session, measured=kept, saved=saved), reasons
+
+
+def _unusable(measured: Measured) -> str | None:
+    schema = measured.info.get("schema")
+    if schema is None:
+        return "expected records of this suite, got another suite's; compare it by other means"
+    if schema != SCHEMA:
+        return (
+            f"expected records of schema {SCHEMA}, got schema {schema!r}; "
+            "use the version of the suite that wrote it"
+        )
+    if damaged := shape.difference(measured.info, shape.RECORD):
+        return f"{measured.fullname}: expected a record, got a damaged one ({damaged})"
+    rounds = measured.info["rounds"]
+    if not rounds or not all(0 < each["ttft_s"] <= each["round_s"] for each in rounds):
+        return f"{measured.fullname}: expected rounds longer than their first token, got others"
+    return None

@@ -1,0 +1,121 @@
+"""What moved between two sessions beside the times: versions, counters, operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.page import units
+from benchmarks.page.figure import MOST_NAME, Table
+from benchmarks.page.history import short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.harness.sessions import Session
+
+PHASES = ("decode", "prefill")
+OPERATORS = 12  # that gained or lost, for each benchmark and phase
+
+
+def tables(base: Session, head: Session) -> list[tuple[str, Table]]:
+    """Return a table for each kind of thing that moved, with its title."""
+    found = (
+        ("Versions that differ", _versions(base, head)),
+        ("Counters that changed", _counters(base, head)),
+        ("Operators called more or less often", _calls(base, head)),
+        ("Operators that gained or lost own time in the profile", _own_times(base, head)),
+    )
+    return [(title, table) for title, table in found if table.rows]
+
+
+def _versions(base: Session, head: Session) -> Table:
+    then, now = (each.machine.get("software") or {} for each in (base, head))
+    rows = [
+        (name, str(then.get(name)), str(now.get(name)))
+        for name in {**then, **now}
+        if then.get(name) != now.get(name)
+    ]
+    return Table(("package", "base", "head"), rows, left=(0, 1, 2))
+
+
+def _counters(base: Session, head: Session) -> Table:
+    rows = []
+    for name, then, now in _both(base, head):
+        before, after = (_flat(info.get("counters")) for info in (then, now))
+        for counter in {**before, **after}:
+            old, new = before.get(counter), after.get(counter)
+            if old != new:
+                rows.append((name, counter, *_numbers(old, new)))
+    return Table(("benchmark", "counter", "base", "head", "change"), rows, left=(0, 1))
+
+
+def _calls(base: Session, head: Session) -> Table:
+    """List the operators whose number of calls changed most."""
+    rows = []
+    for name, *infos in _both(base, head):
+        for phase in PHASES:
+            before, after = (
+                ((info.get("counters") or {}).get(phase) or {}).get("operators") or {}
+                for info in infos
+            )
+            changed = [each for each in {**before, **after} if before.get(each) != after.get(each)]
+            changed.sort(key=lambda each: -abs(after.get(each, 0) - before.get(each, 0)))
+            rows += [
+                (name, phase, each[:MOST_NAME], *_numbers(before.get(each, 0), after.get(each, 0)))
+                for each in changed[:OPERATORS]
+            ]
+    return Table(("benchmark", "phase", "operator", "base", "head", "change"), rows, left=(0, 1, 2))
+
+
+def _own_times(base: Session, head: Session) -> Table:
+    """List the operators whose own time, on the device where there is one, changed most."""
+    rows = []
+    for name, *infos in _both(base, head):
+        for phase in PHASES:
+            before, after = (_times((info.get("profile") or {}).get(phase)) for info in infos)
+            shared = [each for each in before if after.get(each, before[each]) != before[each]]
+            shared.sort(key=lambda each: -abs(after[each] - before[each]))
+            rows += [
+                (
+                    name,
+                    phase,
+                    each[:MOST_NAME],
+                    units.text("x_s", before[each]),
+                    units.text("x_s", after[each]),
+                    units.change(after[each] / before[each] - 1 if before[each] else None),
+                )
+                for each in shared[:OPERATORS]
+            ]
+    return Table(("benchmark", "phase", "operator", "base", "head", "change"), rows, left=(0, 1, 2))
+
+
+def _times(profile: Mapping[str, Any] | None) -> dict[str, float]:
+    operators = profile["operators"] if profile else []
+    device = any(each["self_device_s"] for each in operators)
+    field = "self_device_s" if device else "self_host_s"
+    return {each["name"]: each[field] for each in operators}
+
+
+def _both(base: Session, head: Session) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """Return short name and records of the benchmarks that both sides have."""
+    return [
+        (short(name), base.measured[name].info, measured.info)
+        for name, measured in head.measured.items()
+        if name in base.measured
+    ]
+
+
+def _flat(counters: Mapping[str, Any] | None, prefix: str = "") -> dict[str, float]:
+    """Return counters by dotted names, without the operators, which are listed apart."""
+    flat: dict[str, float] = {}
+    for name, value in (counters or {}).items():
+        if isinstance(value, dict) and not name.endswith("operators"):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif isinstance(value, (int, float)):
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _numbers(old: float | None, new: float | None) -> tuple[str, str, str]:
+    share = new / old - 1 if old and new is not None else None
+    return *("-" if each is None else f"{each:,}" for each in (old, new)), units.change(share)  # type: ignore[return-value]

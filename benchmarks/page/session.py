@@ -1,0 +1,119 @@
+"""One session as a page shows it: facts, metrics, and all benchmarks side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness.report import SPACE, SPEED
+from benchmarks.page import overview
+from benchmarks.page.facts import table as facts_table
+from benchmarks.page.figure import Figure, Table
+from benchmarks.page.history import machine_label, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.harness.sessions import Session
+
+    Info = Mapping[str, Any]
+
+GROUPS = (("Speed", SPEED), ("Memory and cost", SPACE))
+
+
+def facts(session: Session) -> list[tuple[str, str]]:
+    """Return what was measured, on what, and when, in a few lines."""
+    infos = [measured.info for measured in session.measured.values()]
+    workloads = [info["workload"] for info in infos]
+    software = session.machine.get("software") or {}
+    commit = session.commit
+    models = dict.fromkeys(
+        f"{each['model']} ({each.get('weights') or 'unknown'} weights)" for each in workloads
+    )
+    return [
+        ("Model", ", ".join(models)),
+        ("Quantizations", ", ".join(dict.fromkeys(each["quantization"] for each in workloads))),
+        ("Machine", machine_label(session)),
+        (
+            "Commit",
+            " ".join(
+                part
+                for part in (
+                    str(commit.get("id") or "unknown")[:10],
+                    f"on {commit['branch']}" if commit.get("branch") else "",
+                    "with uncommitted changes" if commit.get("dirty") else "",
+                )
+                if part
+            ),
+        ),
+        ("Saved", f"{session.when[:19].replace('T', ' ')} UTC" if session.when else "not saved"),
+        ("File", session.name.rpartition("/")[2]),
+        (
+            "Versions",
+            ", ".join(f"{name} {version}" for name, version in software.items() if version),
+        ),
+    ]
+
+
+def metrics(session: Session) -> list[tuple[str, Table]]:
+    """Return the tables of metrics: a row for each benchmark, no column without a number."""
+    records = _records(session)
+    tables = []
+    for title, group in GROUPS:
+        columns = [
+            (name, metric, form)
+            for name, metric, form in group
+            if any(info["metrics"].get(metric) is not None for _, info in records)
+        ]
+        rows = [
+            (name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns))
+            for name, info in records
+        ]
+        tables.append((title, Table(("benchmark", *(name for name, _, _ in columns)), rows)))
+    return tables
+
+
+def unmeasured(session: Session) -> Table | None:
+    """Return what could not be measured, and why: a row for each reason."""
+    found: dict[str, dict[str, None]] = {}
+    for _, info in _records(session):
+        for metric, reason in (info.get("unmeasured") or {}).items():
+            found.setdefault(reason, {})[metric] = None
+    rows = [(", ".join(names), reason) for reason, names in found.items()]
+    return Table(("not measured", "because"), rows, left=(0, 1)) if rows else None
+
+
+def figures(session: Session) -> list[Figure]:
+    """Return the figures that show all benchmarks side by side."""
+    records = _records(session)
+    return [
+        figure
+        for figure in (
+            overview.phases(records),
+            overview.light(records),
+            overview.memory(records),
+        )
+        if figure
+    ]
+
+
+def no_light(session: Session) -> str | None:
+    """Return why the distance to the speed of light isn't shown; None where it is."""
+    records = _records(session)
+    if overview.light(records):
+        return None
+    reasons = ((info.get("unmeasured") or {}).get("speed_of_light_tpot_s") for _, info in records)
+    return next((reason for reason in reasons if reason), "it was not recorded")
+
+
+def machine(session: Session) -> Table:
+    """Return everything that is known of the machine."""
+    return facts_table(session.machine)
+
+
+def _cell(value: float | None, form: Callable[[float], str]) -> str:
+    return "-" if value is None else form(value)
+
+
+def _records(session: Session) -> list[tuple[str, Info]]:
+    return [(short(name), measured.info) for name, measured in session.measured.items()]

@@ -1,0 +1,157 @@
+"""Whether a stored record has the shape that this suite writes, and if not, where it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.harness.outcome import Outcome
+
+NUMBER = (int, float)
+IMPOSSIBLE = 1e100  # no second, byte or count is as many
+MAYBE_NUMBER = (int, float, type(None))
+MAYBE_TEXT = (str, type(None))
+
+
+class Maybe:
+    """A shape that may be null or missing."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+class Each:
+    """A mapping of any names to values of one shape."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+ROUND = {"round_s": NUMBER, "ttft_s": NUMBER, "step_s": [NUMBER], "start_s": Maybe(NUMBER)}
+SAMPLES = {
+    "t_s": [NUMBER],
+    **{
+        name: Maybe([MAYBE_NUMBER])
+        for name in (
+            "sm_clock_hz",
+            "temperature_celsius",
+            "power_watts",
+            "utilization",
+            "memory_used_bytes",
+        )
+    },
+    "clock_reasons": Maybe([MAYBE_TEXT]),
+}
+VALIDITY = {
+    "valid": bool,
+    "reasons": [str],
+    "readings": Maybe(dict),
+    "unmeasured": Maybe(Each(str)),
+    "samples": Maybe(SAMPLES),
+}
+OPERATOR = {
+    "name": str,
+    "calls": NUMBER,
+    "self_device_s": NUMBER,
+    "self_host_s": NUMBER,
+    "share": NUMBER,
+}
+STEPS = [NUMBER, NUMBER]
+OPERATORS = Each(NUMBER)
+COUNTS = {
+    "operators": Maybe(OPERATORS),
+    "int8_operators": Maybe(OPERATORS),
+    "synchronizations": Maybe(OPERATORS),
+    **dict.fromkeys(
+        ("operators_total", "kernel_launches", "allocations", "peak_allocated_bytes"),
+        Maybe(NUMBER),
+    ),
+}
+MACHINE = {
+    "cpu": Maybe({"brand_raw": Maybe(str)}),
+    "hardware": Maybe(Each((*NUMBER, bool, str, type(None)))),
+    "software": Maybe(Each(MAYBE_TEXT)),
+}
+RECORD = {
+    "workload": {
+        "model": str,
+        "quantization": str,
+        "batch_size": NUMBER,
+        "prompt_tokens": (*NUMBER, str),
+        "new_tokens": NUMBER,
+    },
+    "metrics": Each(MAYBE_NUMBER),
+    "unmeasured": Maybe(Each(str)),
+    "warmup_rounds": Maybe(NUMBER),
+    "rounds": [ROUND],
+    "validity": Maybe(VALIDITY),
+    "refused": Maybe([{"rounds": [ROUND], "validity": Maybe(VALIDITY)}]),
+    "attestation": Maybe(dict),
+    "counters": Maybe(
+        {"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS), "decode_steps": Maybe(STEPS)}
+    ),
+    "process": Maybe(dict),
+    "profile": Maybe(
+        Each(
+            {
+                "decode_steps": Maybe(STEPS),
+                "wall_s": NUMBER,
+                "device_busy_share": MAYBE_NUMBER,
+                "operators": [OPERATOR],
+            }
+        )
+    ),
+}
+OUTCOMES = frozenset(each.value for each in Outcome)
+VERDICT = {
+    "benchmark": str,
+    "metric": str,
+    "kind": str,
+    "outcome": OUTCOMES,
+    **dict.fromkeys(("base", "head", "change", "low", "high", "p"), MAYBE_NUMBER),
+    "detail": str,
+    "reasons": [str],
+    "acknowledged": MAYBE_TEXT,
+    "suspicious": Maybe(bool),
+}
+SAVED = {
+    "passed": Maybe(bool),
+    "verdicts": Maybe([VERDICT]),
+    "promoted": Maybe(dict),
+    "duet": Maybe({"side": str, "restart": NUMBER}),
+}
+
+
+def difference(value: Any, shape: Any, where: str = "") -> str | None:
+    """Return where and how a value differs from a shape, in a few words; None if it fits.
+
+    A shape is a type or several, a frozenset of texts, a dict of shapes by name, a list of one
+    shape for all elements, or of as many as there are, `Each` or `Maybe`. Names that a shape
+    doesn't have are left alone.
+    """
+    if isinstance(shape, Maybe):
+        return None if value is None else difference(value, shape.shape, where)
+    if isinstance(shape, Each):
+        shape = dict.fromkeys(value, shape.shape) if isinstance(value, Mapping) else {}
+    if isinstance(shape, dict):
+        parts = ((f"{where}.{name}".lstrip("."), name, part) for name, part in shape.items())
+        if not isinstance(value, Mapping):
+            return f"{where} is no mapping"
+        found = (difference(value.get(name), part, path) for path, name, part in parts)
+    elif isinstance(shape, list):
+        if not isinstance(value, list) or len(shape) not in (1, len(value)):
+            return f"{where} is no list" + (f" of {len(shape)}" if len(shape) > 1 else "")
+        found = (difference(each, shape[0], f"{where}[{n}]") for n, each in enumerate(value))
+    else:
+        return _misfit(value, shape, where)
+    return next((each for each in found if each), None)
+
+
+def _misfit(value: Any, shape: Any, where: str) -> str | None:
+    if isinstance(shape, frozenset):
+        return None if isinstance(value, str) and value in shape else f"{where} is {value!r}"
+    if isinstance(value, float) and not abs(value) < IMPOSSIBLE:  # nor is NaN
+        return f"{where} is {value}"
+    taken = bool in shape if isinstance(shape, tuple) else shape is bool
+    fits = isinstance(value, shape) and (taken or not isinstance(value, bool))
+    return None if fits else f"{where} is {type(value).__name__}"

@@ -1,0 +1,264 @@
+"""How the rounds of one benchmark went: in order, gap by gap, and as a distribution."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness.metrics import percentile
+from benchmarks.page import units
+from benchmarks.page.figure import (
+    BLUE,
+    INK,
+    ORANGE,
+    SERIES,
+    SKY,
+    VERMILION,
+    Figure,
+    Table,
+    axis,
+    hover,
+    kinds,
+    plot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.page.figure import Spec
+
+    Record = Mapping[str, Any]
+
+MOST_POINTS = 4000  # that a figure of gaps draws
+ALL_POINTS = 20_000  # that those of a page draw together: a page stays small
+BINS = 40
+KINDS = {"counted": BLUE, "warm-up": ORANGE, "refused": VERMILION}
+SHAPES = {"counted": "circle", "warm-up": "square", "refused": "cross"}
+
+
+def rounds(info: Record, cold: Record | None) -> Figure:
+    """Show the rounds in order; apart, refused ones and `cold`, the warm-up of this workload."""
+    found: list[tuple[str, str, Mapping[str, Any]]] = []
+    for n, each in enumerate(cold["rounds"] if cold else (), 1):
+        found.append(("warm-up", f"w{n}", each))
+    for attempt in info.get("refused") or ():
+        found += [("refused", f"r{n}", each) for n, each in enumerate(attempt["rounds"], 1)]
+    found += [("counted", str(n), each) for n, each in enumerate(info["rounds"], 1)]
+    unit = units.unit("round_s", [each["round_s"] for _, _, each in found])
+    middle = median(each["round_s"] for each in info["rounds"])
+    rows = [
+        {
+            "order": n,
+            "label": label,
+            "kind": kind,
+            "value": each["round_s"] / unit.factor,
+            "text": units.text("round_s", each["round_s"]),
+            "ttft": units.text("ttft_s", each["ttft_s"]),
+        }
+        for n, (kind, label, each) in enumerate(found, 1)
+    ]
+    present = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
+    x: Spec = {
+        "field": "label",
+        "type": "ordinal",
+        "sort": None,
+        "title": "round",
+        "axis": {"labelAngle": 0, "labelOverlap": True},
+    }
+    layers: list[Spec] = [
+        {
+            "data": {"values": [{"y": middle / unit.factor}]},
+            "mark": {"type": "rule", "strokeDash": [4, 4], "color": INK, "opacity": 0.6},
+            "encoding": {"y": axis("y", unit.name)},
+        },
+        {
+            "mark": {"type": "point", "filled": False},
+            "encoding": {
+                "x": x,
+                "y": axis("value", unit.name),
+                "color": kinds("kind", {kind: KINDS[kind] for kind in present}),
+                "shape": kinds("kind", {kind: SHAPES[kind] for kind in present}),
+                "tooltip": hover(
+                    {"round": "label", "kind": "kind", "took": "text", "first token": "ttft"}
+                ),
+            },
+        },
+    ]
+    table = Table(
+        ("round", "kind", "took", "first token", "decode"),
+        [
+            (label, kind, *(units.text("x_s", value) for value in _split(each)))
+            for kind, label, each in found
+        ],
+        left=(0, 1),
+    )
+    spread = max(each["round_s"] for each in info["rounds"]) / middle - 1
+    says = f"{len(info['rounds'])} rounds, median {units.text('round_s', middle)}"
+    if len(info["rounds"]) > 1:
+        says += f" (dashed), slowest {units.change(spread)}"
+    if untimed := info.get("warmup_rounds"):
+        says += f"; {untimed} untimed rounds came before"
+    return Figure("Rounds in order", says, [plot(layers, height=150, rows=rows)], table)
+
+
+def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
+    """Show each gap between two tokens, a line for each round; None without any.
+
+    Of more than `most` gaps the longest of neighbours are drawn, so that no hiccup is lost.
+    """
+    lines = [each["step_s"] for each in info["rounds"]]
+    if not any(lines):
+        return None
+    unit = units.unit("itl_s", [percentile([gap for line in lines for gap in line], 50)])
+    every = -(-sum(map(len, lines)) // most)
+    rows: list[Spec] = [
+        {
+            "round": str(n),
+            "token": token,
+            "value": gap / unit.factor,
+        }
+        for n, line in enumerate(lines, 1)
+        for token, gap in _thinned(line, every)
+    ]
+    worst = max(rows, key=lambda row: row["value"])
+    longest = units.text("itl_s", worst["value"] * unit.factor)
+    worst_says = f"{longest} before token {worst['token']} of round {worst['round']}"
+    colours = {str(n): SERIES[(n - 1) % len(SERIES)] for n in range(1, len(lines) + 1)}
+    colour = kinds("round", colours, title="round", titleOrient="left")
+    if len(lines) > len(SERIES):
+        colour["legend"] = None
+    x = axis("token", "generated token", scale={"nice": False})
+    y = axis("value", unit.name)
+    at_left = worst["token"] < rows[-1]["token"] / 2
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.85},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "color": colour,
+            },
+        },
+        {
+            "mark": {"type": "point", "size": 40, "filled": True, "opacity": 0},
+            "encoding": {
+                "x": x,
+                "y": y,
+                "tooltip": hover(
+                    {"round": "round", "before token": "token", f"gap, {unit.name}": "value"}
+                ),
+            },
+        },
+        {
+            "data": {"values": [{**worst, "label": f"longest: {longest}"}]},
+            "mark": {
+                "type": "text",
+                "align": "left" if at_left else "right",
+                "dx": 7 if at_left else -7,
+                "dy": 1,
+            },
+            "encoding": {
+                "x": x,
+                "y": y,
+                "text": {"field": "label"},
+            },
+        },
+    ]
+    says = f"The gap before each token, a line for each round; the longest is {worst_says}"
+    if every > 1:
+        says += f". Of each {every} neighbours the longest is drawn"
+    table = Table(
+        ("round", "p50", "p95", "longest", "before token"),
+        [
+            (
+                str(n),
+                *(units.text("itl_s", percentile(line, q)) for q in (50, 95, 100)),
+                str(line.index(max(line)) + 2),
+            )
+            for n, line in enumerate(lines, 1)
+            if line
+        ],
+    )
+    return Figure(
+        "Inter-token gaps over the generated tokens",
+        says,
+        [plot(layers, height=170, rows=rows)],
+        table,
+    )
+
+
+def distribution(info: Record) -> Figure | None:
+    """Show how the gaps of all rounds are distributed; None without any."""
+    pooled = sorted(gap for each in info["rounds"] for gap in each["step_s"])
+    if not pooled:
+        return None
+    end = min(pooled[-1], 2 * percentile(pooled, 99) - percentile(pooled, 50))
+    start, unit = pooled[0], units.unit("itl_s", [end])
+    width = (end - start) / BINS or end / BINS
+    counts = [0] * BINS
+    beyond = 0
+    for gap in pooled:
+        n = min(int((gap - start) / width), BINS - 1)
+        counts[n] += gap <= end
+        beyond += gap > end
+    edges = [(start + n * width) / unit.factor for n in range(BINS + 1)]
+    rows = [
+        {"from": low, "to": high, "n": n, "text": f"{low:.4g} to {high:.4g} {unit.name}"}
+        for n, (low, high) in zip(counts, pairwise(edges), strict=True)
+    ]
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "bar", "color": SKY, "stroke": "var(--paper)", "strokeWidth": 1},
+            "encoding": {
+                "x": axis("from", unit.name, scale={"nice": False}),
+                "x2": {"field": "to"},
+                "y": axis("n", "gaps", zero=True),
+                "y2": {"datum": 0},
+                "tooltip": hover({"gap": "text", "count": "n"}),
+            },
+        }
+    ]
+    for line, q in enumerate((50, 95, 99)):
+        value = percentile(pooled, q) / unit.factor
+        data = {"values": [{"x": value, "label": f"p{q}: {value:.4g} {unit.name}"}]}
+        left = value > (edges[0] + edges[-1]) / 2
+        layers += [
+            {
+                "data": data,
+                "mark": {"type": "rule", "strokeDash": [[1, 0], [6, 3], [2, 2]][line]},
+                "encoding": {"x": axis("x", unit.name, scale={"nice": False})},
+            },
+            {
+                "data": data,
+                "mark": {
+                    "type": "text",
+                    "align": "right" if left else "left",
+                    "dx": -5 if left else 5,
+                },
+                "encoding": {
+                    "x": axis("x", unit.name, scale={"nice": False}),
+                    "y": {"value": 8 + 15 * line},
+                    "text": {"field": "label"},
+                },
+            },
+        ]
+    says = f"{len(pooled):,} gaps of all rounds"
+    if beyond:
+        says += f"; {beyond} longer than drawn, up to {units.text('itl_s', pooled[-1])}"
+    table = Table(("gap", "count"), [(row["text"], f"{row['n']:,}") for row in rows if row["n"]])
+    return Figure(
+        "Distribution of inter-token gaps", says, [plot(layers, height=150, rows=rows)], table
+    )
+
+
+def _split(each: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return seconds of a round, of its prefill, and of its decode steps."""
+    return each["round_s"], each["ttft_s"], sum(each["step_s"])
+
+
+def _thinned(line: Sequence[float], every: int) -> list[tuple[int, float]]:
+    """Return the longest gap of each so many neighbours, with the token that it came before."""
+    numbered = list(enumerate(line, 2))
+    parts = (numbered[n : n + every] for n in range(0, len(numbered), every))
+    return [max(part, key=lambda pair: pair[1]) for part in parts]

@@ -1,0 +1,42 @@
+"""How `--report` writes its page: from what this session recorded, as it would be read back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from benchmarks import saving
+from benchmarks.harness.errors import InputError
+from benchmarks.stash import GATE, SETTINGS
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def check(config: pytest.Config) -> None:
+    """Raise InputError where the report, once all is measured, could not be written."""
+    if report := config.stash[SETTINGS].report:
+        from benchmarks.page import render
+
+        render.check(report)
+
+
+def closing_lines(config: pytest.Config) -> list[str]:
+    """Write the report where one was asked for, and return where it is, or why it isn't."""
+    settings = config.stash[SETTINGS]
+    if not settings.report or config.option.collectonly:
+        return []
+    from benchmarks.harness import sessions
+    from benchmarks.page import intake, render
+
+    content = saving.content(config)
+    if content is None:
+        return ["no report: no benchmark was measured"]
+    try:
+        session = sessions.parse(json.loads(json.dumps(content, default=str)), "this session")
+        gate = config.stash.get(GATE, None)
+        shown = intake.select([*(gate.base if gate else ()), session])
+        render.write(settings.report, shown, settings.artifacts)
+    except InputError as error:
+        return [f"NO REPORT: {error}"]
+    return [f"report: {settings.report}"]

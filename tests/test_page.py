@@ -1,0 +1,434 @@
+"""The report takes in files of any kind, and shows or names each; its texts are never markup."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import random
+import re
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.harness import sessions, verdict_table
+from benchmarks.harness.errors import InputError
+from benchmarks.harness.outcome import Outcome, Verdict
+from benchmarks.page import compared, history, intake, profiles, render, sampled, shape, timing
+from benchmarks.page.sides import sides
+from tests import full_records as made
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NAME = "benchmarks/test_throughput.py::test_throughput[int8-decomp-b8-p16-n16]"
+
+
+def read(*contents: dict[str, Any]) -> list[sessions.Session]:
+    """Return sessions as they are read back from their files."""
+    return [
+        sessions.parse(json.loads(json.dumps(content)), f"{n:04}.json")
+        for n, content in enumerate(contents, 1)
+    ]
+
+
+def day(n: int) -> str:
+    """Return the n-th day as a session says when it was saved."""
+    return (datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(days=n)).isoformat()
+
+
+def duet_contents(restarts: int, slower: float) -> list[dict[str, Any]]:
+    """Return both sides of a duet whose head takes `slower` times as long."""
+    return [
+        made.session(
+            (NAME, made.record(n, slower=slower if side == "head" else 1.0)),
+            saved={"duet": {"side": side, "restart": n}},
+            when=day(n),
+        )
+        for n in range(restarts)
+        for side in ("base", "head")
+    ]
+
+
+def judged_contents() -> list[dict[str, Any]]:
+    """Return a baseline, and a session with verdicts and a profile."""
+    numbers = {"base": 1.0, "head": 1.1, "change": 0.1, "low": 0.05, "high": 0.15, "p": 0.01}
+    verdicts = [made.verdict(NAME, "round_s", "REGRESSED", **numbers)]
+    promoted = {"when": day(1), "forced": None}
+    profile = {**made.record(new_tokens=1), "profile": made.profile()}
+    return [
+        made.session(
+            (NAME, made.record(n, on_gpu=True)), ("t.py::test_profile", profile), saved=saved
+        )
+        for n, saved in enumerate(
+            (
+                {"passed": True, "verdicts": None, "promoted": promoted},
+                {"passed": True, "verdicts": verdicts, "promoted": None},
+            )
+        )
+    ]
+
+
+def places(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield every part of a file, as what holds it and its name or number there."""
+    names = content if isinstance(content, dict) else range(min(len(content), 3))
+    for name in names:
+        yield content, name
+        if isinstance(content[name], (dict, list)):
+            yield from places(content[name])
+
+
+def without_scripts(page: str) -> str:
+    """Return a page without the code that it runs; data stays."""
+    return re.sub(r'<script type="module">.*?</script>', "", page, flags=re.DOTALL)
+
+
+# Taking in
+
+
+def test_every_file_is_shown_or_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A damaged, a foreign, an older and a newer file are named, and the rest is shown."""
+    good = made.session((NAME, made.record()))
+    made.write(tmp_path / "0001_good.json", good)
+    made.write(tmp_path / "deeper" / "0002_good.json", made.session((NAME, made.record(1))))
+    (tmp_path / "0003_half.json").write_text(json.dumps(good)[:-40])
+    (tmp_path / "0004_list.json").write_text("[]")
+    foreign = {"benchmarks": [{"fullname": "t", "stats": {"data": [1.0]}}]}
+    made.write(tmp_path / "0005_foreign.json", foreign)
+    made.write(tmp_path / "0006_newer.json", made.session((NAME, {**made.record(), "schema": 2})))
+    old = made.record()
+    del old["metrics"]
+    made.write(tmp_path / "0007_old.json", made.session((NAME, old)))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 0
+    named = re.findall(r"not shown: \S*/(\d{4}_\w+)\.json: .*expected", capsys.readouterr().out)
+    assert named == ["0003_half", "0004_list", "0005_foreign", "0006_newer", "0007_old"]
+    page = (tmp_path / "page.html").read_text()
+    assert "Not shown: 5" in page
+    assert all(name in page for name in named)
+    assert "2 sessions" in page
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ({"metrics": {"tpot_s": "fast"}}, "metrics.tpot_s is str"),
+        ({"rounds": [{"round_s": 1.0, "ttft_s": 1.0, "step_s": 3}]}, r"rounds\[0\].step_s is no l"),
+        ({"validity": {"valid": 1, "reasons": []}}, "validity.valid is int"),
+        ({"metrics": {"tpot_s": float("nan")}}, "metrics.tpot_s is nan"),
+        ({"workload": None}, "workload is no mapping"),
+        ({"profile": {"decode": {"operators": []}}}, "profile.decode.wall_s is NoneType"),
+    ],
+)
+def test_a_damaged_record_is_named_with_its_place(damage: dict[str, Any], says: str) -> None:
+    """What can't be shown says where it differs, and takes nothing else with it."""
+    other = NAME.replace("int8-decomp", "int8")
+    content = made.session((NAME, made.record()), (other, {**made.record(), **damage}))
+    found = intake.select(read(content))
+    assert list(found.sessions[0].measured) == [NAME]
+    assert re.search(says, found.left_out[0])
+
+
+def test_no_damage_ends_in_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever stands in place of a part of a file, a page is made, or an error of one line."""
+    monkeypatch.setattr(render, "vega", str)  # the same for every page, and slow to make
+    chance = random.Random(0)
+    instead = (None, "x", -1, 0, 1e308, [], {}, True, float("nan"), ["a"], {"a": 1})
+    for _ in range(150):
+        contents = json.loads(json.dumps(chance.choice((judged_contents(), duet_contents(2, 1.1)))))
+        damaged, name = chance.choice(list(places(chance.choice(contents))))
+        damaged[name] = chance.choice(instead)
+        with suppress(InputError):
+            render.page(intake.select(read(*contents)), tmp_path / "page.html")
+
+
+def test_damaged_verdicts_are_named_and_the_numbers_stay() -> None:
+    """A verdict with an unknown outcome is not shown as if nothing had been compared in silence."""
+    saved = {"passed": True, "verdicts": [made.verdict(NAME, "round_s", "GREAT")]}
+    found = intake.select(read(made.session((NAME, made.record()), saved=saved)))
+    assert "'GREAT'" in found.left_out[0]
+    assert found.sessions[0].measured
+
+
+def test_nothing_to_show_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No file, an empty folder, and files of others end by status 4 with what was expected."""
+    (tmp_path / "empty").mkdir()
+    made.write(tmp_path / "f.json", {"benchmarks": [{"fullname": "t", "stats": {"data": [1.0]}}]})
+    for path in ("none.json", "empty", "f.json"):
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(tmp_path / path), "--out", str(tmp_path / "page.html")])
+        assert ended.value.code == 4
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "expected" in line
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_shapes_let_unknown_names_pass() -> None:
+    """A record with more than is known, of a later release of this schema, is shown."""
+    assert shape.difference({**made.record(), "new": object()}, shape.RECORD) is None
+
+
+# Figures
+
+
+def test_warm_up_and_refused_rounds_are_apart() -> None:
+    """Rounds that don't count are drawn in order, as another kind, and in the table."""
+    info = made.record(rounds=2)
+    info["refused"] = [{"rounds": made.record(1, rounds=2)["rounds"], "validity": None}]
+    cold = made.record(2, rounds=3)
+    figure = timing.rounds(info, cold)
+    kinds = [row[1] for row in figure.table.rows]
+    assert kinds == ["warm-up"] * 3 + ["refused"] * 2 + ["counted"] * 2
+    assert "2 rounds" in figure.says
+
+
+def test_a_hiccup_is_named_where_it_happened() -> None:
+    """The longest gap is labelled with its token and round, also where points are thinned."""
+    info = made.record(new_tokens=3000, rounds=4)
+    info["rounds"][2]["step_s"][1234] = 0.5
+    figure = timing.gaps(info)
+    assert figure
+    assert "500 ms before token 1236 of round 3" in figure.says
+    points = figure.plots[0]["data"]["values"]
+    assert len(points) <= timing.MOST_POINTS
+    assert max(row["value"] for row in points) == pytest.approx(500)
+
+
+def test_single_tokens_have_no_gaps() -> None:
+    """Nothing is drawn in place of what doesn't exist."""
+    info = made.record(new_tokens=1)
+    assert timing.gaps(info) is None
+    assert timing.distribution(info) is None
+
+
+def test_every_gap_is_counted_once() -> None:
+    """The bins of a distribution and what is beyond them add up to all gaps."""
+    info = made.record(new_tokens=64)
+    info["rounds"][0]["step_s"][0] = 9.0
+    figure = timing.distribution(info)
+    assert figure
+    assert sum(row["n"] for row in figure.plots[0]["data"]["values"]) == 63 * 5 - 1
+    assert "1 longer than drawn, up to 9 s" in figure.says
+
+
+def test_the_gpu_is_aligned_with_the_rounds() -> None:
+    """Samples and rounds share a clock, and throttling says its reason and its share."""
+    figure = sampled.gpu(made.record(on_gpu=True))
+    assert figure
+    assert "sw_power_cap" in figure.says
+    spans = figure.plots[0]["layer"][0]["data"]["values"]
+    assert [span["round"] for span in spans] == [f"round {n}" for n in range(1, 6)]
+    assert len(figure.plots) == len(sampled.SIGNALS)
+    assert sampled.gpu(made.record()) is None
+
+
+def test_a_flame_graph_adds_up() -> None:
+    """Boxes are as wide as their share; chains are one box, and small frames are left out."""
+    lines = [
+        "nn.Module: A;b;c 50",
+        "nn.Module: A;b;d 49",
+        "e 900",
+        "e;tiny 1",
+        "no number",
+        "x;y z",
+    ]
+    flame = profiles.flame("title", lines)
+    boxes = {name: (depth, width) for depth, _, width, name, _, _ in flame.boxes}
+    assert flame.total == 1000
+    assert boxes["all"] == (0, 1)
+    assert boxes["nn.Module: A"] == (1, pytest.approx(0.099))  # with b, in which it is all
+    assert "tiny" not in boxes
+    assert boxes["c"] == (2, pytest.approx(0.05))
+    assert flame.table.rows[0] == ("e", "900 µs", "90 %")
+
+
+# Comparison and history
+
+
+def test_a_duet_is_judged_by_its_pairs() -> None:
+    """A real slowdown of 10 % regresses, is drawn outside of the band, and versions are named."""
+    found = sides(read(*duet_contents(6, slower=1.1)))
+    assert found.verdicts
+    outcomes = {each.metric: each.outcome for each in found.verdicts if each.kind == "time"}
+    assert outcomes["round_s"] is Outcome.REGRESSED
+    comparison = compared.compare(found.verdicts, found.basis, found.base, found.head)
+    assert comparison.lines[0].outcome == "REGRESSED"
+    assert comparison.figure
+    row = next(
+        row for row in comparison.figure.plots[0]["data"]["values"] if "round_s" in row["name"]
+    )
+    assert row["low"] > row["band"] > row["floor"] > 0
+    assert "6 restarts" in found.basis
+
+
+def test_page_and_summary_have_the_same_order() -> None:
+    """Lines of the page are those of the Markdown summary, the regressions on top."""
+    verdicts = [
+        Verdict(NAME, "ttft_s", "time", Outcome.NO_CHANGE, 1.0, 1.0, 0.0, -0.01, 0.01, 0.9),
+        Verdict(NAME, "tpot_s", "time", Outcome.REGRESSED, 1.0, 1.1, 0.1, 0.08, 0.12, 0.001),
+        Verdict("b", "-", "-", Outcome.MISSING, detail="gone"),
+        Verdict(NAME, "round_s", "time", Outcome.REGRESSED, 1.0, 1.3, 0.3, 0.2, 0.4, 0.001),
+    ]
+    (session,) = read(made.session((NAME, made.record())))
+    lines = compared.compare(verdicts, "", None, session).lines
+    markdown = verdict_table.markdown(verdicts)
+    places = []
+    for line in lines:
+        name, _, metric = line.cells[0].rpartition(": ")
+        row = re.search(rf"\| `{re.escape(name)}` \| `{metric}` \|.*\| {line.outcome} \|", markdown)
+        assert row
+        places.append(row.start())
+    assert places == sorted(places)
+    assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
+
+
+def test_what_moved_is_listed() -> None:
+    """Counters, operators and versions that differ are shown, and nothing that doesn't."""
+    head = made.record(on_gpu=True, launches=652)
+    head["counters"]["decode"]["operators"] = {"aten::_int_mm": 30, "aten::new": 2}
+    base, new = read(
+        made.session((NAME, made.record(on_gpu=True)), software={"torch": "2.12.0", "cuda": "13"}),
+        made.session((NAME, head), software={"torch": "2.13.0", "cuda": "13"}),
+    )
+    tables = dict(compared.compare([], "", base, new).moved)
+    assert tables["Versions that differ"].rows == [("torch", "2.12.0", "2.13.0")]
+    (counter,) = tables["Counters that changed"].rows
+    assert counter[1:] == ("decode.kernel_launches", "640", "652", "+1.88 %")
+    operators = {row[2]: row[3:5] for row in tables["Operators called more or less often"].rows}
+    assert operators["aten::new"] == ("0", "2")
+    assert "aten::_int_mm" in operators
+
+
+def test_history_keeps_machines_and_workloads_apart() -> None:
+    """A series is of one machine and workload, oldest first, and its sessions are marked."""
+    regressed = made.verdict(NAME, "round_s", "REGRESSED", change=0.2)
+    promoted = {"when": day(9), "forced": None}
+    contents = [
+        {},
+        {"saved": {"passed": True, "promoted": promoted, "verdicts": None}},
+        {"saved": {"passed": False, "promoted": None, "verdicts": [regressed]}},
+        {
+            "saved": {
+                "passed": True,
+                "promoted": None,
+                "verdicts": [{**regressed, "acknowledged": "a trade"}],
+            }
+        },
+        {"hardware": made.GPU},
+    ]
+    found = intake.select(
+        read(
+            *(
+                made.session((NAME, made.record(n)), when=day(n), **more)
+                for n, more in enumerate(contents)
+            ),
+            made.session((NAME, made.record(9, model="other")), when=day(9)),
+        )
+    )
+    shown = history.history(found.sessions)
+    assert shown
+    lengths = {(each["machine"], each["workload"]): each for each in shown["series"]}
+    assert len(lengths) == 3
+    main_series = shown["series"][0]
+    assert main_series["sessions"] == [0, 1, 2, 3]
+    assert [mark for mark, _ in main_series["marks"]] == [
+        "session",
+        "baseline",
+        "REGRESSED",
+        "acknowledged",
+    ]
+    assert main_series["marks"][3][1] == "round_s: a trade"
+
+
+def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What doesn't fit is counted, never dropped in silence."""
+    contents = [made.session((NAME, made.record(n)), when=day(n)) for n in range(6)]
+    kept = intake.select(read(*contents)).sessions
+    monkeypatch.setattr(history, "MOST_VALUES", 0)
+    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
+    shown = history.history(kept)
+    assert shown
+    assert shown["left_out"] == 3
+    assert [each["when"] for each in shown["sessions"]] == [
+        day(n)[:16].replace("T", " ") for n in (3, 4, 5)
+    ]
+
+
+# The file
+
+
+def test_the_page_fetches_nothing_and_stays_small(tmp_path: Path) -> None:
+    """A session of 24 benchmarks is below 3 MB, with a policy that forbids every request."""
+    names = [NAME.replace("b8", f"b{n}") for n in range(1, 25)]
+    records = [(name, made.record(n, new_tokens=128, on_gpu=True)) for n, name in enumerate(names)]
+    found = intake.select(read(made.session(*records, hardware=made.GPU)))
+    page = render.page(found, tmp_path / "page.html")
+    assert len(page.encode()) < 3e6
+    body = without_scripts(page)
+    assert "default-src 'none'" in html.unescape(body)
+    assert not re.search(r"(?:src|href)=[\"']?(?:https?:)?//", body)
+    assert not re.search(r"url\(|@import", body)
+
+
+def test_markup_in_any_text_is_text(tmp_path: Path) -> None:
+    """Names, commits and reasons with markup stand in the page escaped, and in the data too."""
+    evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
+    info = made.record(model=evil)
+    info["validity"] = {"valid": False, "reasons": [evil], "readings": {evil: evil}}
+    info["unmeasured"][evil] = evil
+    info["attestation"] = {evil: {evil: [evil]}}
+    info["profile"] = made.profile()
+    info["profile"]["decode"]["operators"][0]["name"] = evil
+    verdict = made.verdict(
+        f"x::test_{evil}", evil, "REGRESSED", detail=evil, reasons=[evil], acknowledged=evil
+    )
+    saved = {"passed": True, "promoted": None, "verdicts": [verdict]}
+    contents = [
+        made.session((f"x::test_{evil}", info), commit=evil, branch=evil, saved=saved, when=day(n))
+        for n in range(2)
+    ]
+    found = intake.select(read(*contents), [evil])
+    page = render.page(found, tmp_path / "page.html")
+    assert page.count("<script") == 3  # the data, and two of ours
+    body = without_scripts(page)
+    assert "<img" not in body
+    assert body.count(html.escape(evil)) > 10
+
+
+def test_links_lead_to_the_profile_files(tmp_path: Path) -> None:
+    """Links are relative to the page, and flame graphs come from the stacks in the folder."""
+    folder = tmp_path / "art ifacts" / "test_profile[int8-b8-p16-n1]"
+    folder.mkdir(parents=True)
+    (folder / "decode.trace.json.gz").write_bytes(b"")
+    (folder / "decode.host.stacks.txt").write_text("a;b 5\n")
+    info = {**made.record(new_tokens=1), "profile": made.profile()}
+    content = made.session(("benchmarks/test_profile.py::test_profile[int8-b8-p16-n1]", info))
+    page = render.page(intake.select(read(content)), tmp_path / "out" / "p.html", folder.parent)
+    assert 'href="../art%20ifacts/test_profile%5Bint8-b8-p16-n1%5D/decode.trace.json.gz"' in page
+    assert "Flame graph: decode, host" in page
+
+
+def test_csv_has_every_metric_and_round(tmp_path: Path) -> None:
+    """Values are in base units, one to a row; what is unmeasured has its reason."""
+    path = made.write(tmp_path / "0001_a.json", made.session((NAME, made.record(rounds=3))))
+    assert main(["report", str(path), "--csv", str(tmp_path / "all.csv")]) == 0
+    with (tmp_path / "all.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    info = made.record(rounds=3)
+    metrics = {row["name"]: row for row in rows if not row["round"]}
+    assert float(metrics["ttft_s"]["value"]) == info["metrics"]["ttft_s"]
+    assert metrics["mbu"]["value"] == ""
+    assert metrics["mbu"]["unmeasured"] == "no GPU was watched"
+    times = [float(row["value"]) for row in rows if row["round"] and row["name"] == "round_s"]
+    assert times == [each["round_s"] for each in info["rounds"]]
+    assert set(metrics) == set(info["metrics"])
+
+
+def test_a_report_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    """A folder in place of a file is named, with the next step."""
+    found = intake.select(read(made.session((NAME, made.record()))))
+    with pytest.raises(InputError, match="choose another path"):
+        render.write(tmp_path, found)
