@@ -62,8 +62,10 @@ class Partner:
                     pass_fds=(theirs_in, theirs_out),
                     start_new_session=True,  # a group of its own: Ctrl-C is the parent's to handle
                 )
-        except OSError as error:
+        except BaseException as error:  # an interrupt as well: the end of the pipe ends the worker
             self._close()
+            if not isinstance(error, OSError):
+                raise
             raise InputError(
                 f"{name}: can't start {command[0]} with the log {log}: {error.strerror}; check both"
             ) from error
