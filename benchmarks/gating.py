@@ -36,8 +36,9 @@ def prepare(config: pytest.Config) -> None:
 
     Raises InputError for a baseline or an acknowledgement that can't be used.
     """
+    _check_compare(config)
     _check_compare_fail(config)
-    if not config.stash[SETTINGS].gate:
+    if not config.stash[SETTINGS].gate or config.option.collectonly:
         return
     folder = saving.folder(config)
     if folder is None:
@@ -55,6 +56,18 @@ def prepare(config: pytest.Config) -> None:
     base = [each for each in known.sessions if baseline.is_baseline(each)]
     notes = [f"baselines: {len(base)} promoted of {len(known.sessions)} saved in {folder}"]
     config.stash[GATE] = Gate(base, [*notes, *known.damaged], acknowledgements)
+
+
+def _check_compare(config: pytest.Config) -> None:
+    """Refuse names at which pytest-benchmark's own search would end in a traceback."""
+    name = config.option.benchmark_compare
+    if not isinstance(name, str) or Path(name).is_file():
+        return
+    if Path(name).is_absolute() or len(Path(name).parts) > 2 or "**" in name:
+        raise InputError(
+            f"--benchmark-compare={name}: expected a saved file, a number such as 0001, or a "
+            "pattern of file names; there is no such file"
+        )
 
 
 def _check_compare_fail(config: pytest.Config) -> None:
@@ -111,7 +124,7 @@ def lines(config: pytest.Config, status: int) -> list[str]:
     from benchmarks.harness import verdict_table
 
     gate = config.stash[GATE]
-    says = {0: "passed", 1: "FAILED"}.get(status, "NOT PASSED")
+    says = {0: "passed", 1: "FAILED", INVALID: "INVALID, see above"}.get(status, "NOT PASSED")
     return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {says}, exit status {status}"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.sessions import Session
 
+CONFIRMED = 3  # baselines of a new level, before the old one stops to count
 MOST = 20  # baselines of one benchmark: those of last year say little of today's machine
 
 
@@ -54,16 +56,19 @@ def files(folder: Path) -> list[Path]:
 
 
 def named(folder: Path, name: str) -> list[Path]:
-    """Return the saved files that --benchmark-compare=NAME means: a file, a folder, or numbers.
+    """Return the saved files that --benchmark-compare=NAME means: a file, or a pattern of names.
 
     Raises InputError where there is none.
     """
-    path = Path(name)
+    path, pattern = Path(name), f"{name.rstrip('*')}*.json"
     if path.is_file():
         return [path]
-    found = files(path) if path.is_dir() else []
-    if not found and folder.is_dir():
-        found = sorted(folder.rglob(f"{name.rstrip('*')}*.json"))
+    found = [
+        each
+        for each in (files(folder) if folder.is_dir() else [])
+        if fnmatchcase(each.name, pattern)
+        or fnmatchcase(each.relative_to(folder).as_posix(), pattern)
+    ]
     if not found:
         raise InputError(
             f"--benchmark-compare={name}: expected a saved session, got none of that name in "
@@ -114,9 +119,9 @@ def baselines(known: Iterable[Session], current: Session) -> list[Session]:
 
     Each is cut down to the benchmarks that it is a baseline of, so that of one benchmark all have
     the machine and the workload of the current session; where there is none, the newest that
-    differs stays, so that the verdict can say by what. A level that was accepted (an
-    improvement, a forced regression, a benchmark that was given up) starts anew: what is older
-    doesn't count. Of the rest the newest count.
+    differs stays, so that the verdict can say by what. A level that was accepted (a forced
+    regression, a benchmark that was given up, an improvement that later baselines confirm)
+    starts anew: what is older doesn't count. Of the rest the newest count.
     """
     newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
     names = dict.fromkeys(name for each in newest_first for name in each.measured)
@@ -138,8 +143,10 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
     for index, session in enumerate(newest_first):
         if name in session.measured:
             (other if _differs(name, session, current) else alike).add(index)
-        if _starts_anew(name, session) or len(alike) == MOST:
+        if _accepted(name, session) or len(alike) == MOST:
             break
+        if name in _judged(session, "IMPROVED") and len(alike) >= CONFIRMED:
+            break  # one lucky session is no new level: what came after it confirms it
     return alike or set(sorted(other)[:1])
 
 
@@ -152,9 +159,9 @@ def _differs(name: str, base: Session, current: Session) -> bool:
     )
 
 
-def _starts_anew(name: str, session: Session) -> bool:
-    outcomes = {"REGRESSED", "IMPROVED"} if name in session.measured else {"MISSING"}
-    return any(name in _judged(session, outcome) for outcome in outcomes)
+def _accepted(name: str, session: Session) -> bool:
+    """Whether promoting the session gave something up: a level, or the benchmark itself."""
+    return name in _judged(session, "REGRESSED" if name in session.measured else "MISSING")
 
 
 def _judged(session: Session, outcome: str) -> list[str]:

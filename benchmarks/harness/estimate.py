@@ -114,7 +114,8 @@ def unpaired(base_s: Sequence[float], head_s: Sequence[float]) -> Estimate:
             for side, middle in zip(sides, (base, head), strict=True)
             for each in side
         )
-        error = sqrt(squares / (count + others - 2) * (1 / count + 1 / others))
+        # None at 0: no clock is so steady, so these are copies of one session.
+        error = sqrt(squares / (count + others - 2) * (1 / count + 1 / others)) or None
     return Estimate(exp(base), exp(head), head - base, error, count + others - 2, count)
 
 

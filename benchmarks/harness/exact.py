@@ -29,7 +29,7 @@ MEMORY = 0.01  # peaks and weights: allocators round, so that less is no change
 OTHER_TOKENS = 0.01
 # Absolute. On correct models, versions and GPUs move these by a few thousandths; one of the 128
 # tokens that are compared is 0.008.
-AGREEMENT = {"logits_relative_error": 0.01, "top1_agreement": 0.03}
+AGREEMENT = {"logits_relative_error": 0.01, "logits_kl_nats": 0.02, "top1_agreement": 0.03}
 FALLS = frozenset({"top1_agreement"})  # worse when it gets smaller
 
 
@@ -99,9 +99,9 @@ def agreement(measured: Measured) -> dict[str, float]:
 def _sides(
     values: Values, base: Sequence[Record], head: Sequence[Record]
 ) -> Iterator[tuple[str, Side, Side]]:
-    """Yield each metric that the base has, with its values on both sides."""
+    """Yield each metric that a side has, with its values on both sides."""
     then, now = ([values(each.measured) for each in side] for side in (base, head))
-    for metric in dict.fromkeys(name for each in then for name in each):
+    for metric in dict.fromkeys(name for each in (*then, *now) for name in each):
         before, after = ([each[metric] for each in side if metric in each] for side in (then, now))
         yield metric, before, after
 
@@ -118,8 +118,8 @@ def _compared(
     """Judge values of which more is worse, by their ratio."""
     found = []
     for metric, before, after in _sides(values, base, head):
-        if not after:
-            found.append(_gone(benchmark, metric, kind))
+        if not (before and after):
+            found.append(_one_sided(benchmark, metric, kind, gone=bool(before)))
         elif min(after) > max(before) * (1 + tolerance):
             found.append(
                 _verdict(benchmark, metric, kind, Outcome.REGRESSED, max(before), min(after))
@@ -143,8 +143,8 @@ def _agreement(
     found = []
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):
-        if not after:
-            found.append(_gone(benchmark, metric, "agreement"))
+        if not (before and after):
+            found.append(_one_sided(benchmark, metric, "agreement", gone=bool(before)))
             continue
         sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
@@ -190,8 +190,12 @@ def _code(session: Session) -> tuple[Any, ...]:
     return session.commit.get("id"), sorted(software.items(), key=str)
 
 
-def _gone(benchmark: str, metric: str, kind: str) -> Verdict:
-    says = "gone: the baseline has it, this session has not; was it interrupted?"
+def _one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+    says = (
+        "gone: the baseline has it, this session has not; was it interrupted?"
+        if gone
+        else "new: this session has it, the baseline has not; promote a session that has"
+    )
     return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says)
 
 

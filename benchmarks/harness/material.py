@@ -76,6 +76,8 @@ def _of_duet(benchmark: str, restarts: Iterable[tuple[Session, Session]]) -> Mat
     for sides in restarts:
         found = [Record(s, s.measured[benchmark]) for s in sides if benchmark in s.measured]
         why = _obstacle(found[0], found[1:]) if len(found) == len(sides) else HALF
+        if failed := [says for each in sides if (says := comparable.failure(each))]:
+            why = Outcome.INVALID, failed[0]
         if why is None:
             base.append(found[0])
             head.append(found[1])

@@ -11,10 +11,12 @@ from benchmarks.harness import steadiness
 from benchmarks.harness.host import Reading
 from benchmarks.harness.metrics import Unmeasured, percentile
 
+# A cap of power is what much work brings on many cards; what it costs, the drop of the clock tells.
 HARMLESS_CLOCK_REASONS = frozenset(
-    {"gpu_idle", "applications_clocks_setting", "display_clock_setting"}
+    {"gpu_idle", "applications_clocks_setting", "display_clock_setting", "sw_power_cap"}
 )
 SHORTEST_WINDOW_S = 1.0  # events of less than this count as events of one second
+SHORTEST_SHARE_S = 0.25  # of less, the steps of the kernel's clocks are a large share
 NO_GPU = Unmeasured("no GPU was watched")
 
 
@@ -54,8 +56,11 @@ def _host(seen: Observations) -> dict[str, Reading]:
     def passed(name: str) -> Reading:
         return _combine(lambda then, now: now - then, seen.before.get(name), seen.after.get(name))
 
+    def rate(value: Reading) -> Reading:
+        return _combine(lambda count, whole: count / max(whole, SHORTEST_WINDOW_S), value, wall_s)
+
     def share(value: Reading) -> Reading:
-        return _combine(lambda part, whole: part / max(whole, SHORTEST_WINDOW_S), value, wall_s)
+        return _combine(lambda part, whole: part / max(whole, SHORTEST_SHARE_S), value, wall_s)
 
     wall_s, cpu_s = passed("wall_s"), passed("cpu_s")
     on_cpu = seen.device == "cpu"
@@ -71,11 +76,11 @@ def _host(seen: Observations) -> dict[str, Reading]:
         "wall_s": wall_s,
         "cpu_s": cpu_s,
         "load_average": _given(load),
-        "involuntary_switches_per_s": share(passed("involuntary_switches")),
-        "voluntary_switches_per_s": share(passed("voluntary_switches")),
+        "involuntary_switches_per_s": rate(passed("involuntary_switches")),
+        "voluntary_switches_per_s": rate(passed("voluntary_switches")),
         "core_wait_share": share(passed("core_wait_s")),
         "off_core_share": _combine(
-            lambda cpu, wall: max(0, wall - cpu) / max(wall, SHORTEST_WINDOW_S), cpu_s, wall_s
+            lambda cpu, wall: max(0, wall - cpu) / max(wall, SHORTEST_SHARE_S), cpu_s, wall_s
         )
         if on_cpu
         else waits,
@@ -85,7 +90,7 @@ def _host(seen: Observations) -> dict[str, Reading]:
         "excess_load": excess_load if isinstance(crowding, Unmeasured) else known,
         "throttled_share": share(passed("throttled_s")),
         "memory_stall_share": share(passed("memory_stall_s")),
-        "swapped_pages_per_s": share(passed("swapped_pages")),
+        "swapped_pages_per_s": rate(passed("swapped_pages")),
         "threads_over_cores": _combine(
             lambda used, have: max(0, used - have), threads, seen.facts.get("available_cores")
         )

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 def promote(path: Path, *, when: str, reason: str | None = None) -> None:
     """Make a stored session a baseline; with a reason, which is kept, whatever speaks against it.
 
-    `when` is ISO 8601. A session that was never judged is judged now, by the baselines in its
-    folder: a slow one must not get in because nobody looked. Raises InputError where the file is
-    damaged, foreign or without raw data, which no reason helps, and where it is refused.
+    `when` is ISO 8601. The session is judged once more, by the baselines in its folder: a slow
+    one must not get in because nobody looked, or because it was judged by something else. Raises
+    InputError where the file is damaged, foreign or without raw data, which no reason helps, and
+    where it is refused.
     """
-    session = _judged(baseline.own(sessions.read(path)), path.parent)
-    if (found := baseline.objections(session)) and not reason:
+    stored = baseline.own(sessions.read(path))
+    session = _judged(stored, path.parent)
+    found = list(dict.fromkeys(baseline.objections(stored) + baseline.objections(session)))
+    if found and not reason:
         raise InputError(
             f"{path}: {'; '.join(found)}; no baseline, unless --force says why it should be one"
         )
@@ -44,8 +47,6 @@ def demote(path: Path, *, when: str) -> None:
 
 
 def _judged(session: Session, folder: Path) -> Session:
-    if session.saved.get("verdicts") is not None:
-        return session
     known = [each for each in baseline.stored(folder).sessions if each.name != session.name]
     if not (base := baseline.baselines(known, session)):
         return session

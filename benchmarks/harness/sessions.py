@@ -41,7 +41,7 @@ def read(path: Path) -> Session:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't read it ({error.strerror}); check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: expected JSON of pytest-benchmark, got a damaged or foreign file ({error}); "
             "delete it, or measure again"
@@ -55,6 +55,7 @@ def parse(content: Any, name: str) -> Session:
     Raises InputError where it isn't pytest-benchmark's, or has no raw data.
     """
     try:
+        _check(content)
         measured = [_measured(each) for each in content["benchmarks"]]
         session = Session(
             name=name,
@@ -75,6 +76,28 @@ def parse(content: Any, name: str) -> Session:
             "give one file for each session, not several put together"
         )
     return session
+
+
+def _check(content: Mapping[str, Any]) -> None:
+    """Raise TypeError where a value that others look into has another type: a damaged file."""
+    saved = content.get("llm_int8") or {}
+    _mappings(content, "machine_info", "commit_info", "llm_int8")
+    _mappings(content.get("machine_info") or {}, "hardware", "software", "cpu")
+    _mappings(saved, "promoted", "demoted", "duet")
+    for verdict in saved.get("verdicts") or []:
+        if not all(isinstance(verdict[name], str) for name in ("benchmark", "metric", "outcome")):
+            raise TypeError("a verdict names no benchmark")
+    for benchmark in content["benchmarks"]:
+        info = benchmark.get("extra_info") or {}
+        _mappings(benchmark, "extra_info")
+        _mappings(info, "workload", "metrics", "counters", "attestation", "validity", "profile")
+        _mappings(info.get("counters") or {}, "prefill", "decode")
+
+
+def _mappings(holder: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(holder.get(name), (Mapping, type(None))):
+            raise TypeError(f"{name} is {type(holder[name]).__name__}")
 
 
 def _measured(benchmark: Mapping[str, Any]) -> Measured:

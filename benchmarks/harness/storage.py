@@ -12,6 +12,7 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -55,7 +56,7 @@ def _store(
 ) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = _write(folder / f".{name}.{os.getpid()}.tmp", content)
+        written = _write(folder / f".{name}.{uuid4().hex}.tmp", content)
         with _locked(folder, wait_s, f"the session is complete in {written}"):
             path = where()
             written.replace(path)
@@ -72,7 +73,7 @@ def check(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f".check.{os.getpid()}.tmp", {}).unlink()
+        _write(folder / f".check.{uuid4().hex}.tmp", {}).unlink()
     except OSError as error:
         raise _unwritable(folder, error) from error
 
@@ -94,7 +95,7 @@ def change(path: Path, edit: Callable[[dict[str, Any]], None], *, wait_s: float 
             content = json.loads(path.read_text(encoding="utf-8"))
             edit(content)
             mode = path.stat().st_mode
-            written = _write(path.with_name(f".{path.name}.{os.getpid()}.tmp"), content, mode)
+            written = _write(path.with_name(f".{path.name}.{uuid4().hex}.tmp"), content, mode)
             written.replace(path)
             _sync_folder(path.parent)
     except OSError as error:

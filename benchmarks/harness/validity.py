@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from math import inf
 from typing import Any
 
 from benchmarks.harness import observe
@@ -123,6 +124,7 @@ class Validity:
     valid: bool
     reasons: tuple[str, ...]
     readings: Mapping[str, Reading]
+    lifted: tuple[str, ...] = ()  # bounds that the user took away
 
     def as_record(self) -> dict[str, Any]:
         """Return it as it is stored: null where unmeasured, and the reasons for that by name."""
@@ -130,6 +132,7 @@ class Validity:
         return {
             "valid": self.valid,
             "reasons": list(self.reasons),
+            "bounds_lifted": list(self.lifted),
             "readings": values,
             "unmeasured": unmeasured,
         }
@@ -152,4 +155,5 @@ def judge(seen: Observations, bounds: Bounds | None = None) -> Validity:
                 f"{each.metadata['what']}: {value:.3g}{detail}, bound {bound:g}; "
                 f"{each.metadata['next_step']}"
             )
-    return Validity(not reasons, tuple(reasons), readings)
+    lifted = tuple(each.name for each in fields(bounds) if getattr(bounds, each.name) == inf)
+    return Validity(not reasons, tuple(reasons), readings, lifted)

@@ -96,6 +96,9 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
     name = material.benchmark
     base, head, doubted = material.believed()
+    if head and not base:
+        says = f"no baseline could be believed ({doubted[0]}); demote it, and promote another"
+        return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
     if not base or not head:
         return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
     note = _note([why for _, why in material.left_out] + doubted)
