@@ -208,7 +208,14 @@ def record(
     from benchmarks.harness import record as records
 
     def store(generations: list[Generation], **metrics: Metric) -> None:
-        info = records.extra_info(target, engine, workload, measure, metrics)
+        info = records.extra_info(
+            target,
+            engine,
+            workload,
+            measure.attempts,
+            metrics,
+            warmup_rounds=measure.warmup_rounds,
+        )
         benchmark.has_error = False
         benchmark.extra_info.update(info, process=copy.deepcopy(history))
         request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)

@@ -25,6 +25,7 @@ PROGRESS: pytest.StashKey[Progress] = pytest.StashKey()
 HISTORY = pytest.StashKey[dict[str, Any]]()  # of this process
 COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
 BENCHMARKS = pytest.StashKey[list[Any]]()  # pytest-benchmark's fixtures, as they were used
+CONTENT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # of the file that is saved
 SAVE: pytest.StashKey[tuple[Path, str]] = pytest.StashKey()  # folder and name to save under
 OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved session
 GATE = pytest.StashKey[Any]()  # what the session is judged by, with --gate

@@ -152,3 +152,14 @@ def test_a_sampler_that_can_not_start_says_so(monkeypatch):
     sampler.start()
     sampler.stop()
     assert "can't start new thread" in sampler.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("listed", "others"),
+    [([7, 8], 0), ([7, 8, 9], 1), ([1, 2], None), ([1, 2, 3], 1)],
+    ids=["both", "and a stranger", "both, hidden", "both, hidden, and a stranger"],
+)
+def test_a_workers_partner_is_no_stranger(listed, others):
+    """Two workers of a duet share a GPU; also where a container numbers processes otherwise."""
+    found = Gpu(FakeNvml(pids=listed), "handle", own_pids=[7, 8]).others()["other_gpu_processes"]
+    assert isinstance(found, Unmeasured) if others is None else found == others

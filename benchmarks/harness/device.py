@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -43,8 +44,15 @@ def resolve(device: str, device_map: str) -> torch.device:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages under test, without importing them."""
-    return {package: metadata.version(package) for package in PACKAGES}
+    """Return the versions of the packages under test, without importing them.
+
+    One that isn't installed is left out: a worker of a duet needs no pytest-benchmark.
+    """
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def software(device: torch.device) -> dict[str, Any]:

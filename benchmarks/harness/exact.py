@@ -47,9 +47,8 @@ def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> 
         if phase in {each.metric for each in found}:
             continue  # counted over other steps
         counts = _compared(benchmark, "counter", counters(phase), then, now, tolerance=tolerance)
-        found += [
-            reasons.explain_counter(each, then[-1].measured, now[-1].measured) for each in counts
-        ]
+        before, after = with_evidence(then).measured, with_evidence(now).measured
+        found += [reasons.explain_counter(each, before, after) for each in counts]
     return found
 
 
@@ -57,6 +56,11 @@ def newest_code(records: Sequence[Record]) -> list[Record]:
     """Return the records of the same commit and versions as the newest, which comes last."""
     ordered = sorted(records, key=lambda each: (each.session.when, each.session.name))
     return [each for each in ordered if _code(each.session) == _code(ordered[-1].session)]
+
+
+def with_evidence(records: Sequence[Record]) -> Record:
+    """Return the newest record that has counters, or the newest: a duet counts in one restart."""
+    return next((each for each in records[::-1] if each.measured.info.get("counters")), records[-1])
 
 
 def counters(phase: str) -> Values:

@@ -33,10 +33,11 @@ PROCESSES_EVERY = 10  # samples; listing processes, 34 microseconds, is the slow
 MOST_SAMPLES = 36_000  # an hour of them; of more, the newest stay
 
 
-def find(device: torch.device) -> Gpu | Unmeasured:
+def find(device: torch.device, own_pids: Collection[int] | None = None) -> Gpu | Unmeasured:
     """Return the GPU that torch calls `device`, or the reason why it can't be watched.
 
-    Found by its UUID: NVML numbers all GPUs, CUDA only the visible ones.
+    Found by its UUID: NVML numbers all GPUs, CUDA only the visible ones. `own_pids` are the
+    processes that are no strangers there; without, this one.
     """
     import torch
 
@@ -46,27 +47,30 @@ def find(device: torch.device) -> Gpu | Unmeasured:
         import pynvml
     except ImportError as error:
         return Unmeasured(f"can't import {error.name}; install nvidia-ml-py")
-    return Gpu.find(pynvml, f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    return Gpu.find(pynvml, uuid, own_pids)
 
 
 class Gpu:
     """One GPU as NVML shows it. `nvml` is the module pynvml; `handle` is NVML's for the GPU."""
 
     def __init__(self, nvml: Any, handle: Any, own_pids: Collection[int] | None = None) -> None:
-        """Take readings of this handle; `own_pids` (this process) are no strangers on the GPU."""
+        """Take readings of this handle; `own_pids` (or this process) are no strangers there."""
         self._nvml = nvml
         self._handle = handle
         self._own = frozenset(own_pids or [os.getpid()])
 
     @classmethod
-    def find(cls, nvml: Any, uuid: str) -> Gpu | Unmeasured:
+    def find(
+        cls, nvml: Any, uuid: str, own_pids: Collection[int] | None = None
+    ) -> Gpu | Unmeasured:
         """Return the GPU with this UUID (`GPU-...`), or the reason why NVML can't be used."""
         try:
             nvml.nvmlInit()
             try:
-                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
+                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid), own_pids)
             except nvml.NVMLError:  # some versions take bytes
-                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid.encode()))
+                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid.encode()), own_pids)
         except Exception as error:  # pynvml makes a class per error code at run time
             return Unmeasured(f"NVML can't be used ({error})")
 
@@ -139,8 +143,8 @@ class Gpu:
         """Return how many other processes compute on the GPU, and their ids.
 
         This process uses the GPU, so it has to be in the list: where it isn't, the container
-        hides processes or numbers them otherwise, and an empty list says nothing. One stranger
-        may then be this process itself; of several, all but one are others.
+        hides processes or numbers them otherwise, and an empty list says nothing. As many
+        strangers as there are own processes may then be these; of more, the rest are others.
         """
         pids = self._get(
             "nvmlDeviceGetComputeRunningProcesses",
@@ -150,11 +154,11 @@ class Gpu:
             return {"other_gpu_processes": pids, "other_gpu_pids": pids}
         others = [pid for pid in pids if pid not in self._own]
         hidden = len(others) == len(pids)
-        if hidden and len(others) < 2:
+        if hidden and len(others) <= len(self._own):
             reason = Unmeasured("NVML doesn't list this process itself, so it may hide others")
             return {"other_gpu_processes": reason, "other_gpu_pids": reason}
         return {
-            "other_gpu_processes": len(others) - hidden,
+            "other_gpu_processes": len(others) - hidden * len(self._own),
             "other_gpu_pids": ", ".join(map(str, others)),
         }
 

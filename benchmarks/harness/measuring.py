@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.engine import Engine, Generation
     from benchmarks.harness.metrics import Round
+    from benchmarks.harness.spans import Spans
     from benchmarks.harness.validity import Bounds, Validity
     from benchmarks.harness.watch import Watch
     from benchmarks.harness.workload import Workload
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Attempt:
     """One set of rounds, where its tensors were, and whether the machine could be believed."""
 
-    watch: Watch
+    watch: Watch | Spans
     generations: list[Generation] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
     placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
@@ -106,8 +107,9 @@ class Measurement:
 
     @contextmanager
     def _attempt(self) -> Iterator[Attempt]:
-        attempt = Attempt(self._new_watch())
-        with attempt.watch:
+        watch = self._new_watch()
+        attempt = Attempt(watch)
+        with watch:
             self._engine.reset_peaks()
             yield attempt
             attempt.placement = footprint.place(self._engine.model)

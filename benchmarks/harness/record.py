@@ -8,11 +8,11 @@ from benchmarks.harness.loading import THRESHOLDS, dtype_name
 from benchmarks.harness.metrics import Metric, as_stored, generation_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.harness.engine import Engine
     from benchmarks.harness.loading import Target
-    from benchmarks.harness.measuring import Measurement
+    from benchmarks.harness.measuring import Attempt
     from benchmarks.harness.workload import Workload
 
 SCHEMA = 1
@@ -22,15 +22,17 @@ def extra_info(
     target: Target,
     engine: Engine,
     workload: Workload,
-    measurement: Measurement,
+    attempts: Sequence[Attempt],
     more: Mapping[str, Metric],
+    *,
+    warmup_rounds: int,
 ) -> dict[str, Any]:
     """Return everything that is stored of a benchmark beside pytest-benchmark's own times.
 
-    `more` are metrics that this benchmark alone has. Rounds that were refused and measured again
-    are kept beside those that count.
+    The last of the attempts counts; rounds that were refused and measured again are kept beside
+    it. `more` are metrics that this benchmark alone has.
     """
-    *refused, attempt = measurement.attempts
+    *refused, attempt = attempts
     metrics = generation_metrics(
         attempt.rounds,
         batch_size=workload.batch_size,
@@ -47,7 +49,7 @@ def extra_info(
         "metrics": values,
         "unmeasured": reasons,
         "placement": attempt.placement,
-        "warmup_rounds": measurement.warmup_rounds,
+        "warmup_rounds": warmup_rounds,
         **attempt.record(),
         "refused": [each.record() for each in refused],
     }

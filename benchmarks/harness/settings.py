@@ -257,6 +257,19 @@ def _bounds(text: str | None) -> Bounds:
     return bounds
 
 
+def positive(option: str, text: str) -> float:
+    """Return a number above 0. Raises InputError, in one line, for any other text."""
+    number = _number(option, text, text)
+    if not 0 < number < math.inf:
+        raise InputError(f"{option}: expected a number above 0; got {text!r}")
+    return number
+
+
+def count(option: str, text: str, minimum: int = 1) -> int:
+    """Return a whole number. Raises InputError, in one line, for any other text."""
+    return _count(option, text, minimum)
+
+
 def _seconds(option: str, text: str | None) -> float:
     seconds = _number(option, text or "", text or "")
     if seconds < 0:

@@ -137,7 +137,10 @@ def _explain(
         return verdict
     others = [each for each in found if each.benchmark == verdict.benchmark]
     material = materials[verdict.benchmark]
-    base, head = (exact.newest_code(side)[-1].session for side in (material.base, material.head))
+    base, head = (
+        exact.with_evidence(exact.newest_code(side)).session
+        for side in (material.base, material.head)
+    )
     return reasons.explain_time(verdict, others, base, head)
 
 

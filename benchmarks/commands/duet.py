@@ -1,0 +1,120 @@
+"""`python -m benchmarks duet`: two environments on this machine, one verdict."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from benchmarks.commands import workload
+from benchmarks.harness import overlay, storing, verdict, verdict_table
+from benchmarks.harness.duet import Duet
+from benchmarks.harness.errors import HarnessError, InputError
+from benchmarks.harness.schedule import FIRST_LOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.harness.overlay import Environment
+    from benchmarks.harness.restart import Conditions
+
+FAILED = 1  # a side that isn't what its name says, or whose output is wrong: pytest's own status
+SPEC = (
+    "current; requirements such as bitsandbytes==0.49.2 or A==1,B==2; a path to a Python "
+    "interpreter; a path to a source checkout"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this command."""
+    parser.add_argument("--base", metavar="SPEC", help=f"what to compare with: {SPEC}")
+    parser.add_argument(
+        "--head", default="current", metavar="SPEC", help="what is new (default: current)"
+    )
+    parser.add_argument(
+        "--selftest",
+        action="store_true",
+        help="find out what a duet can see on this machine: identical sides, and real slowdowns "
+        "of 1, 2 and 5 %%",
+    )
+    workload.add_arguments(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare the two sides, print the table, and return the exit status."""
+    conditions = workload.conditions(arguments)
+    if arguments.selftest:
+        from benchmarks.commands import selftest
+
+        return selftest.run(arguments, conditions)
+    if not arguments.base:
+        raise InputError(f"expected --base SPEC or --selftest; SPEC is {SPEC}")
+    budget = workload.budget(arguments, conditions.settings.rounds)
+    out = workload.out_folder(arguments, "duets")
+    duet = None
+    try:
+        with workload.interruptible(), ExitStack() as stack:
+            specs = {"base": arguments.base, "head": arguments.head}
+            found = environments(specs, conditions, stack)
+            duet = Duet(conditions, found, budget, out, workload.say)
+            workload.say(cost(duet))
+            duet.run()
+    except KeyboardInterrupt:
+        workload.complain(interrupted(duet))
+        return workload.INTERRUPTED
+    except InputError:
+        raise
+    except HarnessError as error:
+        workload.complain(f"{type(error).__name__}: {error}")
+        return FAILED
+    return report(duet)
+
+
+def environments(
+    specs: Mapping[str, str], conditions: Conditions, stack: ExitStack
+) -> dict[str, Environment]:
+    """Return the environment of each side, built if need be; equal SPECs are one environment."""
+    opened = {
+        spec: stack.enter_context(
+            overlay.opened(spec, conditions.settings.cache_dir, conditions.variables, workload.say)
+        )
+        for spec in dict.fromkeys(specs.values())
+    }
+    return {side: opened[spec] for side, spec in specs.items()}
+
+
+def cost(duet: Duet) -> str:
+    """Return what a duet may cost at most, before it starts."""
+    settings, budget = duet.conditions.settings, duet.budget
+    benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
+    rounds = budget.restarts * budget.pairs * len(duet.conditions.takes) * benchmarks
+    early = f", {FIRST_LOOK} where they decide" if budget.restarts > FIRST_LOOK else ""
+    restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
+    return (
+        f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
+        f"{budget.minutes:g} minutes; seed {budget.seed}; results in {duet.out}"
+    )
+
+
+def report(duet: Duet) -> int:
+    """Print the verdicts, write them, say what was lost and where it all is."""
+    if len(duet.lost):
+        workload.say(f"lost {len(duet.lost)} restarts; {duet.restarts} are complete")
+    status = verdict.exit_status(duet.verdicts)
+    for line in verdict_table.lines(duet.verdicts, duet.notes):
+        workload.say(line)
+    record = {"exit_status": status, "verdicts": [each.as_record() for each in duet.verdicts]}
+    storing.write(duet.out / "verdicts.json", record)
+    workload.say(f"sessions, logs and verdicts: {duet.out}")
+    return status
+
+
+def interrupted(duet: Duet | None) -> str:
+    """Return what an interrupt left."""
+    if duet is None or not duet.restarts:
+        return "interrupted: no restart was complete, so nothing is kept"
+    files = duet.out / "restart-*"
+    return (
+        f"interrupted: {duet.restarts} complete restarts are kept; python -m benchmarks judge "
+        f"--paired --base {files}-base.json --head {files}-head.json"
+    )

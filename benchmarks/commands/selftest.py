@@ -1,0 +1,118 @@
+"""`python -m benchmarks duet --selftest`: what a duet can see on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.commands import workload
+from benchmarks.commands.duet import environments
+from benchmarks.harness import power, storing
+from benchmarks.harness.duet import Duet
+from benchmarks.harness.estimate import ENOUGH
+from benchmarks.harness.report import align, percent
+from benchmarks.harness.schedule import SIDES, Take
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.harness.power import Pair, Power
+    from benchmarks.harness.restart import Conditions
+
+SLOWDOWNS = (0.01, 0.02, 0.05)
+TAKES = tuple(Take(side, share) for share in (0.0, *SLOWDOWNS) for side in SIDES)
+RECORDED = 16  # restarts at least, from which duets are drawn
+NOTHING = 10  # nothing was compared
+
+
+def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
+    """Record restarts with and without real slowdowns, and print what duets find in them."""
+    conditions = replace(conditions, takes=TAKES)
+    budget = workload.budget(arguments, conditions.settings.rounds)
+    out = workload.out_folder(arguments, "selftests")
+    recorded = replace(budget, restarts=max(RECORDED, budget.restarts))
+    workload.say(
+        f"selftest: identical sides, and either slowed down by {_listed()}: {recorded.restarts} "
+        f"restarts of {budget.pairs} times {len(TAKES)} rounds, at most {budget.minutes:g} "
+        f"minutes; results in {out}"
+    )
+    with workload.interruptible(), ExitStack() as stack:
+        found = environments({"base": "current", "head": "current"}, conditions, stack)
+        duet = Duet(conditions, found, recorded, out, workload.say)
+        try:
+            for number, planned in duet.within_budget():
+                if duet.add(number, planned):
+                    workload.say(duet.progress(number))
+        except KeyboardInterrupt:
+            workload.complain(f"interrupted after {duet.restarts} restarts")
+    if duet.restarts < ENOUGH:
+        workload.complain("too few restarts to tell anything")
+        return NOTHING
+    workload.say(f"drawing {power.DRAWN} duets of each kind from {duet.restarts} restarts")
+    powers = [
+        power.estimate(
+            _ways(duet, slowdown),
+            slowdown,
+            most=budget.restarts,
+            alpha=budget.alpha,
+            seed=budget.seed + index,
+        )
+        for index, slowdown in enumerate((0.0, *SLOWDOWNS))
+    ]
+    restart_s = _restart_s(duet)
+    for line in table(powers, restart_s):
+        workload.say(line)
+    record = {"restart_s": restart_s, "powers": [each.as_record() for each in powers]}
+    storing.write(out / "selftest.json", record)
+    return 0
+
+
+def table(powers: Sequence[Power], restart_s: float) -> list[str]:
+    """Return what duets find, a line for each slowdown, and the smallest that they see."""
+    rows = [["slowdown", "measured", "found", "false alarms", "open", "restarts", "minutes"]]
+    rows += [
+        [
+            percent(each.slowdown) if each.slowdown else "none",
+            "-" if each.measured is None else f"{100 * each.measured:+.2f} %",
+            percent(each.found) if each.slowdown else "-",
+            percent(each.false_alarms),
+            percent(each.inconclusive),
+            f"{each.restarts:.1f}",
+            f"{each.restarts * restart_s / 60:.1f}",
+        ]
+        for each in powers
+    ]
+    seen = power.smallest(powers)
+    says = (
+        f"the smallest of these changes that a duet finds here in {power.ENOUGH:.0%} of cases: "
+        f"{percent(seen.slowdown)}, in {seen.restarts * restart_s / 60:.1f} minutes on average"
+        if seen
+        else f"none of these changes is found in {power.ENOUGH:.0%} of cases: quieten the machine, "
+        "or raise --max-restarts"
+    )
+    return [*align(rows), says]
+
+
+def _ways(duet: Duet, slowdown: float) -> list[tuple[Pair, Pair]]:
+    """Return each restart as its two pairs of a fast and a slow session."""
+    base, head = (duet.takes[Take(side)] for side in SIDES)
+    slow_base, slow_head = (duet.takes[Take(side, slowdown)] for side in SIDES)
+    one, other = zip(base, slow_head, strict=True), zip(head, slow_base, strict=True)
+    return list(zip(one, other, strict=True))
+
+
+def _restart_s(duet: Duet) -> float:
+    """Return the seconds of a restart without the rounds that only a selftest has."""
+    extra_s = sum(
+        median(each.rounds_s) * len(each.rounds_s)
+        for take in TAKES[2:]
+        for each in duet.takes[take][-1].measured.values()
+    )
+    return max(duet.longest_s - extra_s, 0.0)
+
+
+def _listed() -> str:
+    return ", ".join(percent(share) for share in SLOWDOWNS)

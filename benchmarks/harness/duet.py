@@ -1,0 +1,276 @@
+"""Two environments on one machine: restarts of two workers that alternate rounds, one verdict."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import exp, log
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import comparable, restart, schedule, sessions, storing
+from benchmarks.harness.errors import OutOfMemoryError
+from benchmarks.harness.estimate import ENOUGH
+from benchmarks.harness.partner import LostError
+from benchmarks.harness.restart import Conditions, Played
+from benchmarks.harness.verdict import Outcome, Verdict, judge
+
+if TYPE_CHECKING:
+    from benchmarks.harness.overlay import Environment
+    from benchmarks.harness.schedule import Restart, Take
+    from benchmarks.harness.sessions import Session
+
+GIVE_UP = 3  # restarts in a row that are lost: the next one would be as well
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a duet may cost at most, how sure its verdicts are, and the seed of its order."""
+
+    restarts: int
+    pairs: int
+    minutes: float
+    alpha: float
+    seed: int
+
+
+@dataclass
+class Duet:
+    """A duet: what it compares, what it has measured so far, and what it says of it."""
+
+    conditions: Conditions
+    environments: Mapping[str, Environment]
+    budget: Budget
+    out: Path
+    say: Callable[[str], None]
+    takes: dict[Take, list[Session]] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    longest_s: float = 0.0  # of the restarts so far, without the evidence that one gathers
+    _in_a_row: int = 0  # restarts that were lost since the last complete one
+    _facts: tuple[dict[str, Any], dict[str, Any]] = field(init=False)  # machine and commit
+
+    def __post_init__(self) -> None:
+        """Ask what is saved with each session before hours are spent on measuring."""
+        self._facts = storing.machine_info(), storing.commit_info()
+
+    @property
+    def restarts(self) -> int:
+        """How many restarts are complete."""
+        return min(map(len, self.takes.values()), default=0)
+
+    @property
+    def believed(self) -> int:
+        """How many of them count: the machine could be believed on both sides."""
+        return sum(not _doubts(*pair) for pair in zip(*self.sides, strict=True))
+
+    @property
+    def sides(self) -> tuple[list[Session], list[Session]]:
+        """The sessions of base and head, restart by restart."""
+        base, head, *_ = self.conditions.takes
+        return self.takes.get(base, []), self.takes.get(head, [])
+
+    @property
+    def decided(self) -> bool:
+        """Whether every benchmark has a verdict: a time of it regressed, or none is left open."""
+        found: dict[str, set[Outcome]] = {}
+        for each in self.verdicts:
+            if each.kind == "time":
+                found.setdefault(each.benchmark, set()).add(each.outcome)
+        return bool(found) and all(
+            Outcome.REGRESSED in outcomes or Outcome.INCONCLUSIVE not in outcomes
+            for outcomes in found.values()
+        )
+
+    def run(self) -> None:
+        """Add restarts until every time has a verdict, or the budget is spent.
+
+        Each complete restart is saved, and stays, whatever ends the duet. Raises InputError and
+        the like where a side can't run at all.
+        """
+        first, *_ = looks = schedule.looks(self.budget.restarts, self.budget.alpha)
+        looked = 0
+        for number, planned in self.within_budget():
+            if not self.add(number, planned):
+                continue
+            self.say(self.progress(number))
+            if not looked and self.believed == first:
+                looked = self.restarts
+                self.look(looks[first])
+                if self.decided:
+                    return
+        if self.restarts > looked:
+            self.look(looks[max(looks)])
+
+    def look(self, alpha: float) -> None:
+        """Judge what there is. A time that an earlier look decided stays decided."""
+        decided = {
+            (each.benchmark, each.metric): each
+            for each in self.verdicts
+            if each.kind == "time" and each.outcome is not Outcome.INCONCLUSIVE
+        }
+        found = judge(*self.sides, paired=True, alpha=alpha)
+        self.verdicts = [decided.get((each.benchmark, each.metric), each) for each in found]
+
+    def within_budget(self) -> Iterator[tuple[int, Restart]]:
+        """Yield the planned restarts while there is time, and a verdict can still be had."""
+        budget, start = self.budget, monotonic()
+        enough = min(ENOUGH, budget.restarts)
+        planned = schedule.plan(budget.restarts, budget.pairs, self.conditions.takes, budget.seed)
+        for number, each in enumerate(planned, start=1):
+            left = budget.restarts - number + 1
+            if self._in_a_row == GIVE_UP:
+                self.say(f"giving up: {GIVE_UP} restarts in a row were lost")
+            elif self.restarts + left < enough:
+                self.say(f"giving up: only {self.restarts + left} restarts can still be had")
+            elif monotonic() - start + self.longest_s > budget.minutes * 60:
+                self.say(f"another restart doesn't fit into {budget.minutes:g} minutes")
+            else:
+                yield number, each
+                continue
+            return
+
+    def add(self, number: int, planned: Restart) -> bool:
+        """Play a restart and save it. False where it is lost."""
+        began = monotonic()
+        try:
+            played = self._play(number, planned)
+        except LostError as error:
+            self.lost.append(f"restart {number}: {error}")
+            self.say(f"lost: {self.lost[-1]}")
+            self._in_a_row += 1
+            return False
+        self._in_a_row = 0
+        if not self.takes:
+            self._say_sides(played)
+        for note in played.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                self.say(note)
+        self._save(number, planned, played)
+        base, head = self.sides
+        if doubts := _doubts(base[-1], head[-1]):
+            self.say(f"restart {number} doesn't count: {doubts[0].partition(';')[0]}")
+        self.longest_s = max(self.longest_s, monotonic() - began - played.evidence_s)
+        return True
+
+    def _play(self, number: int, planned: Restart) -> Played:
+        """Play a restart; where two models don't fit at once, one after the other from here on."""
+
+        def play() -> Played:
+            return restart.play(
+                self.conditions,
+                self.environments,
+                planned,
+                self.out / "logs",
+                f"restart-{number:02}",
+                self.say,
+                evidence=self.conditions.evidence and not self.takes,
+            )
+
+        try:
+            return play()
+        except OutOfMemoryError as error:
+            if self.conditions.alternate:
+                raise
+            self.say(f"two models don't fit at once: {error}")
+            self.say(restart.ALTERNATE)
+            self.conditions = replace(self.conditions, alternate=True)
+        return play()
+
+    def _save(self, number: int, planned: Restart, played: Played) -> None:
+        """Save a session of each take: all of them, and then they count."""
+        machine, commit = self._facts
+        content = {}
+        for take in self.conditions.takes:
+            ours = {
+                "side": take.side,
+                "spec": self.environments[take.side].spec,
+                "restart": number,
+                "seed": self.budget.seed,
+                "design": "alternate processes" if self.conditions.alternate else "both resident",
+                "order": list(planned.start),
+                "first_in_pair": [pair[0].side for pair in planned.pairs],
+                "injected_slowdown": take.slowdown,
+                "loaded": played.started[take.side]["loaded"],
+                "agreement": played.agreement or None,
+            }
+            content[take] = storing.session(
+                played.benchmarks[take],
+                machine | played.started[take.side]["machine"],
+                commit,
+                {"duet": ours},
+            )
+        paths = {
+            take: self.out / f"restart-{number:02}-{self._name(take)}.json" for take in content
+        }
+        try:
+            for take, path in paths.items():
+                storing.write(path, content[take])
+        except BaseException:  # half a restart can't be judged
+            for path in paths.values():
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise
+        for take, path in paths.items():
+            self.takes.setdefault(take, []).append(sessions.parse(content[take], str(path)))
+
+    def _name(self, take: Take) -> str:
+        """Return what a take's files are called: its side, and what tells it from others of it."""
+        first = next(each for each in self.conditions.takes if each.side == take.side)
+        return take.side if take == first else f"{take.side}-slowed-{take.slowdown:g}"
+
+    def _say_sides(self, played: Played) -> None:
+        """Say what was compared, as the workers report it, and how their output agrees."""
+        base, head = (played.started[side]["loaded"] for side in schedule.SIDES)
+        for side, found in played.started.items():
+            spec = self.environments[side].spec
+            self.say(f"{side} ({spec}) on {found['describes']}: {restart.versions(found)}")
+        versions = [
+            (name, *(each.get(name, {}).get("version", "none") for each in (base, head)))
+            for name in {**base, **head}
+        ]
+        changed = [f"{name} {then} -> {now}" for name, then, now in versions if then != now]
+        self.say(f"differs: {', '.join(changed) or 'no version'}")
+        for quantization, found in played.agreement.items():
+            most = found["logits_max_difference"]
+            self.say(
+                f"{quantization}: the logits of both sides are "
+                + (
+                    f"off by {found['logits_relative_error']:.2%}, at most {most:.2g}; the same "
+                    f"top token in {found['top1_agreement']:.1%} of positions"
+                    if most
+                    else "equal to the last bit"
+                )
+            )
+
+    def progress(self, number: int) -> str:
+        """Return the estimate so far, and what remains at most."""
+        left_s = (self.budget.restarts - number) * self.longest_s
+        return (
+            f"restart {number} of at most {self.budget.restarts}: {self._estimate()}; "
+            f"{self.longest_s:.0f} s a restart, at most {left_s / 60:.1f} minutes more"
+        )
+
+    def _estimate(self) -> str:
+        """Return the change so far of each benchmark, in a few words."""
+        shifts: dict[str, list[float]] = {}
+        for base, head in zip(*self.sides, strict=True):
+            for name, measured in base.measured.items():
+                pairs = zip(measured.rounds_s, head.measured[name].rounds_s, strict=True)
+                shifts.setdefault(name, []).append(median(log(b / a) for a, b in pairs))
+        return ", ".join(
+            f"{name.partition('[')[2].rstrip(']')} {exp(median(each)) - 1:+.2%} so far"
+            for name, each in shifts.items()
+        )
+
+
+def _doubts(*sides: Session) -> list[str]:
+    """Return why the times of a restart can't be believed; empty where they can."""
+    return [
+        why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
+    ]

@@ -1,0 +1,216 @@
+"""From a SPEC to an environment that a worker runs in: built if need be, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.harness import loaded, tool
+from benchmarks.harness.errors import InputError
+from benchmarks.harness.synthetic import is_disk_full
+
+ROOT = Path(__file__).parent.parent.parent  # what has to be on a worker's path: this project
+REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*\s*(\[[^\]]*\])?\s*([=<>!~@;].*)?")
+EXPECTED = (
+    "expected `current`, requirements such as bitsandbytes==0.49.2, a path to a Python "
+    "interpreter, or a path to a source checkout"
+)
+SECONDS = 1800  # that an installation may take: a checkout may compile for many minutes
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a worker runs: an interpreter, and the overlay that comes first on its path."""
+
+    spec: str
+    python: Path
+    overlay: Path | None = None
+
+    @property
+    def packages(self) -> list[str]:
+        """The names of the packages in the overlay."""
+        return loaded.packages_in(self.overlay) if self.overlay else []
+
+    def variables(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment variables of a process in it."""
+        paths = [self.overlay, ROOT, inherited.get("PYTHONPATH")]
+        return {**inherited, "PYTHONPATH": os.pathsep.join(str(path) for path in paths if path)}
+
+
+@contextmanager
+def opened(
+    spec: str, cache_dir: Path, variables: Mapping[str, str], say: Callable[[str], None]
+) -> Iterator[Environment]:
+    """Give the environment that a SPEC stands for; an overlay that can't be reused is removed.
+
+    Pinned requirements are installed once per requirement and interpreter; what isn't pinned, and
+    a checkout, anew each time. Raises InputError, in one line, where it can't be had.
+    """
+    path = Path(spec).expanduser()
+    python = _interpreter(path)
+    if not spec.strip():
+        raise InputError(f"{EXPECTED}; got an empty text")
+    if spec == "current":
+        yield Environment(spec, Path(sys.executable))
+    elif python:
+        yield Environment(spec, python)
+    elif path.is_dir():
+        if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
+            raise InputError(f"{spec}: expected a source checkout with a pyproject.toml; got none")
+        with temporary(spec, [str(path.resolve())], cache_dir, variables, say) as environment:
+            yield environment
+    else:
+        requirements = split_requirements(spec)
+        if all(re.search(r"===?[^*]+$", each) for each in requirements):
+            yield cached(spec, requirements, cache_dir, variables, say)
+        else:
+            with temporary(spec, requirements, cache_dir, variables, say) as environment:
+                yield environment
+
+
+def split_requirements(spec: str) -> list[str]:
+    """Return the requirements of a SPEC. Raises InputError for what can't be one."""
+    parts = [part.strip() for part in re.split(r",(?=\s*[A-Za-z])", spec)]
+    for part in parts:
+        if not REQUIREMENT.fullmatch(part) or part.endswith("/"):
+            raise InputError(f"{spec!r}: {EXPECTED}; {part!r} is none of them")
+    return sorted(parts)
+
+
+def cached(
+    spec: str,
+    sources: Sequence[str],
+    cache_dir: Path,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+    *,
+    key: str | None = None,
+) -> Environment:
+    """Return the overlay of sources whose contents never change, installing it first if needed.
+
+    `key` stands for the contents where the sources' own text doesn't. Of two processes that need
+    the same overlay, the second waits for the first.
+    """
+    from filelock import FileLock
+
+    facts = [key or list(sources), os.path.realpath(sys.executable), sys.version]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    name = re.sub(r"[^\w.-]+", "-", key or ",".join(sources))[:60]
+    folder = cache_dir / "overlays" / f"{name}-{digest}"
+    if not folder.is_dir():
+        with _writable(folder.parent), FileLock(folder.with_name(f"{folder.name}.lock")):
+            if not folder.is_dir():  # another process may have built it while this one waited
+                _build(spec, sources, folder, variables, say)
+    return Environment(spec, Path(sys.executable), folder)
+
+
+@contextmanager
+def temporary(
+    spec: str,
+    sources: Sequence[str],
+    cache_dir: Path,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Iterator[Environment]:
+    """Give an overlay that is removed at the end."""
+    digest = hashlib.sha256(spec.encode()).hexdigest()[:8]
+    folder = cache_dir / "overlays" / f"temporary-{os.getpid()}-{digest}"
+    try:
+        with _writable(folder.parent):
+            _build(spec, sources, folder, variables, say)
+        yield Environment(spec, Path(sys.executable), folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _interpreter(path: Path) -> Path | None:
+    """Return the interpreter that a path leads to: itself, or that of a virtual environment."""
+    for candidate in (path, path / "bin" / "python", path / "Scripts" / "python.exe"):
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return candidate.absolute()  # not resolved: a virtual environment is told by its link
+    return None
+
+
+def _build(
+    spec: str,
+    sources: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> None:
+    """Install beside the overlay's place, check it, and move it there: all of it, or nothing."""
+    _sweep(folder.parent)
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    site = partial / "site"
+    say(f"{spec}: installing into {folder}")
+    try:
+        (partial / "tmp").mkdir(parents=True)  # pip's own files: on this disk, and swept with it
+        command = ["install", "--quiet", "--no-deps", "--target", str(site), *sources]
+        _pip(spec, command, folder.parent, {**variables, "TMPDIR": str(partial / "tmp")})
+        check(spec, site, variables)
+        site.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check(spec: str, folder: Path, variables: Mapping[str, str]) -> None:
+    """Import an overlay in a process of its own. Raises InputError where that fails."""
+    environment = Environment(spec, Path(sys.executable), folder)
+    suite = folder / "benchmarks" / "harness"
+    if suite.is_dir() and not (suite / "worker.py").is_file():
+        raise InputError(f"{spec}: a version of this suite that has no duet yet; name a newer one")
+    # By its path: an overlay may hold another version of this suite, which runs that side.
+    command = [sys.executable, "-c", tool.RUN_FILE, loaded.__file__, str(folder)]
+    done = tool.run(command, environment.variables(variables), SECONDS)
+    if done.status:
+        raise InputError(
+            f"{spec}: installed, but can't be imported: {tool.last_line(done.output)}; it may need "
+            "other versions of its dependencies, which an overlay doesn't bring: name them as well"
+        )
+
+
+def _pip(spec: str, arguments: Sequence[str], folder: Path, variables: Mapping[str, str]) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    done = tool.run([*command, *arguments], variables, SECONDS)
+    if not done.status:
+        return
+    if "No space left on device" in done.output:
+        free = shutil.disk_usage(folder).free
+        raise InputError(
+            f"{spec}: can't install it: the disk of {folder} is full ({free / 1e6:,.0f} MB free); "
+            "free some, or set XDG_CACHE_HOME to a larger disk"
+        )
+    lines = [line.strip() for line in done.output.splitlines()]
+    errors = [line for line in lines if re.match(r"(?i)(\w+)?error:", line)]
+    reason = (errors[-1] if errors else tool.last_line(done.output)).removeprefix("ERROR: ")
+    raise InputError(f"{spec}: pip can't install it: {reason}; check the name and the version")
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Make the folder, and say in one line what can't be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        full = is_disk_full(error)
+        raise InputError(
+            f"can't write {folder}: {error.strerror or type(error).__name__}; "
+            f"{'free some, or set' if full else 'set'} XDG_CACHE_HOME to another folder"
+        ) from error
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left: half-made overlays, and temporary ones."""
+    for left in folder.glob("*"):
+        found = re.search(r"^temporary-(\d+)-|\.(\d+)\.partial$", left.name)
+        if found and not tool.is_alive(int(found[1] or found[2])):
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,90 @@
+"""What is watched in several spans counts as one, without what happened between them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from pytest_benchmark.stats import Stats
+
+from benchmarks.harness import observe, storing
+from benchmarks.harness.metrics import Unmeasured
+from benchmarks.harness.observe import Observations
+from benchmarks.harness.spans import Spans, joined
+from benchmarks.harness.watch import Watch
+
+
+def spin(seconds):
+    """Work for so long."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def test_idle_time_between_rounds_is_not_time_without_a_core():
+    """A worker that waits for its partner is not taken for one that lacks the processor."""
+    spans = Spans(lambda: Watch("cpu", threads=1, control=None))
+    for _ in range(3):
+        with spans.span():
+            spin(0.2)
+        time.sleep(0.4)
+    readings = observe.readings(spans.observations([0.2] * 3))
+    assert 0.6 <= readings["wall_s"] < 1.1
+    assert readings["off_core_share"] < 0.5
+    assert spans.series() is None
+
+
+def test_a_round_that_fails_is_not_among_them():
+    """What counts is what was timed."""
+    spans = Spans(lambda: Watch("cpu", threads=1, control=None))
+    with spans.span():
+        pass
+    with pytest.raises(ValueError, match="failed"), spans.span():
+        raise ValueError("failed")
+    assert len(spans.observations([0.1]).after) > 0
+    assert len(spans._watches) == 1
+
+
+def test_counts_are_added_and_states_are_not():
+    """Counters add up; the load average is that of the end; what one span lacks is unmeasured."""
+
+    def seen(before, after):
+        return Observations("cpu", (1.0,), {}, before, after)
+
+    gone = Unmeasured("gone")
+    found = joined(
+        [
+            seen({"n": 5, "x": 0, "load_average": 9}, {"n": 7, "x": 1, "load_average": 1}),
+            seen({"n": 10, "x": gone, "load_average": 9}, {"n": 13, "x": 1, "load_average": 2}),
+        ]
+    )
+    assert found.before["n"] == 0
+    assert found.after == {"n": 5, "x": gone, "load_average": 2}
+
+
+@pytest.mark.parametrize("data", [[0.5], [1.0, 2.0], [0.1, 0.2, 0.3, 0.4, 9.0]])
+def test_statistics_have_the_fields_of_pytest_benchmark(data):
+    """Every field that its files have; quartiles may be chosen otherwise."""
+    theirs = Stats()
+    for each in data:
+        theirs.update(each)
+    ours = storing.statistics(data)
+    assert ours.keys() == theirs.as_dict().keys()
+    for name in ("min", "max", "mean", "median", "stddev", "rounds", "total", "ops"):
+        assert ours[name] == pytest.approx(getattr(theirs, name))
+
+
+def test_a_worker_imports_nothing_of_the_tests_environment():
+    """A foreign interpreter needs torch, transformers and bitsandbytes, not pytest or scipy."""
+    script = (
+        "import sys; import benchmarks.harness.worker, benchmarks.harness.settings, "
+        "benchmarks.harness.record, benchmarks.harness.evidence, benchmarks.harness.measuring, "
+        "benchmarks.harness.spans, benchmarks.harness.counters; "
+        "print(sorted({'pytest', 'scipy', 'pytest_benchmark', 'hypothesis'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
