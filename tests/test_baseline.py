@@ -132,14 +132,25 @@ def test_a_benchmark_that_did_not_run_now_is_still_expected():
 
 
 @pytest.mark.parametrize(
-    ("outcome", "forced"), [("IMPROVED", None), ("REGRESSED", "int8 is exact now")]
+    ("outcome", "kind", "forced"),
+    [("IMPROVED", "counter", None), ("REGRESSED", "time", "int8 is exact now")],
 )
-def test_an_accepted_level_starts_anew(outcome, forced):
+def test_an_accepted_level_starts_anew(outcome, kind, forced):
     """Older sessions would make the old level pass, or the accepted one fail for ever."""
     known = [session(day=day, promoted=promoted()) for day in (1, 2)]
-    known.append(session(day=3, promoted=promoted(forced), verdicts=[verdict("a", outcome)]))
+    known.append(session(day=3, promoted=promoted(forced), verdicts=[verdict("a", outcome, kind)]))
     known.append(session(day=4, promoted=promoted()))
     assert chosen(known, session(day=9)) == {"a": [3, 4], "b": [1, 2, 3, 4]}
+
+
+def test_one_lucky_session_is_no_new_level():
+    """By it alone the next ordinary session would be REGRESSED; two more confirm it."""
+    known = [session(day=day, promoted=promoted()) for day in (1, 2)]
+    known.append(session(day=3, promoted=promoted(), verdicts=[verdict("a", "IMPROVED")]))
+    known.append(session(day=4, promoted=promoted()))
+    assert chosen(known, session(day=9))["a"] == [1, 2, 3, 4]
+    known.append(session(day=5, promoted=promoted()))
+    assert chosen(known, session(day=9)) == {"a": [3, 4, 5], "b": [1, 2, 3, 4, 5]}
 
 
 def test_a_benchmark_that_was_given_up_is_not_expected_any_more():

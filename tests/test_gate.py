@@ -226,10 +226,12 @@ def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate):
     outcome = gate(*ALONE, "--benchmark-compare=0001")
     assert outcome.status == 0, end(outcome)
     assert "baselines: 0001" in end(outcome)
-    outcome = gate(*ALONE, "--benchmark-compare=0009")
-    assert outcome.status == 4
-    assert "--benchmark-compare=0009: expected a saved session, got none" in outcome.err
-    assert "warm-up" not in outcome.out
+    for name in ("0009", "/nowhere/0001", "a**b", "a/b/c"):
+        outcome = gate(*ALONE, f"--benchmark-compare={name}")
+        assert outcome.status == 4
+        assert f"--benchmark-compare={name}: expected a saved" in outcome.err
+        assert "Traceback" not in outcome.err
+        assert "warm-up" not in outcome.out
 
 
 def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model):

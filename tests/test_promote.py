@@ -84,12 +84,27 @@ def test_a_session_that_was_never_judged_is_judged_now(promote, tmp_path):
     assert promote(fast)[0] == 0
     outcomes = {each["outcome"] for each in json.loads(fast.read_text())["llm_int8"]["verdicts"]}
     assert outcomes == {"IMPROVED"}
-    back = stored.write(tmp_path / "0006_back.json", day=6)
+    for number in (6, 7):  # which confirm the new level
+        again = stored.write(
+            tmp_path / f"000{number}_fast.json", day=number, slower=0.7 + number / 1e4
+        )
+        assert promote(again, "--force", "confirmed")[0] == 0
+    back = stored.write(tmp_path / "0008_back.json", day=8)
     status, (line,) = promote(back)
     assert "REGRESSED: a, b" in line  # by the new level, not by all that ever was
-    part = stored.write(tmp_path / "0007_part.json", day=7, slower=0.7, names=("a",))
+    part = stored.write(tmp_path / "0009_part.json", day=9, slower=0.7, names=("a",))
     status, (line,) = promote(part)
     assert "its baselines have benchmarks that it lacks: b" in line
+
+
+@pytest.mark.parametrize("verdicts", [[], [stored.verdict("a", "MISSING")]])
+def test_what_was_judged_by_something_else_is_judged_again(promote, tmp_path, verdicts):
+    """Verdicts of a session that was judged by an empty folder, or by evidence, don't help it."""
+    assert promote(stored.write(tmp_path / "0001_x.json", day=1))[0] == 0
+    slow = stored.write(tmp_path / "0002_slow.json", day=2, slower=1.3, verdicts=verdicts)
+    status, (line,) = promote(slow)
+    assert status == 1
+    assert "REGRESSED: a, b" in line
 
 
 @pytest.mark.parametrize(

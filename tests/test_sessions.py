@@ -59,3 +59,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     """A path that leads nowhere is no traceback."""
     with pytest.raises(InputError, match=r"none\.json"):
         sessions.read(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"llm_int8": {"passed": True, "promoted": True}},
+        {"llm_int8": {"passed": True, "verdicts": [{}]}},
+        {"machine_info": {"hardware": "x"}},
+        {"machine_info": 3},
+    ],
+)
+def test_values_of_another_type_are_damage(damage):
+    """Nothing that looks into a session later meets a text where a table should be."""
+    with pytest.raises(InputError, match="another format"):
+        sessions.parse({"benchmarks": [], **damage}, "x.json")
+
+
+def test_a_file_of_brackets_is_damage(tmp_path):
+    """Even one that is nested deeper than Python reads."""
+    file = tmp_path / "x.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="damaged or foreign"):
+        sessions.read(file)

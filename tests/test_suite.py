@@ -337,8 +337,9 @@ def test_the_terminal_shows_progress_tables_and_one_example(full):
     assert len(table) == 2
     assert "\x1b" not in full.out
     assert not [each for each in ("Loading weights", "USDT", "W1") if each in full.out + full.err]
-    assert lines[-3].startswith("profiles: ")
-    assert lines[-2] == f"saved: {full.folder}/storage/0001_main.json"
+    assert lines[-4].startswith("profiles: ")
+    assert lines[-3] == f"saved: {full.folder}/storage/0001_main.json"
+    assert lines[-2] == f"report: {full.folder}/page.html"
 
 
 def test_credentials_stay_out_of_everything_that_is_written(full):

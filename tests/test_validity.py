@@ -155,7 +155,7 @@ def test_the_record_is_json():
     """It is stored as it is."""
     record = judge(GUARDS["clock_drop"]).as_record()
     assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert list(record) == ["valid", "reasons", "readings", "unmeasured"]
+    assert list(record) == ["valid", "reasons", "bounds_lifted", "readings", "unmeasured"]
 
 
 def test_a_slow_start_of_the_session_is_forgiven():

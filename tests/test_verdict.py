@@ -467,7 +467,9 @@ def test_times_that_cant_be_believed_are_invalid_and_counters_still_count():
 def test_an_invalid_baseline_is_left_out():
     """Its times say nothing; where no other is left, that is the verdict."""
     doubted = measured(validity=INVALID)
-    assert one(judge([doubted], [measured()])).outcome is Outcome.INVALID
+    found = one(judge([doubted], [measured()]))
+    assert found.outcome is Outcome.MISSING
+    assert "no baseline could be believed" in found.detail
     found = one(judge([*BASE, doubted], [measured()]))
     assert found.outcome is Outcome.NO_CHANGE
     assert "1 left out (too many context switches" in found.detail
@@ -689,3 +691,17 @@ def test_rounds_without_steps_have_no_phases():
     """A record that lacks them, or has other rounds, is judged by its rounds alone."""
     measured_ = session((THROUGHPUT, ROUNDS, info(ROUNDS[:2]))).measured[THROUGHPUT]
     assert set(times.series(measured_)) == {"round_s"}
+
+
+def test_a_failed_side_of_a_duet_is_no_pass():
+    """Restarts whose head failed say nothing, and nothing that was compared is no pass."""
+    failed = [dataclasses.replace(each, saved=FAILED) for each in BASE]
+    assert exit_status(judge(BASE, failed, paired=True)) in (10, 12)
+    assert exit_status(judge(failed, BASE, paired=True)) in (10, 12)
+
+
+def test_copies_of_one_session_do_not_tell_how_sessions_vary():
+    """No clock is so steady: a variance of 0 would make any change significant."""
+    found = one(judge([measured()] * 5, [measured(0.011)], gate="strict"))
+    assert found.outcome is Outcome.NO_CHANGE
+    assert found.p is None

@@ -110,7 +110,7 @@ def test_more_threads_than_the_quota_allows_are_named(tmp_path):
         root=tmp_path,
     )
     says = "\n".join(validity.reasons)
-    assert "a CPU quota stopped this process: 0.16" in says
+    assert "a CPU quota stopped this process: 0.64" in says
     assert "torch threads beyond the cores that this process may use: 1.5, bound 0" in says
     assert "lower --threads" in says
 

@@ -145,8 +145,8 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
             (other if _differs(name, session, current) else alike).add(index)
         if _accepted(name, session) or len(alike) == MOST:
             break
-        if name in _judged(session, "IMPROVED") and len(alike) >= CONFIRMED:
-            break  # one lucky session is no new level: what came after it confirms it
+        if _improved(name, session, sure=len(alike) >= CONFIRMED):
+            break
     return alike or set(sorted(other)[:1])
 
 
@@ -162,6 +162,20 @@ def _differs(name: str, base: Session, current: Session) -> bool:
 def _accepted(name: str, session: Session) -> bool:
     """Whether promoting the session gave something up: a level, or the benchmark itself."""
     return name in _judged(session, "REGRESSED" if name in session.measured else "MISSING")
+
+
+def _improved(name: str, session: Session, *, sure: bool) -> bool:
+    """Whether a new level began here: by a counter, or by times that later baselines confirm.
+
+    One lucky session is no new level: by it alone the next ordinary one would be REGRESSED.
+    """
+    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
+    kinds = {
+        each.get("kind")
+        for each in verdicts
+        if each["benchmark"] == name and each["outcome"] == "IMPROVED"
+    }
+    return bool(kinds) and (sure or not kinds <= {"time"})
 
 
 def _judged(session: Session, outcome: str) -> list[str]:
