@@ -3,13 +3,14 @@
 import json
 import os
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.commands import ci
-from benchmarks.harness import baseline
+from benchmarks.harness import baseline, versions
 from tests import stored
 from tests.stored import promoted, verdict
 
@@ -17,6 +18,13 @@ OPTIONS = "--model synthetic:llama-3.1-8b"
 SAVED = Path(".benchmarks/gpu/0002_ci.json")
 DOUBT = verdict("a", "INCONCLUSIVE")
 SUSPICIOUS = {"verdicts": [{**DOUBT, "suspicious": True}], "exit_status": 11}
+COLD = {**verdict("w", "INCONCLUSIVE"), "metric": "cold_round_s", "suspicious": True}
+INSTALLED = {name: metadata.version(name).partition("+")[0] for name in versions.PINNED}
+
+
+def pins(**others):
+    """Return a file of pins: what is installed here, but for the others."""
+    return "".join(f"{name}=={version}\n" for name, version in {**INSTALLED, **others}.items())
 
 
 def git(*arguments):
@@ -42,7 +50,8 @@ class Machine:
             if name == "head":
                 git("checkout", "--quiet", "-b", "branch", self.commits["base"])
             Path("what").write_text(name)
-            git("add", "what")
+            Path("constraints.txt").write_text(pins())
+            git("add", "what", "constraints.txt")
             git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", name)
             self.commits[name] = git("rev-parse", "HEAD")
         stored.write(
@@ -62,8 +71,8 @@ class Machine:
             if self.saved:
                 stored.write(SAVED, **self.saved)
             return self.gate
-        folder = Path(module[module.index("--base") + 1])
-        self.seen = (folder / "what").read_text()  # the base is checked out there meanwhile
+        what = Path(module[module.index("--base") + 1], "what")
+        self.seen = what.read_text() if what.exists() else None  # checked out there meanwhile
         said.append("REGRESSED  <b>a</b>")
         return self.duet
 
@@ -81,9 +90,17 @@ def machine(monkeypatch, tmp_path):
     return Machine(monkeypatch)
 
 
-def run(*arguments):
+def run(*arguments, options=OPTIONS):
     """Call the command as the workflow does."""
-    return main(["ci", *arguments, "--options", OPTIONS, "--summary", "summary.md"])
+    return main(["ci", *arguments, "--options", options, "--summary", "summary.md"])
+
+
+def pin_at_the_base(**others):
+    """Let main be a commit of other pins, from which the branch starts anew."""
+    git("checkout", "--quiet", "main")
+    Path("constraints.txt").write_text(pins(**others))
+    git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--all", "--message", "pins")
+    git("checkout", "--quiet", "-B", "branch")
 
 
 def test_nothing_regressed_so_the_session_becomes_a_baseline(machine, capsys):
@@ -119,7 +136,7 @@ def test_nothing_is_promoted_unless_asked_for(machine):
     assert machine.promoted is None
 
 
-@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1), (4, 4), (10, 10), (12, 12)])
+@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1), (10, 10), (12, 12)])
 def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet, status):
     """It sees the commit where the branch left main, not what main got since; nothing is left."""
     machine.gate, machine.duet = 11, duet
@@ -128,7 +145,7 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet,
     assert machine.seen == "base"
     _, called = machine.called
     assert called[:3] == ["benchmarks", "duet", "--base"]
-    assert called[4:] == ["--model", "synthetic:llama-3.1-8b"]
+    assert called[4:] == ["--model=synthetic:llama-3.1-8b"]
     lines = Path("summary.md").read_text().splitlines()
     assert f"### Duet against {machine.commits['base'][:12]}" in lines
     assert "    REGRESSED  <b>a</b>" in lines  # indented: shown, not rendered
@@ -165,37 +182,138 @@ def test_what_is_only_noisy_may_become_a_baseline(machine):
     assert machine.promoted["forced"] is None
 
 
-def test_the_same_commit_and_versions_need_no_duet(machine):
-    """A nightly run of unchanged code: whatever moved was the machine."""
+def test_the_same_commit_and_versions_need_no_duet(machine, capsys):
+    """A nightly run of unchanged code: the machine moved. Fine, and nothing to compare with."""
     machine.gate = 11
     machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"]}
     assert run("--promote") == 0
     assert len(machine.called) == 1
-    assert "same commit and versions" in machine.promoted["forced"]
-
-
-def test_other_versions_of_the_same_commit_are_decided(machine):
-    """A new driver or library is what is compared; a duet of one commit shows what it can."""
-    machine.gate, machine.duet = 11, 11
-    machine.saved |= {
-        **SUSPICIOUS,
-        "commit": machine.commits["base"],
-        "software": {"torch": "2.14.0"},
-    }
-    assert run("--promote") == 0
-    assert len(machine.called) == 2
     assert machine.promoted is None
+    out = capsys.readouterr().out
+    assert "only the machine changed" in out
+    assert "not promoted: " in out
+
+
+def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys):
+    """One environment's code on both sides would show nothing of them."""
+    machine.gate, machine.duet = 11, 0
+    stored.write(
+        Path(".benchmarks/gpu/0001_ci.json"),
+        commit=machine.commits["base"],
+        promoted=promoted(),
+        software={"bitsandbytes": "0.50.1", "transformers": "5.22.0", "accelerate": "1.15.0"},
+    )
+    now = {"bitsandbytes": "0.50.2", "transformers": "5.23.0", "accelerate": "1.15.0"}
+    machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"], "software": now}
+    assert run("--promote") == 0
+    spec = "transformers==5.22.0,bitsandbytes==0.50.1"
+    assert machine.called[1][3] == spec
+    assert f"the base is {spec} laid over" in capsys.readouterr().out
+    assert f"### Duet against {spec}" in Path("summary.md").read_text()
+    assert spec in machine.promoted["forced"]
+
+
+def test_other_pins_than_the_merge_bases_are_laid_over(machine):
+    """A pull request that moves a pin is compared with what main had."""
+    pin_at_the_base(bitsandbytes="0.49.0")
+    machine.gate, machine.duet = 11, 1
+    machine.saved |= SUSPICIOUS
+    assert run("--base", "main") == 1
+    assert machine.called[1][3] == "bitsandbytes==0.49.0"
+    assert machine.seen is None
+
+
+def test_another_torch_than_the_merge_bases_is_undecided(machine, capsys):
+    """No overlay brings it, so a duet would clear what it can't see."""
+    pin_at_the_base(torch="2.0.1", bitsandbytes="0.49.0")
+    machine.gate = 11
+    machine.saved |= SUSPICIOUS
+    assert run("--base", "main") == 11
+    assert len(machine.called) == 1
+    assert "torch 2.0.1 -> " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["torch", "python", "cuda", "driver"])
+def test_what_no_duet_can_lay_over_stays_undecided(machine, capsys, name):
+    """Neither fine nor a baseline: a person decides, and the warning names what changed."""
+    machine.gate = 11
+    software = {"torch": "2.13.0", name: "99"}
+    machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"], "software": software}
+    assert run("--promote") == 11
+    assert len(machine.called) == 1
+    assert machine.promoted is None
+    assert "-> 99: a duet can't lay that over" in capsys.readouterr().out
 
 
 def test_a_base_that_is_not_there_is_said(machine, capsys):
-    """A shallow checkout has no merge base: the session stays undecided, with the next step."""
+    """A shallow checkout has no merge base: that isn't green, and names the next step."""
     machine.gate = 11
     machine.saved |= SUSPICIOUS
-    assert run("--base", "origin/none") == 0
+    assert run("--base", "origin/none") == 11
     out = capsys.readouterr().out
-    assert "no duet: git merge-base failed" in out
+    assert "with no duet: git merge-base failed" in out
     assert "fetch-depth" in out
-    assert "suspicious and undecided" in out
+
+
+@pytest.mark.parametrize("duet", [2, 3, 4, -9])
+def test_a_duet_that_could_not_run_is_not_green(machine, capsys, duet):
+    """Whatever ended it: nothing was decided."""
+    machine.gate, machine.duet = 11, duet
+    machine.saved |= SUSPICIOUS
+    assert run("--promote") == 11
+    assert machine.promoted is None
+    assert f"ended with status {duet}" in capsys.readouterr().out
+
+
+def test_a_doubt_about_a_session_that_was_not_saved_stays(machine, capsys):
+    """There is nothing to start a duet from."""
+    machine.gate, machine.saved = 11, None
+    assert run("--promote") == 11
+    assert "was not saved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("others", [[], [SUSPICIOUS["verdicts"][0]]])
+@pytest.mark.parametrize("duet", [0, 11])
+def test_a_cold_start_is_not_cleared_by_a_duet(machine, capsys, others, duet):
+    """A duet doesn't measure it; where nothing else is suspicious, none is run."""
+    machine.gate, machine.duet = 11, duet
+    machine.saved |= {"verdicts": [COLD, *others], "exit_status": 11}
+    assert run("--promote") == 11
+    assert len(machine.called) == 1 + len(others)
+    assert machine.promoted is None
+    assert "w cold_round_s: no duet measures it" in capsys.readouterr().out
+
+
+def test_an_acknowledged_cold_start_passes_and_is_no_baseline(machine):
+    """The duet decides the rest, and what is acknowledged isn't cleared along with it."""
+    machine.gate, machine.duet = 11, 0
+    machine.saved |= {"verdicts": [{**COLD, "acknowledged": "known"}, *SUSPICIOUS["verdicts"]]}
+    assert run("--promote") == 0
+    assert machine.promoted is None
+
+
+def test_a_duet_measures_as_many_tokens_as_the_session(machine):
+    """Its own default is fewer; what is chosen counts, and what is pytest's alone stays away."""
+    machine.gate, machine.duet = 11, 0
+    machine.saved |= {**SUSPICIOUS, "workload": {"model": "synthetic:tiny", "new_tokens": 128}}
+    options = "--again-within 0 --warmup-rounds 2 -k throughput"
+    assert run("--base", "main", options=options) == 0
+    assert machine.called[0][-6:] == options.split()
+    assert machine.called[1][4:] == ["--new-tokens=128", "--warmup-rounds=2"]
+    SAVED.unlink()
+    assert run("--base", "main", options="--new-tokens 64") == 0
+    assert machine.called[3][4:] == ["--new-tokens=64"]
+
+
+@pytest.mark.parametrize("options", ["--batch-size 'x", "--batch-size"])
+def test_options_that_are_none_are_said_in_one_line(machine, capsys, options):
+    """Before anything is measured."""
+    with pytest.raises(SystemExit) as ended:
+        run(options=options)
+    assert ended.value.code == 4
+    assert machine.called == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--options: " in line
 
 
 def test_an_acknowledged_regression_passes_and_is_no_baseline(machine, capsys):

@@ -236,3 +236,6 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     assert main(["baselines", "pull", "--branch", "baselines"]) == 0
     assert "pulled: 0001_a.json" in capsys.readouterr().out
     assert (ours / "gpu/0001_a.json").exists()
+    with pytest.raises(SystemExit):
+        main(["baselines", "pull", "--branch", "baselines", "--storage", "a", "b"])
+    assert "expected one folder to pull into, got 2" in capsys.readouterr().err

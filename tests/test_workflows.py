@@ -82,6 +82,19 @@ def test_the_labelled_commit_is_what_runs():
     assert baselines["ref"] == BRANCH
 
 
+def test_a_pull_request_needs_no_baselines_and_writes_no_cache_of_main():
+    """The branch isn't there at first; caches outlive a job, and main's trusts them."""
+    steps = JOBS["pull-request"]["steps"]
+    (baselines,) = [step for step in steps if step.get("with", {}).get("ref") == BRANCH]
+    assert baselines["continue-on-error"] is True
+    (measures,) = [step for step in steps if " ci " in step.get("run", "")]
+    assert measures["env"]["XDG_CACHE_HOME"].startswith("${{ runner.temp }}/")
+    (download,) = [
+        step for step in JOBS["store"]["steps"] if "download-artifact" in step.get("uses", "")
+    ]
+    assert "merge-multiple" not in download["with"]
+
+
 def test_each_job_has_the_least_rights_and_an_end():
     """Nothing by default; the right to write is with a job that runs on no GPU of ours."""
     assert WORKFLOW["permissions"] == {}
@@ -170,11 +183,18 @@ def test_the_lines_that_pull_and_push_run_here(tmp_path):
     first = in_a_clone(tmp_path, *pull)
     assert first.returncode == 0, first.stderr
     assert "benchmark-baselines: 0 new" in first.stdout
-    path = tmp_path / "clone/measured/.benchmarks/gpu/0001_ci.json"
-    stored.write(path, promoted=promoted())
-    assert "pushed: 0001_ci.json" in in_a_clone(tmp_path, *push).stdout
-    assert "pulled: 0001_ci.json" in in_a_clone(tmp_path, *pull).stdout
-    assert (tmp_path / "clone/.benchmarks/gpu/0001_ci.json").exists()
+    nothing = in_a_clone(tmp_path, *push)
+    assert nothing.returncode == 0, nothing.stderr
+    measured = tmp_path / "clone/measured"
+    stored.write(measured / "benchmarks-a/.benchmarks/gpu/0001_ci.json", promoted=promoted())
+    stored.write(
+        measured / "benchmarks-b/.benchmarks/gpu/0001_ci.json", slower=1.01, promoted=promoted()
+    )
+    stored.write(measured / ".benchmarks/gpu/0001_ci.json", slower=1.02, promoted=promoted())
+    assert "3 new or changed" in in_a_clone(tmp_path, *push).stdout
+    assert "3 new or changed" in in_a_clone(tmp_path, *pull).stdout
+    names = [path.name for path in baseline.files(tmp_path / "clone/.benchmarks")]
+    assert names == ["0001_ci.json", "0002_ci.json", "0003_ci.json"]
 
 
 def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):

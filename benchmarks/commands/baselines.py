@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import baseline
+from benchmarks.harness.errors import InputError
 from benchmarks.harness.remote import Branch
 
 if TYPE_CHECKING:
@@ -26,22 +27,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="list the stored sessions; pull those of the branch; push the baselines to it",
     )
     parser.add_argument(
-        "--storage", type=Path, default=STORAGE, metavar="DIR", help="default: %(default)s"
+        "--storage",
+        type=Path,
+        nargs="+",
+        default=[STORAGE],
+        metavar="DIR",
+        help=f"where the sessions are; several to list or push (default: {STORAGE})",
     )
     parser.add_argument("--remote", default="origin", help="git's name (default: %(default)s)")
     parser.add_argument("--branch", default=BRANCH, help="default: %(default)s")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it, and say what was done with which file."""
-    storage: Path = arguments.storage
+    """Do it, and say what was done with which file.
+
+    Raises InputError where git can't, and for several folders to pull into.
+    """
+    folders: list[Path] = arguments.storage
     if arguments.action == "list":
-        found = baseline.stored(storage)
-        for line in (*found.damaged, *map(_line, found.sessions)):
-            print(line)
+        for found in map(baseline.stored, folders):
+            for line in (*found.damaged, *map(_line, found.sessions)):
+                print(line)
         return 0
+    if arguments.action == "pull" and len(folders) > 1:
+        raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
     branch = Branch(arguments.remote, arguments.branch, os.environ)
-    moved = branch.pull(storage) if arguments.action == "pull" else branch.push(storage)
+    move = branch.pull if arguments.action == "pull" else branch.push
+    moved = [path for folder in folders for path in move(folder)]
     for path in moved:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")

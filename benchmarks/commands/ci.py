@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import shutil
@@ -10,22 +11,28 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks.commands.baselines import STORAGE
-from benchmarks.harness import baseline, comparable, promotion, sessions
+from benchmarks.commands.workload import NOT_OURS
+from benchmarks.harness import baseline, comparable, promotion, sessions, versions
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.settings import OPTIONS
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from benchmarks.harness.sessions import Session
 
-FINE, NOTHING_COMPARED, UNDECIDED = 0, 10, 11  # exit statuses of the gate
+# Exit statuses of the gate and of a duet; a duet that ends with any other one could not decide.
+FINE, REGRESSED, NOTHING_COMPARED, UNDECIDED, INVALID = 0, 1, 10, 11, 12
+DECIDED = (FINE, REGRESSED, NOTHING_COMPARED, UNDECIDED, INVALID)
 ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
+# The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
+DUELLED = ("round_s", "ttft_s", "tpot_s")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base",
         metavar="REV",
         help="the branch to merge into: a duet against the merge base decides what is suspicious "
-        "(default: against the commit of the newest baseline)",
+        "(default: against the commit of the newest baseline); where transformers, bitsandbytes "
+        "or accelerate differ, against those versions",
     )
     parser.add_argument(
         "--promote", action="store_true", help="make the session a baseline if nothing regressed"
@@ -48,9 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Return the status of the gate, or of the duet that decided in its place.
 
-    What a duet leaves undecided is no regression: it is a warning, and status 0.
+    What a duet leaves undecided is no regression: it is a warning, and status 0. What no duet could
+    look at stays 11. Raises InputError for --options that can't be used.
     """
-    options = shlex.split(arguments.options)
+    options = _words(arguments.options)
+    shared = _shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
     before = set(baseline.files(STORAGE))
     gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
@@ -58,37 +68,87 @@ def run(arguments: argparse.Namespace) -> int:
     saved = [path for path in baseline.files(STORAGE) if path not in before]
     reason = None
     if status == UNDECIDED and saved:
-        status, reason = _decide(sessions.read(saved[0]), arguments, options)
+        status, reason = _decide(sessions.read(saved[0]), arguments, shared)
+    elif status == UNDECIDED:
+        _warn("no duet: the session was not saved; take away what keeps it from that")
     if arguments.promote and saved and status in (FINE, NOTHING_COMPARED, UNDECIDED):
         _promote(saved[0], reason)
-    if status == UNDECIDED:
-        _warn("suspicious and undecided: no regression was found, and none was ruled out")
-        return FINE
     return status
 
 
-def _decide(
-    session: Session, arguments: argparse.Namespace, options: list[str]
-) -> tuple[int, str | None]:
-    """Return the status of a duet against the base, and in words what it found if all is fine."""
-    said: list[str] = []
+def _words(text: str) -> list[str]:
+    """Split --options as a shell does. Raises InputError where a shell would ask for more."""
     try:
-        if arguments.base:
-            commit = _git("merge-base", arguments.base, "HEAD")
-        else:
-            newest = baseline.baselines(baseline.stored(STORAGE).sessions, session)[-1]
-            if _same_code(newest, session):
-                return FINE, "suspicious, but of the same commit and versions as the last baseline"
-            commit = newest.commit["id"]
-        with _worktree(commit) as folder:
-            status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
+        return shlex.split(text)
+    except ValueError as error:
+        raise InputError(
+            f"--options: expected words as in a shell, got {text!r} ({error}); close the quotes"
+        ) from error
+
+
+class _Options(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"--options: {message}; see python -m pytest benchmarks --help")
+
+
+def _shared(options: list[str]) -> dict[str, str]:
+    """Return those of the options that a duet takes as well; the others are pytest's alone."""
+    parser = _Options(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for option in OPTIONS:
+        if option.name not in NOT_OURS:
+            parser.add_argument(option.name, dest=option.name)
+    found, _ = parser.parse_known_args(options)
+    return vars(found)
+
+
+def _decide(
+    session: Session, arguments: argparse.Namespace, shared: Mapping[str, str]
+) -> tuple[int, str | None]:
+    """Return the status that a suspicion ends with, and why it may be promoted all the same."""
+    suspicious = [each for each in session.saved.get("verdicts") or [] if each.get("suspicious")]
+    unseen = [each for each in suspicious if each["metric"] not in DUELLED]
+    doubts = [each for each in unseen if not each.get("acknowledged")]
+    try:
+        found = _base(session, arguments.base)
+        if found is None:
+            _warn("the same commit and versions as the newest baseline: only the machine changed")
+            return FINE, None  # no regression, and no session to compare others with
+        if doubts and unseen == suspicious:
+            _warn(f"suspicious and undecided: {_unseen(doubts)}")
+            return UNDECIDED, None
+        against, status = _duet(*found, _workload(session, shared), arguments.summary)
     except InputError as error:
-        _warn(f"no duet: {error}")
+        _warn(f"suspicious and undecided, with no duet: {error}")
         return UNDECIDED, None
-    if arguments.summary:
-        _append(Path(arguments.summary), f"### Duet against {commit[:12]}", said)
-    found = f"suspicious, but a duet against {commit[:12]} found no regression"
-    return status, found if status == FINE else None
+    if status in (FINE, UNDECIDED) and doubts:
+        _warn(f"suspicious and undecided: {_unseen(doubts)}")
+        return UNDECIDED, None
+    if status == UNDECIDED:
+        _warn("suspicious and undecided: no regression was found, and none was ruled out")
+        return FINE, None
+    cleared = status == FINE and not unseen
+    return (
+        status,
+        f"suspicious, but a duet against {against} found no regression" if cleared else None,
+    )
+
+
+def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+    """Return the commit to compare with, and the versions that differ from its own.
+
+    None where both are those of the session. Raises InputError where they can't be known.
+    """
+    if revision:
+        commit = _git("merge-base", revision, "HEAD")
+        installed = {name: metadata.version(name) for name in versions.PINNED}
+        return commit, versions.of_pins(_git("show", f"{commit}:constraints.txt"), installed)
+    found = baseline.baselines(baseline.stored(STORAGE).sessions, session)
+    if not found or not found[-1].commit.get("id"):
+        raise InputError("no baseline says of which commit it is; name what to compare with --base")
+    newest = found[-1]
+    if _same_code(newest, session):
+        return None
+    return newest.commit["id"], versions.of_sessions(newest, session)
 
 
 def _same_code(base: Session, head: Session) -> bool:
@@ -96,6 +156,52 @@ def _same_code(base: Session, head: Session) -> bool:
     clean = not (base.commit.get("dirty") or head.commit.get("dirty"))
     same = base.commit.get("id") == head.commit.get("id")
     return clean and same and not comparable.treatment(base, head)
+
+
+def _duet(
+    commit: str, changed: Mapping[str, tuple[Any, Any]], workload: list[str], summary: str | None
+) -> tuple[str, int]:
+    """Run a duet and return what it was against, and its status.
+
+    Raises InputError where it can't run, or can't show what changed.
+    """
+    said: list[str] = []
+    if changed:
+        against = versions.requirements(changed)
+        print(
+            f"other versions, so the base is {against} laid over this environment; both sides "
+            "run the code of this checkout"
+        )
+        status = _call("benchmarks", "duet", "--base", against, *workload, said=said)
+    else:
+        against = commit[:12]
+        with _worktree(commit) as folder:
+            status = _call("benchmarks", "duet", "--base", str(folder), *workload, said=said)
+    if summary:
+        _append(Path(summary), f"### Duet against {against}", said)
+    if status not in DECIDED:
+        raise InputError(
+            f"that against {against} ended with status {status}, before it could decide; its last "
+            "lines say why"
+        )
+    return against, status
+
+
+def _workload(session: Session, shared: Mapping[str, str]) -> list[str]:
+    """Return the options of a duet that measures what the session did, and not its own default."""
+    lengths = [
+        int((each.info.get("workload") or {}).get("new_tokens") or 0)
+        for each in session.measured.values()
+    ]
+    longest = max(lengths, default=0)  # throughput's: a profile has a single token
+    given = {"--new-tokens": str(longest), **shared} if longest else shared
+    return [f"{name}={value}" for name, value in given.items()]
+
+
+def _unseen(verdicts: list[dict[str, Any]]) -> str:
+    """Return what no duet measures, and what to do about it."""
+    names = ", ".join(f"{each['benchmark']} {each['metric']}" for each in verdicts)
+    return f"{names}: no duet measures it; look at it, and measure again on a quiet machine"
 
 
 def _promote(path: Path, reason: str | None) -> None:
