@@ -54,10 +54,10 @@ def opened(
     Pinned requirements are installed once per requirement and interpreter; what isn't pinned, and
     a checkout, anew each time. Raises InputError, in one line, where it can't be had.
     """
-    path = Path(spec).expanduser()
-    python = _interpreter(path)
     if not spec.strip():
         raise InputError(f"{EXPECTED}; got an empty text")
+    path = Path(spec).expanduser()
+    python = _interpreter(path)
     if spec == "current":
         yield Environment(spec, Path(sys.executable))
     elif python:
