@@ -102,7 +102,9 @@ def test_a_real_slowdown_is_regressed_and_says_where(slowed):
     done, out = slowed
     assert done.returncode == 1, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("at most 3 restarts, 18 rounds of 4 new tokens in all, and 60 min")
+    assert lines[0].startswith(
+        "at most 3 restarts, 18 rounds of 4 new tokens in all, and about 60 min"
+    )
     assert "seed 1; results in" in lines[0]
     assert "differs: no version" in lines
     assert "int8-decomp: the logits of both sides are equal to the last bit" in lines
