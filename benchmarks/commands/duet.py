@@ -109,7 +109,7 @@ def cost(duet: Duet) -> str:
 def report(duet: Duet) -> int:
     """Print the verdicts, write them, say what was lost and where it all is."""
     if len(duet.lost):
-        workload.say(f"lost {len(duet.lost)} restarts; {duet.restarts} are complete")
+        workload.say(f"restarts lost: {len(duet.lost)}; complete: {duet.restarts}")
     status = verdict.exit_status(duet.verdicts)
     for line in verdict_table.lines(duet.verdicts, duet.notes):
         workload.say(line)
