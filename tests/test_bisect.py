@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from math import log2
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from local_packages import write_checkout
+from local_packages import write_checkout, write_wheel
 
-from benchmarks.harness import bisect
+from benchmarks.commands.bisect import Search
+from benchmarks.harness import bisect, overlay
 from benchmarks.harness.bisect import Turn
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.outcome import Outcome, Verdict
 
 
 @given(data=st.data(), count=st.integers(2, 40))
@@ -120,3 +123,106 @@ def test_revisions_that_cant_be_searched_are_one_line(checkout, tmp_path):
         with pytest.raises(InputError, match=says) as raised:
             bisect.commits(where, good, bad, dict(os.environ))
         assert "\n" not in str(raised.value)
+
+
+def test_releases_are_ordered_and_pre_releases_are_named(tmp_path):
+    """A post-release is one that people have; a release candidate counts only as an end."""
+    for version in ("1.0", "1.0.post1", "1.9", "1.10rc1", "1.10", "1.11.dev1"):
+        write_wheel(tmp_path, "numbered", version, "")
+    variables = os.environ | {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+    }
+    said = []
+    found = bisect.releases("numbered", "1.0.0", "1.10", variables, said.append)
+    assert found == ["1.0", "1.0.post1", "1.9", "1.10"]
+    assert said == ["left out, as pre-releases: 1.10rc1"]
+    assert bisect.releases("numbered", "1.9", "1.10rc1", variables, said.append) == [
+        "1.9",
+        "1.10rc1",
+    ]
+    assert len(said) == 1
+    with pytest.raises(InputError, match="--good one: expected one of the releases of numbered"):
+        bisect.releases("numbered", "one", "1.10", variables, said.append)
+
+
+def searching(environment, metric=None):
+    """Return a search that has not asked anything."""
+    good = overlay.Environment("good", sys.executable, environment)
+    return Search(None, None, None, good, lambda _: good, [], metric=metric)
+
+
+def test_a_commit_that_changes_no_file_of_the_package_is_good(checkout, tmp_path):
+    """Nothing is measured: the same files can't be slower."""
+    folder, hashes = checkout
+    (folder / "README").write_text("more words\n")
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x"]
+    for command in (["checkout", "-q", "bisected.py"], ["add", "."], ["commit", "-qm", "words"]):
+        subprocess.run([*git, *command], check=True)
+    variables = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    with bisect.worktree(folder, variables) as tree:
+        older, same, words = (
+            bisect.commit_environment(
+                bisect._git(folder, variables, "rev-parse", rev),
+                tree,
+                tmp_path,
+                variables,
+                lambda _: None,
+            )
+            for rev in (hashes[0], hashes[3], "HEAD")
+        )
+    assert not older.same_files(same)
+    assert words.overlay != same.overlay
+    assert words.same_files(same)
+    search = searching(same.overlay)
+    assert search.turn("words") is Turn.GOOD
+    assert search.tried[0].why == "the same files as those of the good end"
+
+
+def verdict(metric, outcome, change, kind="time", benchmark="test_a"):
+    """Return a verdict of a duet."""
+    return Verdict(benchmark, metric, kind, outcome, 1.0, 1.0, change)
+
+
+AT_THE_BAD_END = [
+    verdict("decode.cpu_ops", Outcome.REGRESSED, 3.0, kind="counter"),
+    verdict("ttft_s", Outcome.REGRESSED, 0.02),
+    verdict("tpot_s", Outcome.REGRESSED, 0.3),
+    verdict("tpot_s", Outcome.IMPROVED, -0.3, benchmark="test_b"),
+]
+
+
+@pytest.mark.parametrize(
+    ("metric", "asked"), [(None, "tpot_s"), ("ttft_s", "ttft_s"), ("decode.cpu_ops",) * 2]
+)
+def test_the_worst_regression_of_the_bad_end_is_followed(tmp_path, metric, asked):
+    """Times come first; a metric that is named is the only one."""
+    search = searching(tmp_path, metric)
+    assert search._bad_end("2.0", AT_THE_BAD_END).turn is Turn.BAD
+    assert search.asked == ("test_a", asked)
+    assert searching(tmp_path, "round_s")._bad_end("2.0", AT_THE_BAD_END).turn is Turn.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "change", "turn"),
+    [
+        (Outcome.REGRESSED, 0.3, Turn.BAD),
+        (Outcome.NO_CHANGE, 0.0, Turn.GOOD),
+        (Outcome.IMPROVED, -0.1, Turn.GOOD),
+        (Outcome.INCONCLUSIVE, 0.2, Turn.BAD),
+        (Outcome.INCONCLUSIVE, 0.1, Turn.GOOD),
+        (Outcome.INVALID, None, Turn.SKIPPED),
+    ],
+)
+def test_candidates_are_asked_for_what_regressed_at_the_bad_end(tmp_path, outcome, change, turn):
+    """Another metric, or another benchmark, that regresses meanwhile is another story."""
+    search = searching(tmp_path)
+    search._bad_end("2.0", AT_THE_BAD_END)
+    others = [
+        verdict("ttft_s", Outcome.REGRESSED, 0.5),
+        verdict("tpot_s", Outcome.REGRESSED, 0.5, benchmark="test_b"),
+    ]
+    found = search._judged("1.5", [*others, verdict("tpot_s", outcome, change)])
+    assert found.turn is turn
+    assert search._judged("1.5", others).turn is Turn.SKIPPED

@@ -17,8 +17,9 @@ from local_packages import BROKEN, SLOW, write_wheel
 from benchmarks import __main__ as door
 from benchmarks.commands import workload
 from benchmarks.harness import duet as duets
-from benchmarks.harness import overlay, partner, restart, schedule, sessions, tool
-from benchmarks.harness.errors import InputError, OutOfMemoryError
+from benchmarks.harness import overlay, partner, restart, schedule, sessions, storing, tool
+from benchmarks.harness.errors import InputError, OutOfMemoryError, OutputError
+from benchmarks.harness.outcome import Outcome
 from benchmarks.harness.partner import Partner
 
 ROOT = Path(__file__).parent.parent
@@ -62,12 +63,12 @@ def command(variables, monkeypatch, capfd, tmp_path):
 
 @pytest.fixture(scope="module")
 def slowed(variables, tmp_path_factory):
-    """Run a duet of one restart whose head really works half as long again, in its own process."""
+    """Run a duet whose head really works half as long again, in its own process."""
     out = tmp_path_factory.mktemp("slowed")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "benchmarks", "duet", "--base=current", "--inject=head=0.5"),
-            *("--max-restarts=1", f"--out={out}", *FAST),
+            *("--max-restarts=3", f"--out={out}", *FAST),
         ],
         env=os.environ | variables,
         cwd=ROOT,
@@ -101,11 +102,13 @@ def test_a_real_slowdown_is_regressed_and_says_where(slowed):
     done, out = slowed
     assert done.returncode == 1, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("at most 1 restart, 6 rounds of 4 new tokens in all, and 60 min")
+    assert lines[0].startswith(
+        "at most 3 restarts, 18 rounds of 4 new tokens in all, and about 60 min"
+    )
     assert "seed 1; results in" in lines[0]
     assert "differs: no version" in lines
     assert "int8-decomp: the logits of both sides are equal to the last bit" in lines
-    assert any(line.startswith("restart 1 of at most 1: int8-decomp-b8-p16-n4 +") for line in lines)
+    assert any(line.startswith("restart 1 of at most 3: int8-decomp-b8-p16-n4 +") for line in lines)
     regressed = [line for line in lines if line.endswith("REGRESSED") and " round_s " in line]
     assert len(regressed) == 1
     assert any("counters" in line and "unchanged" in line for line in lines)
@@ -120,7 +123,10 @@ def test_each_side_and_restart_is_a_session_of_its_own(slowed):
     """The files say which side and order they are, and have what a session of pytest has."""
     _, out = slowed
     for side in schedule.SIDES:
-        (first,) = read(out, side)
+        first, _, third = read(out, side)
+        assert (
+            "first restart" in third["benchmarks"][0]["extra_info"]["unmeasured"]["top1_agreement"]
+        )
         assert [bench["fullname"] for bench in first["benchmarks"]] == [NAME]
         ours = first["llm_int8"]["duet"]
         assert (ours["side"], ours["spec"]) == (side, "current")
@@ -153,7 +159,7 @@ def test_pytest_benchmarks_tool_and_the_judge_read_the_files(slowed, capfd):
         text=True,
         check=True,
     )
-    assert done.stdout.count("test_throughput[int8-decomp-b8-p16-n4]") == 2
+    assert done.stdout.count("test_throughput[int8-decomp-b8-p16-n4]") == 6
     status = door.main(["judge", "--paired", "--base", *files["base"], "--head", *files["head"]])
     assert status == 1
     assert "REGRESSED" in capfd.readouterr().out
@@ -242,6 +248,97 @@ def test_two_models_that_dont_fit_are_measured_one_after_the_other(
     ]
 
 
+def made(rounds_s=(0.1, 0.11, 0.1)):
+    """Return a restart as it is played: both sides measured, nothing gathered beside."""
+    params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
+    side = {"loaded": {}, "machine": {}, "describes": "cpu"}
+    found = restart.Played(started={"base": side, "head": side})
+    for each in schedule.SIDES:
+        bench = storing.benchmark(params, rounds_s, {})
+        found.benchmarks[schedule.Take(each)].append(bench)
+    return found
+
+
+@pytest.mark.parametrize("kind", [InputError, OutOfMemoryError, partner.LostError])
+def test_an_error_in_a_late_restart_costs_that_restart_only(tmp_path, variables, monkeypatch, kind):
+    """What ran once may fail by chance: it is lost, its order is played again, the design stays."""
+    orders, plays = [], iter([made(), kind("head: can't load"), made(), made(), made()])
+
+    def play(conditions, _environments, planned, *_, **__):
+        assert not conditions.alternate
+        orders.append(planned)
+        found = next(plays)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(restart, "play", play)
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-restarts=4", say=said.append)
+    duet.run()
+    assert duet.lost == ["restart 2: head: can't load"]
+    assert orders[1] == orders[2]
+    assert duet.restarts == 3
+    assert {each.outcome for each in duet.verdicts if each.kind == "time"} == {Outcome.NO_CHANGE}
+    first = read(tmp_path / "out", "base")[0]["llm_int8"]["duet"]
+    assert (first["id"], first["alpha"], first["looks"]) == (duet.id, 0.05, {"4": 0.05})
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(OutputError("wrong"), 1), (KeyboardInterrupt(), 2), (OSError("x"), None)]
+)
+def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
+    command, tmp_path, monkeypatch, error, status
+):
+    """The table, the verdicts and the command that judges the files again, then the error."""
+    plays = iter([made(), made(), made(), error])
+
+    def play(*_, **__):
+        found = next(plays)
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    monkeypatch.setattr(restart, "play", play)
+    out = tmp_path / "with a space"
+    arguments = ("duet", "--base=current", f"--out={out}")
+    if status is None:
+        with pytest.raises(OSError, match="x"):
+            command(*arguments)
+    else:
+        ended, text = command(*arguments)
+        assert ended == status
+        assert "3 complete restarts are kept; python -m benchmarks judge --paired" in text
+        assert f"--base '{out}'/restart-*-base.json" in text
+        assert "NO CHANGE" in text
+    verdicts = json.loads((out / "verdicts.json").read_text())
+    assert {"id", "alpha", "looks"} <= set(verdicts)
+    assert verdicts["verdicts"]
+
+
+def test_no_folder_is_left_where_nothing_was_measured(command, tmp_path):
+    """The folder is made when something is written into it."""
+    with pytest.raises(SystemExit):
+        command("duet", "--base=nonesuch==1")
+    assert not (tmp_path / "out").exists()
+
+
+def test_waiting_ends_with_the_time_of_the_duet(tmp_path, variables):
+    """However long an answer may take, --max-minutes ends it."""
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-minutes=0.001", "--max-restarts=3", say=said.append)
+    duet.run()
+    assert "was not done when --max-minutes were over" in duet.lost[0]
+    assert len(duet.lost) == 1
+    assert workers() == []
+
+
+def test_alternating_processes_are_looked_at_after_an_even_number(tmp_path, variables):
+    """A drift cancels over each two restarts."""
+    assert duet_of(tmp_path, variables).looks == {5: 0.025, 12: 0.025}
+    assert duet_of(tmp_path, variables, "--alternate").looks == {6: 0.025, 12: 0.025}
+
+
 def test_losing_every_restart_ends_the_duet(tmp_path, variables, monkeypatch):
     """After three in a row it gives up; nothing was compared, which is no pass."""
 
@@ -278,7 +375,7 @@ def test_an_interrupt_keeps_what_is_complete(variables, tmp_path):
             if line.startswith("restart 1 of"):
                 process.send_signal(signal.SIGINT)
         assert process.wait(60) == 2, "".join(lines)
-    assert "interrupted: 1 complete restarts are kept" in lines[-1]
+    assert "interrupted: 1 complete restart is kept" in lines[-1]
     assert "judge --paired" in lines[-1]
     assert [len(read(out, side)) for side in schedule.SIDES] == [1, 1]
     assert not [line for line in lines if "Traceback" in line]
@@ -311,7 +408,7 @@ def test_bisect_finds_the_release_that_was_made_slow(command, tmp_path):
     """Of six releases one can't run and three are slow; the first slow one is found by halving."""
     status, out = command(
         *("bisect", "--package=sixversions", "--good=1.0", "--bad=1.5"),
-        *("--times-only", "--max-restarts=1"),
+        *("--times-only", "--max-restarts=3"),
     )
     assert status == 0, out
     assert "6 candidates: 1.0, 1.1, 1.2, 1.3, 1.4, 1.5" in out
@@ -326,6 +423,7 @@ def test_bisect_finds_the_release_that_was_made_slow(command, tmp_path):
     ("arguments", "says"),
     [
         (["duet"], "expected --base SPEC or --selftest"),
+        (["duet", "--base="], "--base: expected current; requirements"),
         (["duet", "--base=current", "--max-restarts=0"], "--max-restarts: expected a whole number"),
         (["duet", "--base=current", "--max-minutes=0"], "--max-minutes: expected a number above 0"),
         (["duet", "--base=current", "--alpha=1"], "--alpha: expected a probability below 1"),

@@ -147,8 +147,9 @@ def test_an_interpreter_and_a_virtual_environment_are_used_as_they_are(tmp_path,
             assert environment.overlay is None
 
 
-def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables):
-    """Ctrl-C ends pip and all that it started, and removes the half-made overlay."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, number):
+    """Ctrl-C, or a terminal that is gone, ends pip and its children; no half-made overlay stays."""
     pids = tmp_path / "pid"
     note = f"pathlib.Path({str(pids)!r}).write_text(str(os.getpid()))"
     before = f"import os, time; {note}; time.sleep(600)"
@@ -164,13 +165,36 @@ def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables):
         while not (pids.exists() and pids.read_text()):
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        if number == signal.SIGHUP:  # a shell sends its own as well
+            process.send_signal(number)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 2, out
     assert "interrupted" in out
     assert "Traceback" not in out
     assert made(tmp_path / "llm-int8-benchmarks") == []
     assert not overlay.tool.is_alive(int(pids.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
+def test_a_program_ends_with_the_process_that_runs_it(tmp_path):
+    """However that ends: SIGKILL can't be handled."""
+    pid = tmp_path / "pid"
+    inner = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    script = (
+        "import os, sys; from benchmarks.harness import tool; "
+        f"tool.run([sys.executable, '-c', {inner!r}], os.environ, 600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) as process:
+        while not (pid.exists() and pid.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    for _ in range(100):
+        if not overlay.tool.is_alive(int(pid.read_text())):
+            break
+        time.sleep(0.05)
+    assert not overlay.tool.is_alive(int(pid.read_text()))
 
 
 def test_what_killed_processes_left_is_swept(tmp_path, variables):

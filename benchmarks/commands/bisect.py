@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from math import ceil, log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from benchmarks.harness import bisect, overlay, storing, verdict_table
 from benchmarks.harness.bisect import Tried, Turn
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError
+from benchmarks.harness.estimate import ENOUGH
 from benchmarks.harness.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.restart import Conditions
     from benchmarks.harness.verdict import Verdict
 
+NOT_JUDGED = (Outcome.INVALID, Outcome.MISSING, Outcome.NOT_COMPARABLE)
 NOTHING_FOUND = 10  # as where nothing was compared: there is no turn to act on
 
 
@@ -39,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--good", required=True, metavar="VERSION", help="fast: the base of all")
     parser.add_argument("--bad", required=True, metavar="VERSION", help="slow, and later")
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="follow this one, such as tpot_s (default: the time that regressed most at the bad "
+        "end, or whatever else regressed most)",
+    )
     workload.add_arguments(parser)
 
 
@@ -52,17 +61,23 @@ def run(arguments: argparse.Namespace) -> int:
         with workload.interruptible(), ExitStack() as stack:
             names, environment = _candidates(arguments, conditions, stack)
             good = environment(names[0])
-            search = Search(conditions, budget, out, good, environment, tried)
+            search = Search(
+                conditions, budget, out, good, environment, tried, metric=arguments.metric
+            )
             workload.say(f"{len(names)} candidates: {', '.join(map(_short, names))}")
+            workload.say(
+                f"about {1 + ceil(log2(len(names) - 1))} duets, and one more for each that can't "
+                f"be tried; about {budget.minutes:g} minutes each at most"
+            )
             found = bisect.search(names, search.turn)
     except KeyboardInterrupt:
         workload.complain(f"interrupted; tried so far: {_table(tried)}")
         return workload.INTERRUPTED
+    finally:
+        if tried:
+            record = [{"name": e.name, "turn": e.turn.value, "why": e.why} for e in tried]
+            storing.write(out / "tried.json", record)
     workload.say(f"tried: {_table(tried)}")
-    storing.write(
-        out / "tried.json",
-        [{"name": each.name, "turn": each.turn.value, "why": each.why} for each in tried],
-    )
     if found is None:
         says = "can't be tried" if tried[0].turn is Turn.SKIPPED else "is not found to be slower"
         workload.say(f"--bad {_short(names[-1])} {says}, so nothing turned: {tried[0].why}")
@@ -83,7 +98,9 @@ class Search:
     good: Environment
     environment: Callable[[str], Environment]
     tried: list[Tried]
-    change: float = field(default=0.0)  # of the bad end, to compare what isn't conclusive with
+    metric: str | None = None  # the only one that may be asked for
+    asked: tuple[str, str] | None = None  # the benchmark and metric that regressed most at the end
+    change: float = 0.0  # of that, to compare what isn't conclusive with
 
     def turn(self, name: str) -> Turn:
         """Return what a duet says of a candidate, and keep why."""
@@ -93,40 +110,62 @@ class Search:
         return found.turn
 
     def _try(self, name: str) -> Tried:
+        duet = None
         try:
             sides = {"base": self.good, "head": self.environment(name)}
+            if sides["head"].same_files(self.good):
+                return Tried(name, Turn.GOOD, "the same files as those of the good end")
             folder = self.out / _short(name)
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
-            duet = Duet(self.conditions, sides, budget, folder, workload.say)
+            duet = Duet(self.conditions, sides, budget, folder, workload.say, asked=self.asked)
             workload.say(f"{_short(name)}: {cost(duet)}")
             duet.run()
         except HarnessError as error:
-            return Tried(name, Turn.SKIPPED, str(error))
+            if duet is None or duet.restarts < ENOUGH:
+                return Tried(name, Turn.SKIPPED, str(error))
+            workload.complain(f"{_short(name)}: judged by what is complete; {error}")
+            duet.conclude()
         for line in verdict_table.lines(duet.verdicts, duet.notes):
             workload.say(line)
         if not duet.restarts:
             return Tried(name, Turn.SKIPPED, "no restart was complete")
+        if self.asked is None:
+            return self._bad_end(name, duet.verdicts)
         return self._judged(name, duet.verdicts)
 
-    def _judged(self, name: str, verdicts: list[Verdict]) -> Tried:
-        """Return what the verdicts say; an open one is decided by the half of the whole change."""
-        times = [each for each in verdicts if each.kind == "time" and each.change is not None]
-        worst = max((each.change or 0.0 for each in times), default=0.0)
-        regressed = [each for each in verdicts if each.outcome is Outcome.REGRESSED]
-        if not self.tried:
-            self.change = worst
+    def _bad_end(self, name: str, verdicts: list[Verdict]) -> Tried:
+        """Choose what is asked of all other candidates: the worst that has regressed here."""
+        asked = [each for each in verdicts if self.metric in (None, each.metric)]
+        regressed = [each for each in asked if each.outcome is Outcome.REGRESSED]
         if regressed:
-            first = regressed[0]
-            by = "" if first.change is None else f" by {first.change:+.1%}"
-            return Tried(name, Turn.BAD, f"{first.metric} REGRESSED{by}")
-        if not times:
-            return Tried(name, Turn.SKIPPED, "no time could be judged")
-        if any(each.outcome is Outcome.INCONCLUSIVE for each in times) and self.tried:
-            turn = Turn.BAD if worst > self.change / 2 else Turn.GOOD
-            return Tried(
-                name, turn, f"INCONCLUSIVE, {worst:+.1%} at most: only its estimate says so"
-            )
-        return Tried(name, Turn.GOOD, f"{worst:+.1%} at most")
+            worst = max(regressed, key=lambda each: (each.kind == "time", each.change or 0.0))
+            self.asked, self.change = (worst.benchmark, worst.metric), worst.change or 0.0
+            workload.say(f"from here on: {worst.metric} of {worst.benchmark}")
+            return Tried(name, Turn.BAD, _says(worst))
+        if not asked:
+            what = f"no {self.metric}" if self.metric else "nothing"
+            return Tried(name, Turn.SKIPPED, f"{what} could be judged")
+        worst = max(asked, key=lambda each: each.change or 0.0)
+        return Tried(name, Turn.GOOD, _says(worst))
+
+    def _judged(self, name: str, verdicts: list[Verdict]) -> Tried:
+        """Return what the one verdict says; an open one is decided by half of the whole change."""
+        found = [each for each in verdicts if (each.benchmark, each.metric) == self.asked]
+        if not found or found[0].outcome in NOT_JUDGED:
+            why = f": {found[0].detail}" if found else ""
+            return Tried(name, Turn.SKIPPED, f"what regressed at the bad end can't be judged{why}")
+        each = found[0]
+        if each.outcome is Outcome.REGRESSED:
+            return Tried(name, Turn.BAD, _says(each))
+        if each.outcome is Outcome.INCONCLUSIVE:
+            turn = Turn.BAD if (each.change or 0.0) > self.change / 2 else Turn.GOOD
+            return Tried(name, turn, f"{_says(each)}: only its estimate says so")
+        return Tried(name, Turn.GOOD, _says(each))
+
+
+def _says(each: Verdict) -> str:
+    by = "" if each.change is None else f" by {each.change:+.1%}"
+    return f"{each.metric} {each.outcome.value}{by}"
 
 
 def _candidates(
@@ -136,7 +175,7 @@ def _candidates(
     variables, cache_dir = conditions.variables, conditions.settings.cache_dir
     good, bad = arguments.good, arguments.bad
     if arguments.package:
-        names = bisect.releases(arguments.package, good, bad, variables)
+        names = bisect.releases(arguments.package, good, bad, variables, workload.say)
 
         def release(name: str) -> Environment:
             spec = f"{arguments.package}=={name}"

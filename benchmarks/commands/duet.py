@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+import shlex
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import workload
 from benchmarks.harness import overlay, storing, verdict, verdict_table
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError, InputError
-from benchmarks.harness.schedule import FIRST_LOOK
+from benchmarks.harness.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,27 +48,33 @@ def run(arguments: argparse.Namespace) -> int:
         from benchmarks.commands import selftest
 
         return selftest.run(arguments, conditions)
-    if not arguments.base:
+    if arguments.base is None:
         raise InputError(f"expected --base SPEC or --selftest; SPEC is {SPEC}")
+    specs = {"base": arguments.base, "head": arguments.head}
+    for side, spec in specs.items():
+        if not spec.strip():
+            raise InputError(f"--{side}: expected {SPEC}; got an empty text")
     budget = workload.budget(arguments, conditions.settings.rounds)
     out = workload.out_folder(arguments, "duets")
     duet = None
-    try:
-        with workload.interruptible(), ExitStack() as stack:
-            specs = {"base": arguments.base, "head": arguments.head}
-            found = environments(specs, conditions, stack)
-            duet = Duet(conditions, found, budget, out, workload.say)
-            workload.say(cost(duet))
-            duet.run()
-    except KeyboardInterrupt:
-        workload.complain(interrupted(duet))
-        return workload.INTERRUPTED
-    except InputError:
-        raise
-    except HarnessError as error:
-        workload.complain(f"{type(error).__name__}: {error}")
-        return FAILED
-    return report(duet)
+    with workload.interruptible():
+        try:
+            with ExitStack() as stack:
+                found = environments(specs, conditions, stack)
+                duet = Duet(conditions, found, budget, out, workload.say)
+                workload.say(cost(duet))
+                duet.run()
+        except KeyboardInterrupt:
+            workload.complain(f"interrupted: {keep(duet)}")
+            return workload.INTERRUPTED
+        except Exception as error:
+            if duet and duet.restarts:
+                workload.complain(keep(duet))
+            if isinstance(error, InputError) or not isinstance(error, HarnessError):
+                raise
+            workload.complain(f"{type(error).__name__}: {error}")
+            return FAILED
+        return report(duet)
 
 
 def environments(
@@ -84,37 +91,47 @@ def environments(
 
 
 def cost(duet: Duet) -> str:
-    """Return what a duet may cost at most, before it starts."""
+    """Return about what a duet may cost where all of it is needed, before it starts."""
     settings, budget = duet.conditions.settings, duet.budget
     benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
     rounds = budget.restarts * budget.pairs * len(duet.conditions.takes) * benchmarks
-    early = f", {FIRST_LOOK} where they decide" if budget.restarts > FIRST_LOOK else ""
+    first = min(duet.looks)
+    early = f", {first} where they decide" if budget.restarts > first else ""
+    if budget.restarts < ENOUGH:
+        early = f" (no verdict on times comes of fewer than {ENOUGH})"
     restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
     return (
         f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
-        f"{budget.minutes:g} minutes; seed {budget.seed}; results in {duet.out}"
+        f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {duet.out}"
     )
 
 
 def report(duet: Duet) -> int:
     """Print the verdicts, write them, say what was lost and where it all is."""
     if len(duet.lost):
-        workload.say(f"lost {len(duet.lost)} restarts; {duet.restarts} are complete")
+        workload.say(f"restarts lost: {len(duet.lost)}; complete: {duet.restarts}")
     status = verdict.exit_status(duet.verdicts)
     for line in verdict_table.lines(duet.verdicts, duet.notes):
         workload.say(line)
-    record = {"exit_status": status, "verdicts": [each.as_record() for each in duet.verdicts]}
+    verdicts = [each.as_record() for each in duet.verdicts]
+    record = {**duet.facts, "exit_status": status, "verdicts": verdicts}
     storing.write(duet.out / "verdicts.json", record)
     workload.say(f"sessions, logs and verdicts: {duet.out}")
     return status
 
 
-def interrupted(duet: Duet | None) -> str:
-    """Return what an interrupt left."""
+def keep(duet: Duet | None) -> str:
+    """Judge and report what a duet that was cut short has, and return in words what is kept."""
     if duet is None or not duet.restarts:
-        return "interrupted: no restart was complete, so nothing is kept"
-    files = duet.out / "restart-*"
+        return "no restart was complete, so no times are kept"
+    duet.conclude()
+    with suppress(InputError):  # a full disk: what ended the duet is said all the same
+        report(duet)
+    files = f"{shlex.quote(str(duet.out))}/restart-*"
+    kept = (
+        "1 complete restart is" if duet.restarts == 1 else f"{duet.restarts} complete restarts are"
+    )
     return (
-        f"interrupted: {duet.restarts} complete restarts are kept; python -m benchmarks judge "
+        f"{kept} kept; python -m benchmarks judge "
         f"--paired --base {files}-base.json --head {files}-head.json"
     )

@@ -8,7 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,10 @@ DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary")
 RESTARTS = 12
 INTERRUPTED = 2  # pytest's own status
+ENDING = (
+    "SIGTERM",
+    "SIGHUP",
+)  # a stop from outside; a terminal that is gone. Not all systems have it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,16 +116,20 @@ def budget(arguments: argparse.Namespace, pairs: int) -> Budget:
 
 
 def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
-    """Return the folder for results, which is new or empty. Raises InputError otherwise."""
+    """Return the folder for results, which is new or empty. Raises InputError otherwise.
+
+    It is made when something is written into it: nothing is left where nothing was measured.
+    """
     name = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     folder = Path(arguments.out or Path(".benchmarks") / kind / name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        used = any(folder.iterdir())
+        used = folder.exists() and any(folder.iterdir())
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        why = None if there.is_dir() and os.access(there, os.W_OK) else f"{there} is none"
     except OSError as error:
-        raise InputError(
-            f"--out: expected a folder that can be written, got {folder} ({error.strerror})"
-        ) from error
+        why = str(error.strerror)
+    if why:
+        raise InputError(f"--out: expected a folder that can be written, got {folder} ({why})")
     if used:
         raise InputError(f"--out: expected a new or an empty folder; {folder} has files in it")
     return folder
@@ -129,26 +137,41 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM end this as Ctrl-C does: workers are ended, and what is half-made is removed."""
+    """Let SIGTERM and SIGHUP end this as Ctrl-C does: workers are ended, what is half-made removed.
+
+    Only the first: a terminal that is closed sends two, and the second would disturb that. What
+    is ignored, as nohup(1) has it, stays so.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    before = {each: signal.getsignal(each) for each in numbers}
+    for each, was in list(before.items()):
+        if was is signal.SIG_IGN:
+            del before[each]
+        else:
+            signal.signal(each, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, was in before.items():
+            signal.signal(each, was)
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
-    print(line, flush=True)
+    """Print a line at once. Where nobody listens any more, what is in files still counts."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def complain(line: str) -> None:
-    """Print a line to standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line to standard error, as `say` does."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _takes(inject: str | None) -> tuple[Take, ...]:

@@ -11,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from packaging.version import InvalidVersion, Version
+
 from benchmarks.harness import overlay, tool
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.overlay import Environment
@@ -68,10 +70,17 @@ def search(candidates: Sequence[str], turn: Callable[[str], Turn]) -> Found | No
     return Found(candidates[good], candidates[bad], tuple(candidates[good + 1 : bad]))
 
 
-def releases(package: str, good: str, bad: str, variables: Mapping[str, str]) -> list[str]:
+def releases(
+    package: str,
+    good: str,
+    bad: str,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> list[str]:
     """Return the releases from good to bad, in order, as the package index has them.
 
-    Raises InputError where it can't be asked, or lacks one of them.
+    Without pre-releases, unless an end of the search is one: nobody ships them. They are named by
+    `say`. Raises InputError where it can't be asked, or lacks one of them.
     """
     command = [sys.executable, "-m", "pip", "index", "versions", package, "--pre"]
     done = tool.run(command, variables, SECONDS)
@@ -81,10 +90,14 @@ def releases(package: str, good: str, bad: str, variables: Mapping[str, str]) ->
             f"--package {package}: can't ask the package index: {tool.last_line(done.output)}; "
             "check the name and the network"
         )
-    ordered = [version.strip() for version in found[1].split(",")][::-1]
-    # Pre-releases only where an end of the search is one: nobody ships them.
-    kept = [each for each in ordered if not re.search(r"[a-z]", each) or each in (good, bad)]
-    return between(kept, good, bad, f"releases of {package}")
+    known = {Version(text.strip()): text.strip() for text in found[1].split(",")}
+    ordered = [known[version] for version in sorted(known)]
+    first, last = (_as_known(known, name) for name in (good, bad))
+    inner = between(ordered, first, last, f"releases of {package}")
+    kept = [each for each in inner if each in (first, last) or not Version(each).is_prerelease]
+    if left_out := [each for each in inner if each not in kept]:
+        say(f"left out, as pre-releases: {', '.join(left_out)}")
+    return kept
 
 
 def commits(checkout: Path, good: str, bad: str, variables: Mapping[str, str]) -> list[str]:
@@ -113,6 +126,14 @@ def between(ordered: Sequence[str], good: str, bad: str, what: str) -> list[str]
     if start >= stop:
         raise InputError(f"--good {good}: expected it before --bad {bad} among the {what}")
     return list(ordered[start : stop + 1])
+
+
+def _as_known(known: Mapping[Version, str], name: str) -> str:
+    """Return a version as the index writes it: 1.0 and 1.0.0 are the same; as it is if unknown."""
+    try:
+        return known.get(Version(name), name)
+    except InvalidVersion:
+        return name
 
 
 @contextmanager

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import exp, log
+from math import exp, inf, log
 from pathlib import Path
 from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from benchmarks.harness import comparable, restart, schedule, sessions, storing
-from benchmarks.harness.errors import OutOfMemoryError
+from benchmarks.harness.errors import AttestationError, HarnessError, OutOfMemoryError, OutputError
 from benchmarks.harness.estimate import ENOUGH
 from benchmarks.harness.partner import LostError
 from benchmarks.harness.restart import Conditions, Played
+from benchmarks.harness.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING
 from benchmarks.harness.verdict import Outcome, Verdict, judge
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.sessions import Session
 
 GIVE_UP = 3  # restarts in a row that are lost: the next one would be as well
+WRONG = (OutputError, AttestationError)  # what a side does isn't what it is measured for
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,15 @@ class Duet:
     budget: Budget
     out: Path
     say: Callable[[str], None]
+    asked: tuple[str, str] | None = None  # the one benchmark and metric that have to be decided
+    id: str = field(default_factory=lambda: uuid4().hex)  # the same in all files of this duet
     takes: dict[Take, list[Session]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     longest_s: float = 0.0  # of the restarts so far, without the evidence that one gathers
+    _looked: int = 0  # how many restarts were complete when they were judged last
+    _deadline: float = inf  # in the seconds of `time.monotonic`
     _in_a_row: int = 0  # restarts that were lost since the last complete one
     _facts: tuple[dict[str, Any], dict[str, Any]] = field(init=False)  # machine and commit
 
@@ -75,8 +82,30 @@ class Duet:
         return self.takes.get(base, []), self.takes.get(head, [])
 
     @property
+    def looks(self) -> dict[int, float]:
+        """After how many restarts it is judged, each with its share of the error."""
+        first = FIRST_LOOK_ALTERNATING if self.conditions.alternate else FIRST_LOOK
+        return schedule.looks(self.budget.restarts, self.budget.alpha, first)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells this duet from others, and how sure its verdicts are."""
+        looks = {str(count): alpha for count, alpha in self.looks.items()}
+        return {"id": self.id, "alpha": self.budget.alpha, "looks": looks}
+
+    @property
     def decided(self) -> bool:
-        """Whether every benchmark has a verdict: a time of it regressed, or none is left open."""
+        """Whether what is asked has a verdict.
+
+        If nothing particular is, every benchmark needs one: a time of it regressed, or none is
+        left open.
+        """
+        if self.asked:
+            return any(
+                (each.benchmark, each.metric) == self.asked
+                and each.outcome is not Outcome.INCONCLUSIVE
+                for each in self.verdicts
+            )
         found: dict[str, set[Outcome]] = {}
         for each in self.verdicts:
             if each.kind == "time":
@@ -92,19 +121,21 @@ class Duet:
         Each complete restart is saved, and stays, whatever ends the duet. Raises InputError and
         the like where a side can't run at all.
         """
-        first, *_ = looks = schedule.looks(self.budget.restarts, self.budget.alpha)
-        looked = 0
         for number, planned in self.within_budget():
             if not self.add(number, planned):
                 continue
             self.say(self.progress(number))
-            if not looked and self.believed == first:
-                looked = self.restarts
-                self.look(looks[first])
+            first = min(self.looks)
+            if not self._looked and self.believed == first:
+                self.look(self.looks[first])
                 if self.decided:
                     return
-        if self.restarts > looked:
-            self.look(looks[max(looks)])
+        self.conclude()
+
+    def conclude(self) -> None:
+        """Judge what is complete for the last time, whatever ended the duet."""
+        if self.restarts > self._looked:
+            self.look(self.looks[max(self.looks)])
 
     def look(self, alpha: float) -> None:
         """Judge what there is. A time that an earlier look decided stays decided."""
@@ -113,33 +144,45 @@ class Duet:
             for each in self.verdicts
             if each.kind == "time" and each.outcome is not Outcome.INCONCLUSIVE
         }
+        self._looked = self.restarts
         found = judge(*self.sides, paired=True, alpha=alpha)
         self.verdicts = [decided.get((each.benchmark, each.metric), each) for each in found]
 
     def within_budget(self) -> Iterator[tuple[int, Restart]]:
-        """Yield the planned restarts while there is time, and a verdict can still be had."""
-        budget, start = self.budget, monotonic()
+        """Yield the planned restarts while there is time, and a verdict can still be had.
+
+        The order of one that was lost is played again: so the orders stay balanced.
+        """
+        budget = self.budget
+        self._deadline = monotonic() + budget.minutes * 60
         enough = min(ENOUGH, budget.restarts)
         planned = schedule.plan(budget.restarts, budget.pairs, self.conditions.takes, budget.seed)
-        for number, each in enumerate(planned, start=1):
+        for number in range(1, budget.restarts + 1):
             left = budget.restarts - number + 1
             if self._in_a_row == GIVE_UP:
                 self.say(f"giving up: {GIVE_UP} restarts in a row were lost")
             elif self.restarts + left < enough:
                 self.say(f"giving up: only {self.restarts + left} restarts can still be had")
-            elif monotonic() - start + self.longest_s > budget.minutes * 60:
+            elif monotonic() + self.longest_s > self._deadline:
                 self.say(f"another restart doesn't fit into {budget.minutes:g} minutes")
             else:
-                yield number, each
+                yield number, planned[self.restarts]
                 continue
             return
 
     def add(self, number: int, planned: Restart) -> bool:
-        """Play a restart and save it. False where it is lost."""
+        """Play a restart and save it. False where it is lost.
+
+        What keeps a side from running at all is raised: before any restart was complete, that is.
+        Later it passes, or comes again, and GIVE_UP of them end the duet.
+        """
         began = monotonic()
         try:
             played = self._play(number, planned)
-        except LostError as error:
+        except HarnessError as error:
+            fatal = not self.takes or isinstance(error, WRONG)
+            if fatal and not isinstance(error, LostError):
+                raise
             self.lost.append(f"restart {number}: {error}")
             self.say(f"lost: {self.lost[-1]}")
             self._in_a_row += 1
@@ -159,7 +202,10 @@ class Duet:
         return True
 
     def _play(self, number: int, planned: Restart) -> Played:
-        """Play a restart; where two models don't fit at once, one after the other from here on."""
+        """Play a restart; where two models don't fit at once, one after the other from here on.
+
+        Only before any restart is complete: one test is of one design.
+        """
 
         def play() -> Played:
             return restart.play(
@@ -170,12 +216,13 @@ class Duet:
                 f"restart-{number:02}",
                 self.say,
                 evidence=self.conditions.evidence and not self.takes,
+                deadline=self._deadline,
             )
 
         try:
             return play()
         except OutOfMemoryError as error:
-            if self.conditions.alternate:
+            if self.conditions.alternate or self.takes:
                 raise
             self.say(f"two models don't fit at once: {error}")
             self.say(restart.ALTERNATE)
@@ -188,6 +235,7 @@ class Duet:
         content = {}
         for take in self.conditions.takes:
             ours = {
+                **self.facts,
                 "side": take.side,
                 "spec": self.environments[take.side].spec,
                 "restart": number,
@@ -249,11 +297,12 @@ class Duet:
             )
 
     def progress(self, number: int) -> str:
-        """Return the estimate so far, and what remains at most."""
+        """Return the estimate so far, and what about remains where all restarts are needed."""
         left_s = (self.budget.restarts - number) * self.longest_s
+        left_s = max(0.0, min(left_s, self._deadline - monotonic()))
         return (
             f"restart {number} of at most {self.budget.restarts}: {self._estimate()}; "
-            f"{self.longest_s:.0f} s a restart, at most {left_s / 60:.1f} minutes more"
+            f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
         )
 
     def _estimate(self) -> str:

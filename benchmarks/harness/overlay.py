@@ -39,6 +39,13 @@ class Environment:
         """The names of the packages in the overlay."""
         return loaded.packages_in(self.overlay) if self.overlay else []
 
+    def same_files(self, other: Environment) -> bool:
+        """Whether both are overlays of this interpreter that hold the same code, file by file."""
+        if not (self.overlay and other.overlay) or self.python != other.python:
+            return False
+        ours, theirs = loaded.contents_in(self.overlay), loaded.contents_in(other.overlay)
+        return ours == theirs and None not in ours.values()
+
     def variables(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables of a process in it."""
         paths = [self.overlay, ROOT, inherited.get("PYTHONPATH")]
@@ -54,10 +61,10 @@ def opened(
     Pinned requirements are installed once per requirement and interpreter; what isn't pinned, and
     a checkout, anew each time. Raises InputError, in one line, where it can't be had.
     """
-    path = Path(spec).expanduser()
-    python = _interpreter(path)
     if not spec.strip():
         raise InputError(f"{EXPECTED}; got an empty text")
+    path = Path(spec).expanduser()
+    python = _interpreter(path)
     if spec == "current":
         yield Environment(spec, Path(sys.executable))
     elif python:

@@ -7,6 +7,7 @@ import json
 import os
 import select
 import subprocess
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ class LostError(HarnessError):
 class Partner:
     """One worker. As a context manager it ends the worker, and all that it started.
 
-    `command` gets the numbers of two pipes, `--requests` and `--answers`, and its `--parent`.
+    No answer is waited for beyond `deadline`, in the seconds of `time.monotonic`. `command` gets
+    the numbers of two pipes, `--requests` and `--answers`, and its `--parent`.
     """
 
     def __init__(
@@ -40,11 +42,14 @@ class Partner:
         variables: Mapping[str, str],
         log: Path,
         say: Callable[[str], None] = lambda _: None,
+        *,
+        deadline: float = inf,
     ) -> None:
         """Start it; what it prints goes to `log`, and what it says meanwhile to `say`."""
         self.name = name
         self.log = log
         self._say = say
+        self._deadline = deadline
         self._buffer = b""
         self._given_up = False
         theirs_in, self._requests = os.pipe()
@@ -132,11 +137,14 @@ class Partner:
 
     def _line(self, do: str, timeout_s: float) -> str:
         """Return the next line of its answers."""
-        end = monotonic() + timeout_s
+        end = min(monotonic() + timeout_s, self._deadline)
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select([self._answers], [], [], max(0, end - monotonic()))
+            left_s = max(0, end - monotonic())
+            ready, _, _ = select.select([self._answers], [], [], None if left_s == inf else left_s)
             if not ready:
-                raise self._lost(f"said nothing for {timeout_s:g} s", do)
+                late = end == self._deadline
+                says = "was not done when --max-minutes were over"
+                raise self._lost(says if late else f"said nothing for {timeout_s:g} s", do)
             chunk = os.read(self._answers, CHUNK)
             if not chunk:
                 raise self._lost(self._ending(), do)
@@ -148,7 +156,7 @@ class Partner:
         """Return the error that the worker raised; one that isn't known loses the restart."""
         known = getattr(errors, kind, None)
         if isinstance(known, type) and issubclass(known, HarnessError):
-            return known(f"{self.name}: {message.partition(chr(10))[0]}")
+            return known(f"{self.name}: {message.partition(chr(10))[0]}; its log: {self.log}")
         return self._lost(f"failed: {kind}: {message.partition(chr(10))[0]}", do)
 
     def _ending(self) -> str:

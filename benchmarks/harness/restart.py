@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 SAME = ("device", "gpu", "gpu_count", "threads")  # both sides must run on the same of each
 PATIENCE = 10  # loading may take so many times longer than any other answer
 ALTERNATE = (
-    "one process at a time from here on, in the order A B B A: what the machine does meanwhile "
-    "doesn't cancel within a pair, so expect wider intervals"
+    "one process at a time from here on, in the order A B B A over two restarts: a steady drift "
+    "cancels in each two of them, but not within one, so expect wider intervals"
 )
 
 
@@ -69,6 +69,7 @@ def play(
     say: Callable[[str], None],
     *,
     evidence: bool,
+    deadline: float,
 ) -> Played:
     """Play a restart, with counters, profiles and logits at the end where `evidence` is wanted.
 
@@ -82,7 +83,7 @@ def play(
                 partners = {}
                 for side in sides:
                     log = logs / f"{name}-{side}.log"
-                    partner = _partner(side, environments[side], conditions, log, say)
+                    partner = _partner(side, environments[side], conditions, log, say, deadline)
                     partners[side] = stack.enter_context(partner)
                 _start(partners, environments, conditions, played)
                 for quantization in conditions.settings.quantizations:
@@ -104,6 +105,7 @@ def _partner(
     conditions: Conditions,
     log: Path,
     say: Callable[[str], None],
+    deadline: float,
 ) -> Partner:
     command = tool.module_command(environment.python, "benchmarks.harness.worker")
     if any(take.slowdown for take in conditions.takes):
@@ -115,7 +117,7 @@ def _partner(
     if variables.get("OMP_WAIT_POLICY", "").lower() == "active":
         del variables["OMP_WAIT_POLICY"]
     variables["PYTHONFAULTHANDLER"] = "1"  # a crash leaves its stack in the log
-    return Partner(side, command, variables, log, say)
+    return Partner(side, command, variables, log, say, deadline=deadline)
 
 
 def _start(

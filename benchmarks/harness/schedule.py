@@ -8,6 +8,7 @@ from random import Random
 
 SIDES = ("base", "head")
 FIRST_LOOK = 5  # restarts after which verdicts are tried for the first time
+FIRST_LOOK_ALTERNATING = 6  # the same where a drift cancels only over two restarts
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ def plan(restarts: int, pairs: int, takes: Sequence[Take], seed: int) -> list[Re
     """Return so many restarts, the same for the same seed.
 
     Of each two neighbouring restarts one starts with either side: neither a drift over the
-    restarts nor an advantage of the process that starts second favours a side. Within a restart
+    restarts nor an advantage of the process that starts second favours a side. Where one process
+    runs at a time that makes A B B A of each two, in which a steady drift cancels. Within a restart
     every order of a pair is played forwards and backwards. One pair that is left over begins with
     the side that started second.
     """
@@ -44,15 +46,15 @@ def plan(restarts: int, pairs: int, takes: Sequence[Take], seed: int) -> list[Re
     return planned[:restarts]
 
 
-def looks(most: int, alpha: float) -> dict[int, float]:
+def looks(most: int, alpha: float, first: int = FIRST_LOOK) -> dict[int, float]:
     """Return after how many restarts verdicts are tried, each with its share of the error.
 
     Planned ahead, and alpha is split in halves: looking twice raises no more false alarms than
     looking once (Bonferroni). With no room for a second look, the only one has all of alpha.
     """
-    if most <= FIRST_LOOK:
+    if most <= first:
         return {most: alpha}
-    return {FIRST_LOOK: alpha / 2, most: alpha / 2}
+    return {first: alpha / 2, most: alpha / 2}
 
 
 def other(side: str) -> str:

@@ -41,6 +41,9 @@ STEADY = Limits(floor=0.01, equivalence=0.02, doubt=0.05, gross=0.10, blind=0.15
 COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
 
 
+SENSIBLE = 24  # restarts; twice what a duet plays if not told otherwise. More are no advice
+
+
 @dataclass(frozen=True)
 class Timing:
     """One metric of one benchmark, estimated, and what else there is to say about it."""
@@ -178,10 +181,8 @@ def _why_none(limits: Limits, wide: str, *, alone: bool, sure: bool) -> str:
 def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -> _Finding:
     found, size, limits = timing.estimate, _size(timing), timing.limits
     count = _count(found.count, "restart")
-    if p is None and size > limits.gross:
-        return _Finding(_direction(timing), f"only {count}; but {_gross(limits)}")
-    if p is None:
-        says = f"{count}, too few to tell how much they vary; run {estimates.ENOUGH} at least"
+    if p is None:  # however large the change: one process may be unlucky by any amount
+        says = f"only {count}, too few to tell how much they vary; {estimates.ENOUGH} at least"
         return _Finding(Outcome.INCONCLUSIVE, says)
     if p <= alpha and size > limits.floor:
         return _Finding(_direction(timing), f"over {count}")
@@ -200,8 +201,9 @@ def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
     """Return what the data would have found, and how much more of it decides."""
     says = f"{_count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
     needed = estimates.restarts_needed(found, limits.floor, alpha)
-    if needed is None:
-        return f"{says}; they vary too much for more of them to decide: quieten the machine"
+    if needed is None or needed > SENSIBLE:
+        says = f"{says}; they vary too much for more of them to decide"
+        return f"{says}: quieten the machine, or raise --rounds"
     return f"{says}; {needed - found.count} more decide, if they vary alike"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ from benchmarks.harness.errors import InputError
 CLEAN = "import runpy, sys; sys.path[:] = [path for path in sys.path if path]; "
 RUN_MODULE = f"{CLEAN}runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 RUN_FILE = f"{CLEAN}runpy.run_path(sys.argv.pop(1), run_name='__main__')"
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,11 @@ def run(
 ) -> Done:
     """Run a program, and end it and all that it started when this is interrupted.
 
-    In a group of its own, so that Ctrl-C reaches only this process, which then ends the group.
+    Where this process is killed the kernel ends the program (Linux). It has a group of its own, so
+    that Ctrl-C reaches only this process, which then ends the group.
     Raises InputError where it can't be started, or takes longer than `timeout_s`.
     """
+    parent, libc = os.getpid(), ctypes.CDLL(None) if sys.platform == "linux" else None
     try:
         process = subprocess.Popen(  # noqa: S603 (pip, git or Python, by a list of arguments)
             command,
@@ -44,6 +50,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=lambda: die_with(parent, libc),  # no thread holds a lock that it needs
             text=True,
             errors="replace",
         )
@@ -64,6 +71,14 @@ def run(
 def module_command(python: Path | str, module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module as a program, whatever the current folder holds."""
     return [str(python), "-c", RUN_MODULE, module, *arguments]
+
+
+def die_with(parent: int, libc: ctypes.CDLL | None) -> None:
+    """Let the kernel end this process when its parent ends, however that happens (Linux)."""
+    if libc:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before that took effect
+        os._exit(1)
 
 
 def kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:

@@ -10,16 +10,15 @@ import argparse
 import ctypes
 import json
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
 from typing import IO, Any, NoReturn
 
+from benchmarks.harness import tool
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.side import Side
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 REQUESTS = ("start", "load", "warm_up", "round", "record", "logits", "compare_logits", "collect")
 
 
@@ -58,14 +57,6 @@ def _handler(side: Side, name: str) -> Callable[..., dict[str, Any]]:
     return handler
 
 
-def die_with(parent: int) -> None:
-    """Let the kernel end this process when its parent ends, however that happens (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before that took effect
-        os._exit(1)
-
-
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run a worker on the pipes whose numbers are given."""
     parser = argparse.ArgumentParser()
@@ -74,7 +65,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--may-slow-down", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    die_with(given.parent)
+    tool.die_with(given.parent, ctypes.CDLL(None) if sys.platform == "linux" else None)
     for descriptor in (given.requests, given.answers):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 (a positional argument of Python's)
     with os.fdopen(given.requests) as requests, os.fdopen(given.answers, "w") as answers:
