@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import os
@@ -49,7 +50,8 @@ class Profile:
     steps: range | None
     hotspots: tuple[Hotspot, ...]
     trace: Any  # torch.profiler.profile, of operators alone
-    frames: Any  # torch.profiler.profile, of a run of its own, with Python frames; or None
+    chrome_trace: bytes  # gzipped JSON; empty where no files are wanted
+    stacks: tuple[list[str], list[str]]  # folded, of host and device, from a run of its own
     wall_s: float  # of the traced window: longer than unprofiled
 
     def record(self) -> dict[str, object]:
@@ -100,9 +102,9 @@ class Profile:
         table = folder / f"{self.phase}.table.txt"
         trace = folder / f"{self.phase}.trace.json.gz"
         table.write_text(self.table(), encoding="utf-8")
-        self.trace.export_chrome_trace(str(trace))
+        trace.write_bytes(self.chrome_trace)
         files = [table, trace]
-        for where, lines in zip(("host", "device"), self._stacks(), strict=True):
+        for where, lines in zip(("host", "device"), self.stacks, strict=True):
             if lines:
                 files.append(folder / f"{self.phase}.{where}.stacks.txt")
                 files[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -110,9 +112,6 @@ class Profile:
             files.append(folder / f"{self.phase}.script-table.txt")
             files[-1].write_text(self.script_table(), encoding="utf-8")
         return files
-
-    def _stacks(self) -> tuple[list[str], list[str]]:
-        return fold(trace_events(self.frames)) if self.frames else ([], [])
 
 
 def profile_prefill(engine: Engine, workload: Workload, *, frames: bool = True) -> Profile:
@@ -162,11 +161,19 @@ def decode_within(
 
 def trace_events(trace: Any) -> list[dict[str, Any]]:
     """Return the events of a finished trace, as Chrome's trace format has them."""
+    events: list[dict[str, Any]] = json.loads(_exported(trace))["traceEvents"]
+    return events
+
+
+def _exported(trace: Any) -> bytes:
+    """Return a finished trace as JSON, before another one is recorded.
+
+    A later recording may take the GPU's part out of a trace that was not exported yet.
+    """
     with TemporaryDirectory() as folder:
         file = Path(folder) / "trace.json"
         trace.export_chrome_trace(str(file))
-        events: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
-        return events
+        return file.read_bytes()
 
 
 def _profile(
@@ -179,8 +186,13 @@ def _profile(
 ) -> Profile:
     """Run twice: Python frames slow the operators down, so stacks are a recording of their own."""
     operators, wall_s = recorded(device, run)
-    stacks = recorded(device, run, with_stack=True)[0] if frames else None
-    profile = Profile(phase, steps, tuple(_hotspots(operators)), operators, stacks, wall_s)
+    hotspots = tuple(_hotspots(operators))
+    chrome_trace = b""
+    stacks: tuple[list[str], list[str]] = ([], [])
+    if frames:
+        chrome_trace = gzip.compress(_exported(operators))
+        stacks = fold(trace_events(recorded(device, run, with_stack=True)[0]))
+    profile = Profile(phase, steps, hotspots, operators, chrome_trace, stacks, wall_s)
     if not profile.hotspots:
         raise ProfilerError(f"the profile of the {phase} is empty; torch.profiler saw no operator")
     if device.type == "cuda" and not profile.on_device:
