@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Decides on the runner itself which jobs it takes. A fork can change every workflow in its pull
 # request, this file on your machine it can't: copy it out of the repository, owned by root, and
-# name it in ACTIONS_RUNNER_HOOK_JOB_STARTED. docs/runner.md, says how.
+# name it in ACTIONS_RUNNER_HOOK_JOB_STARTED. docs/runner.md says how.
 set -euo pipefail
 
 label() {
