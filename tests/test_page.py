@@ -41,17 +41,27 @@ def day(n: int) -> str:
     return (datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(days=n)).isoformat()
 
 
-def duet_contents(restarts: int, slower: float) -> list[dict[str, Any]]:
+def duet_contents(
+    restarts: int, slower: float, *, first_day: int = 0, **duet: Any
+) -> list[dict[str, Any]]:
     """Return both sides of a duet whose head takes `slower` times as long."""
     return [
         made.session(
             (NAME, made.record(n, slower=slower if side == "head" else 1.0)),
-            saved={"duet": {"side": side, "restart": n}},
-            when=day(n),
+            saved={"duet": {"side": side, "restart": n, **duet}},
+            when=day(first_day + n),
         )
         for n in range(restarts)
         for side in ("base", "head")
     ]
+
+
+def write_duet(folder: Path, contents: list[dict[str, Any]]) -> Path:
+    """Write the sessions of a duet into a folder, and return it."""
+    for content in contents:
+        duet = content["llm_int8"]["duet"]
+        made.write(folder / f"restart-{duet['restart']:02}-{duet['side']}.json", content)
+    return folder
 
 
 def judged_contents() -> list[dict[str, Any]]:
@@ -262,6 +272,89 @@ def test_a_duet_is_judged_by_its_pairs() -> None:
     )
     assert row["low"] > row["band"] > row["floor"] > 0
     assert "6 restarts" in found.basis
+
+
+def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
+    """Of two duets in one folder of results the newest is shown, and the other is named."""
+    write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, seed=1, spec="old"))
+    write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, seed=1, spec="new", first_day=9))
+    found = intake.gather([tmp_path])
+    shown = sides(found.sessions)
+    assert shown.verdicts
+    assert "A duet of 3 restarts" in shown.basis
+    assert {each.outcome for each in shown.verdicts}.isdisjoint({Outcome.REGRESSED})
+    assert "1 other duet is in these files" in shown.notes[0]
+    assert "old against old (5 restarts" in shown.notes[0]
+
+
+def test_an_id_tells_duets_apart_that_were_put_together() -> None:
+    """Files of two duets in one folder are told apart by the id of the duet, in any order."""
+    contents = [
+        *duet_contents(3, 1.0, first_day=9, id="b"),
+        *duet_contents(4, 1.5, id="a"),
+    ]
+    found = intake.select(read(*contents))
+    shown = sides(found.sessions)
+    assert "A duet of 3 restarts" in shown.basis
+    assert len(shown.notes) == 1
+
+
+def test_duets_that_can_not_be_told_apart_are_not_judged() -> None:
+    """Without ids, two restarts of one number are named, and no verdict is made of them."""
+    contents = [*duet_contents(3, 1.0), *duet_contents(3, 1.5, first_day=9)]
+    shown = sides(intake.select(read(*contents)).sessions)
+    assert shown.verdicts is None
+    assert "several of the same number" in shown.notes[0]
+    twice = duet_contents(3, 1.0)
+    assert sides(intake.select(read(*twice, *twice)).sessions).verdicts
+
+
+def test_a_slowdown_on_purpose_is_another_duet() -> None:
+    """Of a self-test the sides as they are come first; slowed ones are no part of them."""
+    contents = duet_contents(3, 1.0, injected_slowdown=0.0)
+    slowed = [
+        each
+        for each in duet_contents(3, 1.5, injected_slowdown=0.05)
+        if each["llm_int8"]["duet"]["side"] == "head"
+    ]
+    shown = sides(intake.select(read(*contents, *slowed)).sessions)
+    assert shown.duet
+    assert shown.duet.slowdown == 0
+    assert "slowed down by 5 %" in shown.notes[0]
+
+
+def test_a_duet_gives_its_own_verdicts(tmp_path: Path) -> None:
+    """Verdicts beside the files are shown as they are; without, or damaged ones, it says so."""
+    folder = write_duet(tmp_path / "duet", duet_contents(5, 1.1, alpha=0.01))
+    own = made.verdict(NAME, "round_s", "NO CHANGE", detail="as it was said")
+    made.write(folder / "verdicts.json", {"exit_status": 0, "verdicts": [own]})
+    found = intake.gather(sorted(folder.glob("*.json")))
+    shown = sides(found.sessions, found.verdicts)
+    assert [each.detail for each in shown.verdicts or ()] == ["as it was said"]
+    assert "the duet's own" in shown.basis
+    (folder / "verdicts.json").write_text("[" * 100_000)
+    found = intake.gather([folder])
+    shown = sides(found.sessions, found.verdicts)
+    assert "verdicts.json" in found.left_out[0]
+    assert "given now" in shown.basis
+    assert "alpha is 0.01, the duet's" in shown.basis
+
+
+def test_a_duet_shows_the_restart_that_has_counters() -> None:
+    """Counters are gathered in the first restart only, and are on the page of all of them."""
+    contents = duet_contents(4, 1.1)
+    for content in contents[2:]:
+        del content["benchmarks"][0]["extra_info"]["counters"]
+    contents[1]["benchmarks"][0]["extra_info"]["counters"]["decode"]["operators_total"] += 7
+    shown = sides(intake.select(read(*contents)).sessions)
+    assert shown.base
+    tables = dict(compared.compare([], "", shown.base, shown.head).moved)
+    assert tables["Counters that changed"].rows[0][1:4] == (
+        "decode.operators_total",
+        "5,630",
+        "5,637",
+    )
+    assert "restart 0 of head" in shown.basis
 
 
 def test_page_and_summary_have_the_same_order() -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import baseline, sessions
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.record import SCHEMA
-from benchmarks.page import shape
+from benchmarks.page import duets, shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.harness.sessions import Measured, Session
 
 
-VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions; the page judges them itself
+VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions
+HALVES = b"\\ud"  # how JSON writes what may be half a character, in lower case
+OTHERS = {VERDICTS, "selftest.json", "tried.json"}  # what this suite saves that is no session
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Intake:
 
     sessions: tuple[Session, ...]
     left_out: tuple[str, ...] = ()
+    verdicts: Mapping[str, Sequence[Any]] = field(default_factory=dict)  # of duets, by folder
 
 
 def gather(paths: Sequence[Path]) -> Intake:
@@ -36,11 +40,17 @@ def gather(paths: Sequence[Path]) -> Intake:
     found: dict[Path, None] = {}
     for path in paths:
         found.update((each.resolve(), None) for each in _files(path))
-    read = [_read(path) for path in found]
-    return select(
-        [each for each in read if not isinstance(each, str)],
-        [each for each in read if isinstance(each, str)],
-    )
+    read = [_read(path) for path in found if path.name != VERDICTS]
+    usable = [each for each in read if not isinstance(each, str)]
+    lines = [each for each in read if isinstance(each, str)]
+    verdicts: dict[str, Sequence[Any]] = {}
+    for folder in {duets.folder(each): None for each in usable if each.saved.get("duet")}:
+        stored = _verdicts(Path(folder) / VERDICTS)
+        if isinstance(stored, str):
+            lines.append(stored)
+        elif stored is not None:
+            verdicts[folder] = stored
+    return replace(select(usable, lines), verdicts=verdicts)
 
 
 def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
@@ -54,7 +64,17 @@ def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
     if not kept:
         why = f": {problems[0]}" if problems else ""
         raise InputError(f"expected a saved session of this suite, got none{why}")
-    return Intake(tuple(sorted(kept, key=lambda each: each.when)), tuple(problems))
+    lines = tuple(map(plain, problems))
+    return Intake(tuple(sorted(kept, key=lambda each: each.when)), lines)
+
+
+def plain(value: Any) -> Any:
+    """Return JSON values without halves of characters, which no file can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {plain(name): plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -63,7 +83,7 @@ def _files(path: Path) -> Iterator[Path]:
             raise InputError(f"{path}: expected a saved session or a folder of them; got no file")
         yield path
         return
-    files = [each for each in baseline.files(path) if each.name != VERDICTS]
+    files = [each for each in baseline.files(path) if each.name not in OTHERS]
     if not files:
         raise InputError(f"{path}: expected saved sessions (*.json), got a folder without any")
     yield from files
@@ -72,9 +92,50 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(path: Path) -> Session | str:
     """Return a session, or why it can't be read."""
     try:
-        return sessions.read(path)
+        session = sessions.read(path)
+        if HALVES in path.read_bytes().lower():
+            session = _plain(session)
     except InputError as error:
         return str(error)
+    except (RecursionError, OverflowError) as error:
+        return _damaged(path, error)
+    except OSError as error:
+        return f"{path}: can't read it ({error.strerror}); check the path"
+    return session
+
+
+def _verdicts(path: Path) -> Sequence[Any] | str | None:
+    """Return the verdicts that a duet stored, why they can't be shown, or None without any."""
+    try:
+        content = plain(json.loads(path.read_text(encoding="utf-8")))
+        damaged = shape.difference(content, shape.STORED)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        return _damaged(path, error)
+    if damaged:
+        return f"{path}: expected verdicts of this suite, got damaged ones ({damaged})"
+    return list(content["verdicts"])
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path}: expected JSON of this suite, got a damaged file ({error}); delete it"
+
+
+def _plain(session: Session) -> Session:
+    """Return a session without halves of characters in any text."""
+    measured = {
+        plain(name): replace(each, fullname=plain(each.fullname), info=plain(each.info))
+        for name, each in session.measured.items()
+    }
+    return replace(
+        session,
+        measured=measured,
+        machine=plain(session.machine),
+        commit=plain(session.commit),
+        when=plain(session.when),
+        saved=plain(session.saved),
+    )
 
 
 def _usable(session: Session) -> tuple[Session, list[str]]:

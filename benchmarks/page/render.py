@@ -37,7 +37,7 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     """Return the page as HTML; links are relative to `out`."""
     import jinja2
 
-    found = sides.sides(intake.sessions)
+    found = sides.sides(intake.sessions, intake.verdicts)
     subject = found.head
     data = Data()
     environment = jinja2.Environment(
@@ -60,7 +60,7 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "machine": session.machine(subject),
         "views": views.views(subject, artifacts, out),
         "history": history.history(intake.sessions),
-        "left_out": intake.left_out,
+        "left_out": [*found.notes, *intake.left_out],
         "plots": data.plots,
         "number_of": data.flame,
         "style": (FOLDER / "page.css").read_text(encoding="utf-8"),

@@ -118,8 +118,19 @@ SAVED = {
     "passed": Maybe(bool),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(dict),
-    "duet": Maybe({"side": str, "restart": NUMBER}),
+    "duet": Maybe(
+        {
+            "side": frozenset({"base", "head"}),
+            "restart": NUMBER,
+            "id": Maybe((str, int)),
+            "seed": Maybe((int, str)),
+            "spec": Maybe(str),
+            "injected_slowdown": Maybe(NUMBER),
+            "alpha": Maybe(NUMBER),
+        }
+    ),
 }
+STORED = {"verdicts": [VERDICT]}  # a duet's own, beside its sessions
 
 
 def difference(value: Any, shape: Any, where: str = "") -> str | None:

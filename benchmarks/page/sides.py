@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import baseline, verdict
-from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Outcome, Verdict
+from benchmarks.page import duets, units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.harness.sessions import Session
+    from benchmarks.page.duets import Duet
+
+    Stored = Mapping[str, Sequence[Mapping[str, Any]]]  # verdicts by the folder that they lie in
 
 
 @dataclass(frozen=True)
@@ -22,58 +25,71 @@ class Sides:
     head: Session
     base: Session | None = None  # of which counters and operators are compared
     verdicts: Sequence[Verdict] | None = None
-    basis: str = ""  # what was compared with what, in a sentence
+    basis: str = ""  # what was compared with what, in sentences
+    duet: Duet | None = None
+    notes: Sequence[str] = field(default_factory=tuple)  # what of the files is not compared
 
 
-def sides(sessions: Sequence[Session]) -> Sides:
+def sides(sessions: Sequence[Session], stored: Stored | None = None) -> Sides:
     """Return the newest session, with its verdicts as far as there are any.
 
-    Of a duet all restarts are judged, and the last of each side is shown. Otherwise the verdicts
-    are those that the session was saved with, or else are given on the baselines that are there.
+    Where the newest is of a duet, that duet is shown: its own verdicts where they are `stored`,
+    or else all its restarts are judged; and of each side the newest restart with counters is
+    shown whole. Otherwise the verdicts are those that the session was saved with, or else are
+    given on the baselines that are there.
     """
-    duet = {side: _restarts(sessions, side) for side in ("base", "head")}
-    if sessions[-1].saved.get("duet") and all(duet.values()):
-        return _duet(duet["base"], duet["head"])
-    head = sessions[-1]
+    found, notes = duets.find(sessions)
+    newest = sessions[-1]
+    if newest.saved.get("duet") and found:
+        return _duet(found, notes, stored or {})
+    if newest.saved.get("duet"):
+        return Sides(newest, notes=notes)
     earlier = [each for each in sessions[:-1] if "passed" in each.saved]
-    known = baseline.baselines(earlier, head) if not head.saved.get("duet") else []
+    known = baseline.baselines(earlier, newest)
     base = known[-1] if known else None
-    if (saved := head.saved.get("verdicts")) is not None:
+    if (saved := newest.saved.get("verdicts")) is not None:
         basis = "As the session itself judged its results, when it was measured"
-        return Sides(head, base, [_verdict(each) for each in saved], basis)
+        return Sides(newest, base, [_verdict(each) for each in saved], basis, notes=notes)
     if not known:
-        return Sides(head)
+        return Sides(newest, notes=notes)
     basis = f"Judged now against {len(known)} baselines: no verdicts were saved with the session"
-    return Sides(head, base, verdict.judge(known, [head]), basis)
+    return Sides(newest, base, verdict.judge(known, [newest]), basis, notes=notes)
 
 
-def _duet(base: Mapping[Any, Session], head: Mapping[Any, Session]) -> Sides:
-    both = [restart for restart in base if restart in head]
-    if not both:
-        raise InputError(
-            "expected both sides of a duet's restarts, got restarts without a partner; "
-            "give all files of the duet"
-        )
-    pairs = [base[n] for n in both], [head[n] for n in both]
-    basis = f"A duet of {len(both)} restarts; base is {_versions(pairs[0][-1])}, head is "
-    basis += f"{_versions(pairs[1][-1])}. What follows is the last restart of head"
-    return Sides(pairs[1][-1], pairs[0][-1], verdict.judge(*pairs, paired=True), basis)
+def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
+    """Return the newest duet, and name the others."""
+    *others, duet = found
+    if others:
+        number = f"{len(others)} other duet{'s are' if len(others) > 1 else ' is'}"
+        listed = "; ".join(map(str, others[::-1]))
+        notes = [f"{number} in these files, and not shown: {listed}", *notes]
+    base, head = duets.telling(duet.base), duets.telling(duet.head)
+    verdicts, whose = _verdicts(duet, stored)
+    count = len(duet.head)
+    slowed = f", slowed down on purpose by {units.text('x_share', duet.slowdown)}"
+    basis = (
+        f"A duet of {count} restart{'s' * (count != 1)}; base is {duets.versions(base)}, head is "
+        f"{duets.versions(head)}{slowed if duet.slowdown else ''}. {whose}. Below the verdicts, "
+        f"restart {head.saved['duet']['restart']:g} of head is shown: the newest "
+        f"{'that has counters' if _counted(head) else 'one, since none has counters'}"
+    )
+    return Sides(head, base, verdicts, basis, duet, notes)
 
 
-def _restarts(sessions: Sequence[Session], side: str) -> dict[Any, Session]:
-    """Return the sessions of one side of a duet by restart, in order."""
-    found = {
-        duet["restart"]: each
-        for each in sessions
-        if (duet := each.saved.get("duet")) and duet["side"] == side
-    }
-    return dict(sorted(found.items()))
+def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:
+    """Return the verdicts of a duet, and a sentence on who gave them."""
+    if duet.folder in stored and not duet.slowdown:
+        own = [_verdict(each) for each in stored[duet.folder]]
+        return own, "The verdicts are the duet's own, as it stored them"
+    alpha = verdict.ALPHA if duet.alpha is None else duet.alpha
+    found = verdict.judge(duet.base, duet.head, paired=True, alpha=alpha)
+    whose = "the duet's" if duet.alpha else "the default, since the duet's isn't stored"
+    why = "no verdicts.json lies beside its files"
+    return found, f"The verdicts are given now, as {why}; alpha is {alpha:g}, {whose}"
 
 
-def _versions(session: Session) -> str:
-    software = session.machine.get("software") or {}
-    names = ("torch", "transformers", "bitsandbytes")
-    return ", ".join(f"{name} {software[name]}" for name in names if name in software) or "unknown"
+def _counted(session: Session) -> bool:
+    return any(each.info.get("counters") for each in session.measured.values())
 
 
 def _verdict(record: Mapping[str, Any]) -> Verdict:
