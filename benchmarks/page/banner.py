@@ -44,6 +44,8 @@ def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
     failed = subject.saved.get("passed") is False
     status = subject.saved.get("exit_status")
     lines = [f"The session didn't pass: exit status {status}.", *doubts] if failed else doubts
+    if bounds := lifted(subject):
+        lines = [f"Not judged by: {', '.join(bounds)}. These bounds were lifted.", *lines]
     if verdicts is not None:
         state, says = _verdict(verdicts)
         return Banner(state, says, [f"{verdict_table.counts(verdicts)}.", *lines])
@@ -53,9 +55,21 @@ def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
     if doubts:
         return Banner("INVALID", "The machine couldn't be believed meanwhile", lines)
     judged = [measured.info.get("validity") for measured in subject.measured.values()]
+    if bounds:
+        return Banner("NOT JUDGED", "Bounds of validity were lifted, so it says nothing", lines)
     if None in judged:
         return Banner("NOT JUDGED", "Whether the machine could be believed is not known", lines)
     return Banner("VALID", f"The machine could be believed in {_benchmarks(len(judged))}", lines)
+
+
+def lifted(subject: Session) -> list[str]:
+    """Return the bounds of validity that some benchmark of a session wasn't held to."""
+    found: dict[str, None] = {}
+    for measured in subject.measured.values():
+        found.update(
+            dict.fromkeys((measured.info.get("validity") or {}).get("bounds_lifted") or ())
+        )
+    return list(found)
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:

@@ -75,8 +75,8 @@ def _view(
     return View(
         name=name,
         headline=_headline(info),
-        valid=validity and validity["valid"],
-        doubts=validity["reasons"] if validity else ("the machine was not judged",),
+        valid=_valid(validity),
+        doubts=list(_doubts(validity)),
         notes=list(_notes(info)),
         figures=[figure for figure in (*shown, sampled.gpu(info)) if figure],
         profiles=[
@@ -94,6 +94,22 @@ def _view(
             if table.rows and (same := known.setdefault(str(table), name))
         ],
     )
+
+
+def _valid(validity: Info | None) -> bool | None:
+    """Return whether the machine could be believed; None where that wasn't judged in full."""
+    if not validity or (validity["valid"] and validity.get("bounds_lifted")):
+        return None
+    return bool(validity["valid"])
+
+
+def _doubts(validity: Info | None) -> Iterator[str]:
+    if not validity:
+        yield "the machine was not judged"
+        return
+    yield from validity["reasons"]
+    if lifted := validity.get("bounds_lifted"):
+        yield f"not judged by {', '.join(lifted)}: bounds that were lifted find nothing"
 
 
 def _headline(info: Info) -> str:
