@@ -17,7 +17,17 @@ from benchmarks.__main__ import main
 from benchmarks.harness import sessions, verdict_table
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Outcome, Verdict
-from benchmarks.page import compared, history, intake, profiles, render, sampled, shape, timing
+from benchmarks.page import (
+    compared,
+    files,
+    history,
+    intake,
+    profiles,
+    render,
+    sampled,
+    shape,
+    timing,
+)
 from benchmarks.page.sides import sides
 from tests import full_records as made
 
@@ -146,13 +156,70 @@ def test_no_damage_ends_in_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path
     """Whatever stands in place of a part of a file, a page is made, or an error of one line."""
     monkeypatch.setattr(render, "vega", str)  # the same for every page, and slow to make
     chance = random.Random(0)
-    instead = (None, "x", -1, 0, 1e308, [], {}, True, float("nan"), ["a"], {"a": 1})
+    instead = (
+        None,
+        "x",
+        -1,
+        0,
+        1e308,
+        [],
+        {},
+        True,
+        float("nan"),
+        ["a"],
+        {"a": 1},
+        10**400,
+        "\ud800",
+    )
     for _ in range(150):
         contents = json.loads(json.dumps(chance.choice((judged_contents(), duet_contents(2, 1.1)))))
         damaged, name = chance.choice(list(places(chance.choice(contents))))
         damaged[name] = chance.choice(instead)
         with suppress(InputError):
-            render.page(intake.select(read(*contents)), tmp_path / "page.html")
+            render.write(tmp_path / "page.html", intake.select(read(*contents)))
+
+
+def test_one_damaged_file_leaves_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Endless nesting and numbers beyond all sense are named; halves of characters are replaced."""
+    made.write(tmp_path / "0001_good.json", made.session((NAME, made.record())))
+    (tmp_path / "0002_deep.json").write_text("[" * 100_000)
+    huge = {**made.record(), "attestation": {"linears": 10**400}}
+    made.write(tmp_path / "0003_huge.json", made.session((NAME, huge)))
+    rounds = made.session((NAME, made.record()))
+    rounds["benchmarks"][0]["stats"]["data"][0] = 10**400
+    made.write(tmp_path / "0004_rounds.json", rounds)
+    half = made.session((NAME, made.record(model="\ud800")), commit="\ud800", when=day(999))
+    made.write(tmp_path / "0005_half.json", half)
+    out, table = tmp_path / "page.html", tmp_path / "all.csv"
+    assert main(["report", str(tmp_path), "--out", str(out), "--csv", str(table)]) == 0
+    named = re.findall(r"not shown: \S*/(\d{4}_\w+)\.json: ", capsys.readouterr().out)
+    assert sorted(named) == ["0002_deep", "0003_huge", "0004_rounds"]
+    assert "Not shown: 3" in out.read_text(encoding="utf-8")
+    assert ",?," in table.read_text(encoding="utf-8")
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".html", ".csv"}
+
+
+def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    """What stood in the file stays there until the new page is whole."""
+    out = tmp_path / "page.html"
+    out.write_text("old")
+    with pytest.raises(ZeroDivisionError), files.whole(out, "the report") as file:
+        file.write(str(1 / 0))
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_lifted_bounds_are_no_validity(tmp_path: Path) -> None:
+    """Where bounds of validity were lifted, nothing is green: neither the session nor a part."""
+    info = made.record()
+    info["validity"] |= {"valid": True, "reasons": [], "bounds_lifted": ["trend_size", "steal"]}
+    found = intake.select(read(made.session((NAME, info))))
+    page = without_scripts(render.page(found, tmp_path / "page.html"))
+    assert "<title>NOT JUDGED" in page
+    assert '<span class="badge valid">' not in page
+    assert page.count("trend_size, steal") == 2
 
 
 def test_damaged_verdicts_are_named_and_the_numbers_stay() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.errors import InputError
+from benchmarks.page import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,17 +39,11 @@ def write(out: Path, sessions: Sequence[Session]) -> None:
     value, and its reason. Gaps between tokens stay in the JSON: they are a hundred times as many.
     Raises InputError where the file can't be written.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for session in sessions:
-                writer.writerows(_rows(session))
-    except OSError as error:
-        raise InputError(
-            f"{out}: can't write the CSV ({error.strerror}); choose another path"
-        ) from error
+    with files.whole(out, "the CSV") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for session in sessions:
+            writer.writerows(_rows(session))
 
 
 def _rows(session: Session) -> Iterator[tuple[Any, ...]]:

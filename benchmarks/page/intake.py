@@ -140,7 +140,7 @@ def _plain(session: Session) -> Session:
 
 def _usable(session: Session) -> tuple[Session, list[str]]:
     """Return a session without the benchmarks that can't be shown, and the reasons."""
-    if damaged := shape.difference(session.machine, shape.MACHINE, "machine_info"):
+    if damaged := _damage(session):
         says = f"expected what is known of the machine, got a damaged record ({damaged})"
         return replace(session, measured={}), [says]
     reasons, kept = [], {}
@@ -155,6 +155,15 @@ def _usable(session: Session) -> tuple[Session, list[str]]:
         reasons.append(f"expected verdicts of this suite, got damaged ones ({damaged})")
         saved = {}
     return replace(session, measured=kept, saved=saved), reasons
+
+
+def _damage(session: Session) -> str | None:
+    """Return where what is known of the machine and the commit can't be shown."""
+    return (
+        shape.difference(session.machine, shape.MACHINE, "machine_info")
+        or shape.difference(session.machine, shape.Sayable(), "machine_info")
+        or shape.difference(session.commit, shape.Sayable(), "commit_info")
+    )
 
 
 def _unusable(measured: Measured) -> str | None:

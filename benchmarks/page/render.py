@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.errors import InputError
-from benchmarks.page import banner, compared, history, session, sides, views
+from benchmarks.page import banner, compared, files, history, session, sides, views
 from benchmarks.page.figure import CONFIG, Figure
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
     Raises InputError where a package that draws it is missing, or the file can't be written.
     """
     check(out)
-    out.write_text(page(intake, out, artifacts), encoding="utf-8")
+    text = page(intake, out, artifacts)
+    with files.whole(out, "the report") as file:
+        file.write(text)
 
 
 def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:

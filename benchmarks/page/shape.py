@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.harness.outcome import Outcome
 
 NUMBER = (int, float)
+DEEPEST = 30  # of what is nested freely
 IMPOSSIBLE = 1e100  # no second, byte or count is as many
 MAYBE_NUMBER = (int, float, type(None))
 MAYBE_TEXT = (str, type(None))
@@ -25,6 +26,13 @@ class Each:
 
     def __init__(self, shape: Any) -> None:
         self.shape = shape
+
+
+class Sayable:
+    """Anything that can be put into words: no number too large, and not nested without end."""
+
+    def __init__(self, depth: int = DEEPEST) -> None:
+        self.depth = depth
 
 
 ROUND = {"round_s": NUMBER, "ttft_s": NUMBER, "step_s": [NUMBER], "start_s": Maybe(NUMBER)}
@@ -45,7 +53,8 @@ SAMPLES = {
 VALIDITY = {
     "valid": bool,
     "reasons": [str],
-    "readings": Maybe(dict),
+    "readings": Maybe(Each(Sayable())),
+    "bounds_lifted": Maybe([str]),
     "unmeasured": Maybe(Each(str)),
     "samples": Maybe(SAMPLES),
 }
@@ -86,11 +95,11 @@ RECORD = {
     "rounds": [ROUND],
     "validity": Maybe(VALIDITY),
     "refused": Maybe([{"rounds": [ROUND], "validity": Maybe(VALIDITY)}]),
-    "attestation": Maybe(dict),
+    "attestation": Maybe(Each(Sayable())),
     "counters": Maybe(
         {"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS), "decode_steps": Maybe(STEPS)}
     ),
-    "process": Maybe(dict),
+    "process": Maybe(Each(Sayable())),
     "profile": Maybe(
         Each(
             {
@@ -117,7 +126,7 @@ VERDICT = {
 SAVED = {
     "passed": Maybe(bool),
     "verdicts": Maybe([VERDICT]),
-    "promoted": Maybe(dict),
+    "promoted": Maybe(Each(Sayable())),
     "duet": Maybe(
         {
             "side": frozenset({"base", "head"}),
@@ -137,13 +146,17 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
     """Return where and how a value differs from a shape, in a few words; None if it fits.
 
     A shape is a type or several, a frozenset of texts, a dict of shapes by name, a list of one
-    shape for all elements, or of as many as there are, `Each` or `Maybe`. Names that a shape
-    doesn't have are left alone.
+    shape for all elements, or of as many as there are, `Each`, `Maybe` or `Sayable`. Names that a
+    shape doesn't have are left alone.
     """
     if isinstance(shape, Maybe):
         return None if value is None else difference(value, shape.shape, where)
+    if isinstance(shape, Sayable):
+        return _unsayable(value, shape.depth, where)
+    if isinstance(shape, Each) and not isinstance(value, Mapping):
+        return f"{where} is no mapping"
     if isinstance(shape, Each):
-        shape = dict.fromkeys(value, shape.shape) if isinstance(value, Mapping) else {}
+        shape = dict.fromkeys(value, shape.shape)
     if isinstance(shape, dict):
         parts = ((f"{where}.{name}".lstrip("."), name, part) for name, part in shape.items())
         if not isinstance(value, Mapping):
@@ -158,11 +171,23 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
     return next((each for each in found if each), None)
 
 
+def _unsayable(value: Any, depth: int, where: str) -> str | None:
+    if not depth:
+        return f"{where} is nested too deeply"
+    if isinstance(value, int) and abs(value) >= IMPOSSIBLE:
+        return f"{where} is {str(value)[:20]}..."
+    if not isinstance(value, (Mapping, list, tuple)):
+        return None
+    parts = value.values() if isinstance(value, Mapping) else value
+    found = (_unsayable(part, depth - 1, where) for part in parts)
+    return next((each for each in found if each), None)
+
+
 def _misfit(value: Any, shape: Any, where: str) -> str | None:
     if isinstance(shape, frozenset):
         return None if isinstance(value, str) and value in shape else f"{where} is {value!r}"
-    if isinstance(value, float) and not abs(value) < IMPOSSIBLE:  # nor is NaN
-        return f"{where} is {value}"
+    if isinstance(value, (int, float)) and not abs(value) < IMPOSSIBLE:  # nor is NaN
+        return f"{where} is {str(value)[:20]}"
     taken = bool in shape if isinstance(shape, tuple) else shape is bool
     fits = isinstance(value, shape) and (taken or not isinstance(value, bool))
     return None if fits else f"{where} is {type(value).__name__}"

@@ -1,0 +1,39 @@
+"""How a page and a CSV come to their place: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from benchmarks.harness.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def whole(out: Path, what: str) -> Iterator[TextIO]:
+    """Give a file to write `out` into, which takes its place once all is written.
+
+    Half a character, of a damaged session, becomes a question mark. What is no regular file,
+    such as /dev/stdout, is written as it is. Raises InputError, which calls it `what`, where it
+    can't be written.
+    """
+    path = out.resolve()
+    direct = path.exists() and not path.is_file()
+    partial = path if direct else path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            yield file
+        if not direct:
+            partial.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{out}: can't write {what} ({error.strerror}); choose another path"
+        ) from error
+    finally:
+        if not direct:
+            partial.unlink(missing_ok=True)
