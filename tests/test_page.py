@@ -333,12 +333,36 @@ def test_a_duet_is_judged_by_its_pairs() -> None:
     assert outcomes["round_s"] is Outcome.REGRESSED
     comparison = compared.compare(found.verdicts, found.basis, found.base, found.head)
     assert comparison.lines[0].outcome == "REGRESSED"
-    assert comparison.figure
-    row = next(
-        row for row in comparison.figure.plots[0]["data"]["values"] if "round_s" in row["name"]
-    )
+    rows = comparison.figures[0].plots[0]["data"]["values"]
+    row = next(row for row in rows if "round_s" in row["name"])
     assert row["low"] > row["band"] > row["floor"] > 0
     assert "6 restarts" in found.basis
+
+
+def test_one_restart_that_makes_the_verdict_is_seen() -> None:
+    """Each restart is a dot at the median of its pairs, and in the table of the figure."""
+    contents = duet_contents(4, 1.0)
+    contents[5] = duet_contents(4, 1.3)[5]  # head of the third restart
+    found = sides(read(*contents))
+    assert found.verdicts
+    shown = compared.compare(found.verdicts, "", found.base, found.head, found.duet)
+    figure = shown.figures[1]
+    dots = [row for row in figure.plots[0]["data"]["values"] if "round_s" in row["of"]]
+    assert [round(row["x"]) for row in dots] == [0, 0, 30, 0]
+    assert len({row["y"] for row in dots}) == 4
+    pairs = figure.plots[0]["layer"][1]["data"]["values"]
+    assert len(pairs) == 3 * 4 * 5  # round, first token and the rest; restarts; rounds
+    assert [row[2] for row in figure.table.rows if "round_s" in row[0]][2] == "+30.0"
+
+
+def test_too_few_restarts_are_points_without_intervals() -> None:
+    """What has no interval is drawn, and says that its interval isn't known."""
+    found = sides(read(*duet_contents(2, 1.05)))
+    assert found.verdicts
+    figure = compared.compare(found.verdicts, "", found.base, found.head).figures[0]
+    row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
+    assert row["label"].endswith("+5.0 %, interval unknown")
+    assert row["low"] == row["change"] == row["high"]
 
 
 def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:

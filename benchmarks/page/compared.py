@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.harness import times, verdict_table
 from benchmarks.harness.outcome import Outcome
-from benchmarks.page import moved, units
+from benchmarks.page import moved, restarts
 from benchmarks.page.figure import (
     BLUE,
     GREEN,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.outcome import Verdict
     from benchmarks.harness.sessions import Session
+    from benchmarks.page.duets import Duet
 
 STYLES = {  # colour and shape of each outcome that can have an interval
     Outcome.REGRESSED: (VERMILION, "triangle-up"),
@@ -41,6 +42,7 @@ STYLES = {  # colour and shape of each outcome that can have an interval
     Outcome.INVALID: (MUTED, "cross"),
 }
 ROW = 40  # pixels
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,29 @@ class Comparison:
     """Verdicts, the worst first, as a figure and as lines; and what moved beside them."""
 
     basis: str
-    figure: Figure | None
+    figures: Sequence[Figure]
     lines: Sequence[Line]
     unchanged: Sequence[str]
     moved: Sequence[tuple[str, Table]]
 
 
 def compare(
-    verdicts: Sequence[Verdict], basis: str, base: Session | None, head: Session
+    verdicts: Sequence[Verdict],
+    basis: str,
+    base: Session | None,
+    head: Session,
+    duet: Duet | None = None,
 ) -> Comparison:
     """Return what is shown of verdicts; what moved is known where there is a base.
 
-    `basis` is a sentence on what was compared with what.
+    `basis` is a sentence on what was compared with what; each restart of a `duet` is shown.
     """
     shown, unchanged = verdict_table.sorted_out(verdicts)
+    listed = [verdict for verdict, _ in shown]
+    figures = (_intervals(listed), restarts.figure(duet, listed) if duet else None)
     return Comparison(
         basis=basis,
-        figure=_intervals([verdict for verdict, _ in shown]),
+        figures=[figure for figure in figures if figure],
         lines=[
             _line(verdict, below)
             for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
@@ -97,7 +105,7 @@ def _line(verdict: Verdict, below: Sequence[str]) -> Line:
 
 
 def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
-    """Show the change of each time that has an interval, beside its floor and band."""
+    """Show the change of each time, with its interval if it has one, beside floor and band."""
     rows = [
         row for verdict in verdicts if verdict.kind == "time" and (row := _row(verdict)) is not None
     ]
@@ -178,7 +186,7 @@ def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
             (
                 row["name"],
                 row["outcome"],
-                f"{row['change']:+.1f}",
+                row["text"],
                 row["interval"],
                 f"{row['floor']:g}",
                 f"{row['band']:g}",
@@ -187,34 +195,46 @@ def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
         ],
         left=(0, 1),
     )
+    says = (
+        "Dashed: the floor, below which nothing is reported. Shaded: the band of equivalence; an "
+        "interval inside of it is no change"
+    )
+    if any(row["interval"] == UNKNOWN for row in rows):
+        says += ". A point alone: too few sessions or restarts to know its interval"
     return Figure(
         "Changes of times, with their intervals",
-        "Dashed: the floor, below which nothing is reported. Shaded: the band of equivalence; an "
-        "interval inside of it is no change",
+        says,
         [plot(layers, height=height, rows=rows)],
         table,
     )
 
 
 def _row(verdict: Verdict) -> Spec | None:
-    """Return a verdict as it is drawn, in percent; None where it has no interval."""
+    """Return a verdict as it is drawn, in percent; None where there is no change to draw.
+
+    Without an interval, the row's begins and ends at the change.
+    """
     change, low, high = verdict.change, verdict.low, verdict.high
-    if change is None or low is None or high is None:
+    if change is None or not math.isfinite(change) or verdict.outcome not in STYLES:
         return None
-    if not all(map(math.isfinite, (change, low, high))):
-        return None
+    left = right = change
+    known = False
+    if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
+        left, right, known = low, high, True
     limits = times.limits(verdict.metric)
     name = f"{short(verdict.benchmark)}: {verdict.metric}"
+    _, _, _, _, _, text, interval, _, _ = verdict_table.cells(verdict)
     return {
         "name": name,
-        "label": f"{name}, {units.change(change)}",
-        "says": f"{verdict.outcome.value} {units.change(change)}",
-        "interval": f"{100 * low:+.1f} to {100 * high:+.1f}",
+        "label": f"{name}, {text}" + ("" if known else f", interval {UNKNOWN}"),
+        "says": f"{verdict.outcome.value} {text}",
+        "text": text.removesuffix(" %"),
+        "interval": interval if known else UNKNOWN,
         "detail": verdict.detail,
         "outcome": verdict.outcome.value,
         "change": 100 * change,
-        "low": 100 * low,
-        "high": 100 * high,
+        "low": 100 * left,
+        "high": 100 * right,
         "floor": 100 * limits.floor,
         "-floor": -100 * limits.floor,
         "band": 100 * limits.equivalence,

@@ -177,6 +177,8 @@ def _unusable(measured: Measured) -> str | None:
         )
     if damaged := shape.difference(measured.info, shape.RECORD):
         return f"{measured.fullname}: expected a record, got a damaged one ({damaged})"
+    if max(measured.rounds_s) >= shape.IMPOSSIBLE:
+        return f"{measured.fullname}: expected seconds of rounds, got impossible ones"
     rounds = measured.info["rounds"]
     if not rounds or not all(0 < each["ttft_s"] <= each["round_s"] for each in rounds):
         return f"{measured.fullname}: expected rounds longer than their first token, got others"

@@ -54,7 +54,7 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "banner": banner.banner(subject, found.verdicts),
         "facts": session.facts(subject),
         "comparison": found.verdicts is not None
-        and compared.compare(found.verdicts, found.basis, found.base, subject),
+        and compared.compare(found.verdicts, found.basis, found.base, subject, found.duet),
         "metrics": session.metrics(subject),
         "figures": session.figures(subject),
         "no_light": session.no_light(subject),
