@@ -19,6 +19,7 @@ from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Outcome, Verdict
 from benchmarks.page import (
     compared,
+    distribution,
     files,
     history,
     intake,
@@ -27,6 +28,7 @@ from benchmarks.page import (
     sampled,
     shape,
     timing,
+    units,
 )
 from benchmarks.page.sides import sides
 from tests import full_records as made
@@ -278,17 +280,27 @@ def test_single_tokens_have_no_gaps() -> None:
     """Nothing is drawn in place of what doesn't exist."""
     info = made.record(new_tokens=1)
     assert timing.gaps(info) is None
-    assert timing.distribution(info) is None
+    assert distribution.figure(info) is None
 
 
 def test_every_gap_is_counted_once() -> None:
     """The bins of a distribution and what is beyond them add up to all gaps."""
     info = made.record(new_tokens=64)
     info["rounds"][0]["step_s"][0] = 9.0
-    figure = timing.distribution(info)
+    figure = distribution.figure(info)
     assert figure
     assert sum(row["n"] for row in figure.plots[0]["data"]["values"]) == 63 * 5 - 1
     assert "1 longer than drawn, up to 9 s" in figure.says
+
+
+def test_few_gaps_are_dots() -> None:
+    """Of fewer gaps than a histogram needs each is a dot, and is in the table as it is said."""
+    info = made.record(new_tokens=4, rounds=3)
+    figure = distribution.figure(info)
+    assert figure
+    assert len(figure.plots[0]["data"]["values"]) == len(figure.table.rows) == 9
+    p50 = units.text("itl_p50_s", info["metrics"]["itl_p50_s"])
+    assert figure.plots[0]["layer"][-1]["data"]["values"][0]["label"] == f"p50: {p50}"
 
 
 def test_the_gpu_is_aligned_with_the_rounds() -> None:

@@ -1,8 +1,7 @@
-"""How the rounds of one benchmark went: in order, gap by gap, and as a distribution."""
+"""How the rounds of one benchmark went: in order, and gap by gap."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from benchmarks.page.figure import (
     INK,
     ORANGE,
     SERIES,
-    SKY,
     VERMILION,
     Figure,
     Table,
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 4000  # that a figure of gaps draws
 ALL_POINTS = 20_000  # that those of a page draw together: a page stays small
-BINS = 40
 KINDS = {"counted": BLUE, "warm-up": ORANGE, "refused": VERMILION}
 SHAPES = {"counted": "circle", "warm-up": "square", "refused": "cross"}
 
@@ -128,7 +125,8 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
     colour = kinds("round", colours, title="round", titleOrient="left")
     if len(lines) > len(SERIES):
         colour["legend"] = None
-    x = axis("token", "generated token", scale={"nice": False})
+    ticks = {"tickMinStep": 1, "format": "d"}
+    x = axis("token", "generated token", scale={"nice": False}, axis=ticks)
     y = axis("value", unit.name)
     at_left = worst["token"] < rows[-1]["token"] / 2
     layers: list[Spec] = [
@@ -145,9 +143,15 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
             "encoding": {
                 "x": x,
                 "y": y,
-                "tooltip": hover(
-                    {"round": "round", "before token": "token", f"gap, {unit.name}": "value"}
-                ),
+                "tooltip": [
+                    *hover({"round": "round", "before token": "token"}),
+                    {
+                        "field": "value",
+                        "title": f"gap, {unit.name}",
+                        "type": "quantitative",
+                        "format": ".3~r",
+                    },
+                ],
             },
         },
         {
@@ -185,70 +189,6 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
         says,
         [plot(layers, height=170, rows=rows)],
         table,
-    )
-
-
-def distribution(info: Record) -> Figure | None:
-    """Show how the gaps of all rounds are distributed; None without any."""
-    pooled = sorted(gap for each in info["rounds"] for gap in each["step_s"])
-    if not pooled:
-        return None
-    end = min(pooled[-1], 2 * percentile(pooled, 99) - percentile(pooled, 50))
-    start, unit = pooled[0], units.unit("itl_s", [end])
-    width = (end - start) / BINS or end / BINS
-    counts = [0] * BINS
-    beyond = 0
-    for gap in pooled:
-        n = min(int((gap - start) / width), BINS - 1)
-        counts[n] += gap <= end
-        beyond += gap > end
-    edges = [(start + n * width) / unit.factor for n in range(BINS + 1)]
-    rows = [
-        {"from": low, "to": high, "n": n, "text": f"{low:.4g} to {high:.4g} {unit.name}"}
-        for n, (low, high) in zip(counts, pairwise(edges), strict=True)
-    ]
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "color": SKY, "stroke": "var(--paper)", "strokeWidth": 1},
-            "encoding": {
-                "x": axis("from", unit.name, scale={"nice": False}),
-                "x2": {"field": "to"},
-                "y": axis("n", "gaps", zero=True),
-                "y2": {"datum": 0},
-                "tooltip": hover({"gap": "text", "count": "n"}),
-            },
-        }
-    ]
-    for line, q in enumerate((50, 95, 99)):
-        value = percentile(pooled, q) / unit.factor
-        data = {"values": [{"x": value, "label": f"p{q}: {value:.4g} {unit.name}"}]}
-        left = value > (edges[0] + edges[-1]) / 2
-        layers += [
-            {
-                "data": data,
-                "mark": {"type": "rule", "strokeDash": [[1, 0], [6, 3], [2, 2]][line]},
-                "encoding": {"x": axis("x", unit.name, scale={"nice": False})},
-            },
-            {
-                "data": data,
-                "mark": {
-                    "type": "text",
-                    "align": "right" if left else "left",
-                    "dx": -5 if left else 5,
-                },
-                "encoding": {
-                    "x": axis("x", unit.name, scale={"nice": False}),
-                    "y": {"value": 8 + 15 * line},
-                    "text": {"field": "label"},
-                },
-            },
-        ]
-    says = f"{len(pooled):,} gaps of all rounds"
-    if beyond:
-        says += f"; {beyond} longer than drawn, up to {units.text('itl_s', pooled[-1])}"
-    table = Table(("gap", "count"), [(row["text"], f"{row['n']:,}") for row in rows if row["n"]])
-    return Figure(
-        "Distribution of inter-token gaps", says, [plot(layers, height=150, rows=rows)], table
     )
 
 

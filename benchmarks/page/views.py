@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from benchmarks.harness.report import evidence_line, headline
-from benchmarks.page import facts, profiles, sampled, timing
+from benchmarks.page import distribution, facts, profiles, sampled, timing
 from benchmarks.page.history import short
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _view(
     info, name = measured.info, short(measured.fullname)
     validity = info.get("validity")
     first = None if "cold_process" in info else cold.get(_key(measured))
-    shown = (timing.rounds(info, first), timing.gaps(info, most), timing.distribution(info))
+    shown = (timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info))
     folder = artifacts / measured.fullname.rpartition("::")[2] if artifacts else None
     return View(
         name=name,
