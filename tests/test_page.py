@@ -373,7 +373,8 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
     assert found.verdicts
     figure = compared.compare(found.verdicts, "", found.base, found.head).figures[0]
     row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
-    assert row["label"].endswith("+5.0 %, interval unknown")
+    assert row["label"].endswith("round_s, +5.0 %")
+    assert row["beside"] == "interval unknown"
     assert row["low"] == row["change"] == row["high"]
 
 
@@ -381,7 +382,10 @@ def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
     """Of two duets in one folder of results the newest is shown, and the other is named."""
     write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, seed=1, spec="old"))
     write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, seed=1, spec="new", first_day=9))
+    made.write(tmp_path / "selftests" / "selftest.json", {"powers": []})
+    made.write(tmp_path / "bisects" / "tried.json", {"tried": []})
     found = intake.gather([tmp_path])
+    assert found.left_out == ()
     shown = sides(found.sessions)
     assert shown.verdicts
     assert "A duet of 3 restarts" in shown.basis

@@ -245,6 +245,19 @@ def test_a_duet_is_compared_on_one_axis(opened: Callable[..., Opened], duet_page
     assert "round_s" in said or "_s" in said
 
 
+def test_a_phone_shows_the_numbers_of_a_verdict(
+    opened: Callable[..., Opened], duet_page: Path
+) -> None:
+    """At 390 pixels change, interval and p of a verdict are on the screen, not beside it."""
+    page = opened(duet_page, viewport={"width": 390, "height": 900}).page
+    row = page.locator(".verdicts tbody tr").first
+    for name in ("change", "interval, %", "p"):
+        box = row.locator(f"td[data-of='{name}']").bounding_box()
+        assert box["width"] > 0
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
 def test_two_thousand_sessions_open_at_once(
     opened: Callable[..., Opened], history_page: Path, figure: Callable[[str], None]
 ) -> None:

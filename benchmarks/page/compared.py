@@ -168,6 +168,14 @@ def _intervals(verdicts: Sequence[Verdict]) -> Figure | None:
                 "tooltip": tooltip,
             },
         },
+        *(
+            {
+                "transform": [{"filter": f"datum.change {side} 0"}],
+                "mark": {"type": "text", "align": align, "dx": dx, "baseline": "middle"},
+                "encoding": {"x": x("change"), "y": y("y"), "text": {"field": "beside"}},
+            }
+            for side, align, dx in (("<=", "left", 10), (">", "right", -10))
+        ),
         {
             "mark": {"type": "point", "filled": True, "size": 110},
             "encoding": {
@@ -226,7 +234,8 @@ def _row(verdict: Verdict) -> Spec | None:
     _, _, _, _, _, text, interval, _, _ = verdict_table.cells(verdict)
     return {
         "name": name,
-        "label": f"{name}, {text}" + ("" if known else f", interval {UNKNOWN}"),
+        "label": f"{name}, {text}",
+        "beside": "" if known else f"interval {UNKNOWN}",
         "says": f"{verdict.outcome.value} {text}",
         "text": text.removesuffix(" %"),
         "interval": interval if known else UNKNOWN,
