@@ -206,10 +206,11 @@ def test_one_damaged_file_leaves_the_rest(
 def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     """What stood in the file stays there until the new page is whole."""
     out = tmp_path / "page.html"
-    out.write_text("old")
+    with files.whole(out, "the report") as file:
+        file.write("old \ud800")
     with pytest.raises(ZeroDivisionError), files.whole(out, "the report") as file:
         file.write(str(1 / 0))
-    assert out.read_text() == "old"
+    assert out.read_text() == "old ?"
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -439,6 +440,13 @@ def test_a_duet_gives_its_own_verdicts(tmp_path: Path) -> None:
     shown = sides(found.sessions, found.verdicts)
     assert [each.detail for each in shown.verdicts or ()] == ["as it was said"]
     assert "the duet's own" in shown.basis
+    for each in duet_contents(3, 1.0, id="another"):
+        duet = each["llm_int8"]["duet"]
+        made.write(folder / f"other-{duet['restart']}-{duet['side']}.json", each)
+    found = intake.gather([folder])
+    assert "given now" in sides(found.sessions, found.verdicts).basis
+    for path in folder.glob("other-*.json"):
+        path.unlink()
     (folder / "verdicts.json").write_text("[" * 100_000)
     found = intake.gather([folder])
     shown = sides(found.sessions, found.verdicts)

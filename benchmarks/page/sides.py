@@ -64,7 +64,8 @@ def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
         listed = "; ".join(map(str, others[::-1]))
         notes = [f"{number} in these files, and not shown: {listed}", *notes]
     base, head = duets.telling(duet.base), duets.telling(duet.head)
-    verdicts, whose = _verdicts(duet, stored)
+    beside = [each for each in others if each.folder == duet.folder and not each.slowdown]
+    verdicts, whose = _verdicts(duet, {} if beside else stored)  # whose they are isn't known then
     count = len(duet.head)
     slowed = f", slowed down on purpose by {units.text('x_share', duet.slowdown)}"
     basis = (
@@ -84,7 +85,7 @@ def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:
     alpha = verdict.ALPHA if duet.alpha is None else duet.alpha
     found = verdict.judge(duet.base, duet.head, paired=True, alpha=alpha)
     whose = "the duet's" if duet.alpha else "the default, since the duet's isn't stored"
-    why = "no verdicts.json lies beside its files"
+    why = "no verdicts of it alone lie beside its files"
     return found, f"The verdicts are given now, as {why}; alpha is {alpha:g}, {whose}"
 
 
