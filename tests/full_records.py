@@ -118,7 +118,7 @@ def samples(seconds: float, chance: random.Random) -> dict[str, list[Any]]:
         "power_watts": [chance.gauss(420, 15) for _ in times],
         "utilization": [min(1.0, chance.gauss(0.6, 0.05)) for _ in times],
         "memory_used_bytes": [9_800_000_000 for _ in times],
-        "clock_reasons": ["sw_power_cap" if held else "" for held in hot],
+        "clock_reasons": ["sw_thermal_slowdown" if held else "" for held in hot],
     }
     assert set(columns) == set(SERIES)
     return {"t_s": times, **columns}

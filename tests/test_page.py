@@ -308,7 +308,7 @@ def test_the_gpu_is_aligned_with_the_rounds() -> None:
     """Samples and rounds share a clock, and throttling says its reason and its share."""
     figure = sampled.gpu(made.record(on_gpu=True))
     assert figure
-    assert "sw_power_cap" in figure.says
+    assert "sw_thermal_slowdown" in figure.says
     spans = figure.plots[0]["layer"][0]["data"]["values"]
     assert [span["round"] for span in spans] == [f"round {n}" for n in range(1, 6)]
     assert len(figure.plots) == len(sampled.SIGNALS)
