@@ -110,6 +110,9 @@ def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
     return f"{_count(count, 'restart')} with more rounds on one side, of which these don't count"
 
 
+PARTS = ("ttft_s", "tpot_s")  # of a round
+
+
 def screen(timings: Sequence[Timing], *, alpha: float, strict: bool, decide: str) -> list[Verdict]:
     """Judge times against baselines of the past.
 
@@ -166,6 +169,8 @@ def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Find
         return _Finding(Outcome.INCONCLUSIVE, says, suspicious=True)
     if expm1(half) > limits.blind:
         says = f"sessions vary so much that less than {wide} doesn't show"
+        if timing.metric in PARTS:  # of a round that is judged as a whole, and is open by itself
+            return _Finding(Outcome.NO_CHANGE, f"{says}; the round has it as well")
         return _Finding(Outcome.INCONCLUSIVE, says)
     return _Finding(Outcome.NO_CHANGE, _why_none(limits, wide, alone=alone, sure=p <= alpha))
 
