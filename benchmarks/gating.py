@@ -26,6 +26,7 @@ class Gate:
     base: list[Session]
     notes: list[str]
     acknowledgements: tuple[Any, ...]
+    named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
     absent: dict[str, str] = field(default_factory=dict)  # by full name, why
     deselected: set[str] = field(default_factory=set)
     verdicts: list[Verdict] = field(default_factory=list)
@@ -50,7 +51,7 @@ def prepare(config: pytest.Config) -> None:
     name = config.option.benchmark_compare
     if isinstance(name, str) and name:
         base = [sessions.read(path) for path in baseline.named(folder, name)]
-        config.stash[GATE] = Gate(base, [f"baselines: {name}"], acknowledgements)
+        config.stash[GATE] = Gate(base, [f"baselines: {name}"], acknowledgements, named=True)
         return
     known = baseline.stored(folder)
     base = [each for each in known.sessions if baseline.is_baseline(each)]
@@ -166,9 +167,8 @@ def _change(verdict: Verdict) -> str:
 
 def _base(gate: Gate, head: Session | None, config: pytest.Config) -> list[Session]:
     """Return the sessions to judge by, less the benchmarks that this command line didn't select."""
-    named = bool(config.option.benchmark_compare) and config.option.benchmark_compare is not True
     current = head or (gate.base[-1] if gate.base else None)
-    base = gate.base if named or current is None else baseline.baselines(gate.base, current)
+    base = gate.base if gate.named or current is None else baseline.baselines(gate.base, current)
     measured = head.measured if head else {}
     unselected = {
         name

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.host import Reading
-from benchmarks.harness.metrics import Metric, Unmeasured
+from benchmarks.harness.metrics import NO_GPU, Metric, Unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -42,7 +42,7 @@ def find(device: torch.device, own_pids: Collection[int] | None = None) -> Gpu |
     import torch
 
     if device.type != "cuda":
-        return Unmeasured("no GPU was watched")
+        return NO_GPU
     try:
         import pynvml
     except ImportError as error:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import clock, footprint, validity
-from benchmarks.harness.metrics import NO_ENERGY, Machine, Metric
+from benchmarks.harness.metrics import NO_GPU, Machine, Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class Attempt:
     @property
     def energy_joules(self) -> Metric:
         """What the GPU used over the rounds."""
-        return self.validity.readings["energy_joules"] if self.validity else NO_ENERGY  # type: ignore[return-value]
+        return self.validity.readings["energy_joules"] if self.validity else NO_GPU  # type: ignore[return-value]
 
     def record(self) -> dict[str, Any]:
         """Return rounds, each with its start in seconds of the watch, validity and samples."""

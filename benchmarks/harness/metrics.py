@@ -109,7 +109,7 @@ DECODE = (
 )
 
 
-NO_ENERGY = Unmeasured("no GPU was watched")
+NO_GPU = Unmeasured("no GPU was watched")
 SHORTEST_ENERGY_S = 2.0  # the counters of GPUs move in steps of up to a tenth of a second
 
 
@@ -141,7 +141,7 @@ def generation_metrics(
     new_tokens: int,
     cost: ModelCost,
     machine: Machine,
-    energy_joules: Metric = NO_ENERGY,
+    energy_joules: Metric = NO_GPU,
 ) -> dict[str, Metric]:
     """Return every metric of a benchmark, by name; the names are stored and never change.
 

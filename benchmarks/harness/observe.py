@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.harness import steadiness
 from benchmarks.harness.host import Reading
-from benchmarks.harness.metrics import Unmeasured, percentile
+from benchmarks.harness.metrics import NO_GPU, Unmeasured, percentile
 
 # A cap of power is what much work brings on many cards; what it costs, the drop of the clock tells.
 HARMLESS_CLOCK_REASONS = frozenset(
@@ -17,7 +17,6 @@ HARMLESS_CLOCK_REASONS = frozenset(
 )
 SHORTEST_WINDOW_S = 1.0  # events of less than this count as events of one second
 SHORTEST_SHARE_S = 0.25  # of less, the steps of the kernel's clocks are a large share
-NO_GPU = Unmeasured("no GPU was watched")
 
 
 @dataclass(frozen=True)

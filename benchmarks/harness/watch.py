@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import host
 from benchmarks.harness.gpu import INTERVAL_S, Gpu, Sampler
-from benchmarks.harness.metrics import Unmeasured, as_stored
-from benchmarks.harness.observe import NO_GPU, Observations
+from benchmarks.harness.metrics import NO_GPU, Unmeasured, as_stored
+from benchmarks.harness.observe import Observations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
