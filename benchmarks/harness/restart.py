@@ -87,7 +87,7 @@ def play(
                     partners[side] = stack.enter_context(partner)
                 _start(partners, environments, conditions, played)
                 for quantization in conditions.settings.quantizations:
-                    _load(partners, quantization, conditions)
+                    _load(partners, quantization, planned.place, conditions)
                     for batch_size in conditions.settings.batch_sizes:
                         _measure(partners, planned, batch_size, conditions)
                     began = monotonic()
@@ -163,11 +163,13 @@ def versions(started: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {each['version']}" for name, each in started["loaded"].items())
 
 
-def _load(partners: Mapping[str, Partner], quantization: str, conditions: Conditions) -> None:
+def _load(
+    partners: Mapping[str, Partner], quantization: str, place: float, conditions: Conditions
+) -> None:
     """Load one after the other: two at once could need more memory than both hold afterwards."""
     for partner in partners.values():
         patience_s = PATIENCE * conditions.answer_within_s
-        partner.ask("load", patience_s, quantization=quantization)
+        partner.ask("load", patience_s, quantization=quantization, place=place)
 
 
 def _measure(

@@ -21,10 +21,14 @@ class Take:
 
 @dataclass(frozen=True)
 class Restart:
-    """One restart: the order in which the sides start, and the order of each pair of rounds."""
+    """One restart: the order in which the sides start, and the order of each pair of rounds.
+
+    `place`, from 0 to 1, draws the cores of a CPU on which both sides work.
+    """
 
     start: tuple[str, ...]
     pairs: tuple[tuple[Take, ...], ...]
+    place: float
 
 
 def plan(restarts: int, pairs: int, takes: Sequence[Take], seed: int) -> list[Restart]:
@@ -42,7 +46,7 @@ def plan(restarts: int, pairs: int, takes: Sequence[Take], seed: int) -> list[Re
         first = random.choice(SIDES)
         for side in (first, other(first)):
             played = _pairs(pairs, takes, other(side), random)
-            planned.append(Restart((side, other(side)), played))
+            planned.append(Restart((side, other(side)), played, random.random()))
     return planned[:restarts]
 
 
