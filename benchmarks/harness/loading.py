@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import checkpoint as checkpoints
-from benchmarks.harness import clock, device
+from benchmarks.harness import clock, device, quantizing
 from benchmarks.harness.engine import (
     Engine,
     free_bytes,
@@ -100,15 +100,16 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     free = free_bytes(target.device)
     start = clock.now()
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            checkpoint.path,
-            quantization_config=quantization_config(quantization, dtype),
-            attn_implementation=settings.attn_implementation,
-            dtype=dtype,
-            device_map="auto" if settings.device_map == "auto" else {"": target.device},
-            use_safetensors=True,
-            output_loading_info=True,
-        )
+        with quantizing.on_device():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                checkpoint.path,
+                quantization_config=quantization_config(quantization, dtype),
+                attn_implementation=settings.attn_implementation,
+                dtype=dtype,
+                device_map="auto" if settings.device_map == "auto" else {"": target.device},
+                use_safetensors=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # whatever transformers and its loaders raise
         needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
         failure = (

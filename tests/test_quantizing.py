@@ -1,0 +1,51 @@
+"""Quantizing where a weight is gives what transformers' own way gives."""
+
+import pytest
+import torch
+from bitsandbytes.nn.modules import Int8Params
+from transformers.integrations import bitsandbytes as integration
+
+from benchmarks.harness import loading, quantizing
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_codes_and_scales_are_those_of_bitsandbytes(dtype):
+    """Bit by bit, and nothing that the parameter carries is lost."""
+    weight = torch.randn(24, 40, generator=torch.Generator().manual_seed(1)).to(dtype)
+    theirs = Int8Params(weight.clone(), requires_grad=False, has_fp16_weights=False).to("cpu")
+    empty = Int8Params(weight, requires_grad=False, has_fp16_weights=False)
+    ours = quantizing.quantized(weight, empty)
+    assert type(ours) is type(theirs)
+    assert ours.data.dtype is torch.int8
+    assert torch.equal(ours.data, theirs.data)
+    assert torch.equal(ours.CB, theirs.CB)
+    assert torch.equal(ours.SCB, theirs.SCB)
+    assert vars(ours).keys() == vars(theirs).keys()
+    assert not ours.requires_grad
+
+
+def test_a_load_takes_this_way_and_leaves_transformers_as_it_was(target, monkeypatch):
+    """Weights count as being on a device here; the model is the one that transformers makes."""
+    with loading.load(target, "int8-decomp", cold=False) as engine:
+        theirs = {name: each.clone() for name, each in engine.model.state_dict().items()}
+    original = integration.Bnb8bitQuantize.convert
+    taken = []
+
+    def converted(value, name, model):
+        taken.append(name)
+        return quantizing.quantized(value[0], model.get_parameter_or_buffer(name))
+
+    monkeypatch.setattr(quantizing, "_converted", converted)
+    with loading.load(target, "int8-decomp", cold=False) as engine:
+        ours = engine.model.state_dict()
+        assert len(taken) == 28
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert integration.Bnb8bitQuantize.convert is original
+
+
+def test_a_transformers_without_that_step_loads_by_itself(monkeypatch):
+    """A later release may quantize in another place."""
+    monkeypatch.delattr(integration, "Bnb8bitQuantize")
+    with quantizing.on_device():
+        assert not hasattr(integration, "Bnb8bitQuantize")
