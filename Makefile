@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench screenshot test power lint format clean
+.PHONY: help bench screenshot test power gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU where there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make power   show what the verdicts find, and how often they cry wolf"
+	@echo "make gpu-check   measure all that only a GPU can show, for docs/results"
 	@echo "make lint    check style, types and workflows"
 	@echo "make screenshot   measure on the CPU, and picture the report for the README"
 	@echo "make clean   remove .venv, caches and artifacts; saved benchmarks stay"
@@ -23,6 +24,9 @@ test: $(READY)
 
 power: $(READY)
 	$(BIN)/python -m tests.power
+
+gpu-check: $(READY)
+	$(BIN)/python -m tests.gpu_check build/gpu-check $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

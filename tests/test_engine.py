@@ -7,7 +7,6 @@ import json
 import math
 import shutil
 import statistics
-import time
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +18,11 @@ from safetensors.torch import load_file, save_file
 from transformers import GenerationConfig
 
 from benchmarks.harness import checkpoint as checkpoints
-from benchmarks.harness import clock, loading, metrics, profiling
+from benchmarks.harness import loading, profiling
 from benchmarks.harness.clock import StepMarks
 from benchmarks.harness.errors import InputError, OutOfMemoryError, ProfilerError, WorkError
 from benchmarks.harness.loading import Target
+from tests import parity
 
 NEW_TOKENS = 12
 
@@ -179,27 +179,8 @@ def test_the_suites_throughput_is_that_of_a_bare_loop(engine, workload, figure):
     Over alternating rounds the ratio is within 1 %, as far as this machine's noise lets it be
     told: the test fails where 1 % is outside of three standard errors.
     """
-    arguments = engine.arguments(workload, NEW_TOKENS)
-
-    def bare():
-        start = time.perf_counter()
-        with torch.inference_mode():
-            tokens = engine.model.generate(**arguments)
-        seconds = time.perf_counter() - start
-        return (tokens.shape[1] - workload.prompt_tokens) * tokens.shape[0] / seconds
-
-    def suite():
-        start = clock.now()
-        engine.generate(workload)
-        return metrics.tokens_per_s(8, NEW_TOKENS, clock.now() - start)
-
-    ratios = []
-    for number in range(24):
-        first, second = (bare, suite) if number % 2 else (suite, bare)
-        one, two = first(), second()
-        ratios.append(math.log(two / one if number % 2 else one / two))
-    middle = statistics.median(ratios)
-    error = 1.2533 * statistics.stdev(ratios) / math.sqrt(len(ratios))  # of a median, normal data
+    ratios = parity.log_ratios(engine, workload, 24)
+    middle, error = parity.middle(ratios)
     figure(
         f"suite : bare loop, tokens/s, {len(ratios)} pairs: {math.exp(middle):.4f} ± {error:.4f}"
     )

@@ -1,0 +1,363 @@
+"""Everything that only a GPU can show, in one folder of results: `make gpu-check`.
+
+A step whose file is there is not run again, so a run that was cut short goes on where it was.
+`python -m tests.gpu_page FOLDER` makes docs/results out of the folder. Not collected by pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from benchmarks.__main__ import Parser
+from benchmarks.commands import workload as workloads
+from benchmarks.commands.duet import environments
+from benchmarks.harness import loading, quantizing, schedule, storing
+from benchmarks.harness.duet import Duet
+from benchmarks.harness.errors import InputError
+from benchmarks.harness.schedule import Take
+from benchmarks.harness.verdict import judge
+from tests import parity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from benchmarks.harness.loading import Target
+
+ROOT = Path(__file__).parent.parent
+SLOWDOWN = 0.02
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how much of it."""
+
+    model: str = "synthetic:llama-3.1-8b"
+    device: str = "cuda"
+    main: tuple[str, ...] = ()  # options of the main job: its defaults
+    quantizations: str = "int8-decomp,int8,fp16,nf4"
+    batch_sizes: str = "1,8,32"
+    table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
+    # Short rounds, and many: a host that is slow for a second hits both of a pair.
+    parity_pairs: int = 90
+    parity_tokens: int = 2
+    restarts: int = 5  # of a duet: two fresh processes each
+    pairs: int = 24
+    slowed_pairs: int = 120
+    duet_tokens: int = 2
+
+
+SMALL = Plan(
+    model="synthetic:tiny",
+    main=("--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    quantizations="int8-decomp,int8",
+    batch_sizes="1,2",
+    table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
+    parity_pairs=4,
+    restarts=1,
+    pairs=2,
+    slowed_pairs=2,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the steps that are wanted and not done, each in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where results go; of one machine alone")
+    parser.add_argument("--steps", default=",".join(STEPS), help="in this order (default: all)")
+    parser.add_argument("--small", action="store_true", help="a tiny model and few rounds")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--model", help="another one than synthetic:llama-3.1-8b")
+    parser.add_argument("--only", choices=STEPS, help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    plan = replace(SMALL if given.small else Plan(), device=given.device)
+    plan = replace(plan, model=given.model or plan.model)
+    steps = given.steps.split(",")
+    if unknown := sorted(set(steps) - set(STEPS)):
+        parser.error(f"--steps: expected some of {', '.join(STEPS)}; got {', '.join(unknown)}")
+    given.folder.mkdir(parents=True, exist_ok=True)
+    folder = given.folder.resolve()
+    if given.only:
+        start = time.monotonic()
+        found = STEPS[given.only](folder, plan)
+        found["seconds"] = time.monotonic() - start
+        storing.write(folder / f"{given.only}.json", found)
+        return 0
+    small = ["--small"] if given.small else []
+    return run(
+        folder, steps, [str(folder), f"--device={plan.device}", f"--model={plan.model}", *small]
+    )
+
+
+def run(folder: Path, steps: Sequence[str], options: Sequence[str]) -> int:
+    """Run each step that has no file yet. 1 where one failed: the others are run all the same."""
+    failed = []
+    for step in steps:
+        if (folder / f"{step}.json").exists():
+            print(f"{step}: done before", flush=True)
+            continue
+        start = time.monotonic()
+        command = [sys.executable, "-m", "tests.gpu_check", *options, f"--only={step}"]
+        log = folder / f"{step}.log"
+        with log.open("w") as output:
+            done = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False)
+        took = f"{time.monotonic() - start:.0f} s"
+        if done.returncode:
+            last = (log.read_text().strip().splitlines() or ["nothing was said"])[-1]
+            failed.append(step)
+            print(f"{step}: failed after {took}: {last} ({log})", flush=True)
+        else:
+            print(f"{step}: {took}", flush=True)
+    if failed:
+        print(f"failed: {', '.join(failed)}; repair it, and run the same again", flush=True)
+    return 1 if failed else 0
+
+
+def checkpoint(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Write the synthetic checkpoint, or find it."""
+    lines: list[str] = []
+    start = time.monotonic()
+    found = _target(plan, lines.append).checkpoint
+    files = [each.stat().st_size for each in found.path.glob("*.safetensors")]
+    return {"written_or_found_s": time.monotonic() - start, "bytes": sum(files), "said": lines}
+
+
+def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Measure what nothing can be faster than: reading, copying, one launch, one wait."""
+    target = _target(plan, print)
+    files = sorted(target.checkpoint.path.glob("*.safetensors"))
+    found: dict[str, Any] = {"read_bytes_per_s": _read_rate(files[:2])}
+    if plan.device == "cuda":
+        found |= _device_limits(target.device)
+        found["int8_weights_as_transformers_has_them"] = _weights_agree(plan)
+    return found
+
+
+def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Run `pytest benchmarks` at its defaults, with profiles."""
+    options = ["--artifacts", str(folder / "artifacts"), *plan.main]
+    return _session(folder, "main-session", plan, options)
+
+
+def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Let the mended loop of the old script and rounds of the suite take turns."""
+    target = _target(plan, print)
+    workload = target.workload(8, plan.parity_tokens)
+    with loading.load(target, "int8-decomp", cold=True) as engine:
+        engine.prepare(workload)
+        engine.warm_up(workload, 2)
+        ratios = parity.log_ratios(engine, workload, plan.parity_pairs)
+    middle, error = parity.middle(ratios)
+    return {"log_ratios": ratios, "median": middle, "standard_error": error}
+
+
+def table(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time each quantization at each batch size."""
+    options = [
+        "-k=throughput",
+        f"--quantization={plan.quantizations}",
+        f"--batch-size={plan.batch_sizes}",
+        *plan.table,
+    ]
+    return _session(folder, "table-session", plan, options)
+
+
+def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure beside another process on the GPU, which makes the session invalid by its id."""
+    if plan.device != "cuda":
+        return {"skipped": "needs a GPU"}
+    code = (
+        "import torch; x = torch.ones(1, device='cuda'); print(flush=True); input(); print(x.sum())"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout
+    try:
+        other.stdout.readline()
+        # Long enough for the first sample, which lists the processes.
+        options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
+        tiny = replace(plan, model="synthetic:tiny")
+        found = _session(folder, "stranger-session", tiny, options, accepted=(12,))
+    finally:
+        other.kill()
+        other.wait()
+    return {**found, "pid": other.pid}
+
+
+def duet(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Play restarts of identical sides, both models resident, and gather the evidence of both."""
+    return _duet(folder, plan, "duet", plan.pairs, tuple(map(Take, schedule.SIDES)))
+
+
+def slowed(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Look for a slowdown of 2 % beside identical sides, in a tiny model: more rounds a minute."""
+    takes = (*map(Take, schedule.SIDES), Take("head", SLOWDOWN))
+    tiny = replace(plan, model=SMALL.model)
+    return _duet(folder, tiny, "slowed", plan.slowed_pairs, takes)
+
+
+def _duet(
+    folder: Path, plan: Plan, name: str, pairs: int, takes: tuple[Take, ...]
+) -> dict[str, Any]:
+    """Play a duet; judge its first two takes, and its first and third where there is one."""
+    parser = Parser()
+    workloads.add_arguments(parser)
+    options = [
+        f"--model={plan.model}",
+        f"--device={plan.device}",
+        f"--new-tokens={plan.duet_tokens}",
+        f"--rounds={pairs}",
+        f"--max-restarts={plan.restarts}",
+    ]
+    given = parser.parse_args(options)
+    evidence = name == "duet"
+    conditions = replace(workloads.conditions(given), takes=takes, evidence=evidence)
+    out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
+    minutes = []
+    with workloads.interruptible(), ExitStack() as stack:
+        sides = environments(dict.fromkeys(schedule.SIDES, "current"), conditions, stack)
+        found = Duet(conditions, sides, workloads.budget(given, pairs), out, workloads.say)
+        start = time.monotonic()
+        for number, planned in found.within_budget():
+            if found.add(number, planned):
+                minutes.append((time.monotonic() - start) / 60)
+                workloads.say(found.progress(number))
+    base, *others = (found.takes[take] for take in takes)
+    verdicts = {
+        kind: [
+            each.as_record()
+            for each in judge(base, other, paired=True, alpha=found.budget.alpha)
+            if each.kind in ("time", "counter")
+        ]
+        for kind, other in zip(("identical", "slowed"), others, strict=False)
+    }
+    return {"folder": out.name, "minutes": minutes, "lost": found.lost, "verdicts": verdicts}
+
+
+STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "checkpoint": checkpoint,
+    "limits": limits,
+    "main": main_job,
+    "table": table,
+    "duet": duet,
+    "slowed": slowed,
+    "parity": parity_step,
+    "stranger": stranger,
+}
+
+
+def _target(plan: Plan, say: Callable[[str], None]) -> Target:
+    parser = Parser()
+    workloads.add_arguments(parser)
+    given = parser.parse_args([f"--model={plan.model}", f"--device={plan.device}"])
+    return loading.find_target(workloads.conditions(given).settings, say)
+
+
+def _session(
+    folder: Path,
+    name: str,
+    plan: Plan,
+    options: Sequence[str],
+    accepted: Sequence[int] = (0, 12),
+) -> dict[str, Any]:
+    """Run a session of pytest, which writes NAME.json. Raises InputError by another status.
+
+    A machine that can't be believed is no failure here: the results say so.
+    """
+    file = folder / f"{name}.json"
+    command = [
+        *(sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"),
+        *(f"--model={plan.model}", f"--device={plan.device}", f"--benchmark-json={file}"),
+        *("--again-within=0", *options),
+    ]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode not in accepted:
+        raise InputError(
+            f"{name}: expected status {' or '.join(map(str, accepted))}, got {done.returncode}"
+        )
+    return {"status": done.returncode, "file": file.name}
+
+
+def _weights_agree(plan: Plan) -> bool:
+    """Whether quantizing on the device gives the bits that transformers' own way gives."""
+    import torch
+
+    target = _target(replace(plan, model=SMALL.model), print)
+    with loading.load(target, "int8-decomp", cold=True) as engine:
+        ours = {name: each.clone() for name, each in engine.model.state_dict().items()}
+    with (
+        mock.patch.object(quantizing, "on_device", nullcontext),
+        loading.load(target, "int8-decomp", cold=False) as engine,
+    ):
+        theirs = engine.model.state_dict()
+        return ours.keys() == theirs.keys() and all(
+            torch.equal(ours[name], theirs[name]) for name in ours
+        )
+
+
+def _read_rate(files: Sequence[Path]) -> float:
+    """Return the bytes per second that files are read with, from memory where they are cached."""
+    buffer = bytearray(1 << 24)
+    start = time.perf_counter()
+    count = 0
+    for file in files:
+        with file.open("rb", buffering=0) as stream:
+            while part := stream.readinto(buffer):
+                count += part
+    return count / (time.perf_counter() - start)
+
+
+def _device_limits(device: torch.device) -> dict[str, Any]:
+    """Return copy rates, the seconds of a launch and of a wait, and what a sample costs."""
+    import torch
+
+    from benchmarks.harness import gpu
+
+    def per_call(work: Callable[[], object], times: int) -> float:
+        work()
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(times):
+            work()
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / times
+
+    size = 1 << 30
+    there = torch.empty(size, dtype=torch.uint8, device=device)
+    pageable = torch.ones(size, dtype=torch.uint8)
+    pinned = pageable.pin_memory()
+    one = torch.ones(1, device=device)
+    found: dict[str, Any] = {
+        "pageable_copy_bytes_per_s": size / per_call(lambda: there.copy_(pageable), 3),
+        "pinned_copy_bytes_per_s": size / per_call(lambda: there.copy_(pinned), 3),
+        "launch_s": per_call(lambda: one.add_(1), 2000),
+        "launch_and_wait_s": per_call(lambda: one.add_(1).item(), 2000),
+    }
+    watched = gpu.find(device)
+    if isinstance(watched, gpu.Gpu):
+        found["nvml_facts"] = {name: str(value) for name, value in watched.facts().items()}
+        found["nvml_bandwidth_bytes_per_s"] = watched.memory_bandwidth_bytes_per_s()
+        found["nvml_sample_s"] = per_call(lambda: watched.sample(processes=False), 200)
+        found["nvml_sample_with_processes_s"] = per_call(watched.sample, 200)
+        found["nvml_share"] = (
+            found["nvml_sample_s"] * (1 - 1 / gpu.PROCESSES_EVERY)
+            + found["nvml_sample_with_processes_s"] / gpu.PROCESSES_EVERY
+        ) / gpu.INTERVAL_S
+        found["nvml_sample"] = {name: str(value) for name, value in watched.sample().items()}
+    return found
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

@@ -1,0 +1,497 @@
+"""Make docs/results out of a folder of `make gpu-check`: python -m tests.gpu_page FOLDER.
+
+A page of tables and two plots, named after the GPU, and the raw files beside it, compressed.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from math import exp, expm1, log
+from pathlib import Path
+from statistics import median, stdev
+from typing import Any
+
+from benchmarks.harness import gpu, sessions
+from benchmarks.harness.verdict import judge
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+# bitsandbytes 0.45.0.dev, torch 2.5.1, 64 tokens in and out, H100 SXM: its own published table.
+PUBLISHED = {1: (12.2, 19.2), 8: (93.8, 155.4), 32: (371.0, 586.0)}
+COLOURS = {"int8-decomp": "#0072b2", "int8": "#d55e00", "fp16": "#009e73", "nf4": "#cc79a7"}
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder of results; what wasn't run is None."""
+
+    folder: Path
+
+    def step(self, name: str) -> dict[str, Any] | None:
+        """Return what a step wrote."""
+        file = self.folder / f"{name}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def benchmarks(self, name: str) -> list[dict[str, Any]]:
+        """Return the benchmarks of a session."""
+        found = self.step(f"{name}-session")
+        return found["benchmarks"] if found else []
+
+    def restarts(self, name: str) -> list[Path]:
+        """Return the base files of a duet's complete restarts: of the longest one, if several."""
+        found = [sorted(each.glob("restart-*-base.json")) for each in self.folder.glob(f"{name}-*")]
+        return max(found, key=len, default=[])
+
+
+def main(folder: Path, where: Path = RESULTS) -> None:
+    """Write the page, its plots and the raw files; a NOTES.md beside the plots is put into it."""
+    results = Results(folder)
+    session = results.step("main-session")
+    if session is None:
+        sys.exit(f"expected the results of make gpu-check, with its main job; got {folder}")
+    hardware = session["machine_info"]["hardware"]
+    name = str(hardware.get("gpu") or hardware["cpu_model"])
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    place = where / slug
+    shutil.rmtree(place / "raw", ignore_errors=True)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "tokens.svg").write_text(svg(tokens_plot(results)))
+    (place / "steps.svg").write_text(svg(steps_plot(results)))
+    for file in sorted(folder.rglob("*.json")):
+        if "artifacts" not in file.parts:
+            target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
+    parts = [
+        heading(name, session),
+        quantizations(results, slug),
+        published(results),
+        main_job(results, slug),
+        loading(results),
+        counters(results),
+        parity(results),
+        validity(results),
+        noise(results),
+        notes(place / "NOTES.md"),
+        reproduce(results, slug),
+    ]
+    page = where / f"{slug}.md"
+    page.write_text("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n")
+    print(page)
+
+
+def heading(name: str, session: dict[str, Any]) -> list[str]:
+    """Return what this is: machine, versions, weights."""
+    info = session["machine_info"]
+    software, hardware = info["software"], info["hardware"]
+    workload = session["benchmarks"][0]["extra_info"]["workload"]
+    day = session["datetime"][:10]
+    versions = ", ".join(
+        f"{each} {software[each]}"
+        for each in ("torch", "transformers", "bitsandbytes", "accelerate", "cuda", "driver")
+        if software.get(each)
+    )
+    return [
+        f"# LLM.int8() on {name}",
+        "",
+        f"Weights: `{workload['model']}`, which are {workload['weights']}: the real architecture, "
+        f"random weights, {workload['outlier_channels']} planted outlier channels. Times stand for "
+        "those of a real checkpoint as far as its outliers are alike; the text is nonsense.",
+        "",
+        f"{day}; {versions}; Python {info['python_version']}; "
+        f"{hardware['available_cores']} cores ({hardware['cpu_model']}).",
+    ]
+
+
+def quantizations(results: Results, slug: str) -> list[str]:
+    """Return the table of quantizations by batch size."""
+    rows = [
+        "| quantization | batch | tokens/s | TTFT | TPOT | peak memory | J/token | light | MBU |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for each in results.benchmarks("table"):
+        found, work = each["extra_info"]["metrics"], each["extra_info"]["workload"]
+        rows.append(
+            f"| {work['quantization']} | {work['batch_size']} | {found['tokens_per_s']:,.1f} "
+            f"| {1e3 * found['ttft_s']:.0f} ms | {1e3 * found['tpot_s']:.1f} ms "
+            f"| {shown(found['peak_allocated_bytes'], 1e-9, 'GB')} "
+            f"| {shown(found['joules_per_token'])} "
+            f"| {shown(found['speed_of_light_tpot_s'], 1e3, 'ms')} "
+            f"| {shown(found['mbu'], 100, '%')} |"
+        )
+    if len(rows) == 2:
+        return []
+    work = results.benchmarks("table")[0]["extra_info"]["workload"]
+    rounds = len(results.benchmarks("table")[0]["extra_info"]["rounds"])
+    return [
+        "## Quantizations",
+        "",
+        f"Prompts of {work['prompt_tokens']} tokens, {work['new_tokens']} new ones, median of "
+        f"{rounds} rounds, one process. `light` is the TPOT that memory bandwidth alone would "
+        "allow. `-`: the rounds were too short for the energy counter.",
+        "",
+        *rows,
+        "",
+        f"![Tokens per second by batch size and quantization]({slug}/tokens.svg)",
+        "",
+        "MBU is light ÷ TPOT: what is far below 100 % waits for the host, not for the memory.",
+    ]
+
+
+def published(results: Results) -> list[str]:
+    """Return the ratio of int8 to int8-decomp beside what bitsandbytes publishes."""
+    found = {
+        (work["quantization"], work["batch_size"]): each
+        for each in results.benchmarks("table")
+        if (work := each["extra_info"]["workload"])
+    }
+    rows = []
+    for batch, (decomp, plain) in PUBLISHED.items():
+        pair = found.get(("int8-decomp", batch)), found.get(("int8", batch))
+        if not pair[0] or not pair[1]:
+            continue
+        steps = [each["extra_info"]["metrics"]["tpot_s"] for each in pair]
+        calls = [each["extra_info"]["counters"]["decode"]["operators_total"] for each in pair]
+        rows.append(
+            f"| {batch} | {steps[0] / steps[1]:.2f} | {calls[0] / calls[1]:.2f} "
+            f"| {plain / decomp:.2f} |"
+        )
+    if not rows:
+        return []
+    return [
+        "## What the outliers cost",
+        "",
+        "| batch | TPOT, int8-decomp ÷ int8 | operator calls likewise | TPOT, published for H100 |",
+        "|--:|--:|--:|--:|",
+        *rows,
+        "",
+        "Published: bitsandbytes 0.45.0.dev, torch 2.5.1, real weights, 64 tokens in and out.",
+    ]
+
+
+def main_job(results: Results, slug: str) -> list[str]:
+    """Return the main job at its defaults."""
+    found = next((e for e in results.benchmarks("main") if "throughput" in e["name"]), None)
+    if found is None:
+        return []
+    metrics, rounds = found["extra_info"]["metrics"], found["extra_info"]["rounds"]
+    work = found["extra_info"]["workload"]
+    listed = ", ".join(f"{each['round_s']:.1f}" for each in rounds)
+    validity = found["extra_info"]["validity"]
+    doubt = "" if validity["valid"] else f" Judged INVALID: {validity['reasons'][0]}."
+    return [
+        "## The main job",
+        "",
+        f"`make bench`: {work['quantization']}, {work['batch_size']} rows, "
+        f"{work['new_tokens']} new tokens, {len(rounds)} rounds.",
+        "",
+        "| tokens/s | TTFT | TPOT | ITL p50, p95, p99 | J/token | peak memory |",
+        "|--:|--:|--:|--:|--:|--:|",
+        f"| {metrics['tokens_per_s']:.1f} | {1e3 * metrics['ttft_s']:.0f} ms "
+        f"| {1e3 * metrics['tpot_s']:.0f} ms "
+        f"| {1e3 * metrics['itl_p50_s']:.0f}, {1e3 * metrics['itl_p95_s']:.0f}, "
+        f"{1e3 * metrics['itl_p99_s']:.0f} ms | {shown(metrics['joules_per_token'])} "
+        f"| {shown(metrics['peak_allocated_bytes'], 1e-9, 'GB')} |",
+        "",
+        f"Rounds: {listed} s.{doubt} Each gap between two tokens, in order:",
+        "",
+        f"![Each gap between two tokens, over the seconds of the main job]({slug}/steps.svg)",
+        "",
+        "Output against fp16 on the same checkpoint: top-1 agreement "
+        f"{metrics['top1_agreement']:.1%}, logits off by {metrics['logits_relative_error']:.2%}, "
+        f"KL divergence {metrics['logits_kl_nats']:.1e} nats.",
+    ]
+
+
+def loading(results: Results) -> list[str]:
+    """Return how long writing and loading took, beside the limits."""
+    written, limits = results.step("checkpoint"), results.step("limits")
+    if not written or not limits:
+        return []
+    size = written["bytes"]
+    read, copied = limits["read_bytes_per_s"], limits.get("pageable_copy_bytes_per_s")
+    copy = (
+        f", copying it to the device {size / copied:.1f} s ({copied / 1e9:.1f} GB/s from pageable "
+        "memory)"
+        if copied
+        else ""
+    )
+    loads: dict[str, float] = {}
+    for each in (*results.benchmarks("main"), *results.benchmarks("table")):
+        info = each["extra_info"]
+        loads.setdefault(info["workload"]["quantization"], info["metrics"]["load_s"])
+    listed = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in loads.items())
+    return [
+        "## Loading",
+        "",
+        f"The checkpoint, {size / 1e9:.1f} GB, was written in {written['written_or_found_s']:.0f} "
+        f"s. Reading it from the file cache takes {size / read:.1f} s ({read / 1e9:.1f} GB/s, one "
+        f"thread){copy}.",
+        "",
+        f"Loads: {listed}.",
+        "",
+        "transformers sends each INT8 weight from the device back to the host, and to the device "
+        "again, to be quantized. The suite quantizes where the weight is; codes and scales are "
+        f"equal, bit by bit: {limits.get('int8_weights_as_transformers_has_them', 'not run')}.",
+    ]
+
+
+def counters(results: Results) -> list[str]:
+    """Return the counters of one decode step, and whether processes agree."""
+    wanted = ("main", "table")
+    found = [
+        each["extra_info"]["counters"]
+        for name in wanted
+        for each in results.benchmarks(name)
+        if "throughput[int8-decomp-b8-" in each["name"]
+    ]
+    for file in results.restarts("duet")[:1]:
+        for side in ("base", "head"):
+            part = file.with_name(file.name.replace("-base", f"-{side}"))
+            found.append(json.loads(part.read_text())["benchmarks"][0]["extra_info"]["counters"])
+    found = [each for each in found if each]
+    if not found:
+        return []
+    first, last = found[0]["decode_steps"]
+    decode, steps = found[0]["decode"], last - first
+    rows = {
+        "kernel launches": decode.get("kernel_launches"),
+        "stream synchronizations": decode.get("synchronizations", {}).get("stream"),
+        "copies device to host": decode.get("copies_device_to_host"),
+        "copies host to device": decode.get("copies_host_to_device"),
+        "operator calls": decode["operators_total"],
+        "allocations": decode["allocations"],
+    }
+    plain = [each["decode"] | {"peak_allocated_bytes": None} for each in found]
+    same = "identical" if all(each == plain[0] for each in plain) else "NOT identical"
+    return [
+        "## Counters",
+        "",
+        f"int8-decomp, batch 8, per decode step, over steps {first} to {last - 1}; {same} in "
+        f"{len(found)} fresh processes:",
+        "",
+        "| counter | per step |",
+        "|---|--:|",
+        *(
+            f"| {name} | {value / steps:,.1f} |"
+            for name, value in rows.items()
+            if value is not None
+        ),
+    ]
+
+
+def parity(results: Results) -> list[str]:
+    """Return how rounds of the suite compare with the mended loop of the old script."""
+    found = results.step("parity")
+    if found is None:
+        return []
+    return [
+        "## Parity with the old script",
+        "",
+        "Its timed loop, with the counting mended and the lengths fixed, against rounds of the "
+        f"suite on the same loaded model, {len(found['log_ratios'])} alternating pairs: tokens/s "
+        f"in the ratio {exp(found['median']):.3f} ± {found['standard_error']:.3f} (median, "
+        "standard error).",
+    ]
+
+
+def validity(results: Results) -> list[str]:
+    """Return what watching the GPU costs, and what it sees."""
+    limits, other = results.step("limits"), results.step("stranger")
+    lines = []
+    if limits and "nvml_share" in limits:
+        lines.append(
+            f"- A sample of NVML takes {1e6 * limits['nvml_sample_s']:.0f} µs, one that lists "
+            f"processes {1e6 * limits['nvml_sample_with_processes_s']:.0f} µs: at one sample each "
+            f"{gpu.INTERVAL_S:g} s that is {100 * limits['nvml_share']:.3f} % of the time."
+        )
+    if other and other.get("status") == 12:
+        reason = results.benchmarks("stranger")[0]["extra_info"]["validity"]["reasons"]
+        named = next((each for each in reason if str(other["pid"]) in each), None)
+        if named:
+            lines.append(
+                f"- Beside a second process on the GPU, {other['pid']}, a session ended by status "
+                f"12: “{named}”."
+            )
+    for each in results.benchmarks("main"):
+        readings = each["extra_info"]["validity"]["readings"]
+        if "throughput" in each["name"] and readings["sm_clock_hz"]:
+            lines.append(
+                f"- In the main job: SM clock {readings['sm_clock_hz'] / 1e6:.0f} MHz, "
+                f"{readings['power_watts']:.0f} W, {readings['temperature_celsius']:.0f} °C, GPU "
+                f"busy in {readings['utilization']:.0%} of samples, reasons for lower clocks: "
+                f"{readings['clock_reasons'] or 'none'}."
+            )
+    return ["## Validity", "", *lines] if lines else []
+
+
+def noise(results: Results) -> list[str]:
+    """Return how rounds and processes vary, and what duets said."""
+    lines = []
+    gaps = [
+        log(gap)
+        for each in results.benchmarks("main")
+        if "throughput" in each["name"]
+        for one in each["extra_info"]["rounds"]
+        for gap in one["step_s"]
+    ]
+    if gaps:
+        lines.append(
+            f"- One process, the main job: gaps between tokens spread by {expm1(stdev(gaps)):.0%} "
+            "(standard deviation of their logarithms)."
+        )
+    for name, title in (("duet", "this model"), ("slowed", "synthetic:tiny")):
+        lines += _duet(results, name, title)
+    return ["## Noise", "", *lines] if lines else []
+
+
+def _duet(results: Results, name: str, title: str) -> list[str]:
+    files = results.restarts(name)
+    if not files:
+        return []
+    lines = []
+    base = [sessions.read(file) for file in files]
+    for kind, suffix in (("identical sides", "-head"), ("head slower by 2 %", "-head-slowed-0.02")):
+        others = [file.with_name(file.name.replace("-base", suffix)) for file in files]
+        if not all(each.exists() for each in others):
+            continue
+        found = judge(base, [sessions.read(each) for each in others], paired=True)
+        for each in found:
+            if each.metric == "round_s" and each.change is not None:
+                interval = "" if each.low is None else f" [{each.low:+.1%}, {each.high:+.1%}]"
+                lines.append(
+                    f"- Duet, {title}, {kind}, {len(files)} restarts: round {each.change:+.1%}"
+                    f"{interval}, {each.outcome.value}; {each.detail}."
+                )
+    processes = [
+        median(one.rounds_s)
+        for file in files
+        for suffix in ("-base", "-head")
+        for one in sessions.read(
+            file.with_name(file.name.replace("-base", suffix))
+        ).measured.values()
+    ]
+    spread = stdev(map(log, processes))
+    lines.append(
+        f"- Round medians of its {len(processes)} fresh processes, identical code: "
+        f"{1e3 * min(processes):.1f} to {1e3 * max(processes):.1f} ms, spread {expm1(spread):.1%}."
+    )
+    return lines
+
+
+def reproduce(results: Results, slug: str) -> list[str]:
+    """Return how to have it again, what it took, and what is missing."""
+    names = ("checkpoint", "limits", "main", "table", "duet", "slowed", "parity", "stranger")
+    took = {name: found["seconds"] for name in names if (found := results.step(name))}
+    listed = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
+    missing = [name for name in names if name not in took]
+    lines = [
+        "## Again",
+        "",
+        "`make gpu-check` on a machine with CUDA; no network is needed once the packages are "
+        f"there. It took here: {listed}.",
+    ]
+    if missing:
+        lines += ["", f"Not run, or cut short: {', '.join(missing)}."]
+    return [*lines, "", f"Everything measured, as it was stored: [{slug}/raw]({slug}/raw)."]
+
+
+def notes(file: Path) -> list[str]:
+    """Return what a person wrote about these results."""
+    return ["## Reading them", "", file.read_text().strip()] if file.exists() else []
+
+
+def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
+    """Return a value in its unit, `-` where it wasn't measured."""
+    return "-" if value is None else f"{scale * value:.2f} {unit}".strip()
+
+
+def tokens_plot(results: Results) -> dict[str, Any]:
+    """Return tokens/s by batch size."""
+    rows = [
+        {
+            "quantization": each["extra_info"]["workload"]["quantization"],
+            "batch": each["extra_info"]["workload"]["batch_size"],
+            "tokens": each["extra_info"]["metrics"]["tokens_per_s"],
+        }
+        for each in results.benchmarks("table")
+    ]
+    colour = {
+        "field": "quantization",
+        "type": "nominal",
+        "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
+        "legend": {"orient": "right", "title": None},
+    }
+    return _plot(
+        rows,
+        {"type": "line", "point": {"size": 60}},
+        x={
+            "field": "batch",
+            "type": "quantitative",
+            "title": "rows in the batch",
+            "scale": {"type": "log", "base": 2, "domain": [1, 32]},
+            "axis": {"values": [1, 8, 32]},
+        },
+        y={
+            "field": "tokens",
+            "type": "quantitative",
+            "title": "new tokens per second",
+            "scale": {"type": "log"},
+        },
+        color=colour,
+    )
+
+
+def steps_plot(results: Results) -> dict[str, Any]:
+    """Return each gap between two tokens of the main job, in order."""
+    rows: list[dict[str, Any]] = []
+    for each in results.benchmarks("main"):
+        if "throughput" in each["name"]:
+            for number, one in enumerate(each["extra_info"]["rounds"], 1):
+                at = one["start_s"] + one["ttft_s"]
+                for gap in one["step_s"]:
+                    at += gap
+                    rows.append({"at": at, "gap": 1e3 * gap, "round": f"round {number}"})
+    return _plot(
+        rows,
+        {"type": "point", "filled": True, "size": 10, "opacity": 0.7},
+        x={"field": "at", "type": "quantitative", "title": "seconds"},
+        y={
+            "field": "gap",
+            "type": "quantitative",
+            "title": "gap between two tokens, ms",
+            "scale": {"zero": True},
+        },
+        color={
+            "field": "round",
+            "type": "nominal",
+            "scale": {"range": ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"]},
+            "legend": {"orient": "right", "title": None},
+        },
+    )
+
+
+def _plot(rows: list[dict[str, Any]], mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
+    return {
+        "background": "white",
+        "width": 560,
+        "height": 260,
+        "data": {"values": rows},
+        "mark": mark,
+        "encoding": encoding,
+    }
+
+
+def svg(plot: dict[str, Any]) -> str:
+    """Return a plot as SVG."""
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(plot))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,57 @@
+"""The old script's timed loop, its faults mended, beside rounds of the suite, on one model."""
+
+from __future__ import annotations
+
+import time
+from math import log, sqrt
+from statistics import median, stdev
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import clock, metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.harness.engine import Engine
+    from benchmarks.harness.workload import Workload
+
+
+def log_ratios(engine: Engine, workload: Workload, pairs: int) -> list[float]:
+    """Return log(suite's tokens/s ÷ script's) of so many pairs of rounds, which take turns."""
+    found = []
+    for number in range(pairs):
+        first, second = (script, suite) if number % 2 else (suite, script)
+        one, two = first(engine, workload), second(engine, workload)
+        found.append(log(two / one if number % 2 else one / two))
+    return found
+
+
+def script(engine: Engine, workload: Workload) -> float:
+    """Return tokens/s by a loop without the suite.
+
+    What is mended: new tokens of all rows count and no others, their number is fixed, and the
+    clock waits for the device.
+    """
+    import torch
+
+    arguments = engine.arguments(workload, workload.new_tokens)
+    start = time.perf_counter()
+    with torch.inference_mode():
+        tokens = engine.model.generate(**arguments)
+    if engine.device.type == "cuda":
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return float((tokens.shape[1] - workload.prompt_tokens) * tokens.shape[0] / seconds)
+
+
+def suite(engine: Engine, workload: Workload) -> float:
+    """Return tokens/s as the suite times a round."""
+    start = clock.now()
+    engine.generate(workload)
+    seconds = clock.now() - start
+    return metrics.tokens_per_s(workload.batch_size, workload.new_tokens, seconds)
+
+
+def middle(ratios: Sequence[float]) -> tuple[float, float]:
+    """Return the median of log ratios, and its standard error as for normal data."""
+    return median(ratios), 1.2533 * stdev(ratios) / sqrt(len(ratios))
