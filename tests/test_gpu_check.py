@@ -54,6 +54,7 @@ def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
     assert (folder / "steps.svg").read_text().startswith("<svg")
     raw = json.loads(gzip.decompress((folder / "raw" / "main-session.json.gz").read_bytes()))
     assert raw["benchmarks"]
+    assert raw["machine_info"]["node"] is None  # nobody's business
     assert list((folder / "raw").glob("duet-*/restart-01-head.json.gz"))
 
 
