@@ -26,7 +26,7 @@ power: $(READY)
 	$(BIN)/python -m tests.power
 
 gpu-check: $(READY)
-	$(BIN)/python -m tests.gpu_check build/gpu-check $(ARGS)
+	$(BIN)/python -m tests.gpu_check gpu-check $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from math import inf
 from pathlib import Path
+from random import random
 from statistics import median
 from time import monotonic
 
@@ -61,7 +62,7 @@ def duets(kind: str, times: int, options: list[str]) -> None:
     Right is a duet in which some time changed as it did, and none in another direction; of
     identical sides, one in which none did.
     """
-    right, outcomes, minutes = 0, Counter(), []
+    right, rounds, outcomes, minutes = 0, 0, Counter(), []
     for number in range(1, times + 1):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "out"
@@ -80,19 +81,28 @@ def duets(kind: str, times: int, options: list[str]) -> None:
             verdicts = json.loads((out / "verdicts.json").read_text())["verdicts"]
         found = {v["metric"]: v for v in verdicts if v["kind"] == "time"}
         outcomes.update(each["outcome"] for each in found.values())
-        called = {each["outcome"] for each in found.values()} & {"REGRESSED", "IMPROVED"}
-        right += called == ({WANTED[kind]} - {None})
-        says = ", ".join(f"{m} {v['outcome']} {100 * v['change']:+.2f} %" for m, v in found.items())
+        judged = {each["outcome"] for each in found.values()}
+        called = judged & {"REGRESSED", "IMPROVED"}
+        right += called == ({WANTED[kind]} - {None}) and "INVALID" not in judged
+        rounds += found.get("round_s", {}).get("outcome") == WANTED[kind]
+        says = ", ".join(
+            f"{metric} {each['outcome']} {100 * (each['change'] or 0):+.2f} %"
+            for metric, each in found.items()
+        )
         print(f"{kind}: {number} of {times}: {minutes[-1]:.1f} min: {says}", flush=True)
     print(
-        f"FIGURE {kind}: right in {right} of {times}; verdicts on single times {dict(outcomes)}; "
+        f"FIGURE {kind}: right in {right} of {times}, by the round itself in {rounds}; "
+        f"verdicts on single times {dict(outcomes)}; "
         f"{median(minutes):.1f} minutes a duet (median), {max(minutes):.1f} at most",
         flush=True,
     )
 
 
 def idle_partner(processes: int, options: list[str]) -> None:
-    """Compare the rounds of a process beside an idle partner with those of the same one alone."""
+    """Compare the rounds of a process that alternates with a partner with its own alone.
+
+    Alone, rounds follow each other, with nothing between.
+    """
     parser = Parser()
     workload.add_arguments(parser)
     conditions = workload.conditions(parser.parse_args(options))
@@ -106,15 +116,16 @@ def idle_partner(processes: int, options: list[str]) -> None:
                 log = Path(folder) / f"{side}.log"
                 return restart._partner(side, current, conditions, log, print, inf)
 
+            place = random()
             with start("base") as one:
-                ready(one, conditions)
+                ready(one, conditions, place)
                 alone = [timed(one, size) for _ in range(rounds)]
                 with start("head") as two:
-                    ready(two, conditions)
+                    ready(two, conditions, place)
                     beside = []
                     for _ in range(rounds):
-                        beside.append(timed(one, size))
-                        timed(two, size)
+                        timed(two, size, after_other=True)
+                        beside.append(timed(one, size, after_other=True))
                 alone += [timed(one, size) for _ in range(rounds)]
         ratios.append(median(beside) / median(alone))
         print(f"idle partner: {number} of {processes}: {ratios[-1] - 1:+.2%}", flush=True)
@@ -125,17 +136,19 @@ def idle_partner(processes: int, options: list[str]) -> None:
     )
 
 
-def ready(partner, conditions) -> None:
-    """Load and warm up."""
+def ready(partner, conditions, place: float) -> None:
+    """Load, take a core and warm up."""
     partner.ask("start", 600, options=dict(conditions.options), overlay=None, packages=[])
     partner.ask("load", 600, quantization=conditions.settings.quantizations[0])
+    partner.ask("pin", 600, place=place)
     size = conditions.settings.batch_sizes[0]
     partner.ask("warm_up", 600, batch_size=size, own_pids=[os.getpid()])
 
 
-def timed(partner, batch_size: int) -> float:
+def timed(partner, batch_size: int, *, after_other: bool = False) -> float:
     """Return the seconds of one round."""
-    return partner.ask("round", 600, batch_size=batch_size)["round_s"]
+    asked = {"batch_size": batch_size, "after_other": after_other}
+    return partner.ask("round", 600, **asked)["round_s"]
 
 
 if __name__ == "__main__":

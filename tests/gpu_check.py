@@ -1,18 +1,21 @@
 """Everything that only a GPU can show, in one folder of results: `make gpu-check`.
 
-A step whose file is there is not run again, so a run that was cut short goes on where it was.
+A step whose file is there is not run again, so a run that was cut short goes on where it was, as
+long as plan, machine and versions are the same. A duet that was cut short begins anew.
 `python -m tests.gpu_page FOLDER` makes docs/results out of the folder. Not collected by pytest.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -20,9 +23,9 @@ from unittest import mock
 from benchmarks.__main__ import Parser
 from benchmarks.commands import workload as workloads
 from benchmarks.commands.duet import environments
-from benchmarks.harness import loading, quantizing, schedule, storing
+from benchmarks.harness import loading, machine, quantizing, schedule, storing, tool
 from benchmarks.harness.duet import Duet
-from benchmarks.harness.errors import InputError
+from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.schedule import Take
 from benchmarks.harness.verdict import judge
 from tests import parity
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SLOWDOWN = 0.02
+PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ SMALL = Plan(
     model="synthetic:tiny",
     main=("--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     quantizations="int8-decomp,int8",
-    batch_sizes="1,2",
+    batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     parity_pairs=4,
     restarts=1,
@@ -85,42 +89,102 @@ def main(arguments: Sequence[str] | None = None) -> int:
     steps = given.steps.split(",")
     if unknown := sorted(set(steps) - set(STEPS)):
         parser.error(f"--steps: expected some of {', '.join(STEPS)}; got {', '.join(unknown)}")
-    given.folder.mkdir(parents=True, exist_ok=True)
     folder = given.folder.resolve()
+    if not given.only and (wrong := another(folder, plan)):
+        print(f"gpu-check: {wrong}", file=sys.stderr)
+        return 4
+    folder.mkdir(parents=True, exist_ok=True)
     if given.only:
-        start = time.monotonic()
-        found = STEPS[given.only](folder, plan)
-        found["seconds"] = time.monotonic() - start
-        storing.write(folder / f"{given.only}.json", found)
-        return 0
+        return alone(given.only, folder, plan)
     small = ["--small"] if given.small else []
     return run(
         folder, steps, [str(folder), f"--device={plan.device}", f"--model={plan.model}", *small]
     )
 
 
+def another(folder: Path, plan: Plan) -> str:
+    """Return why a folder's results are not those of this plan here; "" where they are, or none."""
+    ours = {
+        "plan": json.loads(json.dumps(asdict(plan))),
+        "machine": machine.facts(
+            plan.device, machine.nvml(), os.environ.get("CUDA_VISIBLE_DEVICES")
+        ),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+    }
+    if ours["machine"]["device"] != plan.device:
+        return f"expected a GPU for --device {plan.device}, found none that NVML shows"
+    file = folder / "plan.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        storing.write(file, ours)
+        return ""
+    theirs = json.loads(file.read_text())
+    for name, value in ours.items():
+        if theirs[name] != value:
+            return (
+                f"{folder} holds results of another {name}: expected {value}, got {theirs[name]}; "
+                "give another folder, or move this one away"
+            )
+    return ""
+
+
+def alone(step: str, folder: Path, plan: Plan) -> int:
+    """Run one step in this process, and write its file."""
+    start = time.monotonic()
+    try:
+        found = STEPS[step](folder, plan)
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        return 4
+    commit = storing.commit_info()
+    found |= {"seconds": time.monotonic() - start, "commit": commit["id"], "dirty": commit["dirty"]}
+    storing.write(folder / f"{step}.json", found)
+    return 0
+
+
 def run(folder: Path, steps: Sequence[str], options: Sequence[str]) -> int:
-    """Run each step that has no file yet. 1 where one failed: the others are run all the same."""
+    """Run each step that has no file yet. 1 where one failed: the others are run all the same.
+
+    But for the checkpoint, which all others need.
+    """
     failed = []
     for step in steps:
         if (folder / f"{step}.json").exists():
             print(f"{step}: done before", flush=True)
             continue
         start = time.monotonic()
-        command = [sys.executable, "-m", "tests.gpu_check", *options, f"--only={step}"]
         log = folder / f"{step}.log"
-        with log.open("w") as output:
-            done = subprocess.run(command, cwd=ROOT, stdout=output, stderr=output, check=False)
+        print(f"{step}: running; its log: {log}", flush=True)
+        command = [sys.executable, "-m", "tests.gpu_check", *options, f"--only={step}"]
+        try:
+            status = _run(command, log)
+        except KeyboardInterrupt:
+            print(f"interrupted: {step} is lost, what was done before stays", flush=True)
+            return workloads.INTERRUPTED
         took = f"{time.monotonic() - start:.0f} s"
-        if done.returncode:
-            last = (log.read_text().strip().splitlines() or ["nothing was said"])[-1]
-            failed.append(step)
-            print(f"{step}: failed after {took}: {last} ({log})", flush=True)
-        else:
+        if status == 0:
             print(f"{step}: {took}", flush=True)
+            continue
+        last = (log.read_text().strip().splitlines() or ["nothing was said"])[-1]
+        failed.append(step)
+        print(f"{step}: failed after {took}: {last}", flush=True)
+        if step == "checkpoint":
+            break
     if failed:
         print(f"failed: {', '.join(failed)}; repair it, and run the same again", flush=True)
     return 1 if failed else 0
+
+
+def _run(command: Sequence[str], log: Path) -> int:
+    """Run a step with its output in a log. Whatever ends this process ends all that it started."""
+    with log.open("w") as output, workloads.interruptible():
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            return process.wait()
+        finally:
+            tool.kill_group(process)
 
 
 def checkpoint(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -139,7 +203,7 @@ def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as ever
     found: dict[str, Any] = {"read_bytes_per_s": _read_rate(files[:2])}
     if plan.device == "cuda":
         found |= _device_limits(target.device)
-        found["int8_weights_as_transformers_has_them"] = _weights_agree(plan)
+        found["quantized_on_device"] = _weights_agree(plan)
     return found
 
 
@@ -184,7 +248,8 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
     )
     assert other.stdout
     try:
-        other.stdout.readline()
+        if not other.stdout.readline():
+            raise InputError(f"expected a second process on the GPU; it ended ({other.wait()})")
         # Long enough for the first sample, which lists the processes.
         options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
         tiny = replace(plan, model="synthetic:tiny")
@@ -233,6 +298,8 @@ def _duet(
             if found.add(number, planned):
                 minutes.append((time.monotonic() - start) / 60)
                 workloads.say(found.progress(number))
+    if not found.takes:
+        raise InputError(f"no restart was complete: {'; '.join(found.lost)}")
     base, *others = (found.takes[take] for take in takes)
     verdicts = {
         kind: [
@@ -289,21 +356,23 @@ def _session(
     return {"status": done.returncode, "file": file.name}
 
 
-def _weights_agree(plan: Plan) -> bool:
-    """Whether quantizing on the device gives the bits that transformers' own way gives."""
+def _weights_agree(plan: Plan) -> dict[str, Any]:
+    """Compare the bits of quantizing on the device with those of transformers' own way."""
     import torch
 
     target = _target(replace(plan, model=SMALL.model), print)
     with loading.load(target, "int8-decomp", cold=True) as engine:
         ours = {name: each.clone() for name, each in engine.model.state_dict().items()}
+        count = engine.quantized_on_device
     with (
-        mock.patch.object(quantizing, "on_device", nullcontext),
+        mock.patch.object(quantizing, "on_device", return_value=nullcontext([])),
         loading.load(target, "int8-decomp", cold=False) as engine,
     ):
         theirs = engine.model.state_dict()
-        return ours.keys() == theirs.keys() and all(
+        equal = ours.keys() == theirs.keys() and all(
             torch.equal(ours[name], theirs[name]) for name in ours
         )
+    return {"model": SMALL.model, "weights": count, "equal": equal}
 
 
 def _read_rate(files: Sequence[Path]) -> float:

@@ -5,6 +5,7 @@ A page of tables and two plots, named after the GPU, and the raw files beside it
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import re
@@ -78,7 +79,7 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         parity(results),
         validity(results),
         noise(results),
-        notes(place / "NOTES.md"),
+        notes(place / "NOTES.md", session["datetime"][:10]),
         reproduce(results, slug),
     ]
     page = where / f"{slug}.md"
@@ -122,10 +123,15 @@ def quantizations(results: Results, slug: str) -> list[str]:
         "| quantization | batch | tokens/s | TTFT | TPOT | peak memory | J/token | light | MBU |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
+    doubts = []
     for each in results.benchmarks("table"):
-        found, work = each["extra_info"]["metrics"], each["extra_info"]["workload"]
+        info = each["extra_info"]
+        found, work, validity = info["metrics"], info["workload"], info["validity"]
+        mark = "" if validity["valid"] else " !"
+        name = f"{work['quantization']}, {work['batch_size']}"
+        doubts += [f"{name}: {reason.partition(';')[0]}" for reason in validity["reasons"]]
         rows.append(
-            f"| {work['quantization']} | {work['batch_size']} | {found['tokens_per_s']:,.1f} "
+            f"| {work['quantization']} | {work['batch_size']} | {found['tokens_per_s']:,.1f}{mark} "
             f"| {1e3 * found['ttft_s']:.0f} ms | {1e3 * found['tpot_s']:.1f} ms "
             f"| {shown(found['peak_allocated_bytes'], 1e-9, 'GB')} "
             f"| {shown(found['joules_per_token'])} "
@@ -147,7 +153,8 @@ def quantizations(results: Results, slug: str) -> list[str]:
         "",
         f"![Tokens per second by batch size and quantization]({slug}/tokens.svg)",
         "",
-        "MBU is light ÷ TPOT: what is far below 100 % waits for the host, not for the memory.",
+        "MBU is light ÷ TPOT.",
+        *(["", f"`!`: INVALID, by the suite's own rules. {'; '.join(doubts)}."] if doubts else []),
     ]
 
 
@@ -174,11 +181,12 @@ def published(results: Results) -> list[str]:
     return [
         "## What the outliers cost",
         "",
-        "| batch | TPOT, int8-decomp ÷ int8 | operator calls likewise | TPOT, published for H100 |",
+        "| batch | TPOT, int8-decomp ÷ int8 | operator calls likewise | published, by tokens/s |",
         "|--:|--:|--:|--:|",
         *rows,
         "",
-        "Published: bitsandbytes 0.45.0.dev, torch 2.5.1, real weights, 64 tokens in and out.",
+        "Published: in bitsandbytes' own table of its 0.45.0.dev, torch 2.5.1, real weights, 64 "
+        "tokens in and out; out of its tokens/s.",
     ]
 
 
@@ -195,7 +203,7 @@ def main_job(results: Results, slug: str) -> list[str]:
     return [
         "## The main job",
         "",
-        f"`make bench`: {work['quantization']}, {work['batch_size']} rows, "
+        f"`pytest benchmarks --again-within=0`: {work['quantization']}, {work['batch_size']} rows, "
         f"{work['new_tokens']} new tokens, {len(rounds)} rounds.",
         "",
         "| tokens/s | TTFT | TPOT | ITL p50, p95, p99 | J/token | peak memory |",
@@ -229,11 +237,17 @@ def loading(results: Results) -> list[str]:
         if copied
         else ""
     )
-    loads: dict[str, float] = {}
+    loads: dict[str, list[str]] = {}
     for each in (*results.benchmarks("main"), *results.benchmarks("table")):
         info = each["extra_info"]
-        loads.setdefault(info["workload"]["quantization"], info["metrics"]["load_s"])
-    listed = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in loads.items())
+        seconds = f"{info['metrics']['load_s']:.1f} s"
+        if seconds not in loads.setdefault(info["workload"]["quantization"], []):
+            loads[info["workload"]["quantization"]].append(seconds)
+    listed = ", ".join(f"{name} {' and '.join(seconds)}" for name, seconds in loads.items())
+    info = results.benchmarks("main")[0]["extra_info"]
+    model, weights = info["attestation"], info["metrics"]["weights_bytes"]
+    kinds = ", ".join(f"{count} {kind}" for kind, count in model["linears"].items())
+    agree = limits.get("quantized_on_device")
     return [
         "## Loading",
         "",
@@ -243,9 +257,16 @@ def loading(results: Results) -> list[str]:
         "",
         f"Loads: {listed}.",
         "",
+        f"Attested: {kinds}, {model['linears_expected']} linears expected, weights on "
+        f"{model['devices']}, {shown(weights, 1e-9, 'GB')}.",
+        "",
         "transformers sends each INT8 weight from the device back to the host, and to the device "
-        "again, to be quantized. The suite quantizes where the weight is; codes and scales are "
-        f"equal, bit by bit: {limits.get('int8_weights_as_transformers_has_them', 'not run')}.",
+        "again, to be quantized. The suite quantizes where the weight is. "
+        + (
+            f"Codes and scales of `{agree['model']}` are equal, bit by bit: {agree['equal']}."
+            if agree
+            else "Here no weight was on another device than the host."
+        ),
     ]
 
 
@@ -332,7 +353,7 @@ def validity(results: Results) -> list[str]:
             lines.append(
                 f"- In the main job: SM clock {readings['sm_clock_hz'] / 1e6:.0f} MHz, "
                 f"{readings['power_watts']:.0f} W, {readings['temperature_celsius']:.0f} °C, GPU "
-                f"busy in {readings['utilization']:.0%} of samples, reasons for lower clocks: "
+                f"utilization {readings['utilization']:.0%}, reasons for lower clocks: "
                 f"{readings['clock_reasons'] or 'none'}."
             )
     return ["## Validity", "", *lines] if lines else []
@@ -363,6 +384,8 @@ def _duet(results: Results, name: str, title: str) -> list[str]:
     if not files:
         return []
     lines = []
+    if step := results.step(name):
+        lines.append(f"- Duet, {title}: {step['minutes'][-1]:.1f} minutes for all restarts.")
     base = [sessions.read(file) for file in files]
     for kind, suffix in (("identical sides", "-head"), ("head slower by 2 %", "-head-slowed-0.02")):
         others = [file.with_name(file.name.replace("-base", suffix)) for file in files]
@@ -370,12 +393,14 @@ def _duet(results: Results, name: str, title: str) -> list[str]:
             continue
         found = judge(base, [sessions.read(each) for each in others], paired=True)
         for each in found:
-            if each.metric == "round_s" and each.change is not None:
-                interval = "" if each.low is None else f" [{each.low:+.1%}, {each.high:+.1%}]"
-                lines.append(
-                    f"- Duet, {title}, {kind}, {len(files)} restarts: round {each.change:+.1%}"
-                    f"{interval}, {each.outcome.value}; {each.detail}."
-                )
+            if each.metric != "round_s":
+                continue
+            change = "" if each.change is None else f" {each.change:+.1%}"
+            interval = "" if each.low is None else f" [{each.low:+.1%}, {each.high:+.1%}]"
+            lines.append(
+                f"- Duet, {title}, {kind}, {len(files)} restarts: round{change}{interval}, "
+                f"{each.outcome.value}; {each.detail}."
+            )
     processes = [
         median(one.rounds_s)
         for file in files
@@ -397,21 +422,35 @@ def reproduce(results: Results, slug: str) -> list[str]:
     names = ("checkpoint", "limits", "main", "table", "duet", "slowed", "parity", "stranger")
     took = {name: found["seconds"] for name in names if (found := results.step(name))}
     listed = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
+    commits = {
+        f"{found['commit'][:10]}{' with uncommitted changes' if found['dirty'] else ''}"
+        for name in names
+        if (found := results.step(name)) and found.get("commit")
+    }
+    session = results.step("main-session") or {}
+    if not commits and (info := session.get("commit_info")):
+        commits = {f"{info['id'][:10]}{' with uncommitted changes' if info['dirty'] else ''}"}
     missing = [name for name in names if name not in took]
     lines = [
         "## Again",
         "",
         "`make gpu-check` on a machine with CUDA; no network is needed once the packages are "
-        f"there. It took here: {listed}.",
+        f"there. It took here: {listed}. Commit: {', '.join(sorted(commits))}.",
     ]
     if missing:
         lines += ["", f"Not run, or cut short: {', '.join(missing)}."]
     return [*lines, "", f"Everything measured, as it was stored: [{slug}/raw]({slug}/raw)."]
 
 
-def notes(file: Path) -> list[str]:
-    """Return what a person wrote about these results."""
-    return ["## Reading them", "", file.read_text().strip()] if file.exists() else []
+def notes(file: Path, day: str) -> list[str]:
+    """Return what a person wrote about these results: notes that name their day."""
+    if not file.exists():
+        return []
+    text = file.read_text().strip()
+    if day not in text:
+        print(f"{file} is left out: it doesn't name {day}; read it again, and name the day")
+        return []
+    return ["## Reading them", "", text]
 
 
 def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
@@ -503,4 +542,6 @@ def svg(plot: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="of make gpu-check")
+    main(parser.parse_args().folder)

@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import gzip
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests import gpu_check, gpu_page
 
-STEPS = ("checkpoint", "limits", "main", "duet", "parity", "stranger")
+PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu")
 RUN = ["--small", "--device=cpu"]
 
 
 @pytest.fixture(scope="module")
 def results(environment, tmp_path_factory):
-    """Return a folder of results, each step from a process of its own, as on a GPU."""
+    """Return a folder of results of all steps."""
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        status = gpu_check.main([*RUN, f"--steps={','.join(STEPS)}", str(folder)])
-    logs = "".join(each.read_text()[-300:] for each in folder.glob("*.log"))
-    assert status == 0, logs
+        for step in gpu_check.STEPS:
+            assert gpu_check.alone(step, folder, PLAN) == 0
     return folder
 
 
 def test_each_step_leaves_what_the_page_needs(results):
     """What only a GPU has is left out with its reason; all else is measured."""
-    found = {name: json.loads((results / f"{name}.json").read_text()) for name in STEPS}
+    found = {name: json.loads((results / f"{name}.json").read_text()) for name in gpu_check.STEPS}
     assert found["checkpoint"]["bytes"] > 1e7
     assert found["limits"]["read_bytes_per_s"] > 1e6
     assert found["main"]["status"] in (0, 12)
     assert len(found["parity"]["log_ratios"]) == gpu_check.SMALL.parity_pairs
-    assert found["stranger"] == {"skipped": "needs a GPU", "seconds": pytest.approx(0, abs=5)}
+    assert found["stranger"]["skipped"] == "needs a GPU"
     kinds = {each["kind"] for each in found["duet"]["verdicts"]["identical"]}
     assert kinds == {"time", "counter"}
+    assert found["slowed"]["verdicts"].keys() == {"identical", "slowed"}
     assert all(each["seconds"] >= 0 for each in found.values())
 
 
 def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
-    """Whatever steps there are: here no table of quantizations, and no GPU."""
+    """Whatever steps there are; what there is no GPU for is a dash."""
     gpu_page.main(results, tmp_path)
     (page,) = tmp_path.glob("*.md")
     text = page.read_text()
     assert "synthetic:tiny" in text
     assert "identical in 3 fresh processes" in text
     assert "alternating pairs" in text
-    assert "Not run, or cut short: table, slowed" in text
+    assert "| int8-decomp | 1 |" in text
+    assert "| 1 | " in text.partition("What the outliers cost")[2]
+    assert "head slower by 2 %" in text
+    assert "Not run" not in text
     assert "None" not in text
     folder = page.with_suffix("")
     assert (folder / "steps.svg").read_text().startswith("<svg")
@@ -58,19 +67,54 @@ def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
     assert list((folder / "raw").glob("duet-*/restart-01-head.json.gz"))
 
 
-def test_what_is_done_is_not_done_again(results, capsys):
-    """A run that was cut short goes on where it was; a step that fails is named, and no other."""
-    (results / "limits.json").unlink()
-    before = (results / "checkpoint.json").stat().st_mtime_ns
-    status = gpu_check.main(
-        [*RUN, "--steps=checkpoint,table,limits", str(results), "--model=/gone"]
-    )
+def test_a_run_goes_on_where_it_was(environment, monkeypatch, tmp_path, capsys):
+    """What is done is not done again; a step that fails is named by its last line."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "results"
+    assert gpu_check.main([*RUN, "--steps=checkpoint", str(folder)]) == 0
+    written = (folder / "checkpoint.json").stat().st_mtime_ns
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/none")  # nothing can be written there
+    assert gpu_check.main([*RUN, "--steps=checkpoint,limits", str(folder)]) == 1
     said = capsys.readouterr().out
-    assert status == 1
     assert "checkpoint: done before" in said
-    assert "table: failed" in said
     assert "limits: failed" in said
-    assert (results / "checkpoint.json").stat().st_mtime_ns == before
+    assert "failed: limits; repair it" in said
+    assert (folder / "checkpoint.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--small", "--device=cuda"], "found none that NVML shows"),
+        (["--device=cpu"], "results of another plan"),
+    ],
+)
+def test_results_of_something_else_are_refused(results, capsys, arguments, says):
+    """No GPU, or another plan in the folder: one line, and nothing is run."""
+    assert not gpu_check.another(results, PLAN)
+    assert gpu_check.main([*arguments, str(results)]) == 4
+    assert says in capsys.readouterr().err
+
+
+def test_a_stop_ends_the_step_and_all_that_it_started(environment, tmp_path):
+    """SIGTERM reaches the session of pytest below the step."""
+    folder = tmp_path / "results"
+    command = [*(sys.executable, "-m", "tests.gpu_check"), *RUN, "--steps=main", str(folder)]
+    process = subprocess.Popen(
+        command, cwd=gpu_check.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
+    )
+    log = folder / "main.log"
+    until = time.monotonic() + 60
+    while not (log.exists() and "test session starts" in log.read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    process.terminate()
+    process.wait(30)
+    assert process.returncode == 2
+    for running in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has just ended
+            assert str(folder) not in running.read_text()
 
 
 def test_a_wrong_step_is_one_line(tmp_path, capsys):

@@ -28,6 +28,7 @@ def test_a_load_takes_this_way_and_leaves_transformers_as_it_was(target, monkeyp
     """Weights count as being on a device here; the model is the one that transformers makes."""
     with loading.load(target, "int8-decomp", cold=False) as engine:
         theirs = {name: each.clone() for name, each in engine.model.state_dict().items()}
+        assert engine.quantized_on_device == 0  # the CPU is where they are loaded to
     original = integration.Bnb8bitQuantize.convert
     taken = []
 
@@ -38,10 +39,19 @@ def test_a_load_takes_this_way_and_leaves_transformers_as_it_was(target, monkeyp
     monkeypatch.setattr(quantizing, "_converted", converted)
     with loading.load(target, "int8-decomp", cold=False) as engine:
         ours = engine.model.state_dict()
-        assert len(taken) == 28
+        assert len(taken) == engine.quantized_on_device == 28
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert integration.Bnb8bitQuantize.convert is original
+
+
+@pytest.mark.parametrize("options", [{"has_fp16_weights": True}, {"has_fp16_weights": False}])
+def test_what_is_not_ours_is_left_to_transformers(monkeypatch, options):
+    """Weights that stay in fp16, and a bitsandbytes that quantizes by another name."""
+    if not options["has_fp16_weights"]:
+        monkeypatch.delattr(Int8Params, "_quantize")
+    weight = torch.zeros(4, 4)
+    assert quantizing.quantized(weight, Int8Params(weight, requires_grad=False, **options)) is None
 
 
 def test_a_transformers_without_that_step_loads_by_itself(monkeypatch):

@@ -61,6 +61,7 @@ def attest_model(target: Target, engine: Engine) -> dict[str, Any]:
         **found,
         "linears_expected": len(names),
         "linears_kept": kept,
+        "quantized_on_device": engine.quantized_on_device,
         "checkpoint": {
             "name": checkpoint.name,
             "revision": checkpoint.revision,

@@ -73,21 +73,24 @@ def available_cores(root: Path = ROOT) -> Metric:
     return min(limits) if limits else known[0]
 
 
-def pin(place: float, threads: int) -> None:
-    """Let this process, all of its threads, run on `threads` neighbouring cores alone.
+def pin(place: float) -> list[int] | None:
+    """Let this process, all of its threads, run on one core alone, and return its number.
 
-    `place`, from 0 to 1, draws them from those that it may use: the same for each process that
-    may use the same. Does nothing where there are no more, or the system knows no affinity.
+    `place`, from 0 to 1, draws it from those that may be used: the same for each process that may
+    use the same. Returns None, and does nothing, where the system can't do it.
     """
     if not hasattr(os, "sched_setaffinity"):
-        return
+        return None
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) <= threads:
-        return
-    first = min(int(place * (len(cores) - threads + 1)), len(cores) - threads)
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):  # a thread that has ended, a system that forbids it
-            os.sched_setaffinity(int(task.name), cores[first : first + threads])
+    core = cores[min(int(place * len(cores)), len(cores) - 1)]
+    try:
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.sched_setaffinity(int(task.name), {core})
+    except OSError:
+        os.sched_setaffinity(0, cores)
+        return None
+    return [core]
 
 
 def quota_cores(root: Path = ROOT) -> Metric:

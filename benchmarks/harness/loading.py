@@ -100,7 +100,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     free = free_bytes(target.device)
     start = clock.now()
     try:
-        with quantizing.on_device():
+        with quantizing.on_device() as on_device:
             model, info = AutoModelForCausalLM.from_pretrained(
                 checkpoint.path,
                 quantization_config=quantization_config(quantization, dtype),
@@ -125,6 +125,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     else:
         load_s = clock.now() - start
         engine = Engine(model, target, quantization=quantization, load_s=load_s, cold=cold)
+        engine.quantized_on_device = len(on_device)
         # `generate` fills what a config leaves open from the model's own: make that one ours too.
         model.generation_config = generation_config(engine.pad_token_id)
         return _checked(engine, checkpoint, info)

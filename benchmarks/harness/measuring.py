@@ -9,14 +9,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import clock, footprint, validity
-from benchmarks.harness.metrics import NO_GPU, Machine, Metric
+from benchmarks.harness.metrics import (
+    NO_GPU,
+    SHORTEST_ENERGY_S,
+    Machine,
+    Metric,
+    Unmeasured,
+)
+from benchmarks.harness.spans import Spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmarks.harness.engine import Engine, Generation
     from benchmarks.harness.metrics import Round
-    from benchmarks.harness.spans import Spans
     from benchmarks.harness.validity import Bounds, Validity
     from benchmarks.harness.watch import Watch
     from benchmarks.harness.workload import Workload
@@ -36,8 +42,17 @@ class Attempt:
 
     @property
     def energy_joules(self) -> Metric:
-        """What the GPU used over the rounds."""
+        """What the GPU used over the rounds; its counter is too coarse for short ones by one."""
+        if isinstance(self.watch, Spans) and self.shortest_s < SHORTEST_ENERGY_S:
+            return Unmeasured(
+                f"rounds are watched one by one, and took below {SHORTEST_ENERGY_S} s"
+            )
         return self.validity.readings["energy_joules"] if self.validity else NO_GPU  # type: ignore[return-value]
+
+    @property
+    def shortest_s(self) -> float:
+        """The seconds of the shortest round."""
+        return min((each.round_s for each in self.rounds), default=0.0)
 
     def record(self) -> dict[str, Any]:
         """Return rounds, each with its start in seconds of the watch, validity and samples."""

@@ -56,6 +56,7 @@ class Played:
     outputs: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     workloads: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     agreement: dict[str, Any] = field(default_factory=dict)
+    cores: dict[str, list[int] | None] = field(default_factory=dict)  # None: wherever they like
     evidence_s: float = 0.0  # that the evidence took, beside the rounds
     notes: list[str] = field(default_factory=list)
 
@@ -87,7 +88,8 @@ def play(
                     partners[side] = stack.enter_context(partner)
                 _start(partners, environments, conditions, played)
                 for quantization in conditions.settings.quantizations:
-                    _load(partners, quantization, planned.place, conditions)
+                    _load(partners, quantization, conditions)
+                    _pin(partners, planned.place, conditions, played)
                     for batch_size in conditions.settings.batch_sizes:
                         _measure(partners, planned, batch_size, conditions)
                     began = monotonic()
@@ -163,13 +165,23 @@ def versions(started: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {each['version']}" for name, each in started["loaded"].items())
 
 
-def _load(
-    partners: Mapping[str, Partner], quantization: str, place: float, conditions: Conditions
-) -> None:
+def _load(partners: Mapping[str, Partner], quantization: str, conditions: Conditions) -> None:
     """Load one after the other: two at once could need more memory than both hold afterwards."""
     for partner in partners.values():
         patience_s = PATIENCE * conditions.answer_within_s
-        partner.ask("load", patience_s, quantization=quantization, place=place)
+        partner.ask("load", patience_s, quantization=quantization)
+
+
+def _pin(
+    partners: Mapping[str, Partner], place: float, conditions: Conditions, played: Played
+) -> None:
+    """Put all sides on the same core, where they keep to one. Once: later ones stay there."""
+    for side, partner in partners.items():
+        if side not in played.cores:
+            found = partner.ask("pin", conditions.answer_within_s, place=place)
+            played.cores[side] = found["cores"]
+    if len({str(cores) for cores in played.cores.values()}) > 1:
+        raise LostError(f"expected both sides on the same core, got {played.cores}")
 
 
 def _measure(
@@ -183,11 +195,17 @@ def _measure(
     pids = [partner.pid for partner in partners.values()]
     for partner in partners.values():
         partner.ask("warm_up", PATIENCE * patience_s, batch_size=batch_size, own_pids=pids)
+    *_, last = partners  # the one that warmed up last
     for pair in planned.pairs:
         for take in pair:
             if take.side in partners:
-                asked = {"batch_size": batch_size, "slowdown": take.slowdown}
+                asked = {
+                    "batch_size": batch_size,
+                    "slowdown": take.slowdown,
+                    "after_other": take.side != last,
+                }
                 partners[take.side].ask("round", patience_s, **asked)
+                last = take.side
     for partner in partners.values():
         partner.ask("record", patience_s, batch_size=batch_size)
 

@@ -90,24 +90,33 @@ class Side:
             "describes": device.describe(self._target.device),
         }
 
-    def load(self, quantization: str, place: float = 0.0) -> dict[str, Any]:
-        """Load the model with a quantization, and attest it; free the one before.
-
-        On a CPU, work on the cores at `place`, from 0 to 1, from here on.
-        """
+    def load(self, quantization: str) -> dict[str, Any]:
+        """Load the model with a quantization, and attest it; free the one before."""
         from benchmarks.harness import evidence, loading
 
         self._recorded.clear()
         self._workloads.clear()
         if self._engine:
             self._engine.close()
-        if self._target.device.type == "cpu":
-            self._pin(place)
         cold = not self._history["loaded"]
         self._engine = loading.load(self._target, quantization, cold=cold)
         self._history["loaded"].append(quantization)
         self._evidence = evidence.Evidence(self._target, self._engine)
         return {"load_s": self._engine.load_s}
+
+    def pin(self, place: float) -> dict[str, Any]:
+        """Keep to one core of a CPU where one thread works, and say which.
+
+        A process stays where it began, and cores differ: by whoever works beside them, on this
+        machine or on another one of the same host. More threads need more than one core, and on
+        CUDA the driver's would share it.
+        """
+        import torch
+
+        from benchmarks.harness import host
+
+        single = self._target.device.type == "cpu" and torch.get_num_threads() == 1
+        return {"cores": host.pin(place) if single else None}
 
     def warm_up(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
         """Generate untimed. `own_pids`: the workers, which are no strangers to each other."""
@@ -119,17 +128,21 @@ class Side:
         self._workloads[batch_size] = workload
         return {}
 
-    def round(self, batch_size: int, slowdown: float = 0.0) -> dict[str, Any]:
+    def round(
+        self, batch_size: int, slowdown: float = 0.0, *, after_other: bool = False
+    ) -> dict[str, Any]:
         """Time one generation, watched.
 
-        An untimed token comes before: the partner's round has filled the caches with what is its
-        own, and the first step would pay for that. Alone, rounds follow each other.
+        After a round of the partner an untimed token comes first: that round has filled the
+        caches with what is its own, and the first step would pay for it.
         """
         from benchmarks.harness import clock
 
         workload, engine = self._workloads[batch_size], self._loaded
         attempt = self._attempt(slowdown)
-        engine.run(workload, 1)
+        if after_other:
+            engine.run(workload, 1)
+            clock.now()  # waits for the device
         with attempt.watch.span(), self._slower(slowdown):  # type: ignore[union-attr]
             attempt.starts_s.append(perf_counter() - attempt.watch.start_s)
             start = clock.now()
@@ -216,18 +229,6 @@ class Side:
             **agreement.compare(found, expected),
             "logits_max_difference": float((found - expected).abs().max()),
         }
-
-    def _pin(self, place: float) -> None:
-        """Keep to as many cores as there are threads, the same ones as the other side.
-
-        A process stays on the core where it began, and cores differ: by whoever works beside
-        them, on this machine or on another one of the same host.
-        """
-        import torch
-
-        from benchmarks.harness import host
-
-        host.pin(place, torch.get_num_threads())
 
     @property
     def _loaded(self) -> Engine:

@@ -19,7 +19,10 @@ from benchmarks.harness import tool
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.side import Side
 
-REQUESTS = ("start", "load", "warm_up", "round", "record", "logits", "compare_logits", "collect")
+REQUESTS = (
+    *("start", "load", "pin", "warm_up", "round"),
+    *("record", "logits", "compare_logits", "collect"),
+)
 
 
 def serve(
