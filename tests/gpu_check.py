@@ -63,7 +63,7 @@ class Plan:
 
 SMALL = Plan(
     model="synthetic:tiny",
-    main=("--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    main=("-k=throughput", "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
