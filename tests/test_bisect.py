@@ -204,6 +204,17 @@ def test_the_worst_regression_of_the_bad_end_is_followed(tmp_path, metric, asked
     assert searching(tmp_path, "round_s")._bad_end("2.0", AT_THE_BAD_END).turn is Turn.SKIPPED
 
 
+def test_a_bad_end_whose_times_are_not_judged_is_not_good(tmp_path):
+    """A machine that couldn't be believed says nothing of a release."""
+    found = [
+        verdict("round_s", Outcome.INVALID, None),
+        verdict("weights_bytes", Outcome.NO_CHANGE, 0),
+    ]
+    said = searching(tmp_path)._bad_end("2.0", found)
+    assert said.turn is Turn.SKIPPED
+    assert "INVALID" in said.why
+
+
 @pytest.mark.parametrize(
     ("outcome", "change", "turn"),
     [

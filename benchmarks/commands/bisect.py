@@ -145,6 +145,9 @@ class Search:
         if not asked:
             what = f"no {self.metric}" if self.metric else "nothing"
             return Tried(name, Turn.SKIPPED, f"{what} could be judged")
+        for each in asked:
+            if each.kind == "time" and each.outcome in NOT_JUDGED:
+                return Tried(name, Turn.SKIPPED, f"{_says(each)}: {each.detail}")
         worst = max(asked, key=lambda each: each.change or 0.0)
         return Tried(name, Turn.GOOD, _says(worst))
 
