@@ -148,12 +148,14 @@ def test_an_interpreter_and_a_virtual_environment_are_used_as_they_are(tmp_path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, number):
+def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, number, request):
     """Ctrl-C, or a terminal that is gone, ends pip and its children; no half-made overlay stays."""
     pids = tmp_path / "pid"
     note = f"pathlib.Path({str(pids)!r}).write_text(str(os.getpid()))"
     before = f"import os, time; {note}; time.sleep(600)"
     checkout = write_checkout(tmp_path / "checkout", "slow_build", "", before)
+    was = signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup(1), which passes on
+    request.addfinalizer(lambda: signal.signal(number, was))
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "duet", "--base", str(checkout), "--device=cpu"],
         env=variables | {"XDG_CACHE_HOME": str(tmp_path)},
