@@ -23,7 +23,7 @@ from unittest import mock
 from benchmarks.__main__ import Parser
 from benchmarks.commands import workload as workloads
 from benchmarks.commands.duet import environments
-from benchmarks.harness import loading, machine, quantizing, schedule, storing, tool
+from benchmarks.harness import loaded, loading, machine, quantizing, schedule, storing, tool
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.schedule import Take
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SLOWDOWN = 0.02
-PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def another(folder: Path, plan: Plan) -> str:
         "machine": machine.facts(
             plan.device, machine.nvml(), os.environ.get("CUDA_VISIBLE_DEVICES")
         ),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": {name: metadata.version(name) for name in loaded.PACKAGES},
     }
     if ours["machine"]["device"] != plan.device:
         return f"expected a GPU for --device {plan.device}, found none that NVML shows"
@@ -276,16 +275,12 @@ def _duet(
     folder: Path, plan: Plan, name: str, pairs: int, takes: tuple[Take, ...]
 ) -> dict[str, Any]:
     """Play a duet; judge its first two takes, and its first and third where there is one."""
-    parser = Parser()
-    workloads.add_arguments(parser)
-    options = [
-        f"--model={plan.model}",
-        f"--device={plan.device}",
+    given = _given(
+        plan,
         f"--new-tokens={plan.duet_tokens}",
         f"--rounds={pairs}",
         f"--max-restarts={plan.restarts}",
-    ]
-    given = parser.parse_args(options)
+    )
     evidence = name == "duet"
     conditions = replace(workloads.conditions(given), takes=takes, evidence=evidence)
     out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
@@ -324,11 +319,15 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
 }
 
 
-def _target(plan: Plan, say: Callable[[str], None]) -> Target:
+def _given(plan: Plan, *options: str) -> argparse.Namespace:
+    """Return the options of a command that measures, for this plan's model and device."""
     parser = Parser()
     workloads.add_arguments(parser)
-    given = parser.parse_args([f"--model={plan.model}", f"--device={plan.device}"])
-    return loading.find_target(workloads.conditions(given).settings, say)
+    return parser.parse_args([f"--model={plan.model}", f"--device={plan.device}", *options])
+
+
+def _target(plan: Plan, say: Callable[[str], None]) -> Target:
+    return loading.find_target(workloads.conditions(_given(plan)).settings, say)
 
 
 def _session(

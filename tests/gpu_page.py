@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cache
 from math import exp, expm1, log
 from pathlib import Path
 from statistics import median, stdev
@@ -19,6 +20,7 @@ from typing import Any
 
 from benchmarks.harness import gpu, sessions
 from benchmarks.harness.verdict import judge
+from tests.gpu_check import SLOWDOWN, STEPS
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 # bitsandbytes 0.45.0.dev, torch 2.5.1, 64 tokens in and out, H100 SXM: its own published table.
@@ -36,7 +38,7 @@ class Results:
     def step(self, name: str) -> dict[str, Any] | None:
         """Return what a step wrote."""
         file = self.folder / f"{name}.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        return stored(file) if file.exists() else None
 
     def benchmarks(self, name: str) -> list[dict[str, Any]]:
         """Return the benchmarks of a session."""
@@ -47,6 +49,17 @@ class Results:
         """Return the base files of a duet's complete restarts: of the longest one, if several."""
         found = [sorted(each.glob("restart-*-base.json")) for each in self.folder.glob(f"{name}-*")]
         return max(found, key=len, default=[])
+
+
+@cache
+def stored(file: Path) -> Any:
+    """Return the content of a file: a session is asked for by every part of the page."""
+    return json.loads(file.read_text())
+
+
+def beside(base: Path, suffix: str) -> Path:
+    """Return the file of another take of the restart whose base file this is."""
+    return base.with_name(base.name.replace("-base", suffix))
 
 
 def main(folder: Path, where: Path = RESULTS) -> None:
@@ -67,7 +80,7 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         if "artifacts" not in file.parts:
             target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
             target.parent.mkdir(parents=True, exist_ok=True)
-            content = json.dumps(public(json.loads(file.read_text())), indent=1)
+            content = json.dumps(public(stored(file)), indent=1)
             target.write_bytes(gzip.compress(content.encode(), mtime=0))
     parts = [
         heading(name, session),
@@ -280,9 +293,10 @@ def counters(results: Results) -> list[str]:
         if "throughput[int8-decomp-b8-" in each["name"]
     ]
     for file in results.restarts("duet")[:1]:
-        for side in ("base", "head"):
-            part = file.with_name(file.name.replace("-base", f"-{side}"))
-            found.append(json.loads(part.read_text())["benchmarks"][0]["extra_info"]["counters"])
+        found += [
+            stored(part)["benchmarks"][0]["extra_info"]["counters"]
+            for part in (file, beside(file, "-head"))
+        ]
     found = [each for each in found if each]
     if not found:
         return []
@@ -387,8 +401,12 @@ def _duet(results: Results, name: str, title: str) -> list[str]:
     if step := results.step(name):
         lines.append(f"- Duet, {title}: {step['minutes'][-1]:.1f} minutes for all restarts.")
     base = [sessions.read(file) for file in files]
-    for kind, suffix in (("identical sides", "-head"), ("head slower by 2 %", "-head-slowed-0.02")):
-        others = [file.with_name(file.name.replace("-base", suffix)) for file in files]
+    kinds = {
+        "identical sides": "-head",
+        f"head slower by {100 * SLOWDOWN:g} %": f"-head-slowed-{SLOWDOWN:g}",
+    }
+    for kind, suffix in kinds.items():
+        others = [beside(file, suffix) for file in files]
         if not all(each.exists() for each in others):
             continue
         found = judge(base, [sessions.read(each) for each in others], paired=True)
@@ -404,10 +422,8 @@ def _duet(results: Results, name: str, title: str) -> list[str]:
     processes = [
         median(one.rounds_s)
         for file in files
-        for suffix in ("-base", "-head")
-        for one in sessions.read(
-            file.with_name(file.name.replace("-base", suffix))
-        ).measured.values()
+        for part in (file, beside(file, "-head"))
+        for one in sessions.read(part).measured.values()
     ]
     spread = stdev(map(log, processes))
     lines.append(
@@ -419,18 +435,17 @@ def _duet(results: Results, name: str, title: str) -> list[str]:
 
 def reproduce(results: Results, slug: str) -> list[str]:
     """Return how to have it again, what it took, and what is missing."""
-    names = ("checkpoint", "limits", "main", "table", "duet", "slowed", "parity", "stranger")
-    took = {name: found["seconds"] for name in names if (found := results.step(name))}
+    steps = {name: found for name in STEPS if (found := results.step(name))}
+    took = {name: found["seconds"] for name, found in steps.items()}
     listed = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())
-    commits = {
-        f"{found['commit'][:10]}{' with uncommitted changes' if found['dirty'] else ''}"
-        for name in names
-        if (found := results.step(name)) and found.get("commit")
-    }
     session = results.step("main-session") or {}
-    if not commits and (info := session.get("commit_info")):
-        commits = {f"{info['id'][:10]}{' with uncommitted changes' if info['dirty'] else ''}"}
-    missing = [name for name in names if name not in took]
+    known = [(found["commit"], found["dirty"]) for found in steps.values() if found.get("commit")]
+    if not known and (info := session.get("commit_info")):
+        known = [(info["id"], info["dirty"])]
+    commits = {
+        f"{commit[:10]}{' with uncommitted changes' if dirty else ''}" for commit, dirty in known
+    }
+    missing = [name for name in STEPS if name not in took]
     lines = [
         "## Again",
         "",

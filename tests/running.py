@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
 SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
@@ -27,6 +34,27 @@ class Outcome:
         """The session that was saved in the storage."""
         (file,) = self.folder.glob("storage/*.json")
         return json.loads(file.read_text())
+
+
+def interrupt_at(
+    moment: str, arguments: Sequence[str], environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[str], list[str]]:
+    """Run `python -m ...`, press Ctrl-C at each line that begins so; return it, and its lines."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", *arguments],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+    ) as process:
+        lines = []
+        for line in process.stdout or ():
+            lines.append(line)
+            if line.startswith(moment):
+                process.send_signal(signal.SIGINT)
+        process.wait(60)
+    return process, lines
 
 
 def command(folder: Path, *options: str, storage: str | None = "{}/storage") -> list[str]:

@@ -21,6 +21,7 @@ from benchmarks.harness import overlay, partner, restart, schedule, sessions, st
 from benchmarks.harness.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.harness.outcome import Outcome
 from benchmarks.harness.partner import Partner
+from tests.running import interrupt_at
 
 ROOT = Path(__file__).parent.parent
 TOOL = Path(sys.executable).with_name("pytest-benchmark")
@@ -364,20 +365,10 @@ def test_an_interrupt_keeps_what_is_complete(variables, tmp_path):
     """Ctrl-C ends both workers by pytest's status 2, and says how to judge what there is."""
     out = tmp_path / "out"
     options = [*FAST, "--times-only", "--max-restarts=100", f"--out={out}"]
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "benchmarks", "duet", "--base=current", *options],
-        env=os.environ | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("restart 1 of"):
-                process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 2, "".join(lines)
+    process, lines = interrupt_at(
+        "restart 1 of", ["benchmarks", "duet", "--base=current", *options], variables
+    )
+    assert process.returncode == 2, "".join(lines)
     assert "interrupted: 1 complete restart is kept" in lines[-1]
     assert "judge --paired" in lines[-1]
     assert [len(read(out, side)) for side in schedule.SIDES] == [1, 1]

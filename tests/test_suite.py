@@ -4,7 +4,6 @@ import gc
 import gzip
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks.harness import loading, machine, storage
 from benchmarks.harness.errors import InputError
-from tests.running import ALONE, FAST, ROOT, SECRET, Outcome, command
+from tests.running import ALONE, FAST, ROOT, SECRET, Outcome, command, interrupt_at
 
 DRIFT = ["-k", "throughput", "--new-tokens=2", "--rounds=5", "--bounds=*=inf,trend_size=0.15"]
 
@@ -449,21 +448,8 @@ def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
 def test_an_interrupt_keeps_what_was_measured(environment, tmp_path, moment, kept):
     """Ctrl-C ends the session by pytest's status 2; finished benchmarks are saved, no other."""
     options = ["--new-tokens", "8", "--rounds", "100000", "--benchmark-save=part"]
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", "pytest", *command(tmp_path, *options)],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-    ) as process:
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith(moment):
-                process.send_signal(signal.SIGINT)
-        status = process.wait(60)
-    assert status == 2, "".join(lines)
+    process, lines = interrupt_at(moment, ["pytest", *command(tmp_path, *options)], environment)
+    assert process.returncode == 2, "".join(lines)
     assert not [line for line in lines if "Traceback" in line or "INTERNALERROR" in line]
     saved = [json.loads(file.read_text()) for file in tmp_path.glob("storage/*.json")]
     assert [each["llm_int8"]["passed"] for each in saved] == [False] * kept

@@ -43,16 +43,12 @@ class Attempt:
     @property
     def energy_joules(self) -> Metric:
         """What the GPU used over the rounds; its counter is too coarse for short ones by one."""
-        if isinstance(self.watch, Spans) and self.shortest_s < SHORTEST_ENERGY_S:
+        shortest_s = min((each.round_s for each in self.rounds), default=0.0)
+        if isinstance(self.watch, Spans) and shortest_s < SHORTEST_ENERGY_S:
             return Unmeasured(
                 f"rounds are watched one by one, and took below {SHORTEST_ENERGY_S} s"
             )
         return self.validity.readings["energy_joules"] if self.validity else NO_GPU  # type: ignore[return-value]
-
-    @property
-    def shortest_s(self) -> float:
-        """The seconds of the shortest round."""
-        return min((each.round_s for each in self.rounds), default=0.0)
 
     def record(self) -> dict[str, Any]:
         """Return rounds, each with its start in seconds of the watch, validity and samples."""
