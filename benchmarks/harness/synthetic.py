@@ -15,6 +15,7 @@ import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ MARKER = "synthetic.json"
 AMPLIFIED = 20.0  # an outlier's value behind a norm, well beyond the threshold of 6.0
 STD = 0.02  # Llama's own initializer range
 CHUNK = 1 << 24  # elements generated at once
+AT_ONCE = 8  # tensors; the threads of each share the work on its chunks
 
 _LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -199,7 +201,9 @@ def write(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> None:
     weight_map: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         file_name = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        tensors = {name: make_tensor(recipe, name, shape) for name, shape in shard.items()}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            made = pool.map(make_tensor, repeat(recipe), shard, shard.values())
+            tensors = dict(zip(shard, made, strict=True))
         save_file(tensors, folder / file_name, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(shard, file_name)
         say(f"writing synthetic:{recipe.name}: shard {number} of {len(shards)}")
