@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -149,20 +150,40 @@ def test_this_machine_is_read():
 
 @linux
 @pytest.mark.parametrize("place", [0.0, 0.49, 0.99, 1.0])
-def test_a_process_keeps_to_the_core_that_its_place_draws(place):
-    """The same place draws the same core, one that may be used, for threads that run already."""
-    code = (
-        "import os, threading; from benchmarks.harness import host; done = threading.Event();"
-        "had = sorted(os.sched_getaffinity(0)); threading.Thread(target=done.wait).start();"
-        f"kept = host.pin({place});"
-        "found = [os.sched_getaffinity(int(t)) for t in os.listdir('/proc/self/task')];"
-        "done.set(); assert len(found) == 2 and all(each == set(kept) for each in found), found;"
-        f"assert kept == [had[min(int({place} * len(had)), len(had) - 1)]]"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_a_thread_keeps_to_the_core_that_its_place_draws(place):
+    """The same place draws the same core, one that may be used; other threads stay where they are.
+
+    So does one of the watch's that begins before the block, and this one when it ends.
+    """
+    had, ready, done = os.sched_getaffinity(0), threading.Event(), threading.Event()
+    found = {}
+
+    def look():
+        ready.wait()
+        found["other"] = os.sched_getaffinity(0)
+        done.set()
+
+    threading.Thread(target=look).start()
+    core = host.core_at(place)
+    assert core == sorted(had)[min(int(place * len(had)), len(had) - 1)]
+    with host.kept_to(core):
+        ready.set()
+        done.wait()
+        found["this"] = os.sched_getaffinity(0)
+    assert found == {"other": had, "this": {core}}
+    assert os.sched_getaffinity(0) == had
 
 
-def test_a_system_without_affinity_pins_nothing(monkeypatch):
-    """macOS has none: both sides go where they like."""
-    monkeypatch.delattr(os, "sched_setaffinity", raising=False)
-    assert host.pin(0.5) is None
+def test_without_affinity_a_thread_goes_where_it_likes(monkeypatch):
+    """MacOS has none, and a container can forbid it."""
+    if hasattr(os, "sched_setaffinity"):
+
+        def refuse(*_):
+            raise PermissionError
+
+        monkeypatch.setattr(os, "sched_setaffinity", refuse)
+        assert host.core_at(0.5) is None
+        monkeypatch.delattr(os, "sched_setaffinity")
+    assert host.core_at(0.5) is None
+    with host.kept_to(None):
+        pass

@@ -243,7 +243,7 @@ class Duet:
                 "design": "alternate processes" if self.conditions.alternate else "both resident",
                 "order": list(planned.start),
                 "first_in_pair": [pair[0].side for pair in planned.pairs],
-                "cores": played.cores.get(take.side),
+                "core": played.cores.get(take.side),
                 "injected_slowdown": take.slowdown,
                 "loaded": played.started[take.side]["loaded"],
                 "agreement": played.agreement or None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from benchmarks.harness.metrics import Metric, Unmeasured
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
 Reading = Metric | str
@@ -73,24 +73,39 @@ def available_cores(root: Path = ROOT) -> Metric:
     return min(limits) if limits else known[0]
 
 
-def pin(place: float) -> list[int] | None:
-    """Let this process, all of its threads, run on one core alone, and return its number.
+def core_at(place: float) -> int | None:
+    """Return the core that `place`, from 0 to 1, draws from those that this thread may run on.
 
-    `place`, from 0 to 1, draws it from those that may be used: the same for each process that may
-    use the same. Returns None, and does nothing, where the system can't do it.
+    The same for each process that may use the same. None where the system can't keep a thread to
+    one core.
     """
     if not hasattr(os, "sched_setaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
     core = cores[min(int(place * len(cores)), len(cores) - 1)]
     try:
-        for task in Path("/proc/self/task").iterdir():
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.sched_setaffinity(int(task.name), {core})
+        with kept_to(core):
+            return core
     except OSError:
-        os.sched_setaffinity(0, cores)
         return None
-    return [core]
+
+
+@contextlib.contextmanager
+def kept_to(core: int | None) -> Iterator[None]:
+    """Keep this thread to a core, and let it run where it could before when the block ends.
+
+    Other threads of the process stay where they are; one that is started meanwhile keeps to the
+    core as well. None: nothing is done. Raises OSError where the core can't be used.
+    """
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def quota_cores(root: Path = ROOT) -> Metric:

@@ -56,7 +56,7 @@ class Played:
     outputs: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     workloads: defaultdict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     agreement: dict[str, Any] = field(default_factory=dict)
-    cores: dict[str, list[int] | None] = field(default_factory=dict)  # None: wherever they like
+    cores: dict[str, int | None] = field(default_factory=dict)  # by side; None: wherever it likes
     evidence_s: float = 0.0  # that the evidence took, beside the rounds
     notes: list[str] = field(default_factory=list)
 
@@ -179,8 +179,8 @@ def _pin(
     for side, partner in partners.items():
         if side not in played.cores:
             found = partner.ask("pin", conditions.answer_within_s, place=place)
-            played.cores[side] = found["cores"]
-    if len({str(cores) for cores in played.cores.values()}) > 1:
+            played.cores[side] = found["core"]
+    if len(set(played.cores.values())) > 1:
         raise LostError(f"expected both sides on the same core, got {played.cores}")
 
 

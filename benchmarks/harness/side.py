@@ -58,6 +58,7 @@ class Side:
         self._attempts: dict[float, Attempt] = {}  # of the batch size that is measured, by slowdown
         self._recorded: list[Recorded] = []
         self._own_pids = [os.getpid()]
+        self._core: int | None = None  # wherever the system likes
 
     def start(
         self, options: dict[str, Any], overlay: str | None, packages: list[str]
@@ -105,18 +106,19 @@ class Side:
         return {"load_s": self._engine.load_s}
 
     def pin(self, place: float) -> dict[str, Any]:
-        """Keep to one core of a CPU where one thread works, and say which.
+        """Choose the core to which the thread that works keeps in each round, and say which.
 
         A process stays where it began, and cores differ: by whoever works beside them, on this
-        machine or on another one of the same host. More threads need more than one core, and on
-        CUDA the driver's would share it.
+        machine or on another one of the same host. On a CPU more threads need more than one core;
+        on CUDA it is the thread that launches, and the driver's own stay where they are.
         """
         import torch
 
         from benchmarks.harness import host
 
-        single = self._target.device.type == "cpu" and torch.get_num_threads() == 1
-        return {"cores": host.pin(place) if single else None}
+        shared = self._target.device.type == "cuda" or torch.get_num_threads() == 1
+        self._core = host.core_at(place) if shared else None
+        return {"core": self._core}
 
     def warm_up(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
         """Generate untimed. `own_pids`: the workers, which are no strangers to each other."""
@@ -137,13 +139,16 @@ class Side:
         caches with what is its own, and the first step would pay for it.
         """
         from benchmarks.harness import clock
+        from benchmarks.harness.host import kept_to
 
         workload, engine = self._workloads[batch_size], self._loaded
         attempt = self._attempt(slowdown)
         if after_other:
-            engine.run(workload, 1)
-            clock.now()  # waits for the device
-        with attempt.watch.span(), self._slower(slowdown):  # type: ignore[union-attr]
+            with kept_to(self._core):
+                engine.run(workload, 1)
+                clock.now()  # waits for the device
+        # In this order: the watch's own thread would share the core, and interrupt the round.
+        with attempt.watch.span(), kept_to(self._core), self._slower(slowdown):  # type: ignore[union-attr]
             attempt.starts_s.append(perf_counter() - attempt.watch.start_s)
             start = clock.now()
             generation = engine.generate(workload)
