@@ -39,6 +39,29 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 SLOWDOWN = 0.02
+TINY = "--model=synthetic:tiny"
+IDENTICAL = tuple(map(Take, schedule.SIDES))
+SLOWED = (*IDENTICAL, Take("head", SLOWDOWN))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A workload for which rounds of the suite are compared with a loop without it."""
+
+    quantization: str
+    batch_size: int
+    prompt_tokens: int
+    new_tokens: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a duet plays: options beside the model, pairs, and restarts of two fresh processes."""
+
+    options: tuple[str, ...]
+    pairs: int
+    restarts: int
 
 
 @dataclass(frozen=True)
@@ -51,13 +74,20 @@ class Plan:
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
+    # The first is bound by the host, whose noise it has; the last one by the GPU alone.
+    parities: tuple[Parity, ...] = (
+        Parity("int8-decomp", 8, 16, 2, pairs=60),
+        Parity("int8-decomp", 32, 512, 1, pairs=20),
+        Parity("int8", 16, 1024, 1, pairs=20),
+    )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
-    parity_pairs: int = 90
-    parity_tokens: int = 2
-    restarts: int = 5  # of a duet: two fresh processes each
-    pairs: int = 24
-    slowed_pairs: int = 120
-    duet_tokens: int = 2
+    duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
+    slowed: Played = Played((TINY, "--new-tokens=2"), pairs=150, restarts=5)
+    prefill: Played = Played(
+        ("--quantization=int8", "--batch-size=16", "--prompt-tokens=1024", "--new-tokens=1"),
+        pairs=6,
+        restarts=3,
+    )
 
 
 SMALL = Plan(
@@ -66,10 +96,10 @@ SMALL = Plan(
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
-    parity_pairs=4,
-    restarts=1,
-    pairs=2,
-    slowed_pairs=2,
+    parities=(Parity("int8-decomp", 2, 16, 2, pairs=4), Parity("int8", 2, 32, 1, pairs=4)),
+    duet=Played(("--new-tokens=2",), pairs=2, restarts=1),
+    slowed=Played((TINY, "--new-tokens=2"), pairs=2, restarts=1),
+    prefill=Played(("--quantization=int8", "--new-tokens=1"), pairs=2, restarts=1),
 )
 
 
@@ -214,14 +244,19 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Let the mended loop of the old script and rounds of the suite take turns."""
-    target = _target(plan, print)
-    workload = target.workload(8, plan.parity_tokens)
-    with loading.load(target, "int8-decomp", cold=True) as engine:
-        engine.prepare(workload)
-        engine.warm_up(workload, 2)
-        ratios = parity.log_ratios(engine, workload, plan.parity_pairs)
-    middle, error = parity.middle(ratios)
-    return {"log_ratios": ratios, "median": middle, "standard_error": error}
+    found = []
+    for each in plan.parities:
+        target = _target(plan, print, f"--prompt-tokens={each.prompt_tokens}")
+        workload = target.workload(each.batch_size, each.new_tokens)
+        with loading.load(target, each.quantization, cold=False) as engine:
+            engine.prepare(workload)
+            engine.warm_up(workload, 2)
+            ratios = parity.log_ratios(engine, workload, each.pairs)
+        middle, error = parity.middle(ratios)
+        found.append(
+            {**asdict(each), "log_ratios": ratios, "median": middle, "standard_error": error}
+        )
+    return {"workloads": found}
 
 
 def table(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -261,33 +296,34 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
 
 def duet(folder: Path, plan: Plan) -> dict[str, Any]:
     """Play restarts of identical sides, both models resident, and gather the evidence of both."""
-    return _duet(folder, plan, "duet", plan.pairs, tuple(map(Take, schedule.SIDES)))
+    return _duet(folder, plan, "duet", plan.duet, IDENTICAL)
 
 
 def slowed(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Look for a slowdown of 2 % beside identical sides, in a tiny model: more rounds a minute."""
-    takes = (*map(Take, schedule.SIDES), Take("head", SLOWDOWN))
-    tiny = replace(plan, model=SMALL.model)
-    return _duet(folder, tiny, "slowed", plan.slowed_pairs, takes)
+    """Look for a slowdown of 2 % where the host bounds: a tiny model, for more rounds a minute."""
+    return _duet(folder, plan, "slowed", plan.slowed, SLOWED)
+
+
+def prefill(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Look for a slowdown of 2 % where the GPU bounds: the prefill of long prompts."""
+    return _duet(folder, plan, "prefill", plan.prefill, SLOWED)
 
 
 def _duet(
-    folder: Path, plan: Plan, name: str, pairs: int, takes: tuple[Take, ...]
+    folder: Path, plan: Plan, name: str, played: Played, takes: tuple[Take, ...]
 ) -> dict[str, Any]:
     """Play a duet; judge its first two takes, and its first and third where there is one."""
     given = _given(
-        plan,
-        f"--new-tokens={plan.duet_tokens}",
-        f"--rounds={pairs}",
-        f"--max-restarts={plan.restarts}",
+        plan, *played.options, f"--rounds={played.pairs}", f"--max-restarts={played.restarts}"
     )
-    evidence = name == "duet"
+    evidence = takes == IDENTICAL
     conditions = replace(workloads.conditions(given), takes=takes, evidence=evidence)
     out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
     minutes = []
     with workloads.interruptible(), ExitStack() as stack:
         sides = environments(dict.fromkeys(schedule.SIDES, "current"), conditions, stack)
-        found = Duet(conditions, sides, workloads.budget(given, pairs), out, workloads.say)
+        budget = workloads.budget(given, played.pairs)
+        found = Duet(conditions, sides, budget, out, workloads.say)
         start = time.monotonic()
         for number, planned in found.within_budget():
             if found.add(number, planned):
@@ -299,7 +335,7 @@ def _duet(
     verdicts = {
         kind: [
             each.as_record()
-            for each in judge(base, other, paired=True, alpha=found.budget.alpha)
+            for each in judge(base, other, paired=True, alpha=budget.alpha)
             if each.kind in ("time", "counter")
         ]
         for kind, other in zip(("identical", "slowed"), others, strict=False)
@@ -314,6 +350,7 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "table": table,
     "duet": duet,
     "slowed": slowed,
+    "prefill": prefill,
     "parity": parity_step,
     "stranger": stranger,
 }
@@ -326,8 +363,8 @@ def _given(plan: Plan, *options: str) -> argparse.Namespace:
     return parser.parse_args([f"--model={plan.model}", f"--device={plan.device}", *options])
 
 
-def _target(plan: Plan, say: Callable[[str], None]) -> Target:
-    return loading.find_target(workloads.conditions(_given(plan)).settings, say)
+def _target(plan: Plan, say: Callable[[str], None], *options: str) -> Target:
+    return loading.find_target(workloads.conditions(_given(plan, *options)).settings, say)
 
 
 def _session(

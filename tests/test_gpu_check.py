@@ -38,11 +38,12 @@ def test_each_step_leaves_what_the_page_needs(results):
     assert found["checkpoint"]["bytes"] > 1e7
     assert found["limits"]["read_bytes_per_s"] > 1e6
     assert found["main"]["status"] in (0, 12)
-    assert len(found["parity"]["log_ratios"]) == gpu_check.SMALL.parity_pairs
+    assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [4, 4]
     assert found["stranger"]["skipped"] == "needs a GPU"
     kinds = {each["kind"] for each in found["duet"]["verdicts"]["identical"]}
     assert kinds == {"time", "counter"}
     assert found["slowed"]["verdicts"].keys() == {"identical", "slowed"}
+    assert found["prefill"]["verdicts"].keys() == {"identical", "slowed"}
     assert all(each["seconds"] >= 0 for each in found.values())
 
 
@@ -53,10 +54,10 @@ def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
     text = page.read_text()
     assert "synthetic:tiny" in text
     assert "identical in 3 fresh processes" in text
-    assert "alternating pairs" in text
+    assert "suite ÷ loop" in text
     assert "| int8-decomp | 1 |" in text
     assert "| 1 | " in text.partition("What the outliers cost")[2]
-    assert "head slower by 2 %" in text
+    assert "| 2 % slower | 1 | round |" in text
     assert "Not run" not in text
     assert "None" not in text
     folder = page.with_suffix("")
