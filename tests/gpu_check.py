@@ -82,7 +82,7 @@ class Plan:
     )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
-    slowed: Played = Played((TINY, "--new-tokens=2"), pairs=150, restarts=5)
+    slowed: Played = Played((TINY, "--new-tokens=2"), pairs=120, restarts=5)
     prefill: Played = Played(
         ("--quantization=int8", "--batch-size=16", "--prompt-tokens=1024", "--new-tokens=1"),
         pairs=6,
