@@ -74,10 +74,23 @@ def recorded(name: str) -> list[dict[str, list[float]]]:
     return runs
 
 
-def sessions(rounds: Sequence[dict[str, Rounds]]) -> list[Session]:
-    """Return a session for each of these, which hold rounds by benchmark."""
+def sessions(rounds: Sequence[dict[str, Rounds]], *, second: bool = False) -> list[Session]:
+    """Return a session for each of these, which hold rounds by benchmark.
+
+    `second`: whether their side came second in the first pair; then the sides took turns.
+    """
     return [
-        Session(str(index), {name: Measured(name, tuple(each[name])) for name in each})
+        Session(
+            str(index),
+            {
+                name: Measured(
+                    name,
+                    tuple(each[name]),
+                    positions=tuple((k + second) % 2 for k in range(len(each[name]))),
+                )
+                for name in each
+            },
+        )
         for index, each in enumerate(rounds)
     ]
 
@@ -86,7 +99,10 @@ def suite(*outcomes: Outcome, paired: bool = False, gate: str = "screen") -> Rul
     """Return the rule that the suite's verdict is one of these."""
 
     def rule(base: Sequence[Rounds], head: Sequence[Rounds]) -> bool:
-        sides = (sessions([{"a": rounds} for rounds in side]) for side in (base, head))
+        sides = (
+            sessions([{"a": rounds} for rounds in side], second=side is head)
+            for side in (base, head)
+        )
         (found,) = verdict.judge(*sides, paired=paired, gate=gate)
         return found.outcome in outcomes
 

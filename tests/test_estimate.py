@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
+import statistics
 
 import pytest
 from hypothesis import given
@@ -144,3 +146,37 @@ def test_no_spread_at_all_is_certain():
     assert same.p() == 1
     assert slower.p() == 0
     assert slower.interval(0.05) == (1.0, 1.0)
+
+
+def test_restarts_that_agree_by_luck_are_no_surer_than_their_rounds():
+    """Five medians within 0.1 % of each other, of rounds that vary by 10 %."""
+    noise = [-0.12, -0.05, 0.0, 0.06, 0.11]
+    restarts = [
+        [(1.0, math.exp(0.03 + shift + each)) for each in noise]
+        for shift in (0, 0.0004, 0.0005, 0.0006, 0.001)
+    ]
+    found = estimate.paired(restarts)
+    lucky = estimate.paired([[(1.0, math.exp(0.03 + shift))] for shift in (0, 0.0005, 0.001)])
+    assert lucky.p() < 0.001
+    assert found.p() > 0.2
+    assert found.error == pytest.approx(
+        math.sqrt(5 / 4) * estimate.median_error(noise) / math.sqrt(5), rel=1e-9
+    )
+
+
+def test_what_it_costs_to_come_second_is_no_noise():
+    """It is balanced, so that it cancels in the median, and the verdict is as sure as without."""
+    second = [True, False] * 4
+    pairs = [(1.0, math.exp(-0.02 if head_first else 0.06)) for head_first in second]
+    restarts = [
+        [(base, head * math.exp(luck)) for base, head in pairs] for luck in (0, 0.002, 0.004)
+    ]
+    assert estimate.paired(restarts, [second] * 3).p() < 0.01
+    assert estimate.paired(restarts).p() > 0.05
+
+
+@given(st.lists(st.floats(-1, 1), min_size=5, max_size=5))
+def test_the_error_of_a_median_is_that_of_the_whole_bootstrap(values):
+    """Of all 3,125 samples that can be drawn from five values."""
+    medians = [statistics.median(sample) for sample in itertools.product(values, repeat=5)]
+    assert estimate.median_error(values) == pytest.approx(statistics.pstdev(medians), abs=1e-9)

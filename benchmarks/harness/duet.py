@@ -242,7 +242,7 @@ class Duet:
                 "seed": self.budget.seed,
                 "design": "alternate processes" if self.conditions.alternate else "both resident",
                 "order": list(planned.start),
-                "first_in_pair": [pair[0].side for pair in planned.pairs],
+                "position_in_pair": [pair.index(take) for pair in planned.pairs],
                 "core": played.cores.get(take.side),
                 "injected_slowdown": take.slowdown,
                 "loaded": played.started[take.side]["loaded"],

@@ -18,6 +18,7 @@ class Measured:
     fullname: str
     rounds_s: tuple[float, ...]
     info: Mapping[str, Any] = field(default_factory=dict)  # extra_info; {} in a foreign file
+    positions: tuple[int, ...] = ()  # of each round in its pair of a duet, where that is known
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ def parse(content: Any, name: str) -> Session:
     """
     try:
         _check(content)
-        measured = [_measured(each) for each in content["benchmarks"]]
+        duet = (content.get("llm_int8") or {}).get("duet") or {}
+        positions = tuple(int(each) for each in duet.get("position_in_pair") or ())
+        measured = [_measured(each, positions) for each in content["benchmarks"]]
         session = Session(
             name=name,
             measured={each.fullname: each for each in measured},
@@ -100,8 +103,9 @@ def _mappings(holder: Mapping[str, Any], *names: str) -> None:
             raise TypeError(f"{name} is {type(holder[name]).__name__}")
 
 
-def _measured(benchmark: Mapping[str, Any]) -> Measured:
+def _measured(benchmark: Mapping[str, Any], positions: tuple[int, ...]) -> Measured:
     rounds_s = tuple(float(value) for value in benchmark["stats"]["data"])
     if not rounds_s or not all(0 < value < float("inf") for value in rounds_s):
         raise ValueError(f"{benchmark['fullname']} has no rounds, or impossible ones")
-    return Measured(str(benchmark["fullname"]), rounds_s, dict(benchmark.get("extra_info") or {}))
+    info = dict(benchmark.get("extra_info") or {})
+    return Measured(str(benchmark["fullname"]), rounds_s, info, positions)

@@ -93,13 +93,19 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
     Where a restart was cut short, the rounds that both sides have count. None where no restart has
     the metric on both sides.
     """
-    found = [(series(base), series(head)) for base, head in pairs]
-    restarts = [
-        list(zip(base[metric], head[metric], strict=False))
-        for base, head in found
-        if metric in base and metric in head
-    ]
-    return estimates.paired(restarts) if restarts else None
+    restarts, orders = [], []
+    for sides in pairs:
+        base, head = (series(side).get(metric) for side in sides)
+        if base and head:
+            restarts.append(list(zip(base, head, strict=False)))
+            orders.append(_head_first(*sides, len(restarts[-1])))
+    return estimates.paired(restarts, orders) if restarts else None
+
+
+def _head_first(base: Measured, head: Measured, count: int) -> list[bool]:
+    """Return in which of so many pairs head came first; in none where it isn't known."""
+    known = list(zip(base.positions, head.positions, strict=False))[:count]
+    return [ours > theirs for ours, theirs in known] if len(known) == count else [False] * count
 
 
 def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
