@@ -17,6 +17,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -453,14 +454,24 @@ def _device_limits(device: torch.device) -> dict[str, Any]:
     if isinstance(watched, gpu.Gpu):
         found["nvml_facts"] = {name: str(value) for name, value in watched.facts().items()}
         found["nvml_bandwidth_bytes_per_s"] = watched.memory_bandwidth_bytes_per_s()
-        found["nvml_sample_s"] = per_call(lambda: watched.sample(processes=False), 200)
-        found["nvml_sample_with_processes_s"] = per_call(watched.sample, 200)
+        found["nvml_sample_s"] = _typical(lambda: watched.sample(processes=False), 200)
+        found["nvml_sample_with_processes_s"] = _typical(watched.sample, 200)
         found["nvml_share"] = (
             found["nvml_sample_s"] * (1 - 1 / gpu.PROCESSES_EVERY)
             + found["nvml_sample_with_processes_s"] / gpu.PROCESSES_EVERY
         ) / gpu.INTERVAL_S
         found["nvml_sample"] = {name: str(value) for name, value in watched.sample().items()}
     return found
+
+
+def _typical(work: Callable[[], object], times: int) -> float:
+    """Return the median seconds of a call: a host that stalls once is no cost of it."""
+    found = []
+    for _ in range(times):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return median(found)
 
 
 if __name__ == "__main__":

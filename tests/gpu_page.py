@@ -19,7 +19,7 @@ from statistics import median, stdev
 from typing import Any
 
 from benchmarks.harness import gpu, sessions
-from benchmarks.harness.verdict import judge
+from benchmarks.harness.verdict import Verdict, judge
 from tests.gpu_check import SLOWDOWN, STEPS
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -413,8 +413,8 @@ def noise(results: Results) -> list[str]:
             "Duets of the same code on both sides, and of a head that works 2 % longer in each "
             "step; each restart is two fresh processes, both models resident:",
             "",
-            "| duet | head | restarts | time | change | 95 % interval | verdict |",
-            "|---|---|--:|---|--:|---|---|",
+            "| duet | head | restarts | minutes | round | TTFT | TPOT |",
+            "|---|---|--:|--:|---|---|---|",
             *rows,
             "",
         ]
@@ -422,26 +422,29 @@ def noise(results: Results) -> list[str]:
 
 
 def _verdicts(results: Results, name: str, title: str, files: list[Path]) -> list[str]:
-    """Return a row of the table for each time of a duet, with each of its heads."""
+    """Return a row of the table for each head of a duet: change, 95 % interval, verdict."""
     rows = []
     base = [sessions.read(file) for file in files]
     step = results.step(name)
-    took = f", {step['minutes'][-1]:.1f} minutes" if step else ", cut short"
+    took = f"{step['minutes'][-1]:.1f}" if step else "cut short"
     heads = {"the same": "-head", "2 % slower": f"-head-slowed-{SLOWDOWN:g}"}
     for head, suffix in heads.items():
         others = [beside(file, suffix) for file in files]
         if not all(each.exists() for each in others):
             continue
-        for each in judge(base, [sessions.read(other) for other in others], paired=True):
-            if each.kind != "time":
-                continue
-            change = "" if each.change is None else f"{each.change:+.2%}"
-            interval = "" if each.low is None else f"{each.low:+.1%} to {each.high:+.1%}"
-            rows.append(
-                f"| {title}{took} | {head} | {len(files)} | {each.metric.removesuffix('_s')} "
-                f"| {change} | {interval} | {each.outcome.value} |"
-            )
+        found = judge(base, [sessions.read(other) for other in others], paired=True)
+        said = {each.metric: each for each in found if each.kind == "time"}
+        cells = (_verdict(said.get(metric)) for metric in ("round_s", "ttft_s", "tpot_s"))
+        rows.append(f"| {title} | {head} | {len(files)} | {took} | {' | '.join(cells)} |")
     return rows
+
+
+def _verdict(found: Verdict | None) -> str:
+    if found is None:
+        return "-"
+    change = "" if found.change is None else f"{found.change:+.1%}"
+    interval = "" if found.low is None else f"[{found.low:+.1%}, {found.high:+.1%}]"
+    return " ".join(filter(None, (change, interval, found.outcome.value)))
 
 
 def _spread(title: str, files: list[Path]) -> str:
