@@ -101,7 +101,7 @@ def duets(kind: str, times: int, options: list[str]) -> None:
 def idle_partner(processes: int, options: list[str]) -> None:
     """Compare the rounds of a process that alternates with a partner with its own alone.
 
-    Alone, rounds follow each other, with nothing between.
+    Alone, rounds follow each other, with nothing but the untimed token between.
     """
     parser = Parser()
     workload.add_arguments(parser)
@@ -124,8 +124,8 @@ def idle_partner(processes: int, options: list[str]) -> None:
                     ready(two, conditions, place)
                     beside = []
                     for _ in range(rounds):
-                        timed(two, size, after_other=True)
-                        beside.append(timed(one, size, after_other=True))
+                        timed(two, size)
+                        beside.append(timed(one, size))
                 alone += [timed(one, size) for _ in range(rounds)]
         ratios.append(median(beside) / median(alone))
         print(f"idle partner: {number} of {processes}: {ratios[-1] - 1:+.2%}", flush=True)
@@ -145,10 +145,9 @@ def ready(partner, conditions, place: float) -> None:
     partner.ask("warm_up", 600, batch_size=size, own_pids=[os.getpid()])
 
 
-def timed(partner, batch_size: int, *, after_other: bool = False) -> float:
+def timed(partner, batch_size: int) -> float:
     """Return the seconds of one round."""
-    asked = {"batch_size": batch_size, "after_other": after_other}
-    return partner.ask("round", 600, **asked)["round_s"]
+    return partner.ask("round", 600, batch_size=batch_size)["round_s"]
 
 
 if __name__ == "__main__":

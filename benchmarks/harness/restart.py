@@ -195,17 +195,11 @@ def _measure(
     pids = [partner.pid for partner in partners.values()]
     for partner in partners.values():
         partner.ask("warm_up", PATIENCE * patience_s, batch_size=batch_size, own_pids=pids)
-    *_, last = partners  # the one that warmed up last
     for pair in planned.pairs:
         for take in pair:
             if take.side in partners:
-                asked = {
-                    "batch_size": batch_size,
-                    "slowdown": take.slowdown,
-                    "after_other": take.side != last,
-                }
+                asked = {"batch_size": batch_size, "slowdown": take.slowdown}
                 partners[take.side].ask("round", patience_s, **asked)
-                last = take.side
     for partner in partners.values():
         partner.ask("record", patience_s, batch_size=batch_size)
 

@@ -130,23 +130,20 @@ class Side:
         self._workloads[batch_size] = workload
         return {}
 
-    def round(
-        self, batch_size: int, slowdown: float = 0.0, *, after_other: bool = False
-    ) -> dict[str, Any]:
-        """Time one generation, watched.
+    def round(self, batch_size: int, slowdown: float = 0.0) -> dict[str, Any]:
+        """Time one generation, watched, after an untimed token.
 
-        After a round of the partner an untimed token comes first: that round has filled the
-        caches with what is its own, and the first step would pay for it.
+        A round of the partner has filled the caches with what is its own, and the first step would
+        pay for it. The token comes where there was none as well: each round follows the same.
         """
         from benchmarks.harness import clock
         from benchmarks.harness.host import kept_to
 
         workload, engine = self._workloads[batch_size], self._loaded
         attempt = self._attempt(slowdown)
-        if after_other:
-            with kept_to(self._core):
-                engine.run(workload, 1)
-                clock.now()  # waits for the device
+        with kept_to(self._core):
+            engine.run(workload, 1)
+            clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
         with attempt.watch.span(), kept_to(self._core), self._slower(slowdown):  # type: ignore[union-attr]
             attempt.starts_s.append(perf_counter() - attempt.watch.start_s)
