@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import statistics
@@ -148,35 +147,68 @@ def test_no_spread_at_all_is_certain():
     assert slower.interval(0.05) == (1.0, 1.0)
 
 
+NOISE = [-0.12, 0.05, 0.02, -0.05, 0.12, -0.02, 0.09, -0.09]
+LUCKY = (0, 0.0004, 0.0005, 0.0006, 0.001)  # shifts of restarts that are closer than can be
+
+
+def restarts_of(shifts, noise, second=()):
+    """Return restarts whose pairs are off by this noise, and where head comes second by more."""
+    late = second or [False] * len(noise)
+    return [
+        [
+            (1.0, math.exp(shift + each + 0.06 * behind))
+            for each, behind in zip(noise, late, strict=True)
+        ]
+        for shift in shifts
+    ]
+
+
 def test_restarts_that_agree_by_luck_are_no_surer_than_their_rounds():
     """Five medians within 0.1 % of each other, of rounds that vary by 10 %."""
-    noise = [-0.12, -0.05, 0.0, 0.06, 0.11]
-    restarts = [
-        [(1.0, math.exp(0.03 + shift + each)) for each in noise]
-        for shift in (0, 0.0004, 0.0005, 0.0006, 0.001)
-    ]
-    found = estimate.paired(restarts)
-    lucky = estimate.paired([[(1.0, math.exp(0.03 + shift))] for shift in (0, 0.0005, 0.001)])
-    assert lucky.p() < 0.001
-    assert found.p() > 0.2
-    assert found.error == pytest.approx(
-        math.sqrt(5 / 4) * estimate.median_error(noise) / math.sqrt(5), rel=1e-9
-    )
+    found = estimate.paired(restarts_of([0.03 + each for each in LUCKY], NOISE))
+    alone = estimate.paired(restarts_of([0.03 + each for each in LUCKY], [0.0]))
+    assert alone.p() < 1e-4
+    assert 0.1 < found.p() < 0.3
+    assert found.interval(0.05)[0] < 0
+    assert not estimate.paired(restarts_of(LUCKY, NOISE)).equivalent(0.02, 0.05)
+    assert found.detectable(0.05) > 0.03
+    assert estimate.restarts_needed(alone, 0.01, 0.05) == 6
+    assert estimate.restarts_needed(found, 0.01, 0.05) > 30
 
 
 def test_what_it_costs_to_come_second_is_no_noise():
     """It is balanced, so that it cancels in the median, and the verdict is as sure as without."""
-    second = [True, False] * 4
-    pairs = [(1.0, math.exp(-0.02 if head_first else 0.06)) for head_first in second]
-    restarts = [
-        [(base, head * math.exp(luck)) for base, head in pairs] for luck in (0, 0.002, 0.004)
-    ]
-    assert estimate.paired(restarts, [second] * 3).p() < 0.01
-    assert estimate.paired(restarts).p() > 0.05
+    second, quiet = [True, False] * 4, [each / 100 for each in NOISE]
+    restarts = restarts_of((0.01, 0.012, 0.014), quiet, second)
+    orders = [[not late for late in second]] * 3
+    assert estimate.paired(restarts, orders).rounds_error < 0.001
+    assert estimate.paired(restarts).rounds_error > 0.005
 
 
-@given(st.lists(st.floats(-1, 1), min_size=5, max_size=5))
-def test_the_error_of_a_median_is_that_of_the_whole_bootstrap(values):
-    """Of all 3,125 samples that can be drawn from five values."""
-    medians = [statistics.median(sample) for sample in itertools.product(values, repeat=5)]
-    assert estimate.median_error(values) == pytest.approx(statistics.pstdev(medians), abs=1e-9)
+def test_a_disturbed_pair_hides_nothing():
+    """A round that took ten times as long is borne by the error of the rounds as by the median."""
+    quiet = [each / 50 for each in NOISE]
+    restarts = restarts_of((0.02, 0.021, 0.019), quiet)
+    restarts[1][3] = (1.0, 10.0)
+    found = estimate.paired(restarts)
+    assert found.p() < 0.01
+    assert found.interval(0.05)[0] > 0.01
+
+
+@pytest.mark.parametrize("pairs", [3, 6, 10, 24])
+def test_the_error_of_rounds_is_that_of_simulated_medians(pairs):
+    """Of restarts that differ by nothing else; with few rounds it is rather too small."""
+    rng = random.Random(3)
+    shifts, errors = [], []
+    for _ in range(1000):
+        ratios = [[rng.gauss(0, 0.01) for _ in range(pairs)] for _ in range(5)]
+        shifts.append(statistics.fmean(map(statistics.median, ratios)))
+        order = [number % 2 == 0 for number in range(pairs)]
+        errors.append(estimate.error_of_rounds(ratios, [order] * 5)[0])
+    assert 0.7 < math.sqrt(statistics.fmean(e * e for e in errors)) / statistics.stdev(shifts) < 1.1
+
+
+def test_one_pair_of_each_order_says_nothing_of_rounds():
+    """Then the restarts alone tell how sure it is."""
+    assert estimate.error_of_rounds([[0.1, 0.2]], [[True, False]]) == (0.0, 1)
+    assert estimate.error_of_rounds([[0.1]], [[True]]) == (0.0, 1)

@@ -6,10 +6,8 @@ done on logarithms, so that a change is a ratio, and base and head may swap.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-from math import exp, expm1, fsum, inf, log, sqrt
-from operator import mul
+from dataclasses import dataclass, replace
+from math import exp, expm1, fsum, inf, log, pi, sqrt
 from statistics import fmean, median, stdev
 from typing import TYPE_CHECKING
 
@@ -23,9 +21,11 @@ MOST_RESTARTS = 100  # more are no advice
 
 @dataclass(frozen=True)
 class Estimate:
-    """A change on the log scale, and the t distribution that tells how sure it is.
+    """A change on the log scale, and the t distributions that tell how sure it is.
 
-    `error` is None where there are too few observations to know how much they vary.
+    `error` is None where there are too few observations to know how much they vary. A duet is no
+    surer than its rounds allow by themselves, `rounds_error`: of that there is 0 where it isn't
+    known.
     """
 
     base_s: float
@@ -34,6 +34,8 @@ class Estimate:
     error: float | None  # standard error of the shift
     freedom: int  # degrees of freedom of that error
     count: int  # sessions, or restarts
+    rounds_error: float = 0.0
+    rounds_freedom: int = 1
 
     @property
     def change(self) -> float:
@@ -42,9 +44,7 @@ class Estimate:
 
     def half_width(self, alpha: float) -> float:
         """Return half of the interval of the shift that holds with probability 1 - alpha."""
-        if self.error is None:
-            return inf
-        return _t_quantile(1 - alpha / 2, self.freedom) * self.error
+        return self._reach(1 - alpha / 2)
 
     def interval(self, alpha: float) -> tuple[float, float] | None:
         """Return the interval of the change; None where it can't be known."""
@@ -57,23 +57,24 @@ class Estimate:
         """Return how likely so large a shift is without a change, in either direction."""
         if self.error is None:
             return None
-        if self.error == 0:
-            return float(self.shift == 0)
         from scipy.special import (
             stdtr,
         )  # the t distribution; scipy.stats takes twice as long to load
 
-        return float(2 * stdtr(self.freedom, -abs(self.shift) / self.error))
+        found = [float(self.shift == 0)] if self.error == 0 else []
+        found += [
+            float(2 * stdtr(freedom, -abs(self.shift) / error))
+            for error, freedom in self._errors
+            if error
+        ]
+        return max(found)
 
     def equivalent(self, margin: float, alpha: float) -> bool:
         """Whether a change beyond the margin is ruled out, in both directions.
 
         Two one-sided t tests at alpha (Schuirmann, 1987); the margin is a share, such as 0.02.
         """
-        if self.error is None:
-            return False
-        half = _t_quantile(1 - alpha, self.freedom) * self.error
-        return abs(self.shift) + half < log(1 + margin)
+        return abs(self.shift) + self._reach(1 - alpha) < log(1 + margin)
 
     def detectable(self, alpha: float) -> float | None:
         """Return the smallest slowdown that as much data finds four times out of five.
@@ -82,7 +83,22 @@ class Estimate:
         """
         if self.error is None:
             return None
-        return expm1(self.half_width(alpha) + _t_quantile(POWER, self.freedom) * self.error)
+        return expm1(self._reach(1 - alpha / 2, POWER))
+
+    @property
+    def _errors(self) -> list[tuple[float, int]]:
+        """Both errors, each with its degrees of freedom; what they say, the larger one says."""
+        known = [] if self.error is None else [(self.error, self.freedom)]
+        return [*known, (self.rounds_error, self.rounds_freedom)]
+
+    def _reach(self, *probabilities: float) -> float:
+        """Return the larger sum of these quantiles of the shift; infinite where none is known."""
+        if self.error is None:
+            return inf
+        return max(
+            error * sum(_t_quantile(probability, freedom) for probability in probabilities)
+            for error, freedom in self._errors
+        )
 
 
 def paired(
@@ -92,56 +108,41 @@ def paired(
 
     An observation is the median of a restart's log ratios: neighbouring rounds share the state of
     the machine, and a median bears a disturbed pair. The two sides that are given lie as far apart
-    as that, around the middle of both.
-
-    Restarts vary at least as much as their own rounds leave their medians unsure (`round_error`).
-    A few can agree better than that by luck, and would make sure of what isn't: then the error is
-    that of the rounds. Knapp and Hartung's test for few studies is modified alike (Roever, Knapp
-    and Friede, 2015, BMC Medical Research Methodology 15:99). `orders` tell of each restart in
-    which pairs head came first, where that is known.
+    as that, around the middle of both. `orders` tell of each restart in which pairs head came
+    first, where that is known.
     """
     ratios = [[log(head / base) for base, head in pairs] for pairs in restarts]
     shifts = [median(each) for each in ratios]
     middles = [median(log(each) for pair in pairs for each in pair) for pairs in restarts]
     count, shift, middle = len(shifts), fmean(shifts), fmean(middles)
-    error = None
-    if count >= ENOUGH:
-        known = orders or [[False] * len(each) for each in ratios]
-        of_rounds = [round_error(each, order) for each, order in zip(ratios, known, strict=True)]
-        error = max(stdev(shifts), sqrt(fmean(each**2 for each in of_rounds))) / sqrt(count)
+    error = stdev(shifts) / sqrt(count) if count >= ENOUGH else None
     base_s, head_s = exp(middle - shift / 2), exp(middle + shift / 2)
-    return Estimate(base_s, head_s, shift, error, count - 1, count)
+    known = orders or [[False] * len(each) for each in ratios]
+    return Estimate(base_s, head_s, shift, error, count - 1, count, *error_of_rounds(ratios, known))
 
 
-def round_error(ratios: Sequence[float], head_first: Sequence[bool]) -> float:
-    """Return the standard error that a restart's rounds leave to the median of its log ratios.
+def error_of_rounds(
+    ratios: Sequence[Sequence[float]], orders: Sequence[Sequence[bool]]
+) -> tuple[float, int]:
+    """Return the error that rounds leave to the mean of their restarts' medians, and its freedom.
 
-    Which side comes first is balanced, so that what it costs to come second cancels: only what
-    ratios differ by from those of the same order counts. 0 where that leaves nothing.
+    As if restarts differed by nothing else: the least that there is. `orders` tell in which pairs
+    head came first. What it costs to come second is balanced, and cancels: only what ratios differ
+    by from those of their restart and order counts. Their scale is the median absolute deviation,
+    which bears disturbed pairs, and both factors are those of normal data (Rousseeuw and Croux,
+    1993). (0, 1) where there is but one ratio of each kind.
     """
     groups = [
-        [ratio for ratio, first in zip(ratios, head_first, strict=True) if first is which]
+        [ratio for ratio, first in zip(restart, order, strict=True) if first is which]
+        for restart, order in zip(ratios, orders, strict=True)
         for which in (True, False)
     ]
-    left = [ratio - median(group) for group in groups if group for ratio in group]
+    left = [abs(ratio - median(group)) for group in groups if group for ratio in group]
     freedom = len(left) - sum(map(bool, groups))
-    return median_error(left) * sqrt(len(left) / freedom) if freedom else 0.0
-
-
-def median_error(values: Sequence[float]) -> float:
-    """Return the standard error of the median of independent values.
-
-    What the bootstrap gives where it is drawn without end: each order statistic, weighted by how
-    often it is the median of a sample (Maritz and Jarrett, 1978; with the weights of Harrell and
-    Davis, 1982, which suit an even number of values too). 0 for a single value.
-    """
-    from scipy.special import betainc
-
-    ordered, shape = sorted(values), (len(values) + 1) / 2
-    edges = [float(betainc(shape, shape, k / len(ordered))) for k in range(len(ordered) + 1)]
-    weights = [high - low for low, high in pairwise(edges)]
-    middle = fsum(map(mul, weights, ordered))
-    return sqrt(fsum(w * (each - middle) ** 2 for w, each in zip(weights, ordered, strict=True)))
+    if not freedom:
+        return 0.0, 1
+    deviation = 1.4826 * median(left) * sqrt(len(left) / freedom)
+    return sqrt(pi / 2 / len(left)) * deviation, freedom
 
 
 def unpaired(base_s: Sequence[float], head_s: Sequence[float]) -> Estimate:
@@ -184,9 +185,16 @@ def restarts_needed(estimate: Estimate, floor: float, alpha: float) -> int | Non
     """
     if estimate.error is None:
         return None
-    spread = estimate.error * sqrt(estimate.count)
     for count in range(estimate.count + 1, MOST_RESTARTS + 1):
-        if _t_quantile(1 - alpha / 2, count - 1) * spread / sqrt(count) <= log(1 + floor):
+        times = count / estimate.count
+        more = replace(
+            estimate,
+            error=estimate.error / sqrt(times),
+            freedom=count - 1,
+            rounds_error=estimate.rounds_error / sqrt(times),
+            rounds_freedom=int(estimate.rounds_freedom * times),
+        )
+        if more.half_width(alpha) <= log(1 + floor):
             return count
     return None
 
