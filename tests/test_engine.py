@@ -15,6 +15,7 @@ import pytest
 import torch
 from bitsandbytes.nn import Linear8bitLt
 from safetensors.torch import load_file, save_file
+from torch._C._autograd import DeviceType
 from transformers import GenerationConfig
 
 from benchmarks.harness import checkpoint as checkpoints
@@ -414,3 +415,34 @@ def test_a_trace_that_lost_the_gpu_is_recorded_again(monkeypatch, saw, runs):
     trace, _ = profiling.recorded(torch.device("cuda"), recordings.append)
     assert len(recordings) == runs
     assert trace is recordings[-1]
+
+
+def test_only_a_kernel_of_an_operator_shows_that_the_gpu_was_seen(engine, workload):
+    """A trace of the CPU has none, nor one whose GPU events are annotations or orphans."""
+
+    def event(kind, own=0, of=0, *, annotation=False):
+        return SimpleNamespace(
+            device_type=lambda: kind,
+            correlation_id=lambda: own,
+            linked_correlation_id=lambda: of,
+            is_user_annotation=lambda: annotation,
+        )
+
+    def saw(*events):
+        results = SimpleNamespace(events=lambda: [event(DeviceType.CPU, 7), *events])
+        return profiling._saw_device(
+            SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
+        )
+
+    assert saw(event(DeviceType.CUDA, of=7))
+    assert not saw(event(DeviceType.CUDA, of=7, annotation=True))
+    assert not saw(event(DeviceType.CUDA, of=8))
+    assert not saw(event(DeviceType.CUDA))
+    trace, _ = profiling.recorded(
+        engine.device,
+        lambda trace: profiling.decode_within(
+            engine, workload, range(2, 3), profiling.recording(trace)
+        ),
+    )
+    assert len(trace.profiler.kineto_results.events()) > 100
+    assert not profiling._saw_device(trace)
