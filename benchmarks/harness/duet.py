@@ -232,6 +232,7 @@ class Duet:
     def _save(self, number: int, planned: Restart, played: Played) -> None:
         """Save a session of each take: all of them, and then they count."""
         machine, commit = self._facts
+        alone = self.conditions.alternate  # then pairs are no neighbours
         content = {}
         for take in self.conditions.takes:
             ours = {
@@ -240,9 +241,9 @@ class Duet:
                 "spec": self.environments[take.side].spec,
                 "restart": number,
                 "seed": self.budget.seed,
-                "design": "alternate processes" if self.conditions.alternate else "both resident",
+                "design": "alternate processes" if alone else "both resident",
                 "order": list(planned.start),
-                "position_in_pair": [pair.index(take) for pair in planned.pairs],
+                "position_in_pair": None if alone else [p.index(take) for p in planned.pairs],
                 "core": played.cores.get(take.side),
                 "injected_slowdown": take.slowdown,
                 "loaded": played.started[take.side]["loaded"],
