@@ -17,7 +17,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -454,8 +454,10 @@ def _device_limits(device: torch.device) -> dict[str, Any]:
     if isinstance(watched, gpu.Gpu):
         found["nvml_facts"] = {name: str(value) for name, value in watched.facts().items()}
         found["nvml_bandwidth_bytes_per_s"] = watched.memory_bandwidth_bytes_per_s()
-        found["nvml_sample_s"] = _typical(lambda: watched.sample(processes=False), 200)
-        found["nvml_sample_with_processes_s"] = _typical(watched.sample, 200)
+        plain = _calls(lambda: watched.sample(processes=False), 200)
+        listing = _calls(watched.sample, 200)
+        found["nvml_sample_s"], found["nvml_sample_with_processes_s"] = fmean(plain), fmean(listing)
+        found["nvml_sample_medians_s"] = [median(plain), median(listing)]
         found["nvml_share"] = (
             found["nvml_sample_s"] * (1 - 1 / gpu.PROCESSES_EVERY)
             + found["nvml_sample_with_processes_s"] / gpu.PROCESSES_EVERY
@@ -464,14 +466,14 @@ def _device_limits(device: torch.device) -> dict[str, Any]:
     return found
 
 
-def _typical(work: Callable[[], object], times: int) -> float:
-    """Return the median seconds of a call: a host that stalls once is no cost of it."""
+def _calls(work: Callable[[], object], times: int) -> list[float]:
+    """Return the seconds of each call: a stall of the host shows as one, and not in all."""
     found = []
     for _ in range(times):
         start = time.perf_counter()
         work()
         found.append(time.perf_counter() - start)
-    return median(found)
+    return found
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import shutil
 import sys
 from dataclasses import dataclass
 from functools import cache
-from math import exp, expm1, log
+from math import exp, expm1, log, sqrt
 from pathlib import Path
-from statistics import median, stdev
+from statistics import fmean, median, stdev
 from typing import Any
 
 from benchmarks.harness import gpu, sessions
@@ -89,6 +89,7 @@ def main(folder: Path, where: Path = RESULTS) -> None:
             target.write_bytes(gzip.compress(content.encode(), mtime=0))
     parts = [
         heading(name, session),
+        notes(place / "NOTES.md", session["datetime"][:16]),
         quantizations(results, slug),
         published(results),
         main_job(results, slug),
@@ -97,7 +98,6 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         parity(results),
         validity(results),
         noise(results),
-        notes(place / "NOTES.md", session["datetime"][:10]),
         reproduce(results, slug),
     ]
     page = where / f"{slug}.md"
@@ -217,7 +217,14 @@ def main_job(results: Results, slug: str) -> list[str]:
     work = found["extra_info"]["workload"]
     listed = ", ".join(f"{each['round_s']:.1f}" for each in rounds)
     validity = found["extra_info"]["validity"]
-    doubt = "" if validity["valid"] else f" Judged INVALID: {validity['reasons'][0]}."
+    doubt = " Judged valid." if validity["valid"] else f" INVALID: {validity['reasons'][0]}."
+    others = {
+        each["name"].partition("[")[0].removeprefix("test_"): each["extra_info"]["validity"]
+        for each in results.benchmarks("main")
+    }
+    refused = [name for name, each in others.items() if each and not each["valid"]]
+    if refused and validity["valid"]:
+        doubt += f" Of the same session INVALID: {', '.join(refused)}."
     return [
         "## The main job",
         "",
@@ -362,9 +369,11 @@ def validity(results: Results) -> list[str]:
     limits, other = results.step("limits"), results.step("stranger")
     lines = []
     if limits and "nvml_share" in limits:
+        medians = [f"{1e6 * each:.0f} µs" for each in limits.get("nvml_sample_medians_s", [])]
         lines.append(
-            f"- A sample of NVML takes {1e6 * limits['nvml_sample_s']:.0f} µs, one that lists "
-            f"processes {1e6 * limits['nvml_sample_with_processes_s']:.0f} µs: at one sample each "
+            f"- A sample of NVML takes {1e6 * limits['nvml_sample_s']:.0f} µs in the mean, one "
+            f"that lists processes {1e6 * limits['nvml_sample_with_processes_s']:.0f} µs"
+            f"{' (medians: ' + ', '.join(medians) + ')' if medians else ''}: at one sample each "
             f"{gpu.INTERVAL_S:g} s that is {100 * limits['nvml_share']:.3f} % of the time."
         )
     if other and other.get("status") == 12:
@@ -448,20 +457,25 @@ def _verdict(found: Verdict | None) -> str:
 
 
 def _spread(title: str, files: list[Path]) -> str:
-    """Return how the rounds of identical code vary, from process to process and within one."""
-    rounds = [
-        one.rounds_s
+    """Return how the rounds of identical code vary: over restarts, in one, and in a process."""
+    pairs = [
+        [
+            one.rounds_s
+            for part in (file, beside(file, "-head"))
+            for one in sessions.read(part).measured.values()
+        ]
         for file in files
-        for part in (file, beside(file, "-head"))
-        for one in sessions.read(part).measured.values()
     ]
-    middles = [median(each) for each in rounds]
-    between = expm1(stdev(map(log, middles)))
-    within = expm1(median(stdev(map(log, each)) for each in rounds))
+    logs = [[log(median(rounds)) for rounds in pair] for pair in pairs]
+    middles = [each for pair in logs for each in pair]
+    over = f"{expm1(stdev(map(fmean, logs))):.1%} over restarts, " if len(logs) > 1 else ""
+    inside = expm1(sqrt(fmean((base - head) ** 2 / 2 for base, head in logs)))
+    rounds = expm1(median(stdev(map(log, each)) for pair in pairs for each in pair))
     return (
-        f"- {title}: medians of {len(rounds)} fresh processes of the same code, "
-        f"{1e3 * min(middles):.1f} to {1e3 * max(middles):.1f} ms, spread by {between:.1%}; rounds "
-        f"within a process by {within:.1%} in the median."
+        f"- {title}: medians of {len(middles)} fresh processes of the same code, "
+        f"{1e3 * exp(min(middles)):.1f} to {1e3 * exp(max(middles)):.1f} ms; they spread by "
+        f"{over}{inside:.1%} between the two of a restart, and rounds by {rounds:.1%} within a "
+        "process."
     )
 
 
@@ -486,16 +500,17 @@ def reproduce(results: Results, slug: str) -> list[str]:
     ]
     if missing:
         lines += ["", f"Not run, or cut short: {', '.join(missing)}."]
-    return [*lines, "", f"Everything measured, as it was stored: [{slug}/raw]({slug}/raw)."]
+    said = "Everything measured, as it was stored, but for names of the machine"
+    return [*lines, "", f"{said}: [{slug}/raw]({slug}/raw)."]
 
 
-def notes(file: Path, day: str) -> list[str]:
-    """Return what a person wrote about these results: notes that name their day."""
+def notes(file: Path, minute: str) -> list[str]:
+    """Return what a person wrote about these results: notes that name the main job's minute."""
     if not file.exists():
         return []
     text = file.read_text().strip()
-    if day not in text:
-        print(f"{file} is left out: it doesn't name {day}; read it again, and name the day")
+    if minute not in text:
+        print(f"{file} is left out: it doesn't name {minute}; read it again, and name the minute")
         return []
     return ["## Reading them", "", text]
 
