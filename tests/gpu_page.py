@@ -588,6 +588,7 @@ def steps_plot(results: Results) -> dict[str, Any]:
 def _plot(rows: list[dict[str, Any]], mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
     return {
         "background": "white",
+        "padding": {"left": 5, "top": 5, "bottom": 5, "right": 30},  # legends are cut otherwise
         "width": 560,
         "height": 260,
         "data": {"values": rows},
