@@ -57,17 +57,7 @@ class Estimate:
         """Return how likely so large a shift is without a change, in either direction."""
         if self.error is None:
             return None
-        from scipy.special import (
-            stdtr,
-        )  # the t distribution; scipy.stats takes twice as long to load
-
-        found = [float(self.shift == 0)] if self.error == 0 else []
-        found += [
-            float(2 * stdtr(freedom, -abs(self.shift) / error))
-            for error, freedom in self._errors
-            if error
-        ]
-        return max(found)
+        return max(_p(self.shift, error, freedom) for error, freedom in self._errors)
 
     def equivalent(self, margin: float, alpha: float) -> bool:
         """Whether a change beyond the margin is ruled out, in both directions.
@@ -87,18 +77,18 @@ class Estimate:
 
     @property
     def _errors(self) -> list[tuple[float, int]]:
-        """Both errors, each with its degrees of freedom; what they say, the larger one says."""
-        known = [] if self.error is None else [(self.error, self.freedom)]
-        return [*known, (self.rounds_error, self.rounds_freedom)]
+        """Both errors, each with its degrees of freedom; none where they can't be known."""
+        if self.error is None:
+            return []
+        return [(self.error, self.freedom), (self.rounds_error, self.rounds_freedom)]
 
     def _reach(self, *probabilities: float) -> float:
         """Return the larger sum of these quantiles of the shift; infinite where none is known."""
-        if self.error is None:
-            return inf
-        return max(
+        sums = (
             error * sum(_t_quantile(probability, freedom) for probability in probabilities)
             for error, freedom in self._errors
         )
+        return max(sums, default=inf)
 
 
 def paired(
@@ -197,6 +187,15 @@ def restarts_needed(estimate: Estimate, floor: float, alpha: float) -> int | Non
         if more.half_width(alpha) <= log(1 + floor):
             return count
     return None
+
+
+def _p(shift: float, error: float, freedom: int) -> float:
+    """Return how likely so large a shift is by chance, in either direction."""
+    if error == 0:
+        return float(shift == 0)
+    from scipy.special import stdtr  # the t distribution; scipy.stats takes twice as long to load
+
+    return float(2 * stdtr(freedom, -abs(shift) / error))
 
 
 def _t_quantile(probability: float, freedom: int) -> float:
