@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
 SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
@@ -36,18 +37,34 @@ class Outcome:
         return json.loads(file.read_text())
 
 
+@contextmanager
+def heard(number: int) -> Iterator[None]:
+    """Let a signal end the processes that are started inside.
+
+    A shell's background job ignores Ctrl-C, one of nohup(1) a closed terminal: tests that run so
+    would pass it on.
+    """
+    was = signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(number, was)
+
+
 def interrupt_at(
     moment: str, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> tuple[subprocess.Popen[str], list[str]]:
     """Run `python -m ...`, press Ctrl-C at each line that begins so; return it, and its lines."""
-    with subprocess.Popen(
-        [sys.executable, "-u", "-m", *arguments],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-    ) as process:
+    with heard(signal.SIGINT):
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", *arguments],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        )
+    with process:
         lines = []
         for line in process.stdout or ():
             lines.append(line)

@@ -15,6 +15,7 @@ from local_packages import BROKEN, write_checkout, write_wheel
 
 from benchmarks.harness import loaded, overlay
 from benchmarks.harness.errors import InputError
+from tests.running import heard
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENT = "onemodule==1.0"
@@ -148,22 +149,22 @@ def test_an_interpreter_and_a_virtual_environment_are_used_as_they_are(tmp_path,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
-def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, number, request):
+def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, number):
     """Ctrl-C, or a terminal that is gone, ends pip and its children; no half-made overlay stays."""
     pids = tmp_path / "pid"
     note = f"pathlib.Path({str(pids)!r}).write_text(str(os.getpid()))"
     before = f"import os, time; {note}; time.sleep(600)"
     checkout = write_checkout(tmp_path / "checkout", "slow_build", "", before)
-    was = signal.signal(number, signal.SIG_DFL)  # the tests may run under nohup(1), which passes on
-    request.addfinalizer(lambda: signal.signal(number, was))
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", "duet", "--base", str(checkout), "--device=cpu"],
-        env=variables | {"XDG_CACHE_HOME": str(tmp_path)},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with heard(number):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks", "duet", "--base", str(checkout), "--device=cpu"],
+            env=variables | {"XDG_CACHE_HOME": str(tmp_path)},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    with process:
         while not (pids.exists() and pids.read_text()):
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.05)
