@@ -26,11 +26,8 @@ RESULTS = Path(__file__).parent.parent / "docs" / "results"
 # bitsandbytes 0.45.0.dev, torch 2.5.1, 64 tokens in and out, H100 SXM: its own published table.
 PUBLISHED = {1: (12.2, 19.2), 8: (93.8, 155.4), 32: (371.0, 586.0)}
 PRIVATE = {"node", "release", "place", "said"}
-DUETS = {  # by step
-    "duet": "int8-decomp, batch 8, 2 tokens",
-    "slowed": "`synthetic:tiny`, int8-decomp, batch 8, 2 tokens",
-    "prefill": "int8, 16 prompts of 1,024 tokens, 1 token",
-}
+DUETS = ("duet", "slowed", "prefill")  # steps
+SLOWER = f"{100 * SLOWDOWN:g} %"
 COLOURS = {"int8-decomp": "#0072b2", "int8": "#d55e00", "fp16": "#009e73", "nf4": "#cc79a7"}
 
 
@@ -412,15 +409,16 @@ def noise(results: Results) -> list[str]:
             "(standard deviation of their logarithms)."
         )
     rows, spreads = [], []
-    for name, title in DUETS.items():
+    for name in DUETS:
         if files := results.restarts(name):
+            title = _title(files[0])
             rows += _verdicts(results, name, title, files)
             spreads.append(_spread(title, files))
     if rows:
         rows = [
             "",
-            "Duets of the same code on both sides, and of a head that works 2 % longer in each "
-            "step; each restart is two fresh processes, both models resident:",
+            f"Duets of the same code on both sides, and of a head that works {SLOWER} longer in "
+            "each step; each restart is two fresh processes, both models resident:",
             "",
             "| duet | head | restarts | minutes | round | TTFT | TPOT |",
             "|---|---|--:|--:|---|---|---|",
@@ -430,13 +428,22 @@ def noise(results: Results) -> list[str]:
     return ["## Noise", "", *lines, *rows, *spreads] if lines or rows else []
 
 
+def _title(file: Path) -> str:
+    """Return what a duet measures, out of one of its files."""
+    work = stored(file)["benchmarks"][0]["extra_info"]["workload"]
+    return (
+        f"`{work['model']}`, {work['quantization']}, {work['batch_size']} rows of "
+        f"{work['prompt_tokens']:,} + {work['new_tokens']} tokens"
+    )
+
+
 def _verdicts(results: Results, name: str, title: str, files: list[Path]) -> list[str]:
     """Return a row of the table for each head of a duet: change, 95 % interval, verdict."""
     rows = []
     base = [sessions.read(file) for file in files]
     step = results.step(name)
     took = f"{step['minutes'][-1]:.1f}" if step else "cut short"
-    heads = {"the same": "-head", "2 % slower": f"-head-slowed-{SLOWDOWN:g}"}
+    heads = {"the same": "-head", f"{SLOWER} slower": f"-head-slowed-{SLOWDOWN:g}"}
     for head, suffix in heads.items():
         others = [beside(file, suffix) for file in files]
         if not all(each.exists() for each in others):

@@ -23,7 +23,7 @@ class Take:
 class Restart:
     """One restart: the order in which the sides start, and the order of each pair of rounds.
 
-    `place`, from 0 to 1, draws the core of a CPU on which both sides work.
+    `place`, from 0 to 1, draws the core from which both sides work.
     """
 
     start: tuple[str, ...]
