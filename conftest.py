@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+import signal
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -217,9 +220,33 @@ def pytest_deselected(items: Iterable[pytest.Item]) -> None:
             gate.deselected.add(item.nodeid)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_keyboard_interrupt(
+    excinfo: pytest.ExceptionInfo[BaseException],
+) -> Generator[None, object, object]:
+    """Keep pytest's account of a Ctrl-C from failing: the session would end by 1, as REGRESSED.
+
+    It reads the source of every frame, which takes long enough for a second Ctrl-C, and computes
+    with the line of each: an instruction may have none, as some of torch's Module.
+    """
+    excinfo.traceback = excinfo.traceback.filter(
+        lambda entry: entry._rawentry.tb_lineno is not None
+    )
+    excinfo.value.__suppress_context__ = True  # what a second Ctrl-C came in has frames as well
+    with _ctrl_c_ignored():
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark's, which writes its JSON
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """Judge and save, and end by a status that says whether all of it can be believed."""
+    interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+    with _ctrl_c_ignored() if interrupted else nullcontext():
+        _judge_and_save(session)
+        return (yield)
+
+
+def _judge_and_save(session: pytest.Session) -> None:
     config = session.config
     passed = session.exitstatus == pytest.ExitCode.OK
     if passed and config.stash[SUMMARY].invalid:
@@ -239,7 +266,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     outcome["exit_status"] = int(session.exitstatus)
     saving.finish(session, content)
     config.stash[SESSION] = session
-    return (yield)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # below pytest-benchmark's tables, whatever they raise
@@ -285,6 +311,19 @@ def _write_compared(terminalreporter: Any, config: pytest.Config) -> None:
         for theirs in config.stash[COMPARED]:
             for line in device.differences(ours, theirs):
                 terminalreporter.write_line(line)
+
+
+@contextmanager
+def _ctrl_c_ignored() -> Iterator[None]:
+    """Let a further Ctrl-C pass while a session that was interrupted saves what it measured."""
+    if threading.current_thread() is not threading.main_thread():  # it gets none
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

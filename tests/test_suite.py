@@ -4,6 +4,7 @@ import gc
 import gzip
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks.harness import loading, machine, storage
 from benchmarks.harness.errors import InputError
-from tests.running import ALONE, FAST, ROOT, SECRET, Outcome, command, interrupt_at
+from tests.running import ALONE, FAST, ROOT, SECRET, Outcome, command, heard, interrupt_at
 
 DRIFT = ["-k", "throughput", "--new-tokens=2", "--rounds=5", "--bounds=*=inf,trend_size=0.15"]
 
@@ -456,6 +457,46 @@ def test_an_interrupt_keeps_what_was_measured(environment, tmp_path, moment, kep
     names = [bench["name"] for each in saved for bench in each["benchmarks"]]
     assert names == ["test_warmup[int8-decomp-b8-p16-n8]"][:kept]
     assert any(line.startswith("saved: " if kept else "not saved: ") for line in lines)
+
+
+WITHOUT_LINES = """
+def stop():
+    raise KeyboardInterrupt
+
+stop.__code__ = stop.__code__.replace(co_linetable=b"")
+
+def test():
+    try:
+        stop()
+    finally:
+        stop()
+"""
+IMPATIENT = """
+import os, signal
+
+def pytest_keyboard_interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+
+pytest_runtest_logfinish = pytest_terminal_summary = pytest_keyboard_interrupt
+"""
+
+
+@pytest.mark.parametrize("test", [WITHOUT_LINES, "def test(): pass"], ids=["no line", "again"])
+def test_an_interrupt_is_status_2_wherever_it_comes(environment, tmp_path, test):
+    """Where the source has no line, and while the one before is handled: not 1, REGRESSED."""
+    (file := tmp_path / "test_interrupted.py").write_text(test)
+    (tmp_path / "impatient.py").write_text(IMPATIENT)
+    options = ["-p", "conftest", "-p", "impatient", f"--rootdir={ROOT}", "-c", f"{ROOT}/pytest.ini"]
+    with heard(signal.SIGINT):
+        ended = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(file)],
+            env=os.environ | environment | {"PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+    assert (ended.returncode, ended.stderr) == (2, "")
+    assert "! KeyboardInterrupt !" in ended.stdout
 
 
 BAD_OPTIONS = {
