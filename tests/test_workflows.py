@@ -199,15 +199,6 @@ def test_the_lines_that_pull_and_push_run_here(tmp_path):
 
 def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
     """On the tiny model, in a copy of the suite: nothing to compare with, so 10, and promoted."""
-    help_text = subprocess.run(
-        [sys.executable, "-m", "pytest", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    if "--gate" not in help_text:
-        pytest.skip("needs pytest's option --gate")
     assert target.checkpoint.path.is_relative_to(cache_dir)
     home = tmp_path / "home"
     home.mkdir()
