@@ -20,7 +20,7 @@ from benchmarks.harness import overlay, partner, restart, schedule, sessions, st
 from benchmarks.harness.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.harness.outcome import Outcome
 from benchmarks.harness.partner import Partner
-from tests.running import interrupt_at
+from tests.running import heard, interrupt_at
 
 ROOT = Path(__file__).parent.parent
 TOOL = Path(sys.executable).with_name("pytest-benchmark")
@@ -381,6 +381,23 @@ def test_an_interrupt_keeps_what_is_complete(variables, tmp_path):
             break
         time.sleep(0.05)
     assert left == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_only_the_first_signal_interrupts(number):
+    """A second one would disturb how workers are ended and files are kept."""
+    ended = []
+
+    def work():
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+            ended.append("in order")
+
+    with heard(number), pytest.raises(KeyboardInterrupt), workload.interruptible():
+        work()
+    assert ended == ["in order"]
 
 
 def holds(file, parent):

@@ -25,10 +25,8 @@ DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary")
 RESTARTS = 12
 INTERRUPTED = 2  # pytest's own status
-ENDING = (
-    "SIGTERM",
-    "SIGHUP",
-)  # a stop from outside; a terminal that is gone. Not all systems have it
+# Ctrl-C; a stop from outside; a terminal that is gone. Not all systems have all of them.
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,8 +137,8 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 def interruptible() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end this as Ctrl-C does: workers are ended, what is half-made removed.
 
-    Only the first: a terminal that is closed sends two, and the second would disturb that. What
-    is ignored, as nohup(1) has it, stays so.
+    Only the first: a terminal that is closed sends two, and who is impatient as well; the second
+    would disturb that. What is ignored, as nohup(1) has it, stays so.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
