@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import datetime, timezone
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,14 @@ from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
 ROOT = Path(__file__).parent.parent
 
 
+SECONDS = count()
+
+
 def saved(change=1.0, name=THROUGHPUT, **changes):
-    """Return the content of a file of five rounds, all slower by a factor."""
+    """Return the content of a file of five rounds, all slower by a factor; of its own second."""
     found = [change * each for each in (1.0, 1.003, 0.998, 1.001, 0.999)]
-    return content((name, found, info(found, **changes)))
+    when = datetime.fromtimestamp(next(SECONDS), timezone.utc).isoformat()
+    return content((name, found, info(found, **changes)), datetime=when)
 
 
 INVALID = {"valid": False, "reasons": ["a busy machine; wait"]}
@@ -100,16 +106,20 @@ def test_versions_are_told(judge):
     [
         (["--base", "none.json", "--head", "{good}"], "none.json: can't read it"),
         (["--base", "{foreign}", "--head", "{good}"], "another format"),
-        (["--base", "{good}", "--head", "{good}", "{good}", "--paired"], "as many sessions"),
+        (["--base", "{good}", "--head", "{other}", "{third}", "--paired"], "as many sessions"),
         (["--base", "{good}"], "--head"),
-        (["--base", "{good}", "--head", "{good}", "--gate", "loose"], "--gate"),
-        (["--base", "{good}", "--head", "{good}", "--json", "no/such/folder"], "can't write"),
+        (["--base", "{good}", "--head", "{other}", "--gate", "loose"], "--gate"),
+        (["--base", "{good}", "--head", "{other}", "--json", "no/such/folder"], "can't write"),
+        (["--base", "{good}", "{other}", "--head", "{copy}"], "expected each session once"),
+        (["--base", "{good}", "{good}", "--head", "{other}"], "leave one of them out"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys):
     """What, expected, got, next step; no traceback."""
-    good, foreign = write(tmp_path, saved(), {"runs": []})
-    given = [each.format(good=good, foreign=foreign) for each in arguments]
+    good = saved()
+    contents = {"good": good, "other": saved(), "third": saved(), "copy": good, "foreign": {}}
+    files = dict(zip(contents, write(tmp_path, *contents.values()), strict=True))
+    given = [each.format_map(files) for each in arguments]
     with pytest.raises(SystemExit) as caught:
         main(["judge", *given])
     assert caught.value.code == 4

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness import comparable, sessions, verdict, verdict_table
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.sessions import Session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     base, head = (
         [sessions.read(file) for file in side] for side in (arguments.base, arguments.head)
     )
+    _check_different([*base, *head])
     verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate)
     for line in verdict_table.lines(verdicts, comparable.notes(base, head)):
         print(line)
@@ -51,3 +55,16 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--json {arguments.json}: can't write it ({error.strerror}); check the folder"
             ) from error
     return status
+
+
+def _check_different(given: Sequence[Session]) -> None:
+    """Raise InputError where one session is given twice: a copy of it would look like agreement."""
+    known: dict[Any, str] = {}
+    for each in given:
+        rounds = {name: measured.rounds_s for name, measured in each.measured.items()}
+        first = known.setdefault((each.when, *sorted(rounds.items())), each.name)
+        if first is not each.name:
+            raise InputError(
+                f"{each.name}: expected each session once, got that of {first} again; "
+                "leave one of them out"
+            )
