@@ -11,7 +11,7 @@ import pytest
 from benchmarks import saving
 from benchmarks.harness import acknowledged, baseline, comparable, report, sessions
 from benchmarks.harness.errors import InputError
-from benchmarks.harness.outcome import Verdict
+from benchmarks.harness.outcome import Acknowledgement, Verdict
 from benchmarks.harness.sessions import Session
 from benchmarks.stash import GATE, INVALID, NOT_COMPARED, SETTINGS, SUMMARY
 
@@ -25,7 +25,7 @@ class Gate:
 
     base: list[Session]
     notes: list[str]
-    acknowledgements: tuple[Any, ...]
+    acknowledgements: tuple[Acknowledgement, ...]
     named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
     absent: dict[str, str] = field(default_factory=dict)  # by full name, why
     deselected: set[str] = field(default_factory=set)
@@ -114,6 +114,7 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
         acknowledged=gate.acknowledgements,
         absent=gate.absent,
     )
+    gate.notes += filter(None, (each.note(gate.verdicts) for each in gate.acknowledgements))
     status = verdict.exit_status(gate.verdicts)
     if session.exitstatus not in DECIDED:
         return None

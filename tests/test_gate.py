@@ -193,9 +193,10 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     model.step_s *= 1.3
     known = tmp_path / "acknowledged.toml"
     known.write_text(
-        '[[acknowledged]]\nbenchmark = "*::test_throughput[[]*"\nmetric = "*"\n'
-        'ceiling_percent = 60.0\nreason = "<b>exact</b> outliers"\nexpires = 2999-12-31\n'.replace(
-            "[[]", "["
+        "".join(
+            f'[[acknowledged]]\nbenchmark = "*::test_throughput[*"\nmetric = "{metric}"\n'
+            'ceiling_percent = 60.0\nreason = "<b>exact</b> outliers"\nexpires = 2999-12-31\n'
+            for metric in ("*", "tpot")
         )
     )
     monkeypatch.setattr(gating, "ACKNOWLEDGED", known)
@@ -206,7 +207,8 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     outcome = gate(*ALONE, f"--summary={files[0]}", *written)
     assert outcome.status == 0, end(outcome)
     assert "<b>exact</b> outliers" in end(outcome)
-    assert "acknowledged" in end(outcome)
+    assert "no metric 'tpot' was judged of *::test_throughput[*" in end(outcome)
+    assert "correct its name, as in 'tpot_s'" in end(outcome)
     text = files[0].read_text()
     assert text == files[1].read_text()
     assert "REGRESSED" in text

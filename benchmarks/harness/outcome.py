@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass
+from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
 GATES = ("screen", "strict")  # what a time beyond the interval of the past is: suspicious, or worse
@@ -70,6 +72,18 @@ class Acknowledgement:
     def covers(self, verdict: Verdict) -> bool:
         """Whether it speaks of this benchmark and metric."""
         return _matches(self.pattern, verdict.benchmark) and _matches(self.metric, verdict.metric)
+
+    def note(self, verdicts: Sequence[Verdict]) -> str | None:
+        """Return a line where its metric is none of those judged of its benchmarks: mistyped."""
+        judged = [each for each in verdicts if _matches(self.pattern, each.benchmark)]
+        metrics = sorted({each.metric for each in judged} - {"-"})
+        if not metrics or any(_matches(self.metric, each) for each in metrics):
+            return None
+        (close,) = get_close_matches(self.metric, metrics, n=1, cutoff=0)
+        return (
+            f"acknowledged: no metric {self.metric!r} was judged of {self.pattern}; "
+            f"correct its name, as in {close!r}, or delete the entry"
+        )
 
 
 def _matches(pattern: str, name: str) -> bool:
