@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +65,17 @@ def interrupt_at(
             text=True,
             cwd=ROOT,
         )
-    with process:
-        lines = []
-        for line in process.stdout or ():
-            lines.append(line)
-            if line.startswith(moment):
-                process.send_signal(signal.SIGINT)
-        process.wait(60)
+    patience = threading.Timer(300, process.kill)  # one that doesn't end fails its test
+    patience.start()
+    try:
+        with process:
+            lines = []
+            for line in process.stdout or ():
+                lines.append(line)
+                if line.startswith(moment):
+                    process.send_signal(signal.SIGINT)
+    finally:
+        patience.cancel()
     return process, lines
 
 
