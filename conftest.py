@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from benchmarks.harness.progress import Progress
 from benchmarks.harness.report import Summary
 from benchmarks.harness.settings import OPTIONS, build_settings
 from benchmarks.stash import (
+    ALL_RUN,
     COMPARED,
     EVIDENCE,
     GATE,
@@ -61,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
+    if threading.current_thread() is threading.main_thread():
+        config.add_cleanup(partial(_hear_ctrl_c, signal.getsignal(signal.SIGINT)))
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
     config.stash[HISTORY] = {"loaded": [], "profiled": False}
@@ -220,35 +223,43 @@ def pytest_deselected(items: Iterable[pytest.Item]) -> None:
             gate.deselected.add(item.nodeid)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_keyboard_interrupt(
-    excinfo: pytest.ExceptionInfo[BaseException],
-) -> Generator[None, object, object]:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Keep that all was run: until then a session has not passed, whatever its status says."""
+    result = yield
+    session.config.stash[ALL_RUN] = True
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
     """Keep pytest's account of a Ctrl-C from failing: the session would end by 1, as REGRESSED.
 
     It reads the source of every frame, which takes long enough for a second Ctrl-C, and computes
     with the line of each: an instruction may have none, as some of torch's Module.
     """
+    _ignore_ctrl_c()
     excinfo.traceback = excinfo.traceback.filter(
         lambda entry: entry._rawentry.tb_lineno is not None
     )
-    excinfo.value.__suppress_context__ = True  # what a second Ctrl-C came in has frames as well
-    with _ctrl_c_ignored():
-        return (yield)
+    # A second Ctrl-C while the first was handled: its frames are read as well.
+    excinfo.value.__suppress_context__ = True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark's, which writes its JSON
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Judge and save, and end by a status that says whether all of it can be believed."""
-    interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
-    with _ctrl_c_ignored() if interrupted else nullcontext():
-        _judge_and_save(session)
-        return (yield)
+    """Judge and save, and end by a status that says whether all of it can be believed.
+
+    It takes seconds, and what was measured took minutes: a Ctrl-C doesn't stop it.
+    """
+    _ignore_ctrl_c()
+    _judge_and_save(session)
+    return (yield)
 
 
 def _judge_and_save(session: pytest.Session) -> None:
     config = session.config
-    passed = session.exitstatus == pytest.ExitCode.OK
+    passed = session.exitstatus == pytest.ExitCode.OK and config.stash.get(ALL_RUN, False)
     if passed and config.stash[SUMMARY].invalid:
         session.exitstatus = INVALID
     outcome: dict[str, Any] = {"passed": passed, "verdicts": None, "promoted": None}
@@ -313,17 +324,14 @@ def _write_compared(terminalreporter: Any, config: pytest.Config) -> None:
                 terminalreporter.write_line(line)
 
 
-@contextmanager
-def _ctrl_c_ignored() -> Iterator[None]:
-    """Let a further Ctrl-C pass while a session that was interrupted saves what it measured."""
-    if threading.current_thread() is not threading.main_thread():  # it gets none
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _hear_ctrl_c(handler: Any) -> None:
+    signal.signal(signal.SIGINT, handler or signal.SIG_DFL)  # None: not Python's own
+
+
+def _ignore_ctrl_c() -> None:
+    """Let a Ctrl-C pass, until pytest takes its configuration back."""
+    if threading.current_thread() is threading.main_thread():  # no other gets one
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

@@ -31,6 +31,7 @@ OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved se
 GATE = pytest.StashKey[Any]()  # what the session is judged by, with --gate
 NOT_COMPARED = pytest.StashKey[str]()  # why --benchmark-compare-fail can't decide
 PROPERTY = pytest.StashKey[Any]()  # adds a property to the report of --junitxml
+ALL_RUN = pytest.StashKey[bool]()  # pytest came to the end of the benchmarks
 SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
 SAVED = pytest.StashKey[str]()  # the line that says where it was saved
 MACHINE = pytest.StashKey[dict[str, Any]]()  # which the default storage was named after

@@ -470,22 +470,30 @@ def test():
     finally:
         stop()
 """
-IMPATIENT = """
+CTRL_C = """
 import os, signal
 
-def pytest_keyboard_interrupt():
+def press():
     os.kill(os.getpid(), signal.SIGINT)
 
-pytest_runtest_logfinish = pytest_terminal_summary = pytest_keyboard_interrupt
 """
+ONE_PASSES = "def test(): pass"
 
 
-@pytest.mark.parametrize("test", [WITHOUT_LINES, "def test(): pass"], ids=["no line", "again"])
-def test_an_interrupt_is_status_2_wherever_it_comes(environment, tmp_path, test):
-    """Where the source has no line, and while the one before is handled: not 1, REGRESSED."""
+@pytest.mark.parametrize(
+    ("test", "pressed", "status"),
+    [
+        (WITHOUT_LINES, ["pytest_keyboard_interrupt", "pytest_terminal_summary"], 2),
+        (ONE_PASSES, ["pytest_runtest_logfinish", "pytest_keyboard_interrupt"], 2),
+        (ONE_PASSES, ["pytest_sessionfinish", "pytest_terminal_summary"], 0),
+    ],
+    ids=["no line", "again", "at the end"],
+)
+def test_an_interrupt_is_never_taken_for_a_regression(environment, tmp_path, test, pressed, status):
+    """Where the source has no line, while another one is handled, and when all is over."""
     (file := tmp_path / "test_interrupted.py").write_text(test)
-    (tmp_path / "impatient.py").write_text(IMPATIENT)
-    options = ["-p", "conftest", "-p", "impatient", f"--rootdir={ROOT}", "-c", f"{ROOT}/pytest.ini"]
+    (tmp_path / "ctrl_c.py").write_text(CTRL_C + "\n".join(f"{name} = press" for name in pressed))
+    options = ["-p", "conftest", "-p", "ctrl_c", f"--rootdir={ROOT}", "-c", f"{ROOT}/pytest.ini"]
     with heard(signal.SIGINT):
         ended = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(file)],
@@ -493,9 +501,23 @@ def test_an_interrupt_is_status_2_wherever_it_comes(environment, tmp_path, test)
             capture_output=True,
             text=True,
             cwd=ROOT,
+            timeout=120,
         )
-    assert (ended.returncode, ended.stderr) == (2, "")
-    assert "! KeyboardInterrupt !" in ended.stdout
+    assert (ended.returncode, ended.stderr) == (status, "")
+    assert ("! KeyboardInterrupt !" in ended.stdout) == (status == 2)
+
+
+def test_what_did_not_run_to_its_end_has_not_passed(session, tmp_path, monkeypatch):
+    """However it ended: pytest's own status says so only a moment later."""
+    (tmp_path / "stopping.py").write_text(
+        "def stop():\n    raise KeyboardInterrupt\n\n"
+        "pytest_runtest_logfinish = pytest_keyboard_interrupt = stop\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        session("-p", "stopping", *FAST, "-k", "warmup or throughput", "--benchmark-save=part")
+    (file,) = tmp_path.glob("storage/*.json")
+    assert json.loads(file.read_text())["llm_int8"]["passed"] is False
 
 
 BAD_OPTIONS = {
