@@ -41,6 +41,7 @@ def test_stored_sessions_are_found_and_other_files_are_named(tmp_path):
         (tmp_path / f"0002_{name}.json").write_text(content)
     stored.write(tmp_path / ".git/0003_hidden.json")
     (tmp_path / ".0004_half.json.tmp").write_text("{")
+    (tmp_path / "verdicts.json").write_text('{"exit_status": 0}')  # of a duet
     found = baseline.stored(tmp_path)
     assert [each.name for each in found.sessions] == [str(first), str(later)]
     assert len(found.damaged) == len(bad)

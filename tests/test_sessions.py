@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.harness import sessions
+from benchmarks.harness import sessions, times
 from benchmarks.harness.errors import InputError
 
 
@@ -53,6 +53,20 @@ def test_another_file_is_named(tmp_path, text, says):
         sessions.read(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_rounds_of_another_suite_are_not_ours(tmp_path):
+    """What it calls `rounds` is its own; ours with something else inside is damaged."""
+    path = tmp_path / "0003_c.json"
+    for foreign in (10, "ten", [1, 2], [{}, {}], {"step_s": [1]}):
+        file = content("test_a")
+        file["benchmarks"][0]["extra_info"]["rounds"] = foreign
+        path.write_text(json.dumps(file))
+        assert list(times.series(sessions.read(path).measured["test_a"])) == ["round_s"]
+    file["benchmarks"][0]["extra_info"]["rounds"] = [{"step_s": [1], "ttft_s": "soon"}]
+    path.write_text(json.dumps(file))
+    with pytest.raises(InputError, match="another format"):
+        sessions.read(path)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

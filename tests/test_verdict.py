@@ -553,6 +553,23 @@ def test_what_is_acknowledged_passes_until_it_is_worse_or_the_day_has_passed(ent
     assert exit_status(verdicts) == (0 if passes else 1)
 
 
+@pytest.mark.parametrize(
+    ("entry", "head", "says"),
+    [
+        (known(), measured(0.15), None),
+        (known(metric="decode.allocations"), measured(0.15), None),
+        (known(metric="cold_round_s"), measured(0.15), None),  # where it was cold it has one
+        (known(metric="tpot"), measured(0.15), "the nearest is 'tpot_s'"),
+        (known(pattern="*test_another*"), measured(0.15), None),
+        (known(metric="decode.x"), measured(validity={"valid": False, "reasons": ["x"]}), None),
+    ],
+)
+def test_a_metric_that_nothing_has_is_said(entry, head, says):
+    """It is mistyped, if all was compared: a right one may have nothing to say."""
+    note = entry.note(judge(BASE, [head], today=TODAY))
+    assert (says in note) if says else note is None
+
+
 def test_what_is_acknowledged_is_not_suspicious_either():
     """Otherwise every screening would end by 11 until it is repaired."""
     verdicts = judge(BASE, [measured(0.05)], acknowledged=[known()], today=TODAY)

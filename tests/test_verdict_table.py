@@ -63,13 +63,15 @@ def test_regressions_come_first_and_counts_last():
         for outcome in reversed(Outcome)
     ]
     known = Verdict("test_known", "round_s", "time", Outcome.REGRESSED, acknowledged="a bug")
-    found = lines([known, *verdicts])
+    cold = dataclasses.replace(known, metric="cold_round_s", outcome=Outcome.INCONCLUSIVE)
+    found = lines([known, cold, *verdicts])
     order = [each.split()[0] for each in found[1:-2] if not each.startswith("    ")]
     assert order[:2] == ["REGRESSED", "known"]
     assert order[-2:] == ["IMPROVED", "NO_CHANGE"]
     assert "    acknowledged: a bug" in found
     assert found[-1] == (
-        "5 compared: 2 regressed (1 acknowledged), 1 improved, 1 unchanged, 1 inconclusive; "
+        "6 compared: 2 regressed (1 acknowledged), 1 improved, 1 unchanged, "
+        "2 inconclusive (1 acknowledged); "
         "1 missing (1 skipped), 1 not comparable, 1 invalid"
     )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.sessions import Session
 
 CONFIRMED = 3  # baselines of a new level, before the old one stops to count
+OTHERS = {"verdicts.json", "selftest.json", "tried.json"}  # what commands save beside sessions
 MOST = 20  # baselines of one benchmark: those of last year say little of today's machine
 
 
@@ -47,11 +48,13 @@ def _read(path: Path) -> Session | str:
 
 
 def files(folder: Path) -> list[Path]:
-    """Return the saved files below a folder, sorted; hidden ones are none."""
+    """Return the saved sessions below a folder, sorted; hidden files are none."""
     return sorted(
         path
         for path in folder.rglob("*.json")
-        if path.is_file() and not any(part[0] == "." for part in path.relative_to(folder).parts)
+        if path.is_file()
+        and path.name not in OTHERS
+        and not any(part[0] == "." for part in path.relative_to(folder).parts)
     )
 
 

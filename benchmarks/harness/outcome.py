@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+TIMES = ("round_s", "ttft_s", "tpot_s", "cold_round_s")  # not every benchmark has each of them
 GATES = ("screen", "strict")  # what a time beyond the interval of the past is: suspicious, or worse
 NOTHING_COMPARED = 10  # exit status: not comparable, missing, or nothing was compared
 
@@ -74,15 +75,19 @@ class Acknowledgement:
         return _matches(self.pattern, verdict.benchmark) and _matches(self.metric, verdict.metric)
 
     def note(self, verdicts: Sequence[Verdict]) -> str | None:
-        """Return a line where its metric is none of those judged of its benchmarks: mistyped."""
+        """Return a line where its metric seems to be mistyped: nothing that was judged has it.
+
+        None where not all was compared: what is missing may have it.
+        """
         judged = [each for each in verdicts if _matches(self.pattern, each.benchmark)]
-        metrics = sorted({each.metric for each in judged} - {"-"})
-        if not metrics or any(_matches(self.metric, each) for each in metrics):
+        metrics = sorted({each.metric for each in judged})
+        unsure = any(each.outcome not in COMPARED for each in judged)
+        if not metrics or unsure or any(_matches(self.metric, each) for each in (*metrics, *TIMES)):
             return None
-        (close,) = get_close_matches(self.metric, metrics, n=1, cutoff=0)
+        (near,) = get_close_matches(self.metric, metrics, n=1, cutoff=0)
         return (
-            f"acknowledged: no metric {self.metric!r} was judged of {self.pattern}; "
-            f"correct its name, as in {close!r}, or delete the entry"
+            f"acknowledged: no {self.metric!r} was judged of {self.pattern}; "
+            f"if its name is mistyped, the nearest is {near!r}"
         )
 
 

@@ -87,6 +87,8 @@ def _check(content: Mapping[str, Any]) -> None:
     _mappings(content, "machine_info", "commit_info", "llm_int8")
     _mappings(content.get("machine_info") or {}, "hardware", "software", "cpu")
     _mappings(saved, "promoted", "demoted", "duet")
+    for count, alpha in ((saved.get("duet") or {}).get("looks") or {}).items():
+        int(count), float(alpha)
     for verdict in saved.get("verdicts") or []:
         if not all(isinstance(verdict[name], str) for name in ("benchmark", "metric", "outcome")):
             raise TypeError("a verdict names no benchmark")
@@ -95,6 +97,20 @@ def _check(content: Mapping[str, Any]) -> None:
         _mappings(benchmark, "extra_info")
         _mappings(info, "workload", "metrics", "counters", "attestation", "validity", "profile")
         _mappings(info.get("counters") or {}, "prefill", "decode")
+        for each in steps(info):
+            float(each["ttft_s"] + sum(each["step_s"]))
+
+
+def steps(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rounds that have the seconds of each step; another suite's `rounds` have none."""
+    rounds = info.get("rounds")
+    if not isinstance(rounds, list):
+        return []
+    return [
+        each
+        for each in rounds
+        if isinstance(each, Mapping) and each.get("step_s") and isinstance(each["step_s"], list)
+    ]
 
 
 def _mappings(holder: Mapping[str, Any], *names: str) -> None:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.harness import estimate as estimates
+from benchmarks.harness import sessions
 from benchmarks.harness.outcome import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def series(measured: Measured) -> dict[str, tuple[float, ...]]:
     if "cold_process" in measured.info:
         return {"cold_round_s": measured.rounds_s[:1]} if measured.info["cold_process"] else {}
     found = {"round_s": measured.rounds_s}
-    rounds = measured.info.get("rounds") or []
-    if len(rounds) == len(measured.rounds_s) and all(each.get("step_s") for each in rounds):
+    rounds = sessions.steps(measured.info)
+    if len(rounds) == len(measured.rounds_s):
         found["ttft_s"] = tuple(each["ttft_s"] for each in rounds)
         found["tpot_s"] = tuple(sum(each["step_s"]) / len(each["step_s"]) for each in rounds)
     return {

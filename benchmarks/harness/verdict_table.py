@@ -71,13 +71,15 @@ def counts(verdicts: Sequence[Verdict]) -> str:
     """Return how many figures were compared, and what came of all of them, in one line."""
     number = Counter(each.outcome for each in verdicts)
     compared = sum(number[outcome] for outcome in COMPARED)
-    passed = sum(each.acknowledged is not None for each in verdicts)
+    passed = Counter(each.outcome for each in verdicts if each.acknowledged is not None)
+    of_them = {each: f" ({count} acknowledged)" for each, count in passed.items()}
     why = [each.detail.partition(":")[0] for each in verdicts if each.outcome is Outcome.MISSING]
     kinds = ", ".join(f"{why.count(kind)} {kind}" for kind in MISSING if kind in why)
     return (
         f"{compared or 'nothing'} compared: {number[Outcome.REGRESSED]} regressed"
-        f"{f' ({passed} acknowledged)' if passed else ''}, {number[Outcome.IMPROVED]} improved, "
-        f"{number[Outcome.NO_CHANGE]} unchanged, {number[Outcome.INCONCLUSIVE]} inconclusive; "
+        f"{of_them.get(Outcome.REGRESSED, '')}, "
+        f"{number[Outcome.IMPROVED]} improved, {number[Outcome.NO_CHANGE]} unchanged, "
+        f"{number[Outcome.INCONCLUSIVE]} inconclusive{of_them.get(Outcome.INCONCLUSIVE, '')}; "
         f"{number[Outcome.MISSING]} missing{f' ({kinds})' if kinds else ''}, "
         f"{number[Outcome.NOT_COMPARABLE]} not comparable, {number[Outcome.INVALID]} invalid"
     )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions
 HALVES = b"\\ud"  # how JSON writes what may be half a character, in lower case
-OTHERS = {VERDICTS, "selftest.json", "tried.json"}  # what this suite saves that is no session
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _files(path: Path) -> Iterator[Path]:
             raise InputError(f"{path}: expected a saved session or a folder of them; got no file")
         yield path
         return
-    files = [each for each in baseline.files(path) if each.name not in OTHERS]
+    files = baseline.files(path)
     if not files:
         raise InputError(f"{path}: expected saved sessions (*.json), got a folder without any")
     yield from files
