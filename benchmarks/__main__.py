@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
     except InputError as error:
         parser.exit(4, f"{parser.prog} {parsed.command}: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(2, f"{parser.prog} {parsed.command}: interrupted\n")
 
 
 if __name__ == "__main__":

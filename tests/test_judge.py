@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -13,6 +15,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
+from tests.running import heard
 
 ROOT = Path(__file__).parent.parent
 
@@ -125,6 +128,37 @@ def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys)
     assert caught.value.code == 4
     (line,) = capsys.readouterr().err.splitlines()
     assert says in line
+
+
+def test_one_session_twice_is_refused_by_whatever_name(tmp_path, monkeypatch, capsys):
+    """Here by bare names, which Python may keep as one text."""
+    write(tmp_path, saved(), saved())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["judge", "--base", "0000.json", "0000.json", "--head", "0001.json"])
+    assert "0000.json: expected each session once, got that of 0000.json" in capsys.readouterr().err
+
+
+def test_a_duet_is_judged_by_the_share_of_its_look(judge):
+    """As it judged itself: it looked twice, and each look has its share of alpha."""
+    head = [saved(1.02 * (1 + luck)) for luck in LUCK[::-1]]
+    for each in head:
+        each["llm_int8"]["duet"] = {"looks": {"5": 0.1, "12": 1e-9}}
+    status, out = judge(BASE, head, "--paired")
+    assert "alpha 1e-09: that of a look of this duet" in out
+    assert status == 11
+
+
+def test_an_interrupt_is_status_2(tmp_path):
+    """Here while it waits for a file that nobody writes."""
+    os.mkfifo(fifo := tmp_path / "fifo")
+    command = [sys.executable, "-m", "benchmarks", "judge", "--base", str(fifo), "--head", "x"]
+    with heard(signal.SIGINT):
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with process, fifo.open("w"):  # open here as soon as it is there
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (2, "python -m benchmarks judge: interrupted\n")
 
 
 def test_it_runs_as_a_command(tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import comparable, sessions, verdict, verdict_table
+from benchmarks.harness import comparable, schedule, sessions, verdict, verdict_table
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.sessions import Session
 
@@ -42,8 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
         [sessions.read(file) for file in side] for side in (arguments.base, arguments.head)
     )
     _check_different([*base, *head])
-    verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate)
-    for line in verdict_table.lines(verdicts, comparable.notes(base, head)):
+    notes = comparable.notes(base, head)
+    alpha = verdict.ALPHA
+    if arguments.paired and (share := schedule.share(head)):
+        alpha = share
+        notes = [*notes, f"alpha {alpha:g}: that of a look of this duet"]
+    verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha)
+    for line in verdict_table.lines(verdicts, notes):
         print(line)
     status = verdict.exit_status(verdicts)
     if arguments.json:
@@ -62,9 +67,10 @@ def _check_different(given: Sequence[Session]) -> None:
     known: dict[Any, str] = {}
     for each in given:
         rounds = {name: measured.rounds_s for name, measured in each.measured.items()}
-        first = known.setdefault((each.when, *sorted(rounds.items())), each.name)
-        if first is not each.name:
+        session = (each.when, *sorted(rounds.items()))
+        if session in known:
             raise InputError(
-                f"{each.name}: expected each session once, got that of {first} again; "
+                f"{each.name}: expected each session once, got that of {known[session]} again; "
                 "leave one of them out"
             )
+        known[session] = each.name

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.harness.sessions import Session
 
 SIDES = ("base", "head")
 FIRST_LOOK = 5  # restarts after which verdicts are tried for the first time
@@ -59,6 +63,18 @@ def looks(most: int, alpha: float, first: int = FIRST_LOOK) -> dict[int, float]:
     if most <= first:
         return {most: alpha}
     return {first: alpha / 2, most: alpha / 2}
+
+
+def share(restarts: Sequence[Session]) -> float | None:
+    """Return the share of the error that the sessions of one side of a stored duet are judged by.
+
+    That of the look after so many restarts, or of the last one, as where a duet was cut short.
+    None where the files don't say.
+    """
+    duet = (restarts[-1].saved.get("duet") if restarts else None) or {}
+    known = {int(count): float(alpha) for count, alpha in (duet.get("looks") or {}).items()}
+    alpha = known.get(len(restarts), known[max(known)]) if known else 0
+    return alpha if 0 < alpha < 1 else None
 
 
 def other(side: str) -> str:

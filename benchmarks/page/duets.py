@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import exact
+from benchmarks.harness import exact, schedule
 from benchmarks.harness.material import Record
 from benchmarks.page import units
 
@@ -40,9 +40,10 @@ class Duet:
 
     @property
     def alpha(self) -> float | None:
-        """The level that it was run at; None where its files don't say so."""
+        """The level that it is judged at; None where its files don't say so."""
         alpha = self.head[-1].saved["duet"].get("alpha")
-        return alpha if alpha is not None and 0 < alpha < 1 else None
+        stored = alpha if alpha is not None and 0 < alpha < 1 else None
+        return schedule.share(self.head) or stored
 
     @property
     def slowdown(self) -> float:
