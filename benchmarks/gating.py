@@ -15,7 +15,7 @@ from benchmarks.harness.outcome import Acknowledgement, Verdict
 from benchmarks.harness.sessions import Session
 from benchmarks.stash import GATE, INVALID, NOT_COMPARED, SETTINGS, SUMMARY
 
-ACKNOWLEDGED = Path(__file__).parent / "acknowledged.toml"
+ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
 DECIDED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED, INVALID)
 
 

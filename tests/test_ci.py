@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.commands import ci
-from benchmarks.harness import baseline, versions
+from benchmarks.commands import ci, workload
+from benchmarks.harness import acknowledged, baseline, versions
 from tests import stored
+from tests.running import heard
 from tests.stored import promoted, verdict
 
+ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 OPTIONS = "--model synthetic:llama-3.1-8b"
 SAVED = Path(".benchmarks/gpu/0002_ci.json")
 DOUBT = verdict("a", "INCONCLUSIVE")
@@ -145,7 +148,7 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet,
     assert machine.seen == "base"
     _, called = machine.called
     assert called[:3] == ["benchmarks", "duet", "--base"]
-    assert called[4:] == ["--model=synthetic:llama-3.1-8b"]
+    assert called[4:] == ["--model=synthetic:llama-3.1-8b", ACCEPTED]
     lines = Path("summary.md").read_text().splitlines()
     assert f"### Duet against {machine.commits['base'][:12]}" in lines
     assert "    REGRESSED  <b>a</b>" in lines  # indented: shown, not rendered
@@ -299,10 +302,10 @@ def test_a_duet_measures_as_many_tokens_as_the_session(machine):
     options = "--again-within 0 --warmup-rounds 2 -k throughput"
     assert run("--base", "main", options=options) == 0
     assert machine.called[0][-6:] == options.split()
-    assert machine.called[1][4:] == ["--new-tokens=128", "--warmup-rounds=2"]
+    assert machine.called[1][4:-1] == ["--new-tokens=128", "--warmup-rounds=2"]
     SAVED.unlink()
     assert run("--base", "main", options="--new-tokens 64") == 0
-    assert machine.called[3][4:] == ["--new-tokens=64"]
+    assert machine.called[3][4:-1] == ["--new-tokens=64"]
 
 
 @pytest.mark.parametrize("options", ["--batch-size 'x", "--batch-size"])
@@ -333,6 +336,20 @@ def test_commands_run_in_sight_and_are_kept(capfd):
     assert shown[0] == "$ python -m platform --terse"
     assert shown[-1] == said[0]
     assert ci._call("no_such_module") == 1
+
+
+@pytest.mark.parametrize("said", [None, []])
+def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said):
+    """It is passed on, and waited for."""
+    (tmp_path / "patient.py").write_text(
+        "import os, pathlib, signal, time\n"
+        "try:\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(0.5)\n    pathlib.Path('kept').touch()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with heard(signal.SIGINT), pytest.raises(KeyboardInterrupt), workload.interruptible():
+        ci._call("patient", said=said)
+    assert Path("kept").exists()
 
 
 def test_a_gate_that_saved_nothing_is_passed_on(machine):

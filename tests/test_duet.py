@@ -253,15 +253,35 @@ def test_two_models_that_dont_fit_are_measured_one_after_the_other(
     ]
 
 
-def made(rounds_s=(0.1, 0.11, 0.1)):
+def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):
     """Return a restart as it is played: both sides measured, nothing gathered beside."""
     params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
     side = {"loaded": {}, "machine": {}, "describes": "cpu"}
     found = restart.Played(started={"base": side, "head": side})
-    for each in schedule.SIDES:
-        bench = storing.benchmark(params, rounds_s, {})
+    for each, factor in zip(schedule.SIDES, (1.0, slower), strict=True):
+        bench = storing.benchmark(params, [factor * round_s for round_s in rounds_s], {})
         found.benchmarks[schedule.Take(each)].append(bench)
     return found
+
+
+@pytest.mark.parametrize(("ceiling", "status"), [(40, 0), (20, 1)])
+def test_what_the_gate_accepts_passes_in_a_duet_as_well(
+    command, tmp_path, monkeypatch, ceiling, status
+):
+    """Up to its ceiling, and in sight."""
+    plays = (made(slower=1.3 + luck) for luck in (0.0, 0.01, -0.01, 0.02, -0.01, 0.01))
+    monkeypatch.setattr(restart, "play", lambda *_, **__: next(plays))
+    known = tmp_path / "accepted.toml"
+    known.write_text(
+        '[[acknowledged]]\nbenchmark = "*"\nmetric = "round_s"\nreason = "exact outliers"\n'
+        f"ceiling_percent = {ceiling}\nexpires = 2999-12-31\n"
+    )
+    ended, text = command(
+        "duet", "--base=current", "--max-restarts=6", f"--acknowledged={known}", "--new-tokens=1"
+    )
+    assert ended == status, text
+    assert "1 regressed" in text
+    assert ("acknowledged: exact outliers" in text) == (not status)
 
 
 @pytest.mark.parametrize("kind", [InputError, OutOfMemoryError, partner.LostError])
@@ -384,7 +404,7 @@ def test_an_interrupt_keeps_what_is_complete(variables, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_only_the_first_signal_interrupts(number):
+def test_only_the_first_signal_interrupts(number, monkeypatch):
     """A second one would disturb how workers are ended and files are kept."""
     ended = []
 
@@ -395,6 +415,10 @@ def test_only_the_first_signal_interrupts(number):
             signal.raise_signal(number)
             ended.append("in order")
 
+    with heard(number), pytest.raises(KeyboardInterrupt), workload.interruptible():
+        work()
+    assert ended == ["in order"]
+    monkeypatch.setattr(workload, "DEAF_S", 0)  # what hangs can still be interrupted later
     with heard(number), pytest.raises(KeyboardInterrupt), workload.interruptible():
         work()
     assert ended == ["in order"]
@@ -437,6 +461,8 @@ def test_bisect_finds_the_release_that_was_made_slow(command, tmp_path):
     [
         (["duet"], "expected --base SPEC or --selftest"),
         (["duet", "--base="], "--base: expected current; requirements"),
+        (["duet", "--base=current", "--report=x.html"], "unrecognized arguments: --report"),
+        (["duet", "--base=current", "--acknowledged=none"], "--acknowledged: expected a file"),
         (["duet", "--base=current", "--max-restarts=0"], "--max-restarts: expected a whole number"),
         (["duet", "--base=current", "--max-minutes=0"], "--max-minutes: expected a number above 0"),
         (["duet", "--base=current", "--alpha=1"], "--alpha: expected a probability below 1"),

@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from benchmarks.commands import workload
 from benchmarks.commands.baselines import STORAGE
-from benchmarks.commands.workload import NOT_OURS
-from benchmarks.harness import baseline, comparable, promotion, sessions, versions
+from benchmarks.harness import acknowledged, baseline, comparable, promotion, sessions, versions
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.settings import OPTIONS
 
@@ -59,6 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     What a duet leaves undecided is no regression: it is a warning, and status 0. What no duet could
     look at stays 11. Raises InputError for --options that can't be used.
     """
+    with workload.interruptible():
+        return _screen(arguments)
+
+
+def _screen(arguments: argparse.Namespace) -> int:
     options = _words(arguments.options)
     shared = _shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
@@ -95,7 +101,7 @@ def _shared(options: list[str]) -> dict[str, str]:
     """Return those of the options that a duet takes as well; the others are pytest's alone."""
     parser = _Options(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for option in OPTIONS:
-        if option.name not in NOT_OURS:
+        if option.name not in workload.NOT_OURS:
             parser.add_argument(option.name, dest=option.name)
     found, _ = parser.parse_known_args(options)
     return vars(found)
@@ -159,24 +165,26 @@ def _same_code(base: Session, head: Session) -> bool:
 
 
 def _duet(
-    commit: str, changed: Mapping[str, tuple[Any, Any]], workload: list[str], summary: str | None
+    commit: str, changed: Mapping[str, tuple[Any, Any]], options: list[str], summary: str | None
 ) -> tuple[str, int]:
     """Run a duet and return what it was against, and its status.
 
     Raises InputError where it can't run, or can't show what changed.
     """
     said: list[str] = []
+    if acknowledged.FILE.exists():
+        options = [*options, f"--acknowledged={acknowledged.FILE}"]
     if changed:
         against = versions.requirements(changed)
         print(
             f"other versions, so the base is {against} laid over this environment; both sides "
             "run the code of this checkout"
         )
-        status = _call("benchmarks", "duet", "--base", against, *workload, said=said)
+        status = _call("benchmarks", "duet", "--base", against, *options, said=said)
     else:
         against = commit[:12]
         with _worktree(commit) as folder:
-            status = _call("benchmarks", "duet", "--base", str(folder), *workload, said=said)
+            status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
         _append(Path(summary), f"### Duet against {against}", said)
     if status not in DECIDED:
@@ -247,13 +255,22 @@ def _call(*module: str, said: list[str] | None = None) -> int:
     """
     print(f"$ python -m {shlex.join(module)}", flush=True)
     command = [sys.executable, "-m", *module]
-    if said is None:
-        return subprocess.call(command)  # noqa: S603 (modules of ours)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
+    output = None if said is None else subprocess.PIPE
+    with subprocess.Popen(command, stdout=output, text=True) as process:  # noqa: S603 (ours)
+        try:
+            return _follow(process, said)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # a terminal's reaches it as well; SIGTERM doesn't
+            _follow(process, said)  # it saves what it has
+            raise
+
+
+def _follow(process: subprocess.Popen[str], said: list[str] | None) -> int:
+    for line in process.stdout or ():
+        print(line, end="", flush=True)
+        if said is not None:
             said.append(line.rstrip())
-    return process.returncode
+    return process.wait()
 
 
 def _append(summary: Path, title: str, said: list[str]) -> None:

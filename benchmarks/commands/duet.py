@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import shlex
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import workload
-from benchmarks.harness import overlay, storing, verdict, verdict_table
+from benchmarks.harness import acknowledged, overlay, storing, verdict, verdict_table
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.estimate import ENOUGH
@@ -38,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="find out what a duet can see on this machine: identical sides, and real slowdowns "
         "of 1, 2 and 5 %%",
     )
+    parser.add_argument(
+        "--acknowledged",
+        type=Path,
+        metavar="FILE",
+        help="regressions that pass, as benchmarks/acknowledged.toml has them for the gate "
+        "(default: none)",
+    )
     workload.add_arguments(parser)
 
 
@@ -54,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     for side, spec in specs.items():
         if not spec.strip():
             raise InputError(f"--{side}: expected {SPEC}; got an empty text")
+    if arguments.acknowledged and not arguments.acknowledged.exists():
+        raise InputError(f"--acknowledged: expected a file, got {arguments.acknowledged}")
+    known = acknowledged.read(arguments.acknowledged) if arguments.acknowledged else ()
     budget = workload.budget(arguments, conditions.settings.rounds)
     out = workload.out_folder(arguments, "duets")
     duet = None
@@ -61,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             with ExitStack() as stack:
                 found = environments(specs, conditions, stack)
-                duet = Duet(conditions, found, budget, out, workload.say)
+                duet = Duet(conditions, found, budget, out, workload.say, acknowledged=known)
                 workload.say(cost(duet))
                 duet.run()
         except KeyboardInterrupt:

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from math import inf
 from pathlib import Path
+from time import monotonic
 from types import FrameType
 
 from benchmarks.harness.duet import Budget
@@ -22,11 +24,12 @@ from benchmarks.harness.settings import OPTIONS, build_settings, count, positive
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
-NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary")
+NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary", "--report")
 RESTARTS = 12
 INTERRUPTED = 2  # pytest's own status
 # Ctrl-C; a stop from outside; a terminal that is gone. Not all systems have all of them.
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+DEAF_S = 15  # after the first of them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +121,7 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 
     It is made when something is written into it: nothing is left where nothing was measured.
     """
-    name = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}"  # two may start at once
     folder = Path(arguments.out or Path(".benchmarks") / kind / name)
     try:
         used = folder.exists() and any(folder.iterdir())
@@ -135,29 +138,30 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end this as Ctrl-C does: workers are ended, what is half-made removed.
+    """Let Ctrl-C, SIGTERM and SIGHUP interrupt what is inside, and none of them again for a while.
 
-    Only the first: a terminal that is closed sends two, and who is impatient as well; the second
-    would disturb that. What is ignored, as nohup(1) has it, stays so.
+    A terminal that is closed sends two, and impatient fingers do: the second would disturb how
+    workers are ended and what is half-made is removed. What is ignored, as nohup(1) has it, stays
+    so.
     """
+    heard_at = -inf
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        nonlocal heard_at
+        if monotonic() - heard_at > DEAF_S:
+            heard_at = monotonic()
+            raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
     before = {each: signal.getsignal(each) for each in numbers}
-    for each, was in list(before.items()):
-        if was is signal.SIG_IGN:
-            del before[each]
-        else:
-            signal.signal(each, interrupt)
     try:
+        for each, was in before.items():
+            if was is not signal.SIG_IGN:
+                signal.signal(each, interrupt)
         yield
     finally:
         for each, was in before.items():
-            signal.signal(each, was)
+            signal.signal(each, was or signal.SIG_DFL)  # None: not Python's own
 
 
 def say(line: str) -> None:

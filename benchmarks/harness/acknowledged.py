@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Acknowledgement
@@ -14,9 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+FILE = Path(__file__).parents[1] / "acknowledged.toml"
 TABLE = "acknowledged"
 EXPECTED = {
     "benchmark": 'a text, as in "*::test_throughput[int8-decomp-*]"',

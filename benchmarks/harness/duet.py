@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, inf, log
 from pathlib import Path
@@ -21,6 +21,7 @@ from benchmarks.harness.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING
 from benchmarks.harness.verdict import Outcome, Verdict, judge
 
 if TYPE_CHECKING:
+    from benchmarks.harness.outcome import Acknowledgement
     from benchmarks.harness.overlay import Environment
     from benchmarks.harness.schedule import Restart, Take
     from benchmarks.harness.sessions import Session
@@ -50,6 +51,7 @@ class Duet:
     out: Path
     say: Callable[[str], None]
     asked: tuple[str, str] | None = None  # the one benchmark and metric that have to be decided
+    acknowledged: Sequence[Acknowledgement] = ()  # regressions that pass
     id: str = field(default_factory=lambda: uuid4().hex)  # the same in all files of this duet
     takes: dict[Take, list[Session]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
@@ -97,8 +99,8 @@ class Duet:
     def decided(self) -> bool:
         """Whether what is asked has a verdict.
 
-        If nothing particular is, every benchmark needs one: a time of it regressed, or none is
-        left open.
+        If nothing particular is, every benchmark needs one: a time of it regressed, and that is
+        not accepted, or none is left open.
         """
         if self.asked:
             return any(
@@ -106,10 +108,11 @@ class Duet:
                 and each.outcome is not Outcome.INCONCLUSIVE
                 for each in self.verdicts
             )
-        found: dict[str, set[Outcome]] = {}
+        found: dict[str, set[Outcome | None]] = {}
         for each in self.verdicts:
             if each.kind == "time":
-                found.setdefault(each.benchmark, set()).add(each.outcome)
+                passes = each.acknowledged is not None
+                found.setdefault(each.benchmark, set()).add(None if passes else each.outcome)
         return bool(found) and all(
             Outcome.REGRESSED in outcomes or Outcome.INCONCLUSIVE not in outcomes
             for outcomes in found.values()
@@ -145,7 +148,7 @@ class Duet:
             if each.kind == "time" and each.outcome is not Outcome.INCONCLUSIVE
         }
         self._looked = self.restarts
-        found = judge(*self.sides, paired=True, alpha=alpha)
+        found = judge(*self.sides, paired=True, alpha=alpha, acknowledged=self.acknowledged)
         self.verdicts = [decided.get((each.benchmark, each.metric), each) for each in found]
 
     def within_budget(self) -> Iterator[tuple[int, Restart]]:

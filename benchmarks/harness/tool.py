@@ -20,6 +20,7 @@ CLEAN = "import runpy, sys; sys.path[:] = [path for path in sys.path if path]; "
 RUN_MODULE = f"{CLEAN}runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 RUN_FILE = f"{CLEAN}runpy.run_path(sys.argv.pop(1), run_name='__main__')"
 
+KILLED_WITHIN_S = 30
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -82,10 +83,11 @@ def die_with(parent: int, libc: ctypes.CDLL | None) -> None:
 
 
 def kill_group(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
-    """End a process that leads a group, and the group, at once; and wait for it."""
+    """End a process that leads a group, and the group, at once; and wait for it, a while."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may hold it: that isn't ours
+        process.wait(KILLED_WITHIN_S)
 
 
 def is_alive(pid: int) -> bool:
