@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from math import exp, expm1, log, sqrt
@@ -20,6 +21,7 @@ from typing import Any
 
 from benchmarks.harness import gpu, sessions
 from benchmarks.harness.verdict import Verdict, judge
+from tests import gpu_plots
 from tests.gpu_check import SLOWDOWN, STEPS
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
@@ -28,7 +30,6 @@ PUBLISHED = {1: (12.2, 19.2), 8: (93.8, 155.4), 32: (371.0, 586.0)}
 PRIVATE = {"node", "release", "place", "said"}
 DUETS = ("duet", "slowed", "prefill")  # steps
 SLOWER = f"{100 * SLOWDOWN:g} %"
-COLOURS = {"int8-decomp": "#0072b2", "int8": "#d55e00", "fp16": "#009e73", "nf4": "#cc79a7"}
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ def main(folder: Path, where: Path = RESULTS) -> None:
     place = where / slug
     shutil.rmtree(place / "raw", ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
-    (place / "tokens.svg").write_text(svg(tokens_plot(results)))
-    (place / "steps.svg").write_text(svg(steps_plot(results)))
+    (place / "tokens.svg").write_text(gpu_plots.svg(gpu_plots.tokens(results.benchmarks("table"))))
+    (place / "steps.svg").write_text(gpu_plots.svg(gpu_plots.steps(results.benchmarks("main"))))
     for file in sorted(folder.rglob("*.json")):
         if "artifacts" not in file.parts:
             target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
@@ -185,10 +186,12 @@ def published(results: Results) -> list[str]:
         pair = found.get(("int8-decomp", batch)), found.get(("int8", batch))
         if not pair[0] or not pair[1]:
             continue
-        steps = [each["extra_info"]["metrics"]["tpot_s"] for each in pair]
-        calls = [each["extra_info"]["counters"]["decode"]["operators_total"] for each in pair]
+        infos = [each["extra_info"] for each in pair]
+        steps = [each["metrics"]["tpot_s"] for each in infos]
+        calls = [each["counters"]["decode"]["operators_total"] for each in infos]
+        mark = "" if all(each["validity"]["valid"] for each in infos) else " !"
         rows.append(
-            f"| {batch} | {steps[0] / steps[1]:.2f} | {calls[0] / calls[1]:.2f} "
+            f"| {batch} | {steps[0] / steps[1]:.2f}{mark} | {calls[0] / calls[1]:.2f} "
             f"| {plain / decomp:.2f} |"
         )
     if not rows:
@@ -200,6 +203,7 @@ def published(results: Results) -> list[str]:
         "|--:|--:|--:|--:|",
         *rows,
         "",
+        *(["`!`: of a row that is INVALID.", ""] if any(" ! " in row for row in rows) else []),
         "Published: in bitsandbytes' own table of its 0.45.0.dev, torch 2.5.1, real weights, 64 "
         "tokens in and out; out of its tokens/s.",
     ]
@@ -334,6 +338,35 @@ def counters(results: Results) -> list[str]:
             for name, value in rows.items()
             if value is not None
         ),
+        "",
+        *_counted(results),
+    ]
+
+
+def _counted(results: Results) -> list[str]:
+    """Return what a decode step of each quantization asks of the host, of one process each."""
+    rows = []
+    for each in results.benchmarks("table"):
+        work, counted = each["extra_info"]["workload"], each["extra_info"]["counters"]
+        if not counted:
+            continue
+        first, last = counted["decode_steps"]
+        decode = counted["decode"]
+        kinds = ("kernel_launches", "synchronizations", "operators_total")
+        values = [
+            value.get("stream") if isinstance(value, dict) else value
+            for value in map(decode.get, kinds)
+        ]
+        shares = ["-" if value is None else f"{value / (last - first):,.0f}" for value in values]
+        rows.append(f"| {work['quantization']} | {work['batch_size']} | {' | '.join(shares)} |")
+    if not rows:
+        return []
+    return [
+        "The table's rows, one process each, per decode step:",
+        "",
+        "| quantization | batch | kernel launches | stream synchronizations | operator calls |",
+        "|---|--:|--:|--:|--:|",
+        *rows,
     ]
 
 
@@ -527,91 +560,18 @@ def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
     return "-" if value is None else f"{scale * value:.2f} {unit}".strip()
 
 
-def tokens_plot(results: Results) -> dict[str, Any]:
-    """Return tokens/s by batch size."""
-    rows = [
-        {
-            "quantization": each["extra_info"]["workload"]["quantization"],
-            "batch": each["extra_info"]["workload"]["batch_size"],
-            "tokens": each["extra_info"]["metrics"]["tokens_per_s"],
-        }
-        for each in results.benchmarks("table")
-    ]
-    colour = {
-        "field": "quantization",
-        "type": "nominal",
-        "scale": {"domain": list(COLOURS), "range": list(COLOURS.values())},
-        "legend": {"orient": "right", "title": None},
-    }
-    return _plot(
-        rows,
-        {"type": "line", "point": {"size": 60}},
-        x={
-            "field": "batch",
-            "type": "quantitative",
-            "title": "rows in the batch",
-            "scale": {"type": "log", "base": 2, "domain": [1, 32]},
-            "axis": {"values": [1, 8, 32]},
-        },
-        y={
-            "field": "tokens",
-            "type": "quantitative",
-            "title": "new tokens per second",
-            "scale": {"type": "log"},
-        },
-        color=colour,
-    )
-
-
-def steps_plot(results: Results) -> dict[str, Any]:
-    """Return each gap between two tokens of the main job, in order."""
-    rows: list[dict[str, Any]] = []
-    for each in results.benchmarks("main"):
-        if "throughput" in each["name"]:
-            for number, one in enumerate(each["extra_info"]["rounds"], 1):
-                at = one["start_s"] + one["ttft_s"]
-                for gap in one["step_s"]:
-                    at += gap
-                    rows.append({"at": at, "gap": 1e3 * gap, "round": f"round {number}"})
-    return _plot(
-        rows,
-        {"type": "point", "filled": True, "size": 10, "opacity": 0.7},
-        x={"field": "at", "type": "quantitative", "title": "seconds"},
-        y={
-            "field": "gap",
-            "type": "quantitative",
-            "title": "gap between two tokens, ms",
-            "scale": {"zero": True},
-        },
-        color={
-            "field": "round",
-            "type": "nominal",
-            "scale": {"range": ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9"]},
-            "legend": {"orient": "right", "title": None},
-        },
-    )
-
-
-def _plot(rows: list[dict[str, Any]], mark: dict[str, Any], **encoding: Any) -> dict[str, Any]:
-    return {
-        "background": "white",
-        "padding": {"left": 5, "top": 5, "bottom": 5, "right": 30},  # legends are cut otherwise
-        "width": 560,
-        "height": 260,
-        "data": {"values": rows},
-        "mark": mark,
-        "encoding": encoding,
-    }
-
-
-def svg(plot: dict[str, Any]) -> str:
-    """Return a plot as SVG."""
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_svg(plot))
+def unpack(raw: Path, folder: Path) -> None:
+    """Write the files that a page was made of, as they were before they were compressed."""
+    for file in raw.rglob("*.json.gz"):
+        target = folder / file.relative_to(raw).with_suffix("")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.decompress(file.read_bytes()))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="of make gpu-check")
-    main(parser.parse_args().folder)
+    parser.add_argument("folder", type=Path, help="of make gpu-check, or the raw/ of a page")
+    given = parser.parse_args().folder
+    with tempfile.TemporaryDirectory() as unpacked:
+        unpack(given, Path(unpacked))
+        main(Path(unpacked) if any(Path(unpacked).iterdir()) else given)

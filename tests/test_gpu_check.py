@@ -7,6 +7,7 @@ import dataclasses
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -66,6 +67,19 @@ def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
     assert raw["benchmarks"]
     assert raw["machine_info"]["node"] is None  # nobody's business
     assert list((folder / "raw").glob("duet-*/restart-01-head.json.gz"))
+
+
+@pytest.mark.parametrize(
+    "raw", sorted(gpu_page.RESULTS.glob("*/raw")), ids=lambda raw: raw.parent.name
+)
+def test_a_published_page_is_what_its_raw_files_give(raw, tmp_path):
+    """No figure of it is typed, but in the notes."""
+    slug = raw.parent.name
+    gpu_page.unpack(raw, tmp_path / "unpacked")
+    (tmp_path / slug).mkdir()
+    shutil.copy(raw.with_name("NOTES.md"), tmp_path / slug)
+    gpu_page.main(tmp_path / "unpacked", tmp_path)
+    assert (tmp_path / f"{slug}.md").read_text() == (gpu_page.RESULTS / f"{slug}.md").read_text()
 
 
 def test_a_run_goes_on_where_it_was(environment, monkeypatch, tmp_path, capsys):
