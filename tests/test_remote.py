@@ -219,6 +219,9 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     stored.write(ours / "gpu/0002_b.json", day=2)
     stored.write(ours / "gpu/0003_c.json", day=3, passed=False)
     (ours / "gpu/0004_d.json").write_text("{")
+    side = stored.write(ours / "duets/1/restart-01-base.json", day=4)
+    content = json.loads(side.read_text())
+    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": {"id": 1}}}))
     assert main(["baselines", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("skipped .benchmarks/gpu/0004_d.json")
@@ -226,6 +229,7 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
         ".benchmarks/gpu/0001_a.json  2026-01-01T08:00  baseline (forced: on purpose)",
         ".benchmarks/gpu/0002_b.json  2026-01-02T08:00  not promoted",
         ".benchmarks/gpu/0003_c.json  2026-01-03T08:00  tests failed, or it was interrupted",
+        "not listed: 1 of duets, which can't be baselines",
     ]
     assert main(["baselines", "push", "--branch", "baselines"]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -46,8 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     folders: list[Path] = arguments.storage
     if arguments.action == "list":
         for found in map(baseline.stored, folders):
-            for line in (*found.damaged, *map(_line, found.sessions)):
+            sides = [each for each in found.sessions if each.saved.get("duet")]
+            listed = [each for each in found.sessions if each not in sides]
+            for line in (*found.damaged, *map(_line, listed)):
                 print(line)
+            if sides:
+                print(f"not listed: {len(sides)} of duets, which can't be baselines")
         return 0
     if arguments.action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")

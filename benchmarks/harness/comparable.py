@@ -94,7 +94,9 @@ def failure(session: Session) -> str | None:
     promoted = session.saved.get("promoted") or {}
     if session.saved.get("passed") is not False or promoted.get("forced"):
         return None
-    return f"{session.name} didn't pass (exit status {session.saved.get('exit_status')})"
+    status = session.saved.get("exit_status")  # of one that is just ending it isn't known yet
+    why = "" if status is None else f" (exit status {status})"
+    return f"{session.name} failed or was interrupted{why}"
 
 
 def doubts(measured: Measured) -> list[str]:
