@@ -259,7 +259,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 def _judge_and_save(session: pytest.Session) -> None:
     config = session.config
-    passed = session.exitstatus == pytest.ExitCode.OK and config.stash.get(ALL_RUN, False)
+    if session.exitstatus == pytest.ExitCode.OK and ALL_RUN not in config.stash:
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+    passed = session.exitstatus == pytest.ExitCode.OK
     if passed and config.stash[SUMMARY].invalid:
         session.exitstatus = INVALID
     outcome: dict[str, Any] = {"passed": passed, "verdicts": None, "promoted": None}
@@ -299,6 +301,7 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
         if session.exitstatus in gating.DECIDED:
             session.exitstatus = status
+            saving.amend(session)
     if GATE in config.stash:
         terminalreporter.section("gate")
         for line in gating.lines(config, int(session.exitstatus)):

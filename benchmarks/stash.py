@@ -33,6 +33,7 @@ NOT_COMPARED = pytest.StashKey[str]()  # why --benchmark-compare-fail can't deci
 PROPERTY = pytest.StashKey[Any]()  # adds a property to the report of --junitxml
 ALL_RUN = pytest.StashKey[bool]()  # pytest came to the end of the benchmarks
 SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
+FILE: pytest.StashKey[Path] = pytest.StashKey()  # that it was saved in
 SAVED = pytest.StashKey[str]()  # the line that says where it was saved
 MACHINE = pytest.StashKey[dict[str, Any]]()  # which the default storage was named after
 

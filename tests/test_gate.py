@@ -242,8 +242,12 @@ def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model
     plain = [option for option in SHORT if option != "--gate"]
     fail = "--benchmark-compare-fail=min:20%"
     assert gate  # which stores what is compared with
-    outcome = session(*plain, *ALONE, "--benchmark-compare=0001", fail)
+    save = "--benchmark-save=regressed"
+    outcome = session(*plain, *ALONE, "--benchmark-compare=0001", fail, save)
     assert outcome.status == 1
+    (file,) = outcome.folder.rglob("*_regressed.json")
+    ours = json.loads(file.read_text())["llm_int8"]
+    assert (ours["passed"], ours["exit_status"]) == (False, 1)  # so that it becomes no baseline
     assert "Traceback" not in outcome.out + outcome.err
     assert "INTERNALERROR" not in outcome.out + outcome.err
     assert "--benchmark-compare-fail: Performance has regressed." in outcome.out
