@@ -64,7 +64,7 @@ class Machine:
         )
         self.called = []
         self.seen = None
-        self.gate, self.duet = 0, None
+        self.gate, self.duet, self.verdicts = 0, None, [verdict("a", "NO CHANGE")]
         self.saved = {"day": 2, "commit": self.commits["head"], "verdicts": []}
         monkeypatch.setattr(ci, "_call", self._call)
 
@@ -77,6 +77,9 @@ class Machine:
         what = Path(module[module.index("--base") + 1], "what")
         self.seen = what.read_text() if what.exists() else None  # checked out there meanwhile
         said.append("REGRESSED  <b>a</b>")
+        (out,) = [Path(each.removeprefix("--out=")) for each in module if each.startswith("--out=")]
+        out.mkdir(parents=True, exist_ok=True)  # this process runs two within a second
+        (out / "verdicts.json").write_text(json.dumps({"verdicts": self.verdicts}))
         return self.duet
 
     @property
@@ -148,7 +151,9 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet,
     assert machine.seen == "base"
     _, called = machine.called
     assert called[:3] == ["benchmarks", "duet", "--base"]
-    assert called[4:] == ["--model=synthetic:llama-3.1-8b", ACCEPTED]
+    assert called[4] == "--model=synthetic:llama-3.1-8b"
+    assert called[5].startswith("--out=.benchmarks/duets/")
+    assert called[6:] == [ACCEPTED]
     lines = Path("summary.md").read_text().splitlines()
     assert f"### Duet against {machine.commits['base'][:12]}" in lines
     assert "    REGRESSED  <b>a</b>" in lines  # indented: shown, not rendered
@@ -295,6 +300,17 @@ def test_an_acknowledged_cold_start_passes_and_is_no_baseline(machine):
     assert machine.promoted is None
 
 
+@pytest.mark.parametrize("by", ["gate", "duet"])
+def test_an_accepted_regression_beside_a_suspicion_is_no_baseline(machine, by):
+    """The duet passes, but not because nothing regressed."""
+    machine.gate, machine.duet = 11, 0
+    known = {**verdict("b", "REGRESSED"), "acknowledged": "known"}
+    machine.saved |= {"verdicts": [*SUSPICIOUS["verdicts"], *([known] if by == "gate" else [])]}
+    machine.verdicts += [known] if by == "duet" else []
+    assert run("--promote") == 0
+    assert machine.promoted is None
+
+
 def test_a_duet_measures_as_many_tokens_as_the_session(machine):
     """Its own default is fewer; what is chosen counts, and what is pytest's alone stays away."""
     machine.gate, machine.duet = 11, 0
@@ -302,10 +318,10 @@ def test_a_duet_measures_as_many_tokens_as_the_session(machine):
     options = "--again-within 0 --warmup-rounds 2 -k throughput"
     assert run("--base", "main", options=options) == 0
     assert machine.called[0][-6:] == options.split()
-    assert machine.called[1][4:-1] == ["--new-tokens=128", "--warmup-rounds=2"]
+    assert machine.called[1][4:-2] == ["--new-tokens=128", "--warmup-rounds=2"]
     SAVED.unlink()
     assert run("--base", "main", options="--new-tokens 64") == 0
-    assert machine.called[3][4:-1] == ["--new-tokens=64"]
+    assert machine.called[3][4:-2] == ["--new-tokens=64"]
 
 
 @pytest.mark.parametrize("options", ["--batch-size 'x", "--batch-size"])
@@ -343,7 +359,7 @@ def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said):
     """It is passed on, and waited for."""
     (tmp_path / "patient.py").write_text(
         "import os, pathlib, signal, time\n"
-        "try:\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
+        "try:\n    time.sleep(0.5)\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
         "except KeyboardInterrupt:\n    time.sleep(0.5)\n    pathlib.Path('kept').touch()\n"
     )
     monkeypatch.chdir(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from benchmarks.commands import workload
 from benchmarks.commands.baselines import STORAGE
 from benchmarks.harness import acknowledged, baseline, comparable, promotion, sessions, versions
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.outcome import Outcome
 from benchmarks.harness.settings import OPTIONS
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def _decide(
         if doubts and unseen == suspicious:
             _warn(f"suspicious and undecided: {_unseen(doubts)}")
             return UNDECIDED, None
-        against, status = _duet(*found, _workload(session, shared), arguments.summary)
+        against, status, clear = _duet(*found, _workload(session, shared), arguments.summary)
     except InputError as error:
         _warn(f"suspicious and undecided, with no duet: {error}")
         return UNDECIDED, None
@@ -132,11 +134,10 @@ def _decide(
     if status == UNDECIDED:
         _warn("suspicious and undecided: no regression was found, and none was ruled out")
         return FINE, None
-    cleared = status == FINE and not unseen
-    return (
-        status,
-        f"suspicious, but a duet against {against} found no regression" if cleared else None,
-    )
+    accepted = any(each.get("acknowledged") for each in session.saved.get("verdicts") or [])
+    if status != FINE or unseen or accepted or not clear:
+        return status, None
+    return status, f"suspicious, but a duet against {against} found no regression"
 
 
 def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
@@ -166,14 +167,18 @@ def _same_code(base: Session, head: Session) -> bool:
 
 def _duet(
     commit: str, changed: Mapping[str, tuple[Any, Any]], options: list[str], summary: str | None
-) -> tuple[str, int]:
-    """Run a duet and return what it was against, and its status.
+) -> tuple[str, int, bool]:
+    """Run a duet and return what it was against, its status, and whether it found no regression.
+
+    One that is accepted is one: it passes, and never becomes a baseline.
 
     Raises InputError where it can't run, or can't show what changed.
     """
     said: list[str] = []
+    out = STORAGE / "duets" / workload.own_name()
+    options = [*options, f"--out={out}"]
     if acknowledged.FILE.exists():
-        options = [*options, f"--acknowledged={acknowledged.FILE}"]
+        options.append(f"--acknowledged={acknowledged.FILE}")
     if changed:
         against = versions.requirements(changed)
         print(
@@ -192,7 +197,15 @@ def _duet(
             f"that against {against} ended with status {status}, before it could decide; its last "
             "lines say why"
         )
-    return against, status
+    return against, status, _is_clear(out / "verdicts.json")
+
+
+def _is_clear(verdicts: Path) -> bool:
+    try:
+        found = json.loads(verdicts.read_text(encoding="utf-8"))["verdicts"]
+    except (OSError, ValueError, LookupError):
+        return False
+    return all(each["outcome"] != Outcome.REGRESSED.value for each in found)
 
 
 def _workload(session: Session, shared: Mapping[str, str]) -> list[str]:
@@ -260,8 +273,13 @@ def _call(*module: str, said: list[str] | None = None) -> int:
         try:
             return _follow(process, said)
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # a terminal's reaches it as well; SIGTERM doesn't
-            _follow(process, said)  # it saves what it has
+            # A terminal's Ctrl-C reaches it as well. Where that is ignored, it ignores it, too.
+            deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            process.send_signal(signal.SIGTERM if deaf else signal.SIGINT)
+            try:
+                _follow(process, said)  # it saves what it has
+            finally:
+                process.kill()  # after a second interrupt; else it has ended
             raise
 
 

@@ -121,8 +121,7 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 
     It is made when something is written into it: nothing is left where nothing was measured.
     """
-    name = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}"  # two may start at once
-    folder = Path(arguments.out or Path(".benchmarks") / kind / name)
+    folder = Path(arguments.out or Path(".benchmarks") / kind / own_name())
     try:
         used = folder.exists() and any(folder.iterdir())
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
@@ -134,6 +133,11 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
     if used:
         raise InputError(f"--out: expected a new or an empty folder; {folder} has files in it")
     return folder
+
+
+def own_name() -> str:
+    """Return a name for a folder of results: the time, and the process, since two start at once."""
+    return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}"
 
 
 @contextmanager
