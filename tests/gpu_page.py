@@ -344,7 +344,7 @@ def counters(results: Results) -> list[str]:
 
 
 def _counted(results: Results) -> list[str]:
-    """Return what a decode step of each quantization asks of the host, of one process each."""
+    """Return what a decode step of each quantization asks of the host."""
     rows = []
     for each in results.benchmarks("table"):
         work, counted = each["extra_info"]["workload"], each["extra_info"]["counters"]
@@ -362,7 +362,7 @@ def _counted(results: Results) -> list[str]:
     if not rows:
         return []
     return [
-        "The table's rows, one process each, per decode step:",
+        "The table's rows, all of one process, per decode step:",
         "",
         "| quantization | batch | kernel launches | stream synchronizations | operator calls |",
         "|---|--:|--:|--:|--:|",
@@ -562,7 +562,7 @@ def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
 
 def unpack(raw: Path, folder: Path) -> None:
     """Write the files that a page was made of, as they were before they were compressed."""
-    for file in raw.rglob("*.json.gz"):
+    for file in sorted(raw.rglob("*.json.gz")):
         target = folder / file.relative_to(raw).with_suffix("")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(gzip.decompress(file.read_bytes()))
@@ -572,6 +572,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of make gpu-check, or the raw/ of a page")
     given = parser.parse_args().folder
-    with tempfile.TemporaryDirectory() as unpacked:
-        unpack(given, Path(unpacked))
-        main(Path(unpacked) if any(Path(unpacked).iterdir()) else given)
+    if not (given / "main-session.json.gz").exists():
+        main(given)
+    else:
+        with tempfile.TemporaryDirectory() as unpacked:
+            unpack(given, Path(unpacked))
+            main(Path(unpacked))

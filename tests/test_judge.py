@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
@@ -149,15 +150,26 @@ def test_a_duet_is_judged_by_the_share_of_its_look(judge):
     assert status == 11
 
 
+def opened(fifo):
+    """Return a descriptor to write with once somebody reads, else None."""
+    try:
+        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
+
+
 def test_an_interrupt_is_status_2(tmp_path):
     """Here while it waits for a file that nobody writes."""
     os.mkfifo(fifo := tmp_path / "fifo")
     command = [sys.executable, "-m", "benchmarks", "judge", "--base", str(fifo), "--head", "x"]
     with heard(signal.SIGINT):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    with process, fifo.open("w"):  # open here as soon as it is there
+    with process:
+        while (writes := opened(fifo)) is None and process.poll() is None:
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
+    os.close(writes)
     assert (process.returncode, err) == (2, "python -m benchmarks judge: interrupted\n")
 
 
