@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
@@ -40,17 +41,21 @@ def main(arguments: list[str] | None = None) -> int:
         description="Work with saved sessions; `pytest benchmarks` measures them.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, does in COMMANDS.items():
-        command = commands.add_parser(name, help=does, description=does)
-        if name in given[:1]:
-            import_module(f"benchmarks.commands.{name}").add_arguments(command)
-    parsed = parser.parse_args(given)
+    says = " ".join([parser.prog, *given[:1]])
     try:
+        for name, does in COMMANDS.items():
+            command = commands.add_parser(name, help=does, description=does)
+            if name in given[:1]:
+                import_module(f"benchmarks.commands.{name}").add_arguments(command)
+        parsed = parser.parse_args(given)
         return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
     except InputError as error:
-        parser.exit(4, f"{parser.prog} {parsed.command}: {error}\n")
+        parser.exit(4, f"{says}: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(2, f"{parser.prog} {parsed.command}: interrupted\n")
+        parser.exit(2, f"{says}: interrupted\n")
+    except Exception:  # Python's own status, 1, would mean REGRESSED
+        traceback.print_exc()
+        parser.exit(3, f"{says}: an error of the suite, or one that it doesn't know; see above\n")
 
 
 if __name__ == "__main__":

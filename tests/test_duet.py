@@ -310,7 +310,7 @@ def test_an_error_in_a_late_restart_costs_that_restart_only(tmp_path, variables,
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(OutputError("wrong"), 1), (KeyboardInterrupt(), 2), (OSError("x"), None)]
+    ("error", "status"), [(OutputError("wrong"), 1), (KeyboardInterrupt(), 2), (OSError("x"), 3)]
 )
 def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
     command, tmp_path, monkeypatch, error, status
@@ -327,9 +327,10 @@ def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
     monkeypatch.setattr(restart, "play", play)
     out = tmp_path / "with a space"
     arguments = ("duet", "--base=current", f"--out={out}")
-    if status is None:
-        with pytest.raises(OSError, match="x"):
+    if status == 3:
+        with pytest.raises(SystemExit) as unknown:
             command(*arguments)
+        assert unknown.value.code == status
     else:
         ended, text = command(*arguments)
         assert ended == status
@@ -463,6 +464,9 @@ def test_bisect_finds_the_release_that_was_made_slow(command, tmp_path):
         (["duet", "--base="], "--base: expected current; requirements"),
         (["duet", "--base=current", "--report=x.html"], "unrecognized arguments: --report"),
         (["duet", "--base=current", "--acknowledged=none"], "--acknowledged: expected a file"),
+        (["duet", "--selftest", "--acknowledged=none"], "--acknowledged: expected --base"),
+        (["duet", "--base=~nobody-of-this-name/x"], "expected `current`"),
+        (["duet", f"--base={'x' * 300}/y"], "expected `current`"),
         (["duet", "--base=current", "--max-restarts=0"], "--max-restarts: expected a whole number"),
         (["duet", "--base=current", "--max-minutes=0"], "--max-minutes: expected a number above 0"),
         (["duet", "--base=current", "--alpha=1"], "--alpha: expected a probability below 1"),

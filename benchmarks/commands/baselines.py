@@ -46,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     folders: list[Path] = arguments.storage
     if arguments.action == "list":
         for found in map(baseline.stored, folders):
-            sides = [each for each in found.sessions if each.saved.get("duet")]
+            sides = [each for each in found.sessions if _is_mere_side(each)]
             listed = [each for each in found.sessions if each not in sides]
             for line in (*found.damaged, *map(_line, listed)):
                 print(line)
             if sides:
-                print(f"not listed: {len(sides)} of duets, which can't be baselines")
+                print(f"not listed: {len(sides)} of duets")
         return 0
     if arguments.action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
@@ -62,6 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
     return 0
+
+
+def _is_mere_side(session: Session) -> bool:
+    return bool(session.saved.get("duet")) and not baseline.is_baseline(session)
 
 
 def _line(session: Session) -> str:

@@ -17,6 +17,7 @@ from benchmarks.harness.estimate import ENOUGH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.harness.outcome import Acknowledgement
     from benchmarks.harness.overlay import Environment
     from benchmarks.harness.restart import Conditions
 
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare the two sides, print the table, and return the exit status."""
     conditions = workload.conditions(arguments)
+    known = _accepted(arguments)
     if arguments.selftest:
         from benchmarks.commands import selftest
 
@@ -62,9 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     for side, spec in specs.items():
         if not spec.strip():
             raise InputError(f"--{side}: expected {SPEC}; got an empty text")
-    if arguments.acknowledged and not arguments.acknowledged.exists():
-        raise InputError(f"--acknowledged: expected a file, got {arguments.acknowledged}")
-    known = acknowledged.read(arguments.acknowledged) if arguments.acknowledged else ()
     budget = workload.budget(arguments, conditions.settings.rounds)
     out = workload.out_folder(arguments, "duets")
     duet = None
@@ -86,6 +85,17 @@ def run(arguments: argparse.Namespace) -> int:
             workload.complain(f"{type(error).__name__}: {error}")
             return FAILED
         return report(duet)
+
+
+def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:
+    file: Path | None = arguments.acknowledged
+    if file is None:
+        return ()
+    if arguments.selftest:
+        raise InputError("--acknowledged: expected --base as well; a selftest has no verdicts")
+    if not file.exists():
+        raise InputError(f"--acknowledged: expected a file, got {file}; correct its name")
+    return acknowledged.read(file)
 
 
 def environments(
@@ -122,11 +132,13 @@ def report(duet: Duet) -> int:
     if len(duet.lost):
         workload.say(f"restarts lost: {len(duet.lost)}; complete: {duet.restarts}")
     status = verdict.exit_status(duet.verdicts)
-    for line in verdict_table.lines(duet.verdicts, duet.notes):
-        workload.say(line)
     verdicts = [each.as_record() for each in duet.verdicts]
     record = {**duet.facts, "exit_status": status, "verdicts": verdicts}
-    storing.write(duet.out / "verdicts.json", record)
+    try:
+        storing.write(duet.out / "verdicts.json", record)
+    finally:
+        for line in verdict_table.lines(duet.verdicts, duet.notes):
+            workload.say(line)
     workload.say(f"sessions, logs and verdicts: {duet.out}")
     return status
 

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
                     workload.say(duet.progress(number))
         except KeyboardInterrupt:
             workload.complain(f"interrupted after {duet.restarts} restarts")
+            return workload.INTERRUPTED
     if duet.restarts < ENOUGH:
         workload.complain("too few restarts to tell anything")
         return NOTHING

@@ -87,7 +87,7 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
 
 
 def failure(session: Session) -> str | None:
-    """Return why a session is no evidence: it failed, or regressed; None where it is one.
+    """Return why a session is no evidence: it failed, or was interrupted; None where it is one.
 
     One that was made a baseline all the same, with a reason, is one.
     """

@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ENOUGH = 3  # observations that are needed to know how much they vary
+MOST = 100.0  # e to that is beyond all sense
 POWER = 0.8  # "would have found" means: four times out of five
 MOST_RESTARTS = 100  # more are no advice
+
+
+def share(shift: float) -> float:
+    """Return a shift of the logarithm as a share. One beyond all sense stays a finite number."""
+    return expm1(min(shift, MOST))
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Estimate:
     @property
     def change(self) -> float:
         """Head / base - 1."""
-        return expm1(self.shift)
+        return share(self.shift)
 
     def half_width(self, alpha: float) -> float:
         """Return half of the interval of the shift that holds with probability 1 - alpha."""
@@ -51,7 +57,7 @@ class Estimate:
         if self.error is None:
             return None
         half = self.half_width(alpha)
-        return expm1(self.shift - half), expm1(self.shift + half)
+        return share(self.shift - half), share(self.shift + half)
 
     def p(self) -> float | None:
         """Return how likely so large a shift is without a change, in either direction."""
@@ -73,7 +79,7 @@ class Estimate:
         """
         if self.error is None:
             return None
-        return expm1(self._reach(1 - alpha / 2, POWER))
+        return share(self._reach(1 - alpha / 2, POWER))
 
     @property
     def _errors(self) -> list[tuple[float, int]]:

@@ -145,9 +145,10 @@ def generation_metrics(
 ) -> dict[str, Metric]:
     """Return every metric of a benchmark, by name; the names are stored and never change.
 
-    Rates and times are those of the median round; inter-token latencies (ITL) pool the gaps of
-    all rounds. MBU is the bytes that a decode step has to read (weights and KV cache) over TPOT
-    and peak bandwidth, as Databricks define it ("LLM Inference Performance Engineering", 2023).
+    Rates and times are medians over the rounds, each of its own; inter-token latencies (ITL) pool
+    the gaps of all rounds. MBU is the bytes that a decode step has to read (weights and KV cache)
+    over TPOT and peak bandwidth, as Databricks define it ("LLM Inference Performance Engineering",
+    2023).
     `energy_joules` is what the device used over all rounds.
     """
     rounds_s = [each.round_s for each in rounds]

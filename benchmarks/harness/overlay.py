@@ -63,13 +63,16 @@ def opened(
     """
     if not spec.strip():
         raise InputError(f"{EXPECTED}; got an empty text")
-    path = Path(spec).expanduser()
-    python = _interpreter(path)
+    try:
+        path = Path(spec).expanduser()
+        python, folder = _interpreter(path), path.is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long for a path, nobody's home: no path
+        python, folder = None, False
     if spec == "current":
         yield Environment(spec, Path(sys.executable))
     elif python:
         yield Environment(spec, python)
-    elif path.is_dir():
+    elif folder:
         if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
             raise InputError(f"{spec}: expected a source checkout with a pyproject.toml; got none")
         with temporary(spec, [str(path.resolve())], cache_dir, variables, say) as environment:

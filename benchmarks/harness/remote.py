@@ -162,7 +162,9 @@ def _copy(source: Path, target: Path, paths: Sequence[Path]) -> list[Path]:
         if not (content := _content(path)):
             continue
         folder = target / path.relative_to(source).parent
-        there = known.setdefault(folder, _identities(folder))
+        if folder not in known:
+            known[folder] = _identities(folder)
+        there = known[folder]
         if (found := there.get(_identity(content))) is None:
             copied.append(storage.add(folder / path.name, content))
             there[_identity(content)] = copied[-1]

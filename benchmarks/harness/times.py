@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import expm1
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -164,17 +163,17 @@ def _few_baselines(timing: Timing) -> _Finding:
 def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Finding:
     size, limits = _size(timing), timing.limits
     half = timing.estimate.half_width(alpha)
-    wide = f"{expm1(half):.1%}"
+    wide = f"{estimates.share(half):.1%}"
     alone = abs(timing.estimate.shift) > half  # significant if this were the only time judged
     sure = p <= alpha and size > limits.floor
-    if size > limits.gross and (sure or (alone and expm1(half) <= limits.blind)):
+    if size > limits.gross and (sure or (alone and estimates.share(half) <= limits.blind)):
         return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
     if sure and strict:
         return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
     if sure or (alone and size > limits.doubt):
         says = f"suspicious: beyond the {wide} that sessions vary"
         return _Finding(Outcome.INCONCLUSIVE, says, suspicious=True)
-    if expm1(half) > limits.blind:
+    if estimates.share(half) > limits.blind:
         says = f"sessions vary so much that less than {wide} doesn't show"
         if timing.metric in PARTS:  # of a round that is judged as a whole, and is open by itself
             return _Finding(Outcome.NO_CHANGE, f"{says}; the round has it as well")
@@ -228,7 +227,7 @@ def _adjusted(timings: Sequence[Timing]) -> list[float | None]:
 
 def _size(timing: Timing) -> float:
     """Return how large the change is, the same in either direction."""
-    return expm1(abs(timing.estimate.shift))
+    return estimates.share(abs(timing.estimate.shift))
 
 
 def _direction(timing: Timing) -> Outcome:
