@@ -66,7 +66,15 @@ def beside(base: Path, suffix: str) -> Path:
 
 
 def main(folder: Path, where: Path = RESULTS) -> None:
-    """Write the page, its plots and the raw files; a NOTES.md beside the plots is put into it."""
+    """Write the page, its plots and the raw files; a NOTES.md beside the plots is put into it.
+
+    The folder is one of `make gpu-check`, or the raw files of a page, which are compressed.
+    """
+    if (folder / "main-session.json.gz").exists():
+        with tempfile.TemporaryDirectory() as unpacked:
+            _unpack(folder, Path(unpacked))
+            main(Path(unpacked), where)
+        return
     results = Results(folder)
     session = results.step("main-session")
     if session is None:
@@ -75,10 +83,14 @@ def main(folder: Path, where: Path = RESULTS) -> None:
     name = str(hardware.get("gpu") or hardware["cpu_model"])
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     place = where / slug
+    plots = {
+        "tokens.svg": gpu_plots.svg(gpu_plots.tokens(results.benchmarks("table"))),
+        "steps.svg": gpu_plots.svg(gpu_plots.steps(results.benchmarks("main"))),
+    }
     shutil.rmtree(place / "raw", ignore_errors=True)
     place.mkdir(parents=True, exist_ok=True)
-    (place / "tokens.svg").write_text(gpu_plots.svg(gpu_plots.tokens(results.benchmarks("table"))))
-    (place / "steps.svg").write_text(gpu_plots.svg(gpu_plots.steps(results.benchmarks("main"))))
+    for file_name, plot in plots.items():
+        (place / file_name).write_text(plot)
     for file in sorted(folder.rglob("*.json")):
         if "artifacts" not in file.parts:
             target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
@@ -101,6 +113,13 @@ def main(folder: Path, where: Path = RESULTS) -> None:
     page = where / f"{slug}.md"
     page.write_text("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n")
     print(page)
+
+
+def _unpack(raw: Path, folder: Path) -> None:
+    for file in raw.rglob("*.json.gz"):
+        target = folder / file.relative_to(raw).with_suffix("")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(gzip.decompress(file.read_bytes()))
 
 
 def public(content: Any) -> Any:
@@ -560,21 +579,7 @@ def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
     return "-" if value is None else f"{scale * value:.2f} {unit}".strip()
 
 
-def unpack(raw: Path, folder: Path) -> None:
-    """Write the files that a page was made of, as they were before they were compressed."""
-    for file in sorted(raw.rglob("*.json.gz")):
-        target = folder / file.relative_to(raw).with_suffix("")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(gzip.decompress(file.read_bytes()))
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of make gpu-check, or the raw/ of a page")
-    given = parser.parse_args().folder
-    if not (given / "main-session.json.gz").exists():
-        main(given)
-    else:
-        with tempfile.TemporaryDirectory() as unpacked:
-            unpack(given, Path(unpacked))
-            main(Path(unpacked))
+    main(parser.parse_args().folder)

@@ -75,10 +75,9 @@ def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
 def test_a_published_page_is_what_its_raw_files_give(raw, tmp_path):
     """No figure of it is typed, but in the notes."""
     slug = raw.parent.name
-    gpu_page.unpack(raw, tmp_path / "unpacked")
     (tmp_path / slug).mkdir()
     shutil.copy(raw.with_name("NOTES.md"), tmp_path / slug)
-    gpu_page.main(tmp_path / "unpacked", tmp_path)
+    gpu_page.main(raw, tmp_path)
     assert (tmp_path / f"{slug}.md").read_text() == (gpu_page.RESULTS / f"{slug}.md").read_text()
 
 
