@@ -402,7 +402,7 @@ def _weights_agree(plan: Plan) -> dict[str, Any]:
         ours = {name: each.clone() for name, each in engine.model.state_dict().items()}
         count = engine.quantized_on_device
     with (
-        mock.patch.object(quantizing, "on_device", return_value=nullcontext([])),
+        mock.patch.object(quantizing, "on_device", return_value=nullcontext(quantizing.Seen())),
         loading.load(target, "int8-decomp", cold=False) as engine,
     ):
         theirs = engine.model.state_dict()

@@ -6,6 +6,7 @@ from bitsandbytes.nn.modules import Int8Params
 from transformers.integrations import bitsandbytes as integration
 
 from benchmarks.harness import loading, quantizing
+from benchmarks.harness.errors import InputError, OutOfMemoryError
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -43,6 +44,35 @@ def test_a_load_takes_this_way_and_leaves_transformers_as_it_was(target, monkeyp
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert integration.Bnb8bitQuantize.convert is original
+
+
+@pytest.mark.parametrize(
+    ("quantization", "step"), [("int8", "Bnb8bitQuantize"), ("nf4", "Bnb4bitQuantize")]
+)
+@pytest.mark.parametrize(
+    ("error", "raised", "says"),
+    [
+        (
+            torch.OutOfMemoryError("Tried to allocate 112 MiB. CUDA out of memory"),
+            OutOfMemoryError,
+            "needed 112 MiB more",
+        ),
+        (RuntimeError("no such kernel"), InputError, "no such kernel"),
+    ],
+    ids=["memory", "another"],
+)
+def test_what_quantizing_fails_of_is_said(
+    target, monkeypatch, quantization, step, error, raised, says
+):
+    """transformers keeps it to itself, goes on, and says only that something went wrong."""
+
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(getattr(integration, step), "convert", fail)
+    with pytest.raises(raised, match=says) as caught:
+        loading.load(target, quantization, cold=False)
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("options", [{"has_fp16_weights": True}, {"has_fp16_weights": False}])

@@ -20,7 +20,7 @@ from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.workload import Workload, build_workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -98,9 +98,9 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     dtype = getattr(torch, dtype_name(settings, quantization))
     failure: HarnessError
     free = free_bytes(target.device)
-    start = clock.now()
-    try:
-        with quantizing.on_device() as on_device:
+    with quantizing.on_device() as seen:
+        start = clock.now()
+        try:
             model, info = AutoModelForCausalLM.from_pretrained(
                 checkpoint.path,
                 quantization_config=quantization_config(quantization, dtype),
@@ -110,30 +110,41 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
                 use_safetensors=True,
                 output_loading_info=True,
             )
-    except Exception as error:  # whatever transformers and its loaders raise
-        needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
-        failure = (
-            out_of_memory(
-                f"loading {checkpoint.name} with {quantization} ({needed})",
-                error,
-                free,
-                "free the GPU, choose another --quantization, or use --device-map auto",
-            )
-            if is_out_of_memory(error)
-            else _not_loaded(checkpoint, quantization, error)
-        )
-    else:
-        load_s = clock.now() - start
-        engine = Engine(model, target, quantization=quantization, load_s=load_s, cold=cold)
-        engine.quantized_on_device = len(on_device)
-        # `generate` fills what a config leaves open from the model's own: make that one ours too.
-        model.generation_config = generation_config(engine.pad_token_id)
-        return _checked(engine, checkpoint, info)
+        except Exception as error:  # whatever transformers and its loaders raise
+            failure = _failure(target, quantization, [*seen.errors, error], free)
+        else:
+            load_s = clock.now() - start
+            if target.device.type == "cuda":
+                torch.cuda.empty_cache()  # what loading took for a while is no peak of a benchmark
+            engine = Engine(model, target, quantization=quantization, load_s=load_s, cold=cold)
+            engine.quantized_on_device = len(seen.on_device)
+            # `generate` fills what a config leaves open from the model's own: make that ours too.
+            model.generation_config = generation_config(engine.pad_token_id)
+            return _checked(engine, checkpoint, info)
     # Raised out here: inside of `except` it would keep the frames that hold the tensors.
     gc.collect()
     if target.device.type == "cuda":
         torch.cuda.empty_cache()
     raise failure
+
+
+def _failure(
+    target: Target, quantization: str, errors: Sequence[Exception], free: int | None
+) -> HarnessError:
+    """Return what a load failed of: that memory ran out, if one of the errors says so."""
+    checkpoint = target.checkpoint
+    ran_out = next(filter(is_out_of_memory, errors), None)
+    if ran_out is None:
+        return _not_loaded(checkpoint, quantization, errors[0])
+    needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
+    sharded = target.settings.device_map == "auto"
+    advice = "free the GPU, or choose another --quantization"
+    return out_of_memory(
+        f"loading {checkpoint.name} with {quantization} ({needed})",
+        ran_out,
+        free,
+        advice if sharded else f"{advice}, or use --device-map auto",
+    )
 
 
 def dtype_name(settings: Settings, quantization: str) -> str:

@@ -8,39 +8,63 @@ the two copies.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 
+STEPS = ("Bnb8bitQuantize", "Bnb4bitQuantize")  # of transformers' loader
+
+
+@dataclass
+class Seen:
+    """What quantizing did during a load."""
+
+    on_device: list[str] = field(default_factory=list)  # weights that were quantized there
+    errors: list[Exception] = field(default_factory=list)  # transformers keeps them to itself
+
+
 @contextmanager
-def on_device() -> Iterator[list[str]]:
+def on_device() -> Iterator[Seen]:
     """Let loads quantize as soon as a weight is on the device; the bits are the same.
 
-    Yields the names of the weights that took this way. Where transformers or bitsandbytes are
-    built in another way, or a weight is on the host, transformers' own way is taken.
+    Where transformers or bitsandbytes are built in another way, or a weight is on the host,
+    transformers' own way is taken. Its loader goes on after an error and raises one of its own,
+    which doesn't say that memory ran out: the real ones are kept.
     """
     from transformers.integrations import bitsandbytes as integration
 
-    names: list[str] = []
-    step = getattr(integration, "Bnb8bitQuantize", None)
-    original = getattr(step, "convert", None)
-    if step is None or original is None:
-        yield names
-        return
+    seen = Seen()
+    with ExitStack() as stack:
+        for name in STEPS:
+            step = getattr(integration, name, None)
+            if hasattr(step, "convert"):
+                stack.enter_context(_watched(step, seen, ours=name == STEPS[0]))
+        yield seen
+
+
+@contextmanager
+def _watched(step: Any, seen: Seen, *, ours: bool) -> Iterator[None]:
+    original = step.convert
 
     def convert(self: Any, input_dict: Any, *more: Any, model: Any = None, **others: Any) -> Any:
-        found = {name: _converted(value, name, model) for name, value in input_dict.items()}
-        if any(value is None for value in found.values()):
+        try:
+            if ours:
+                found = {name: _converted(value, name, model) for name, value in input_dict.items()}
+                if all(value is not None for value in found.values()):
+                    seen.on_device.extend(found)
+                    return found
             return original(self, input_dict, *more, model=model, **others)
-        names.extend(found)
-        return found
+        except Exception as error:
+            seen.errors.append(error.with_traceback(None))  # its frames would hold the tensors
+            raise
 
     step.convert = convert
     try:
-        yield names
+        yield
     finally:
         step.convert = original
 
