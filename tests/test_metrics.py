@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from statistics import mean
 from typing import Any
@@ -10,7 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import (
+    Gemma2Config,
+    LlamaConfig,
+    MistralConfig,
+    MixtralConfig,
+    Qwen2Config,
+    Qwen3MoeConfig,
+)
 
+from benchmarks.harness import footprint
 from benchmarks.harness.metrics import (
     Machine,
     Metric,
@@ -177,6 +187,28 @@ def test_mbu_is_light_over_tpot(gap_s: float, batch_size: int) -> None:
     """MBU is the least time of a decode step over the time that it took."""
     metrics = measure(rounds=[Round(9.0, 1.0, (gap_s,) * 3)], batch_size=batch_size)
     assert metrics["mbu"] == pytest.approx(metrics["speed_of_light_tpot_s"] / metrics["tpot_s"])
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (LlamaConfig(), None),
+        (Qwen2Config(), None),
+        (MistralConfig(sliding_window=None), None),
+        (MistralConfig(sliding_window=4096), "not all layers attend"),
+        (Gemma2Config(), "not all layers attend"),
+        (MixtralConfig(), "some of the experts"),
+        (Qwen3MoeConfig(), "some of the experts"),
+    ],
+    ids=lambda value: getattr(value, "model_type", "") or str(value),
+)
+def test_bytes_that_a_step_doesnt_read_are_no_bound(config: Any, says: str | None) -> None:
+    """Experts that aren't asked, and tokens out of the window: no speed of light can be told."""
+    partly = footprint.partly_read(config)
+    assert (partly is None) if says is None else (says in str(partly))
+    metrics = measure(cost=dataclasses.replace(COST, partly_read=partly))
+    for name in ("decode_bytes", "decode_kv_cache_bytes", "speed_of_light_tpot_s", "mbu"):
+        assert isinstance(metrics[name], Unmeasured) == bool(says)
 
 
 def test_without_a_known_bandwidth_there_is_no_mbu() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.harness import control
 from benchmarks.harness.gpu import Gpu
+from benchmarks.harness.measuring import Attempt
 from benchmarks.harness.metrics import Unmeasured
 from benchmarks.harness.validity import judge
 from benchmarks.harness.watch import Watch
@@ -219,6 +220,12 @@ def test_rounds_that_fail_end_the_sampling(nvml):
     with pytest.raises(ZeroDivisionError), watch:
         raise ZeroDivisionError
     assert not watch._sampler._thread.is_alive()
+
+
+def test_the_energy_of_several_gpus_is_not_that_of_one():
+    """Only the first is watched, and a model over two of them uses both."""
+    attempt = Attempt(None, placement={"cuda:0": {}, "cuda:1": {}})
+    assert "on 2 GPUs, and only one" in str(attempt.energy_joules)
 
 
 def test_sampling_costs_the_rounds_little(nvml, figure):

@@ -170,6 +170,7 @@ class Engine:
             weights_bytes=footprint.weights_bytes(self.model),
             decode_weight_bytes=footprint.decode_weight_bytes(self.model),
             kv_bytes_per_token=footprint.kv_bytes_per_token(self.model),
+            partly_read=footprint.partly_read(self.model.config),
         )
 
     def close(self) -> None:
@@ -196,6 +197,8 @@ def cold_start_ratio(generations: Sequence[Generation], *, cold: bool) -> Metric
     """Return how many times longer a process's first generation took than the last of these."""
     if not cold:
         return Unmeasured("other generations came before in this process")
+    if len(generations) < 3:
+        return Unmeasured("there are fewer than three generations")
     return generations[0].seconds / generations[-1].seconds
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from benchmarks.harness.engine import Engine
 
 
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")  # in transformers' configs
+
+
 def weights_bytes(model: Any) -> int:
     """Return the bytes of all weights, scales and buffers, each storage once."""
     return sum(_sizes(model.modules()).values())
@@ -48,6 +51,21 @@ def kv_bytes_per_token(model: Any) -> int:
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
     return int(2 * config.num_hidden_layers * kv_heads * head_dim * model.dtype.itemsize)
+
+
+def partly_read(config: Any) -> Unmeasured | None:
+    """Return why a decode step reads less than all weights and all keys; None where it reads all.
+
+    Then the bytes above are no lower bound of what a step reads.
+    """
+    text = config.get_text_config()
+    if any(getattr(text, name, None) for name in EXPERTS):
+        return Unmeasured("a step reads only some of the experts")
+    kinds = getattr(text, "layer_types", None) or []
+    window = getattr(text, "sliding_window", None) if not kinds else None
+    if window or set(kinds) - {"full_attention"}:
+        return Unmeasured("not all layers attend to all tokens")
+    return None
 
 
 def _sizes(modules: Iterator[Any]) -> dict[tuple[str, int], int]:

@@ -43,6 +43,9 @@ class Attempt:
     @property
     def energy_joules(self) -> Metric:
         """What the GPU used over the rounds; its counter is too coarse for short ones by one."""
+        cards = [name for name in self.placement if name.startswith("cuda")]
+        if len(cards) > 1:
+            return Unmeasured(f"the model is on {len(cards)} GPUs, and only one of them is watched")
         shortest_s = min((each.round_s for each in self.rounds), default=0.0)
         if isinstance(self.watch, Spans) and shortest_s < SHORTEST_ENERGY_S:
             return Unmeasured(
@@ -108,6 +111,8 @@ class Measurement:
                 setup=lambda: self._start(attempt),
             )
             times = self._benchmark.stats.stats.data if self._benchmark.stats else []
+            # --benchmark-cprofile makes one more, which is not timed.
+            del attempt.generations[rounds:], attempt.starts_s[rounds:]
         self._judge(attempt, times)
         if self._worth_again(attempt):
             self._say("the machine couldn't be believed: measuring once more")

@@ -121,6 +121,7 @@ class ModelCost:
     weights_bytes: int
     decode_weight_bytes: int
     kv_bytes_per_token: int
+    partly_read: Unmeasured | None = None  # why a step reads less than all of it
 
 
 @dataclass(frozen=True)
@@ -203,14 +204,17 @@ def _decode_metrics(
         if isinstance(bandwidth, Unmeasured)
         else speed_of_light_s(decode_bytes, bandwidth)
     )
+    reads: tuple[Metric, Metric] = kv_cache, decode_bytes
+    if cost.partly_read is not None:
+        light, reads = cost.partly_read, (cost.partly_read, cost.partly_read)
     return {
         "tpot_s": tpot,
         "itl_p50_s": percentile(gaps, 50),
         "itl_p95_s": percentile(gaps, 95),
         "itl_p99_s": percentile(gaps, 99),
         "decode_tokens_per_s": batch_size / tpot,
-        "decode_kv_cache_bytes": kv_cache,
-        "decode_bytes": decode_bytes,
+        "decode_kv_cache_bytes": reads[0],
+        "decode_bytes": reads[1],
         "speed_of_light_tpot_s": light,
         "mbu": light if isinstance(light, Unmeasured) else light / tpot,
     }
