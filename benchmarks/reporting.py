@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+
+import pytest
 
 from benchmarks import saving
 from benchmarks.harness.errors import InputError
-from benchmarks.stash import GATE, SETTINGS
-
-if TYPE_CHECKING:
-    import pytest
+from benchmarks.stash import GATE, SESSION, SETTINGS
 
 
 def check(config: pytest.Config) -> None:
@@ -33,10 +31,12 @@ def closing_lines(config: pytest.Config) -> list[str]:
     if content is None:
         return ["no report: no benchmark was measured"]
     try:
-        session = sessions.parse(json.loads(json.dumps(content, default=str)), "this session")
+        shown_one = sessions.parse(json.loads(json.dumps(content, default=str)), "this session")
         gate = config.stash.get(GATE, None)
-        shown = intake.select([*(gate.base if gate else ()), session])
+        shown = intake.select([*(gate.base if gate else ()), shown_one])
         render.write(settings.report, shown, settings.artifacts)
     except InputError as error:
+        session = config.stash[SESSION]
+        session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         return [f"NO REPORT: {error}"]
     return [f"report: {settings.report}"]

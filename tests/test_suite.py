@@ -1,5 +1,6 @@
 """Whole sessions of `pytest benchmarks`, as a user runs them, on the tiny model."""
 
+import errno
 import gc
 import gzip
 import json
@@ -15,8 +16,9 @@ import pytest
 import torch
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from benchmarks.harness import loading, machine, storage
+from benchmarks.harness import agreement, loading, machine, storage
 from benchmarks.harness.errors import InputError
+from benchmarks.page import render
 from tests.running import ALONE, FAST, ROOT, SECRET, Outcome, command, heard, interrupt_at
 
 DRIFT = ["-k", "throughput", "--new-tokens=2", "--rounds=5", "--bounds=*=inf,trend_size=0.15"]
@@ -410,6 +412,36 @@ def test_disabled_benchmarks_run_once_and_store_nothing(session):
     outcome = session(*FAST, "--benchmark-disable", "--benchmark-save=none", "-k", "not profile")
     assert outcome.status == 0, outcome.out
     assert not list(outcome.folder.glob("storage/*.json"))
+
+
+def test_prompts_too_short_to_differ_are_said_and_a_profiled_round_is_none(session):
+    """pytest-benchmark's --benchmark-cprofile makes one round more, which isn't timed."""
+    options = ["--prompt-tokens=8", "--benchmark-cprofile=tottime", "--benchmark-save=short"]
+    outcome = session(*FAST, *ALONE, *options)
+    assert outcome.status == 0, outcome.out
+    assert "only 1 of 8 prompts differ, so fewer outliers than usual" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    assert len(bench["extra_info"]["rounds"]) == bench["stats"]["rounds"] == 3
+
+
+def test_what_cant_be_written_at_the_end_costs_only_that(session, monkeypatch, tmp_path):
+    """fp16's logits: null, with the reason. The report: status 3, as for --summary."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refused(*_, **__):
+        raise InputError("--report: can't write it (No space left on device)")
+
+    monkeypatch.setattr(agreement, "ensure_reference", full)
+    monkeypatch.setattr(render, "write", refused)
+    report = f"--report={tmp_path / 'page.html'}"
+    outcome = session(*FAST, *ALONE, report, "--benchmark-save=full")
+    assert outcome.status == 3
+    assert "NO REPORT: --report: can't write it" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["extra_info"]["metrics"]["top1_agreement"] is None
+    assert "No space left" in bench["extra_info"]["unmeasured"]["top1_agreement"]
 
 
 def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):

@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
             most=budget.restarts,
             alpha=budget.alpha,
             seed=budget.seed + index,
+            first=min(duet.looks),
         )
         for index, slowdown in enumerate((0.0, *SLOWDOWNS))
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.harness import device as devices
 from benchmarks.harness import loading
+from benchmarks.harness.engine import free_bytes, is_out_of_memory, out_of_memory
 from benchmarks.harness.errors import OutputError
 from benchmarks.harness.provenance import index_sha256
 from benchmarks.harness.workload import shipped_text
@@ -159,13 +160,23 @@ def _judge(quantization: str, figures: dict[str, float], bound: dict[str, float]
 def logits(engine: Engine, target: Target) -> torch.Tensor:
     """Return the logits of the fixed text, of shape (positions, vocabulary).
 
-    Raises OutputError where one of them isn't finite.
+    Raises OutputError where one of them isn't finite, OutOfMemoryError where there is too little
+    memory.
     """
     import torch
 
     ids = torch.tensor([target.encode(shipped_text())[:TOKENS]], device=engine.device)
-    with torch.inference_mode():
-        found: torch.Tensor = engine.model(input_ids=ids, use_cache=False).logits[0]
+    failure = None
+    try:
+        with torch.inference_mode():
+            found: torch.Tensor = engine.model(input_ids=ids, use_cache=False).logits[0]
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        what = f"computing the logits of {TOKENS} tokens with {engine.quantization}"
+        failure = out_of_memory(what, error, free_bytes(engine.device), "free the GPU")
+    if failure:
+        raise failure  # out here: inside of `except` it would keep the frames that hold tensors
     if bad := int((~found.isfinite()).sum()):
         raise OutputError(
             f"{engine.quantization}: {bad:,} of {found.numel():,} logits are NaN or infinite; "

@@ -48,9 +48,7 @@ class Evidence:
         try:
             self._watch_path()
             if self._records:
-                logits = agreement.logits(self._engine, self._target).cpu()
-                self._engine.close()  # fp16 may have to be loaded: both would be too much
-                self._compare(logits)
+                self._compare(*self._logits())
         except Exception:
             for benchmark, _ in self._records:
                 benchmark.has_error = True  # pytest-benchmark stores no benchmark with an error
@@ -68,17 +66,31 @@ class Evidence:
             peak = info["metrics"]["peak_allocated_bytes"]
             info["counters"] = {**counts, "peak_allocated_bytes": peak}
 
-    def _compare(self, logits: torch.Tensor) -> None:
-        """Add how far the output is from fp16's; null with a reason where fp16 doesn't fit."""
-        figures: dict[str, float | None] = dict.fromkeys(agreement.FIGURES)
-        reason = None
+    def _logits(self) -> tuple[torch.Tensor | None, str | None]:
+        """Return the logits of the fixed text, or why there are none, and free the model.
+
+        fp16 may have to be loaded next: both would be too much.
+        """
         try:
-            reference = agreement.ensure_reference(self._target)
-        except (OutOfMemoryError, InputError) as error:
-            reason = f"fp16, to compare with, can't be loaded: {error}"
-        else:
-            quantization = self._engine.quantization
-            figures |= agreement.check(quantization, logits, self._target, reference)
+            return agreement.logits(self._engine, self._target).cpu(), None
+        except OutOfMemoryError as error:
+            return None, str(error)
+        finally:
+            self._engine.close()
+
+    def _compare(self, logits: torch.Tensor | None, reason: str | None) -> None:
+        """Add how far the output is from fp16's; null with a reason where that can't be had."""
+        figures: dict[str, float | None] = dict.fromkeys(agreement.FIGURES)
+        if logits is not None:
+            try:
+                reference = agreement.ensure_reference(self._target)
+            except (OutOfMemoryError, InputError) as error:
+                reason = f"fp16, to compare with, can't be loaded: {error}"
+            except OSError as error:
+                reason = f"fp16's logits, to compare with, can't be kept: {error}"
+            else:
+                quantization = self._engine.quantization
+                figures |= agreement.check(quantization, logits, self._target, reference)
         for benchmark, _ in self._records:
             benchmark.extra_info["metrics"].update(figures)
             if reason:

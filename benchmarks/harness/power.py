@@ -52,15 +52,16 @@ def estimate(
     most: int,
     alpha: float,
     seed: int,
+    first: int = schedule.FIRST_LOOK,
     drawn: int = DRAWN,
 ) -> Power:
     """Return what duets of at most so many restarts find, where one side is slower by `slowdown`.
 
     `restarts` are recorded, each as two pairs of a fast and a slow session: both processes of a
-    restart were each of them.
+    restart were each of them. `first`: after how many restarts verdicts are tried first.
     """
     random = Random(seed)  # noqa: S311 (drawing restarts is no secret)
-    looks = schedule.looks(most, alpha)
+    looks = schedule.looks(most, alpha, first)
     found = alarms = open_ = total = 0
     for _ in range(drawn):
         chosen = [random.choice(ways) for ways in random.choices(restarts, k=most)]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Format = Callable[[float], str]
 
 HOTSPOT_ROWS = 8
+ENOUGH_PROMPTS = 32  # that the suite has; fewer different ones find fewer outliers
 IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
 FOOTNOTES = {
     "*": "* timed after a profiler had run in this process",
@@ -239,6 +240,12 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     found, metrics = info["attestation"], info["metrics"]
     kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
     parts = [f"{kinds} of {found['linears_expected']}"]
+    rows, different = (
+        info["workload"]["batch_size"],
+        info["workload"].get("distinct_prompts", ENOUGH_PROMPTS),
+    )
+    if different < min(rows, ENOUGH_PROMPTS):
+        parts.append(f"only {different} of {rows} prompts differ, so fewer outliers than usual")
     if outliers := (found["path"] or {}).get("outliers"):
         decode = outliers["decode"]
         parts.append(

@@ -55,6 +55,7 @@ def gpu(info: Mapping[str, Any]) -> Figure | None:
     ]
     end = max([*samples["t_s"], *(span["end"] for span in spans)])
     held = _throttled(samples)
+    marked = held[:: -(-len(held) // MOST_POINTS) or 1]
     plots, rows = [], []
     for name, (title, colour) in SIGNALS.items():
         column = samples.get(name) or []
@@ -69,7 +70,7 @@ def gpu(info: Mapping[str, Any]) -> Figure | None:
         rows.append(
             (title, *(units.text(name, f(values)) for f in (min, median, max)), str(len(values)))
         )
-        plots.append(_signal(name, title, colour, pairs[::every], spans, held, end))
+        plots.append(_signal(name, title, colour, pairs[::every], spans, marked, end))
     for upper in plots[:-1]:  # the last one has the axis of all
         for layer in upper["layer"]:
             layer["encoding"]["x"]["axis"] = {"labels": False, "title": None, "ticks": False}
