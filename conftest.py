@@ -63,7 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     if threading.current_thread() is threading.main_thread():
-        config.add_cleanup(partial(_hear_ctrl_c, signal.getsignal(signal.SIGINT)))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            config.add_cleanup(partial(_hear, number, signal.getsignal(number)))
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _interrupt)  # a cancelled job's; the next one ends it
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
     config.stash[HISTORY] = {"loaded": [], "profiled": False}
@@ -259,7 +262,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 def _judge_and_save(session: pytest.Session) -> None:
     config = session.config
-    if session.exitstatus == pytest.ExitCode.OK and ALL_RUN not in config.stash:
+    cut_short = TARGET in config.stash and ALL_RUN not in config.stash
+    if cut_short and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
     if passed and config.stash[SUMMARY].invalid:
@@ -299,7 +303,8 @@ def pytest_terminal_summary(
     _write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
-        if session.exitstatus in gating.DECIDED:
+        known = session.exitstatus == INVALID and status == NOTHING_COMPARED  # 12 before 10
+        if session.exitstatus in gating.DECIDED and not known:
             session.exitstatus = status
             saving.amend(session)
     if GATE in config.stash:
@@ -327,8 +332,13 @@ def _write_compared(terminalreporter: Any, config: pytest.Config) -> None:
                 terminalreporter.write_line(line)
 
 
-def _hear_ctrl_c(handler: Any) -> None:
-    signal.signal(signal.SIGINT, handler or signal.SIG_DFL)  # None: not Python's own
+def _hear(number: int, handler: Any) -> None:
+    signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's own
+
+
+def _interrupt(number: int, frame: Any) -> None:  # noqa: ARG001 (Python's signature)
+    signal.signal(number, signal.SIG_DFL)
+    raise KeyboardInterrupt
 
 
 def _ignore_ctrl_c() -> None:

@@ -38,5 +38,6 @@ def closing_lines(config: pytest.Config) -> list[str]:
     except InputError as error:
         session = config.stash[SESSION]
         session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+        saving.amend(session)
         return [f"NO REPORT: {error}"]
     return [f"report: {settings.report}"]

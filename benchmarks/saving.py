@@ -10,7 +10,17 @@ import pytest
 
 from benchmarks.harness import machine, storage
 from benchmarks.harness.errors import InputError
-from benchmarks.stash import BENCHMARKS, CONTENT, FILE, MACHINE, SAVE, SAVED, SETTINGS, TARGET
+from benchmarks.stash import (
+    BENCHMARKS,
+    CONTENT,
+    FILE,
+    MACHINE,
+    OUTCOME,
+    SAVE,
+    SAVED,
+    SETTINGS,
+    TARGET,
+)
 
 DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
 
@@ -97,17 +107,20 @@ def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
 
 def amend(session: pytest.Session) -> None:
     """Say in the saved file how the session ended, where that came out after it was saved."""
-    status = int(session.exitstatus)
+    config, status = session.config, int(session.exitstatus)
 
     def edit(content: dict[str, Any]) -> None:
         content["llm_int8"]["exit_status"] = status
         content["llm_int8"]["passed"] &= status != pytest.ExitCode.TESTS_FAILED
 
-    if path := session.config.stash.get(FILE, None):
+    for content in (config.stash.get(CONTENT, None), {"llm_int8": config.stash[OUTCOME]}):
+        if content and content.get("llm_int8"):
+            edit(content)
+    if path := config.stash.get(FILE, None):
         try:
             storage.change(path, edit)
         except InputError as error:
-            session.config.stash[SAVED] = f"SAVED AS PASSED: {error}"
+            config.stash[SAVED] = f"SAVED AS PASSED: {error}"
 
 
 def closing_lines(config: pytest.Config) -> list[str]:

@@ -354,17 +354,22 @@ def test_commands_run_in_sight_and_are_kept(capfd):
     assert ci._call("no_such_module") == 1
 
 
+@pytest.mark.parametrize("deaf", [False, True], ids=["", "Ctrl-C is ignored"])
 @pytest.mark.parametrize("said", [None, []])
-def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said):
+def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, deaf):
     """It is passed on, and waited for."""
     (tmp_path / "patient.py").write_text(
         "import os, pathlib, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "try:\n    time.sleep(0.5)\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
         "except KeyboardInterrupt:\n    time.sleep(0.5)\n    pathlib.Path('kept').touch()\n"
     )
     monkeypatch.chdir(tmp_path)
-    with heard(signal.SIGINT), pytest.raises(KeyboardInterrupt), workload.interruptible():
-        ci._call("patient", said=said)
+    with heard(signal.SIGINT):
+        if deaf:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # heard() takes it back
+        with pytest.raises(KeyboardInterrupt), workload.interruptible():
+            ci._call("patient", said=said)
     assert Path("kept").exists()
 
 

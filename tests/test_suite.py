@@ -506,25 +506,30 @@ CTRL_C = """
 import os, signal
 
 def press():
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.{number})
 
 """
 ONE_PASSES = "def test(): pass"
 
 
 @pytest.mark.parametrize(
-    ("test", "pressed", "status"),
+    ("test", "pressed", "number", "status"),
     [
-        (WITHOUT_LINES, ["pytest_keyboard_interrupt", "pytest_terminal_summary"], 2),
-        (ONE_PASSES, ["pytest_runtest_logfinish", "pytest_keyboard_interrupt"], 2),
-        (ONE_PASSES, ["pytest_sessionfinish", "pytest_terminal_summary"], 0),
+        (WITHOUT_LINES, ["pytest_keyboard_interrupt", "pytest_terminal_summary"], "SIGINT", 2),
+        (ONE_PASSES, ["pytest_runtest_logfinish", "pytest_keyboard_interrupt"], "SIGINT", 2),
+        (ONE_PASSES, ["pytest_sessionfinish", "pytest_terminal_summary"], "SIGINT", 0),
+        (ONE_PASSES, ["pytest_runtest_logfinish"], "SIGTERM", 2),
     ],
-    ids=["no line", "again", "at the end"],
+    ids=["no line", "again", "at the end", "SIGTERM"],
 )
-def test_an_interrupt_is_never_taken_for_a_regression(environment, tmp_path, test, pressed, status):
+def test_an_interrupt_is_never_taken_for_a_regression(
+    environment, tmp_path, test, pressed, number, status
+):
     """Where the source has no line, while another one is handled, and when all is over."""
     (file := tmp_path / "test_interrupted.py").write_text(test)
-    (tmp_path / "ctrl_c.py").write_text(CTRL_C + "\n".join(f"{name} = press" for name in pressed))
+    (tmp_path / "ctrl_c.py").write_text(
+        CTRL_C.format(number=number) + "\n".join(f"{name} = press" for name in pressed)
+    )
     options = ["-p", "conftest", "-p", "ctrl_c", f"--rootdir={ROOT}", "-c", f"{ROOT}/pytest.ini"]
     with heard(signal.SIGINT):
         ended = subprocess.run(

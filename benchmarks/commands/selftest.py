@@ -42,16 +42,17 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
     with workload.interruptible(), ExitStack() as stack:
         found = environments({"base": "current", "head": "current"}, conditions, stack)
         duet = Duet(conditions, found, recorded, out, workload.say)
+        status = 0
         try:
             for number, planned in duet.within_budget():
                 if duet.add(number, planned):
                     workload.say(duet.progress(number))
         except KeyboardInterrupt:
             workload.complain(f"interrupted after {duet.restarts} restarts")
-            return workload.INTERRUPTED
+            status = workload.INTERRUPTED
     if duet.restarts < ENOUGH:
         workload.complain("too few restarts to tell anything")
-        return NOTHING
+        return status or NOTHING
     workload.say(f"drawing {power.DRAWN} duets of each kind from {duet.restarts} restarts")
     powers = [
         power.estimate(
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         workload.say(line)
     record = {"restart_s": restart_s, "powers": [each.as_record() for each in powers]}
     storing.write(out / "selftest.json", record)
-    return 0
+    return status
 
 
 def table(powers: Sequence[Power], restart_s: float) -> list[str]:
