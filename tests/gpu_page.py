@@ -87,16 +87,6 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         "tokens.svg": gpu_plots.svg(gpu_plots.tokens(results.benchmarks("table"))),
         "steps.svg": gpu_plots.svg(gpu_plots.steps(results.benchmarks("main"))),
     }
-    shutil.rmtree(place / "raw", ignore_errors=True)
-    place.mkdir(parents=True, exist_ok=True)
-    for file_name, plot in plots.items():
-        (place / file_name).write_text(plot)
-    for file in sorted(folder.rglob("*.json")):
-        if "artifacts" not in file.parts:
-            target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            content = json.dumps(public(stored(file)), indent=1)
-            target.write_bytes(gzip.compress(content.encode(), mtime=0))
     parts = [
         heading(name, session),
         notes(place / "NOTES.md", session["datetime"][:16]),
@@ -110,6 +100,16 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         noise(results),
         reproduce(results, slug),
     ]
+    shutil.rmtree(place / "raw", ignore_errors=True)
+    place.mkdir(parents=True, exist_ok=True)
+    for file_name, plot in plots.items():
+        (place / file_name).write_text(plot)
+    for file in sorted(folder.rglob("*.json")):
+        if "artifacts" not in file.parts:
+            target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(public(stored(file)), indent=1)
+            target.write_bytes(gzip.compress(content.encode(), mtime=0))
     page = where / f"{slug}.md"
     page.write_text("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n")
     print(page)

@@ -164,8 +164,11 @@ def test_an_interrupt_is_status_2(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "judge", "--base", str(fifo), "--head", "x"]
     with heard(signal.SIGINT):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    patience = time.monotonic() + 60
     with process:
-        while (writes := opened(fifo)) is None and process.poll() is None:
+        while (writes := opened(fifo)) is None:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < patience, process.kill()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

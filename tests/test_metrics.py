@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import (
     Gemma2Config,
+    GPTNeoConfig,
     LlamaConfig,
     MistralConfig,
     MixtralConfig,
     Qwen2Config,
     Qwen3MoeConfig,
+    Qwen3NextConfig,
 )
 
 from benchmarks.harness import footprint
@@ -195,8 +197,12 @@ def test_mbu_is_light_over_tpot(gap_s: float, batch_size: int) -> None:
         (LlamaConfig(), None),
         (Qwen2Config(), None),
         (MistralConfig(sliding_window=None), None),
-        (MistralConfig(sliding_window=4096), "not all layers attend"),
-        (Gemma2Config(), "not all layers attend"),
+        (MistralConfig(sliding_window=4096), None),  # longer than what is generated
+        (MistralConfig(sliding_window=16), "attend to 16 tokens only"),
+        (Gemma2Config(sliding_window=16), "attend to 16 tokens only"),
+        (GPTNeoConfig(window_size=16), "attend to 16 tokens only"),
+        (GPTNeoConfig(window_size=256), None),
+        (Qwen3NextConfig(num_experts=0), "one by one"),
         (MixtralConfig(), "some of the experts"),
         (Qwen3MoeConfig(), "some of the experts"),
     ],
@@ -204,11 +210,11 @@ def test_mbu_is_light_over_tpot(gap_s: float, batch_size: int) -> None:
 )
 def test_bytes_that_a_step_doesnt_read_are_no_bound(config: Any, says: str | None) -> None:
     """Experts that aren't asked, and tokens out of the window: no speed of light can be told."""
-    partly = footprint.partly_read(config)
-    assert (partly is None) if says is None else (says in str(partly))
-    metrics = measure(cost=dataclasses.replace(COST, partly_read=partly))
+    partly, window = footprint.partly_read(config), footprint.window_tokens(config)
+    metrics = measure(cost=dataclasses.replace(COST, partly_read=partly, window_tokens=window))
     for name in ("decode_bytes", "decode_kv_cache_bytes", "speed_of_light_tpot_s", "mbu"):
         assert isinstance(metrics[name], Unmeasured) == bool(says)
+        assert not says or says in str(metrics[name])
 
 
 def test_without_a_known_bandwidth_there_is_no_mbu() -> None:

@@ -1,5 +1,8 @@
 """Quantizing where a weight is gives what transformers' own way gives."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from bitsandbytes.nn.modules import Int8Params
@@ -65,14 +68,18 @@ def test_what_quantizing_fails_of_is_said(
     target, monkeypatch, quantization, step, error, raised, says
 ):
     """transformers keeps it to itself, goes on, and says only that something went wrong."""
+    models = []
 
-    def fail(*_, **__):
-        raise error
+    def fail(*_, model, **__):
+        models.append(weakref.ref(model))
+        raise type(error)(*error.args)
 
     monkeypatch.setattr(getattr(integration, step), "convert", fail)
     with pytest.raises(raised, match=says) as caught:
         loading.load(target, quantization, cold=False)
     assert caught.value.__context__ is None
+    gc.collect()
+    assert {each() for each in models} == {None}  # what was loaded so far is given back
 
 
 @pytest.mark.parametrize("options", [{"has_fp16_weights": True}, {"has_fp16_weights": False}])

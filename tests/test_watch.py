@@ -226,6 +226,7 @@ def test_the_energy_of_several_gpus_is_not_that_of_one():
     """Only the first is watched, and a model over two of them uses both."""
     attempt = Attempt(None, placement={"cuda:0": {}, "cuda:1": {}})
     assert "on 2 GPUs, and only one" in str(attempt.energy_joules)
+    assert "ran a round more" in str(Attempt(None, more=True).energy_joules)
 
 
 def test_sampling_costs_the_rounds_little(nvml, figure):

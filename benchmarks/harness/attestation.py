@@ -32,7 +32,6 @@ OPERATORS = {  # that each quantized linear calls once: what a kernel replaces l
     "int8-decomp": "bitsandbytes::int8_mixed_scaled_mm",
     "int8": "bitsandbytes::int8_scaled_mm",
 }
-LEFT_OUT = 0.01  # share of all weights: small convolutions and the like
 # bitsandbytes 0.50, backends/cuda/ops.py: "int8_linear_matmul has no usable (hip|cu)blasLt algo
 # for shape ...; falling back to fp32 matmul.", and for 4 bits "falling back to slower ...".
 FALLBACK = re.compile(r"fall(?:s|ing|en)? ?back|fp32", re.IGNORECASE)
@@ -55,8 +54,7 @@ def attest_model(target: Target, engine: Engine) -> dict[str, Any]:
             f"{name}: expected {asked[name]}, got {found[name]}"
             for name in asked
             if asked[name] != found[name]
-        ]
-        + (_left_out(target) if engine.quantization in LINEARS else []),
+        ],
     )
     checkpoint = target.checkpoint
     return {
@@ -117,30 +115,6 @@ def _linears_of(target: Target) -> tuple[list[str], list[str]]:
     linears = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
     kept = [name for name, module in linears.items() if module is head]
     return [name for name in linears if name not in kept], kept
-
-
-def _left_out(target: Target) -> list[str]:
-    """Return a problem where many weights are in no linear, and so are never quantized: experts.
-
-    Embeddings and the head stay in 16 bits by design, as bitsandbytes and transformers have it.
-    """
-    import torch
-
-    model = skeleton(target.checkpoint)
-    modules = [
-        each for each in model.modules() if isinstance(each, (torch.nn.Linear, torch.nn.Embedding))
-    ]
-    known = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
-    others = {
-        name: weight.numel()
-        for name, weight in model.named_parameters()
-        if weight.dim() > 1 and id(weight) not in known
-    }
-    share = sum(others.values()) / max(1, sum(each.numel() for each in model.parameters()))
-    if share <= LEFT_OUT:
-        return []
-    largest = max(others, key=others.__getitem__)
-    return [f"{share:.0%} of the weights are in no linear and stay in 16 bits, such as {largest}"]
 
 
 def _asked(target: Target, quantization: str, linears: int) -> dict[str, Any]:

@@ -171,6 +171,7 @@ class Engine:
             decode_weight_bytes=footprint.decode_weight_bytes(self.model),
             kv_bytes_per_token=footprint.kv_bytes_per_token(self.model),
             partly_read=footprint.partly_read(self.model.config),
+            window_tokens=footprint.window_tokens(self.model.config),
         )
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from benchmarks.harness.engine import Engine
 
 
-EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")  # in transformers' configs
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
 
 def weights_bytes(model: Any) -> int:
@@ -54,18 +54,29 @@ def kv_bytes_per_token(model: Any) -> int:
 
 
 def partly_read(config: Any) -> Unmeasured | None:
-    """Return why a decode step reads less than all weights and all keys; None where it reads all.
+    """Return why a decode step reads less than all weights, or all keys; None where it reads all.
 
-    Then the bytes above are no lower bound of what a step reads.
+    Then the bytes above are no lower bound of what a step reads. A window is another matter: it
+    may be longer than what is generated.
     """
     text = config.get_text_config()
-    if any(getattr(text, name, None) for name in EXPERTS):
+    inner = getattr(text, "ffn_config", None)
+    if any(getattr(each, name, None) for each in (text, inner) for name in EXPERTS):
         return Unmeasured("a step reads only some of the experts")
-    kinds = getattr(text, "layer_types", None) or []
-    window = getattr(text, "sliding_window", None) if not kinds else None
-    if window or set(kinds) - {"full_attention"}:
-        return Unmeasured("not all layers attend to all tokens")
+    kinds = set(getattr(text, "layer_types", None) or [])
+    if kinds - {"full_attention", "sliding_attention"}:
+        return Unmeasured("not all layers attend to tokens one by one")
     return None
+
+
+def window_tokens(config: Any) -> int | None:
+    """Return to how many tokens the layers of least sight attend; None where all see all."""
+    text = config.get_text_config()
+    kinds = getattr(text, "layer_types", None) or getattr(text, "attention_layers", None) or []
+    local = {"sliding_attention", "local"} & set(kinds)
+    if kinds and not local:
+        return None
+    return getattr(text, "sliding_window", None) or (text.window_size if "local" in local else None)
 
 
 def _sizes(modules: Iterator[Any]) -> dict[tuple[str, int], int]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 THRESHOLDS = {"int8-decomp": 6.0, "int8": 0.0}
 
 
+LEFT_OUT = 0.01  # share of the weights: small convolutions and the like
+
+
 @dataclass(frozen=True)
 class Target:
     """What is measured, found and checked before the first benchmark: all but the loaded model."""
@@ -73,7 +76,7 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     model = settings.model or checkpoints.default_model(where.type)
     checkpoint = checkpoints.resolve(model, settings.revision, settings.cache_dir, say)
     target = Target(settings, where, checkpoint, _tokenizer(checkpoint))
-    _check_shapes(checkpoint)
+    _check_linears(checkpoint, settings, _checked_skeleton(checkpoint))
     prompt = target.workload(1, settings.new_tokens).prompt_tokens
     if checkpoint.positions and prompt + settings.new_tokens > checkpoint.positions:
         raise InputError(
@@ -111,7 +114,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
                 output_loading_info=True,
             )
         except Exception as error:  # whatever transformers and its loaders raise
-            failure = _failure(target, quantization, [*seen.errors, error], free)
+            failure = _failure(target, quantization, [*seen.errors, _plain(error)], free)
         else:
             load_s = clock.now() - start
             if target.device.type == "cuda":
@@ -186,8 +189,11 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _check_shapes(checkpoint: Checkpoint) -> None:
-    """Compare config.json with the files: bitsandbytes would load a matrix of another shape."""
+def _checked_skeleton(checkpoint: Checkpoint) -> Any:
+    """Return the model without weights, if config.json and files have the same shapes.
+
+    bitsandbytes would load a matrix of another shape.
+    """
     try:
         model = skeleton(checkpoint)
     except Exception as error:
@@ -202,6 +208,33 @@ def _check_shapes(checkpoint: Checkpoint) -> None:
                 f"--model {checkpoint.name}: expected {name} of shape {tuple(tensor.shape)} by its "
                 f"config.json, got {got}; fetch both files again"
             )
+    return model
+
+
+def _check_linears(checkpoint: Checkpoint, settings: Settings, model: Any) -> None:
+    """Refuse to quantize a model whose weights are largely in no linear: experts stay as they are.
+
+    Embeddings and the head stay in 16 bits by design, as bitsandbytes and transformers have it.
+    """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    quantized = [name for name in settings.quantizations if name not in ("fp16", "bf16")]
+    kinds = (torch.nn.Linear, torch.nn.Embedding, Conv1D)
+    modules = [module for module in model.modules() if isinstance(module, kinds)]
+    known = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
+    others = {
+        name: weight.numel()
+        for name, weight in model.named_parameters()
+        if weight.dim() > 1 and id(weight) not in known
+    }
+    share = sum(others.values()) / max(1, sum(each.numel() for each in model.parameters()))
+    if quantized and share > LEFT_OUT:
+        raise InputError(
+            f"--quantization {quantized[0]}: expected linears, but {share:.0%} of the weights of "
+            f"{checkpoint.name} are in none, such as {max(others, key=others.__getitem__)}, and "
+            "would stay in 16 bits; choose a dense model, or fp16"
+        )
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:
@@ -244,7 +277,7 @@ def _not_loaded(checkpoint: Checkpoint, quantization: str, error: Exception) -> 
         return _does_not_fit(checkpoint, f"not even with {quantization}")
     return InputError(
         f"--model {checkpoint.name}: transformers can't load it with {quantization}: "
-        f"{type(error).__name__}: {_first_line(error)}"
+        f"{_first_line(error)}"
     )
 
 
@@ -260,6 +293,10 @@ def _does_not_fit(checkpoint: Checkpoint, how: str) -> InputError:
         f"--model {checkpoint.name} doesn't fit on the visible GPUs ({how}): expected {sizes} for "
         f"weights, got {free / 1e9:.3g} GB free; use a smaller quantization or more GPUs"
     )
+
+
+def _plain(error: Exception) -> Exception:
+    return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 def _first_line(error: Exception) -> str:

@@ -38,6 +38,7 @@ class Attempt:
     placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     validity: Validity | None = None  # None where nothing was timed
+    more: bool = False  # generations than were timed, all of them under watch
     machine: Machine = field(init=False)
 
     @property
@@ -46,6 +47,8 @@ class Attempt:
         cards = [name for name in self.placement if name.startswith("cuda")]
         if len(cards) > 1:
             return Unmeasured(f"the model is on {len(cards)} GPUs, and only one of them is watched")
+        if self.more:
+            return Unmeasured("--benchmark-cprofile ran a round more, which is not timed")
         shortest_s = min((each.round_s for each in self.rounds), default=0.0)
         if isinstance(self.watch, Spans) and shortest_s < SHORTEST_ENERGY_S:
             return Unmeasured(
@@ -111,7 +114,7 @@ class Measurement:
                 setup=lambda: self._start(attempt),
             )
             times = self._benchmark.stats.stats.data if self._benchmark.stats else []
-            # --benchmark-cprofile makes one more, which is not timed.
+            attempt.more = len(attempt.generations) > rounds  # one, for --benchmark-cprofile
             del attempt.generations[rounds:], attempt.starts_s[rounds:]
         self._judge(attempt, times)
         if self._worth_again(attempt):

@@ -122,6 +122,7 @@ class ModelCost:
     decode_weight_bytes: int
     kv_bytes_per_token: int
     partly_read: Unmeasured | None = None  # why a step reads less than all of it
+    window_tokens: int | None = None  # to which some layers attend; None where all see all
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def generation_metrics(
         "joules_per_token": joules_per_token(energy_joules, rounds_s, batch_size * new_tokens),
         "load_s": cost.load_s,
         "weights_bytes": cost.weights_bytes,
-        "decode_weight_bytes": cost.decode_weight_bytes,
+        "decode_weight_bytes": cost.partly_read or cost.decode_weight_bytes,
         "peak_allocated_bytes": machine.peak_allocated_bytes,
         "peak_reserved_bytes": machine.peak_reserved_bytes,
         "peak_resident_bytes": machine.peak_resident_bytes,
@@ -205,8 +206,11 @@ def _decode_metrics(
         else speed_of_light_s(decode_bytes, bandwidth)
     )
     reads: tuple[Metric, Metric] = kv_cache, decode_bytes
-    if cost.partly_read is not None:
-        light, reads = cost.partly_read, (cost.partly_read, cost.partly_read)
+    partly = cost.partly_read
+    if partly is None and cost.window_tokens and prompt_tokens + new_tokens > cost.window_tokens:
+        partly = Unmeasured(f"some layers attend to {cost.window_tokens} tokens only")
+    if partly is not None:
+        light, reads = partly, (partly, partly)
     return {
         "tpot_s": tpot,
         "itl_p50_s": percentile(gaps, 50),

@@ -59,7 +59,8 @@ def _watched(step: Any, seen: Seen, *, ours: bool) -> Iterator[None]:
                     return found
             return original(self, input_dict, *more, model=model, **others)
         except Exception as error:
-            seen.errors.append(error.with_traceback(None))  # its frames would hold the tensors
+            # A new one: the frames of that one hold the model and the tensor.
+            seen.errors.append(RuntimeError(f"{type(error).__name__}: {error}"))
             raise
 
     step.convert = convert

@@ -244,7 +244,7 @@ def evidence_line(info: Mapping[str, Any]) -> str:
         info["workload"]["batch_size"],
         info["workload"].get("distinct_prompts", ENOUGH_PROMPTS),
     )
-    if different < min(rows, ENOUGH_PROMPTS):
+    if info["workload"].get("threshold") and different < min(rows, ENOUGH_PROMPTS):
         parts.append(f"only {different} of {rows} prompts differ, so fewer outliers than usual")
     if outliers := (found["path"] or {}).get("outliers"):
         decode = outliers["decode"]
