@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             config.add_cleanup(partial(_hear, number, signal.getsignal(number)))
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _interrupt)  # a cancelled job's; the next one ends it
+            signal.signal(signal.SIGTERM, _interrupt)  # as a cancelled job sends it
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
     config.stash[HISTORY] = {"loaded": [], "profiled": False}
@@ -282,6 +282,7 @@ def _judge_and_save(session: pytest.Session) -> None:
         session.exitstatus = status
     outcome["exit_status"] = int(session.exitstatus)
     saving.finish(session, content)
+    outcome["exit_status"] = int(session.exitstatus)  # another one where it can't be saved
     config.stash[SESSION] = session
 
 
@@ -311,13 +312,15 @@ def pytest_terminal_summary(
         terminalreporter.section("gate")
         for line in gating.lines(config, int(session.exitstatus)):
             terminalreporter.write_line(line)
-    for line in (*saving.closing_lines(config), *reporting.closing_lines(config)):
+    reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
+    for line in (*saving.closing_lines(config), *reported):
         terminalreporter.write_line(line)
     try:
         gating.summarize(config)
     except InputError as error:
         terminalreporter.write_line(str(error), red=True)
         session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+        saving.amend(session)
     return result
 
 
@@ -337,14 +340,17 @@ def _hear(number: int, handler: Any) -> None:
 
 
 def _interrupt(number: int, frame: Any) -> None:  # noqa: ARG001 (Python's signature)
-    signal.signal(number, signal.SIG_DFL)
+    """Be Ctrl-C, once: who sends more of them sends SIGKILL in the end."""
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _ignore_ctrl_c() -> None:
-    """Let a Ctrl-C pass, until pytest takes its configuration back."""
+    """Let Ctrl-C and SIGTERM pass, until pytest takes its configuration back."""
     if threading.current_thread() is threading.main_thread():  # no other gets one
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if signal.getsignal(signal.SIGTERM) is _interrupt:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from statistics import mean
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import (
+    FalconConfig,
     Gemma2Config,
     GPTNeoConfig,
     LlamaConfig,
@@ -215,6 +217,23 @@ def test_bytes_that_a_step_doesnt_read_are_no_bound(config: Any, says: str | Non
     for name in ("decode_bytes", "decode_kv_cache_bytes", "speed_of_light_tpot_s", "mbu"):
         assert isinstance(metrics[name], Unmeasured) == bool(says)
         assert not says or says in str(metrics[name])
+
+
+@pytest.mark.parametrize(
+    ("config", "kv_heads"),
+    [
+        (LlamaConfig(num_attention_heads=32, num_key_value_heads=8), 8),
+        (FalconConfig(num_attention_heads=32, multi_query=True, new_decoder_architecture=False), 1),
+        (FalconConfig(num_attention_heads=32, multi_query=False), 32),
+    ],
+    ids=["grouped", "multi-query", "one each"],
+)
+def test_keys_and_values_are_those_of_the_heads_that_have_some(config: Any, kv_heads: int) -> None:
+    """Of one token: 2 x layers x heads with keys x size of a head, in the model's dtype."""
+    model = SimpleNamespace(config=config, dtype=SimpleNamespace(itemsize=2))
+    head = config.hidden_size // config.num_attention_heads
+    expected = 2 * config.num_hidden_layers * kv_heads * head * 2
+    assert footprint.kv_bytes_per_token(model) == expected
 
 
 def test_without_a_known_bandwidth_there_is_no_mbu() -> None:

@@ -518,9 +518,10 @@ ONE_PASSES = "def test(): pass"
         (WITHOUT_LINES, ["pytest_keyboard_interrupt", "pytest_terminal_summary"], "SIGINT", 2),
         (ONE_PASSES, ["pytest_runtest_logfinish", "pytest_keyboard_interrupt"], "SIGINT", 2),
         (ONE_PASSES, ["pytest_sessionfinish", "pytest_terminal_summary"], "SIGINT", 0),
-        (ONE_PASSES, ["pytest_runtest_logfinish"], "SIGTERM", 2),
+        (ONE_PASSES, ["pytest_runtest_logfinish", "pytest_keyboard_interrupt"], "SIGTERM", 2),
+        (ONE_PASSES, ["pytest_sessionfinish", "pytest_terminal_summary"], "SIGTERM", 0),
     ],
-    ids=["no line", "again", "at the end", "SIGTERM"],
+    ids=["no line", "again", "at the end", "SIGTERM again", "SIGTERM at the end"],
 )
 def test_an_interrupt_is_never_taken_for_a_regression(
     environment, tmp_path, test, pressed, number, status

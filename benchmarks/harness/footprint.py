@@ -50,6 +50,10 @@ def kv_bytes_per_token(model: Any) -> int:
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    if getattr(config, "multi_query", False) and not getattr(
+        config, "new_decoder_architecture", False
+    ):
+        kv_heads = 1  # the first Falcons
     return int(2 * config.num_hidden_layers * kv_heads * head_dim * model.dtype.itemsize)
 
 

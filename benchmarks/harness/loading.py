@@ -220,7 +220,12 @@ def _check_linears(checkpoint: Checkpoint, settings: Settings, model: Any) -> No
     from transformers.pytorch_utils import Conv1D
 
     quantized = [name for name in settings.quantizations if name not in ("fp16", "bf16")]
-    kinds = (torch.nn.Linear, torch.nn.Embedding, Conv1D)
+    if any(isinstance(module, Conv1D) for module in model.modules()):
+        raise InputError(
+            f"--model {checkpoint.name}: expected linears, got GPT-2's transposed ones (Conv1D), "
+            "which the suite can't attest; choose another model"
+        )
+    kinds = (torch.nn.Linear, torch.nn.Embedding)
     modules = [module for module in model.modules() if isinstance(module, kinds)]
     known = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
     others = {
@@ -296,7 +301,7 @@ def _does_not_fit(checkpoint: Checkpoint, how: str) -> InputError:
 
 
 def _plain(error: Exception) -> Exception:
-    return RuntimeError(f"{type(error).__name__}: {error}")
+    return RuntimeError(f"{type(error).__name__}: {str(error).strip()}")
 
 
 def _first_line(error: Exception) -> str:

@@ -60,7 +60,7 @@ def _watched(step: Any, seen: Seen, *, ours: bool) -> Iterator[None]:
             return original(self, input_dict, *more, model=model, **others)
         except Exception as error:
             # A new one: the frames of that one hold the model and the tensor.
-            seen.errors.append(RuntimeError(f"{type(error).__name__}: {error}"))
+            seen.errors.append(RuntimeError(f"{type(error).__name__}: {str(error).strip()}"))
             raise
 
     step.convert = convert
