@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             config.add_cleanup(partial(_hear, number, signal.getsignal(number)))
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _interrupt)  # as a cancelled job sends it
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a cancelled job
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
     config.stash[HISTORY] = {"loaded": [], "profiled": False}
@@ -339,17 +339,11 @@ def _hear(number: int, handler: Any) -> None:
     signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's own
 
 
-def _interrupt(number: int, frame: Any) -> None:  # noqa: ARG001 (Python's signature)
-    """Be Ctrl-C, once: who sends more of them sends SIGKILL in the end."""
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def _ignore_ctrl_c() -> None:
     """Let Ctrl-C and SIGTERM pass, until pytest takes its configuration back."""
     if threading.current_thread() is threading.main_thread():  # no other gets one
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if signal.getsignal(signal.SIGTERM) is _interrupt:
+        if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
