@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Generator, Iterable
-from functools import partial
 from typing import Any
 
 import pytest
 
-from benchmarks import gating, reporting, saving
+from benchmarks import gating, interrupts, reporting, saving
 from benchmarks.harness import clock
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.outcome import NOTHING_COMPARED
@@ -62,11 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            config.add_cleanup(partial(_hear, number, signal.getsignal(number)))
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a cancelled job
+    interrupts.listen(config)
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
     config.stash[HISTORY] = {"loaded": [], "profiled": False}
@@ -238,15 +231,10 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
     """Keep pytest's account of a Ctrl-C from failing: the session would end by 1, as REGRESSED.
 
-    It reads the source of every frame, which takes long enough for a second Ctrl-C, and computes
-    with the line of each: an instruction may have none, as some of torch's Module.
+    It reads the source of every frame, which takes long enough for a second Ctrl-C.
     """
-    _ignore_ctrl_c()
-    excinfo.traceback = excinfo.traceback.filter(
-        lambda entry: entry._rawentry.tb_lineno is not None
-    )
-    # A second Ctrl-C while the first was handled: its frames are read as well.
-    excinfo.value.__suppress_context__ = True
+    interrupts.ignore()
+    interrupts.simplify(excinfo)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark's, which writes its JSON
@@ -255,7 +243,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
     It takes seconds, and what was measured took minutes: a Ctrl-C doesn't stop it.
     """
-    _ignore_ctrl_c()
+    interrupts.ignore()
     _judge_and_save(session)
     return (yield)
 
@@ -333,18 +321,6 @@ def _write_compared(terminalreporter: Any, config: pytest.Config) -> None:
         for theirs in config.stash[COMPARED]:
             for line in device.differences(ours, theirs):
                 terminalreporter.write_line(line)
-
-
-def _hear(number: int, handler: Any) -> None:
-    signal.signal(number, handler or signal.SIG_DFL)  # None: not Python's own
-
-
-def _ignore_ctrl_c() -> None:
-    """Let Ctrl-C and SIGTERM pass, until pytest takes its configuration back."""
-    if threading.current_thread() is threading.main_thread():  # no other gets one
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if signal.getsignal(signal.SIGTERM) is signal.default_int_handler:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

@@ -313,7 +313,7 @@ def test_an_error_in_a_late_restart_costs_that_restart_only(tmp_path, variables,
     ("error", "status"), [(OutputError("wrong"), 1), (KeyboardInterrupt(), 2), (OSError("x"), 3)]
 )
 def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
-    command, tmp_path, monkeypatch, error, status
+    command, tmp_path, monkeypatch, capfd, error, status
 ):
     """The table, the verdicts and the command that judges the files again, then the error."""
     plays = iter([made(), made(), made(), error])
@@ -331,6 +331,7 @@ def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
         with pytest.raises(SystemExit) as unknown:
             command(*arguments)
         assert unknown.value.code == status
+        assert "OSError: x" in capfd.readouterr().err
     else:
         ended, text = command(*arguments)
         assert ended == status

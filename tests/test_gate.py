@@ -207,6 +207,7 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     outcome = gate(*ALONE, f"--summary={files[0]}", *written)
     assert outcome.status == 0, end(outcome)
     assert "<b>exact</b> outliers" in end(outcome)
+    assert "acknowledged" in end(outcome)
     assert "no 'tpot' was judged of *::test_throughput[*" in end(outcome)
     assert "the nearest is 'tpot_s'" in end(outcome)
     text = files[0].read_text()

@@ -46,12 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     folders: list[Path] = arguments.storage
     if arguments.action == "list":
         for found in map(baseline.stored, folders):
-            sides = [each for each in found.sessions if _is_mere_side(each)]
-            listed = [each for each in found.sessions if each not in sides]
+            listed = [each for each in found.sessions if not _is_mere_side(each)]
             for line in (*found.damaged, *map(_line, listed)):
                 print(line)
-            if sides:
-                print(f"not listed: {len(sides)} of duets")
+            if sides := len(found.sessions) - len(listed):
+                print(f"not listed: {sides} of duets")
         return 0
     if arguments.action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")

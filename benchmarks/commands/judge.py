@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_different([*base, *head])
     notes = comparable.notes(base, head)
     alpha = verdict.ALPHA
-    if arguments.paired and (share := schedule.share(head)):
-        alpha = share
+    if arguments.paired and (stored := schedule.alpha_after(head)):
+        alpha = stored
         notes = [*notes, f"alpha {alpha:g}: that of a look of this duet"]
     verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha)
     for line in verdict_table.lines(verdicts, notes):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.harness import device as devices
 from benchmarks.harness import loading
-from benchmarks.harness.engine import free_bytes, is_out_of_memory, out_of_memory
+from benchmarks.harness.engine import within_memory
 from benchmarks.harness.errors import OutputError
 from benchmarks.harness.provenance import index_sha256
 from benchmarks.harness.workload import shipped_text
@@ -166,17 +166,12 @@ def logits(engine: Engine, target: Target) -> torch.Tensor:
     import torch
 
     ids = torch.tensor([target.encode(shipped_text())[:TOKENS]], device=engine.device)
-    failure = None
-    try:
-        with torch.inference_mode():
-            found: torch.Tensor = engine.model(input_ids=ids, use_cache=False).logits[0]
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        what = f"computing the logits of {TOKENS} tokens with {engine.quantization}"
-        failure = out_of_memory(what, error, free_bytes(engine.device), "free the GPU")
-    if failure:
-        raise failure  # out here: inside of `except` it would keep the frames that hold tensors
+    found = within_memory(
+        lambda: engine.model(input_ids=ids, use_cache=False).logits[0],
+        f"computing the logits of {TOKENS} tokens with {engine.quantization}",
+        engine.device,
+        "free the GPU",
+    )
     if bad := int((~found.isfinite()).sum()):
         raise OutputError(
             f"{engine.quantization}: {bad:,} of {found.numel():,} logits are NaN or infinite; "

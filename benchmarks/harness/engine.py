@@ -110,27 +110,16 @@ class Engine:
         The processors are called with (input_ids, scores) at each step. Returns token ids of
         shape (batch, prompt + new_tokens).
         """
-        import torch
-
         self.cold = False
-        try:
-            with torch.inference_mode():
-                tokens: torch.Tensor = self.model.generate(
-                    **self.arguments(workload, new_tokens), logits_processor=list(processors)
-                )
-                return tokens
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            failure = out_of_memory(
-                f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
-                f"{self.quantization}",
-                error,
-                free_bytes(self.device),
-                "lower --batch-size, --new-tokens or --prompt-tokens",
-            )
-        # Raised out here: inside of `except` it would keep the frames that hold the tensors.
-        raise failure
+        return within_memory(
+            lambda: self.model.generate(
+                **self.arguments(workload, new_tokens), logits_processor=list(processors)
+            ),
+            f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
+            f"{self.quantization}",
+            self.device,
+            "lower --batch-size, --new-tokens or --prompt-tokens",
+        )
 
     def arguments(self, workload: Workload, new_tokens: int) -> dict[str, Any]:
         """Return what `generate` is called with, for this workload's prompts."""
@@ -238,6 +227,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an allocation failed: in torch's allocator, outside of it, or on the host."""
     texts = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
     return any(text in str(error) for text in texts)
+
+
+def within_memory(
+    compute: Callable[[], torch.Tensor], what: str, device: torch.device, next_step: str
+) -> torch.Tensor:
+    """Return what is computed without gradients; raise OutOfMemoryError where memory runs out."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            return compute()
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = out_of_memory(what, error, free_bytes(device), next_step)
+    # Raised out here: inside of `except` it would keep the frames that hold the tensors.
+    raise failure
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -16,7 +16,7 @@ from benchmarks.harness.engine import (
     is_out_of_memory,
     out_of_memory,
 )
-from benchmarks.harness.errors import HarnessError, InputError
+from benchmarks.harness.errors import HarnessError, InputError, plain
 from benchmarks.harness.workload import Workload, build_workload
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 # Of LLM.int8(), by quantization: 6.0 is that of Dettmers et al. (2022), and of the old script.
 THRESHOLDS = {"int8-decomp": 6.0, "int8": 0.0}
-
-
 LEFT_OUT = 0.01  # share of the weights: small convolutions and the like
 
 
@@ -114,7 +112,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
                 output_loading_info=True,
             )
         except Exception as error:  # whatever transformers and its loaders raise
-            failure = _failure(target, quantization, [*seen.errors, _plain(error)], free)
+            failure = _failure(target, quantization, [*seen.errors, plain(error)], free)
         else:
             load_s = clock.now() - start
             if target.device.type == "cuda":
@@ -298,10 +296,6 @@ def _does_not_fit(checkpoint: Checkpoint, how: str) -> InputError:
         f"--model {checkpoint.name} doesn't fit on the visible GPUs ({how}): expected {sizes} for "
         f"weights, got {free / 1e9:.3g} GB free; use a smaller quantization or more GPUs"
     )
-
-
-def _plain(error: Exception) -> Exception:
-    return RuntimeError(f"{type(error).__name__}: {str(error).strip()}")
 
 
 def _first_line(error: Exception) -> str:

@@ -205,22 +205,22 @@ def _decode_metrics(
         if isinstance(bandwidth, Unmeasured)
         else speed_of_light_s(decode_bytes, bandwidth)
     )
-    reads: tuple[Metric, Metric] = kv_cache, decode_bytes
+    reads: dict[str, Metric] = {
+        "decode_kv_cache_bytes": kv_cache,
+        "decode_bytes": decode_bytes,
+        "speed_of_light_tpot_s": light,
+        "mbu": light if isinstance(light, Unmeasured) else light / tpot,
+    }
     partly = cost.partly_read
     if partly is None and cost.window_tokens and prompt_tokens + new_tokens > cost.window_tokens:
         partly = Unmeasured(f"some layers attend to {cost.window_tokens} tokens only")
-    if partly is not None:
-        light, reads = partly, (partly, partly)
     return {
         "tpot_s": tpot,
         "itl_p50_s": percentile(gaps, 50),
         "itl_p95_s": percentile(gaps, 95),
         "itl_p99_s": percentile(gaps, 99),
         "decode_tokens_per_s": batch_size / tpot,
-        "decode_kv_cache_bytes": reads[0],
-        "decode_bytes": reads[1],
-        "speed_of_light_tpot_s": light,
-        "mbu": light if isinstance(light, Unmeasured) else light / tpot,
+        **(dict.fromkeys(reads, partly) if partly else reads),
     }
 
 

@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness.errors import plain
+
 if TYPE_CHECKING:
     import torch
 
@@ -59,8 +61,7 @@ def _watched(step: Any, seen: Seen, *, ours: bool) -> Iterator[None]:
                     return found
             return original(self, input_dict, *more, model=model, **others)
         except Exception as error:
-            # A new one: the frames of that one hold the model and the tensor.
-            seen.errors.append(RuntimeError(f"{type(error).__name__}: {str(error).strip()}"))
+            seen.errors.append(plain(error))
             raise
 
     step.convert = convert

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness.workload import TOPICS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     Format = Callable[[float], str]
 
 HOTSPOT_ROWS = 8
-ENOUGH_PROMPTS = 32  # that the suite has; fewer different ones find fewer outliers
 IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
 FOOTNOTES = {
     "*": "* timed after a profiler had run in this process",
@@ -240,11 +241,9 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     found, metrics = info["attestation"], info["metrics"]
     kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
     parts = [f"{kinds} of {found['linears_expected']}"]
-    rows, different = (
-        info["workload"]["batch_size"],
-        info["workload"].get("distinct_prompts", ENOUGH_PROMPTS),
-    )
-    if info["workload"].get("threshold") and different < min(rows, ENOUGH_PROMPTS):
+    work = info["workload"]
+    rows, different = work["batch_size"], work.get("distinct_prompts", len(TOPICS))
+    if work.get("threshold") and different < min(rows, len(TOPICS)):
         parts.append(f"only {different} of {rows} prompts differ, so fewer outliers than usual")
     if outliers := (found["path"] or {}).get("outliers"):
         decode = outliers["decode"]

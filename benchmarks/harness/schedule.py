@@ -65,7 +65,7 @@ def looks(most: int, alpha: float, first: int = FIRST_LOOK) -> dict[int, float]:
     return {first: alpha / 2, most: alpha / 2}
 
 
-def share(restarts: Sequence[Session]) -> float | None:
+def alpha_after(restarts: Sequence[Session]) -> float | None:
     """Return the share of the error that the sessions of one side of a stored duet are judged by.
 
     That of the look after so many restarts, or of the last one, as where a duet was cut short.

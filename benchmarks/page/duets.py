@@ -43,7 +43,7 @@ class Duet:
         """The level that it is judged at; None where its files don't say so."""
         alpha = self.head[-1].saved["duet"].get("alpha")
         stored = alpha if alpha is not None and 0 < alpha < 1 else None
-        return schedule.share(self.head) or stored
+        return schedule.alpha_after(self.head) or stored
 
     @property
     def slowdown(self) -> float:
