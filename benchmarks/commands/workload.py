@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from math import inf
 from pathlib import Path
-from time import monotonic
 from types import FrameType
 
+from benchmarks.harness import clock
 from benchmarks.harness.duet import Budget
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.restart import Conditions
@@ -152,8 +152,8 @@ def interruptible() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
         nonlocal heard_at
-        if monotonic() - heard_at > DEAF_S:
-            heard_at = monotonic()
+        if clock.read() - heard_at > DEAF_S:
+            heard_at = clock.read()
             raise KeyboardInterrupt
 
     numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]

@@ -1,4 +1,4 @@
-"""The device clock: what pytest-benchmark times with, and the marks that a generation leaves."""
+"""The clock: the one seam that all times come from, and the marks that a generation leaves."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ if TYPE_CHECKING:
 TIMER = "benchmarks.harness.clock.now"  # as --benchmark-timer names it
 
 
+def read() -> float:
+    """Return seconds of a steady clock.
+
+    All seconds of the suite are read here, as `clock.read()`, or on CUDA from events. So tests can
+    put hands of their own on this clock, and none of them depends on how fast a machine is.
+    """
+    return perf_counter()
+
+
 def now() -> float:
-    """Return seconds of a steady clock, read when every GPU in use has finished its work.
+    """Return seconds of this clock, read when every GPU in use has finished its work.
 
     For pytest-benchmark's `--benchmark-timer`. Where torch isn't loaded, or has not touched a
     GPU, there is no work to wait for; and waiting would create a context there.
@@ -23,7 +32,7 @@ def now() -> float:
         for index in range(torch.cuda.device_count()):
             if torch._C._cuda_hasPrimaryContext(index):
                 torch.cuda.synchronize(index)
-    return perf_counter()
+    return read()
 
 
 class StepMarks:
@@ -52,7 +61,7 @@ class StepMarks:
             event.record(self._stream)
             self._marks.append(event)
         else:
-            self._marks.append(perf_counter())
+            self._marks.append(read())
 
     @property
     def count(self) -> int:

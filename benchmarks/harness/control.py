@@ -9,7 +9,7 @@ from itertools import repeat
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.harness.clock import now
+from benchmarks.harness import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,9 @@ def _median_s(work: Callable[[], object], repeats: int) -> float:
     work()  # untimed: libraries load on the first call
     times = []
     for _ in range(repeats):
-        start = now()
+        start = clock.now()
         work()
-        times.append(now() - start)
+        times.append(clock.now() - start)
     return median(times)
 
 

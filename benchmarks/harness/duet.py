@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, replace
 from math import exp, inf, log
 from pathlib import Path
 from statistics import median
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from benchmarks.harness import comparable, restart, schedule, sessions, storing
+from benchmarks.harness import clock, comparable, restart, schedule, sessions, storing
 from benchmarks.harness.errors import AttestationError, HarnessError, OutOfMemoryError, OutputError
 from benchmarks.harness.estimate import ENOUGH
 from benchmarks.harness.partner import LostError
@@ -59,7 +58,7 @@ class Duet:
     verdicts: list[Verdict] = field(default_factory=list)
     longest_s: float = 0.0  # of the restarts so far, without the evidence that one gathers
     _looked: int = 0  # how many restarts were complete when they were judged last
-    _deadline: float = inf  # in the seconds of `time.monotonic`
+    _deadline: float = inf  # in the seconds of `clock.read`
     _in_a_row: int = 0  # restarts that were lost since the last complete one
     _facts: tuple[dict[str, Any], dict[str, Any]] = field(init=False)  # machine and commit
 
@@ -157,7 +156,7 @@ class Duet:
         The order of one that was lost is played again: so the orders stay balanced.
         """
         budget = self.budget
-        self._deadline = monotonic() + budget.minutes * 60
+        self._deadline = clock.read() + budget.minutes * 60
         enough = min(ENOUGH, budget.restarts)
         planned = schedule.plan(budget.restarts, budget.pairs, self.conditions.takes, budget.seed)
         for number in range(1, budget.restarts + 1):
@@ -166,7 +165,7 @@ class Duet:
                 self.say(f"giving up: {GIVE_UP} restarts in a row were lost")
             elif self.restarts + left < enough:
                 self.say(f"giving up: only {self.restarts + left} restarts can still be had")
-            elif monotonic() + self.longest_s > self._deadline:
+            elif clock.read() + self.longest_s > self._deadline:
                 self.say(f"another restart doesn't fit into {budget.minutes:g} minutes")
             else:
                 yield number, planned[self.restarts]
@@ -179,7 +178,7 @@ class Duet:
         What keeps a side from running at all is raised: before any restart was complete, that is.
         Later it passes, or comes again, and GIVE_UP of them end the duet.
         """
-        began = monotonic()
+        began = clock.read()
         try:
             played = self._play(number, planned)
         except HarnessError as error:
@@ -201,7 +200,7 @@ class Duet:
         base, head = self.sides
         if doubts := _doubts(base[-1], head[-1]):
             self.say(f"restart {number} doesn't count: {doubts[0].partition(';')[0]}")
-        self.longest_s = max(self.longest_s, monotonic() - began - played.evidence_s)
+        self.longest_s = max(self.longest_s, clock.read() - began - played.evidence_s)
         return True
 
     def _play(self, number: int, planned: Restart) -> Played:
@@ -304,7 +303,7 @@ class Duet:
     def progress(self, number: int) -> str:
         """Return the estimate so far, and what about remains where all restarts are needed."""
         left_s = (self.budget.restarts - number) * self.longest_s
-        left_s = max(0.0, min(left_s, self._deadline - monotonic()))
+        left_s = max(0.0, min(left_s, self._deadline - clock.read()))
         return (
             f"restart {number} of at most {self.budget.restarts}: {self._estimate()}; "
             f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"

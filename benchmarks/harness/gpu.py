@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import clock
 from benchmarks.harness.host import Reading
 from benchmarks.harness.metrics import NO_GPU, Metric, Unmeasured
 
@@ -223,7 +223,7 @@ class Sampler:
         while not self._stopping.wait(self._interval_s):
             try:
                 sample = self._read(processes=taken % PROCESSES_EVERY == 0)
-                self.samples.append({"at_s": perf_counter(), **sample})
+                self.samples.append({"at_s": clock.read(), **sample})
             except Exception as error:  # whatever it is, it must not reach the benchmark
                 self.failure = Unmeasured(f"a sample failed ({type(error).__name__}: {error})")
             taken += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import clock, footprint, validity
@@ -137,7 +136,7 @@ class Measurement:
 
     def _start(self, attempt: Attempt) -> None:
         self._show()
-        attempt.starts_s.append(perf_counter() - attempt.watch.start_s)
+        attempt.starts_s.append(clock.read() - attempt.watch.start_s)
 
     def _time(self, attempt: Attempt) -> float:
         """Time a generation as pytest-benchmark does, whose fixture can be used only once."""

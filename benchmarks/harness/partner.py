@@ -9,10 +9,9 @@ import select
 import subprocess
 from math import inf
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import errors, tool
+from benchmarks.harness import clock, errors, tool
 from benchmarks.harness.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class LostError(HarnessError):
 class Partner:
     """One worker. As a context manager it ends the worker, and all that it started.
 
-    No answer is waited for beyond `deadline`, in the seconds of `time.monotonic`. `command` gets
+    No answer is waited for beyond `deadline`, in the seconds of `clock.read`. `command` gets
     the numbers of two pipes, `--requests` and `--answers`, and its `--parent`.
     """
 
@@ -137,9 +136,9 @@ class Partner:
 
     def _line(self, do: str, timeout_s: float) -> str:
         """Return the next line of its answers."""
-        end = min(monotonic() + timeout_s, self._deadline)
+        end = min(clock.read() + timeout_s, self._deadline)
         while b"\n" not in self._buffer:
-            left_s = max(0, end - monotonic())
+            left_s = max(0, end - clock.read())
             ready, _, _ = select.select([self._answers], [], [], None if left_s == inf else left_s)
             if not ready:
                 late = end == self._deadline

@@ -8,10 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import loaded, schedule, storing, tool
+from benchmarks.harness import clock, loaded, schedule, storing, tool
 from benchmarks.harness.errors import InputError, OutputError
 from benchmarks.harness.partner import LostError, Partner
 from benchmarks.harness.schedule import Take
@@ -92,11 +91,11 @@ def play(
                     _pin(partners, planned.place, conditions, played)
                     for batch_size in conditions.settings.batch_sizes:
                         _measure(partners, planned, batch_size, conditions)
-                    began = monotonic()
+                    began = clock.read()
                     if evidence:
                         _logits(partners, quantization, Path(scratch), conditions, played)
                     _collect(partners, conditions, played, evidence=evidence)
-                    played.evidence_s += monotonic() - began
+                    played.evidence_s += clock.read() - began
     _compare_outputs(played)
     return played
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import loaded
@@ -146,7 +145,7 @@ class Side:
             clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
         with attempt.watch.span(), kept_to(self._core), self._slower(slowdown):  # type: ignore[union-attr]
-            attempt.starts_s.append(perf_counter() - attempt.watch.start_s)
+            attempt.starts_s.append(clock.read() - attempt.watch.start_s)
             start = clock.now()
             generation = engine.generate(workload)
             round_s = clock.now() - start

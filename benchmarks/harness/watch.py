@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import host
+from benchmarks.harness import clock, host
 from benchmarks.harness.gpu import INTERVAL_S, Gpu, Sampler
 from benchmarks.harness.metrics import NO_GPU, Unmeasured, as_stored
 from benchmarks.harness.observe import Observations
@@ -66,7 +65,7 @@ class Watch:
         if isinstance(self._gpu, Gpu):
             self._facts |= self._gpu.facts()
         self._before = self._count()
-        self.start_s = perf_counter()
+        self.start_s = clock.read()
         if self._sampler:
             self._sampler.start()
         return self
