@@ -20,7 +20,7 @@ bench: $(READY)
 	$(BIN)/python -m pytest benchmarks --benchmark-autosave --artifacts artifacts $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 power: $(READY)
 	$(BIN)/python -m tests.power

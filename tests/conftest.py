@@ -9,16 +9,18 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads wait for each other
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns in processes that were forked
 
 import hypothesis
 import pytest
 
 from benchmarks.harness import checkpoint
 from benchmarks.harness.settings import OPTIONS, build_settings
+from tests import virtual
 from tests.running import SECRET, Outcome, command
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchmarks.harness.engine import Engine
@@ -35,44 +37,51 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let warnings fail the tests, but for third parties' own; later lines win."""
     strict = config.getini("filterwarnings")
     strict[:] = ["error", "default::pytest_benchmark.logger.PytestBenchmarkWarning", *strict]
+    config.pluginmanager.register(Shown())
 
 
-FIGURES = pytest.StashKey[list[str]]()
-SPIN = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"
-LIES = pytest.StashKey[dict[str, str]]()
 MISSED = "NOT CAUGHT"
+SPIN = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"
+
+
+class Shown:
+    """What the end of the report shows of all tests, whichever process they ran in."""
+
+    def __init__(self) -> None:
+        self.figures: list[str] = []
+        self.lies: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep figures, and for every way to lie whether all tests that stage it saw it caught."""
+        for kind, text in report.user_properties:
+            if kind == "figure" and report.when == "call":
+                self.figures.append(str(text))
+            elif kind == "lie" and report.skipped:
+                self.lies.setdefault(str(text), "not staged on this machine")
+            elif kind == "lie" and (report.when == "call" or report.failed):
+                missed = report.failed or self.lies.get(str(text)) == MISSED
+                self.lies[str(text)] = MISSED if missed else "caught"
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show them."""
+        for line in self.figures:
+            terminalreporter.write_line(line)
+        if self.lies:
+            terminalreporter.section("ways to lie, staged for real")
+            for lie, outcome in sorted(self.lies.items()):
+                terminalreporter.write_line(f"{outcome}: {lie}", red=outcome == MISSED)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note which way to lie a test stages."""
+    for mark in item.iter_markers("lie"):
+        item.user_properties.append(("lie", mark.args[0]))
 
 
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Return a function that shows a measured figure at the end of the test report."""
-    return request.config.stash.setdefault(FIGURES, []).append
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep for every way to lie whether all tests that stage it saw it caught."""
-    report = yield
-    for mark in item.iter_markers("lie"):
-        caught = item.config.stash.setdefault(LIES, {})
-        if report.skipped:
-            caught.setdefault(mark.args[0], "not staged on this machine")
-        elif report.when == "call" or report.failed:
-            before = caught.get(mark.args[0])
-            caught[mark.args[0]] = MISSED if report.failed or before == MISSED else "caught"
-    return report
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Show the figures that tests measured, and the ways to lie that they staged."""
-    for line in config.stash.get(FIGURES, []):
-        terminalreporter.write_line(line)
-    if lies := config.stash.get(LIES, {}):
-        terminalreporter.section("ways to lie, staged for real")
-        for lie, outcome in sorted(lies.items()):
-            terminalreporter.write_line(f"{outcome}: {lie}", red=outcome == MISSED)
+    return lambda text: request.node.user_properties.append(("figure", text))
 
 
 @pytest.fixture(scope="session")
@@ -145,8 +154,16 @@ def environment(cache_dir: Path, target: Target) -> dict[str, str]:
 
 
 @pytest.fixture
+def machine() -> Iterator[virtual.Machine]:
+    """Let a test run on a machine of its own: quiet, and as fast as the test says."""
+    with virtual.installed(virtual.Machine()) as machine:
+        yield machine
+
+
+@pytest.fixture
 def session(
     environment: dict[str, str],
+    machine: virtual.Machine,  # noqa: ARG001 (it is installed)
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,

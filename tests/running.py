@@ -38,6 +38,22 @@ class Outcome:
         return json.loads(file.read_text())
 
 
+def run_module(
+    *arguments: str, environment: Mapping[str, str], folder: Path = ROOT, timeout_s: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """Run `python -m ...` to its end, in a process of its own, and keep what it writes."""
+    with heard(signal.SIGINT):
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            timeout=timeout_s,
+        )
+
+
 @contextmanager
 def heard(number: int) -> Iterator[None]:
     """Let a signal end the processes that are started inside.
@@ -85,7 +101,6 @@ def command(folder: Path, *options: str, storage: str | None = "{}/storage") -> 
         "-p",
         "no:cacheprovider",
         "--device=cpu",
-        "--bounds=*=inf",  # the tests may run on any machine, beside anything
         *([f"--benchmark-storage={storage.format(folder)}"] if storage else []),
     ]
     return [
