@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -27,7 +27,7 @@ SECONDS = count()
 def saved(change=1.0, name=THROUGHPUT, **changes):
     """Return the content of a file of five rounds, all slower by a factor; of its own second."""
     found = [change * each for each in (1.0, 1.003, 0.998, 1.001, 0.999)]
-    when = datetime.fromtimestamp(next(SECONDS), timezone.utc).isoformat()
+    when = datetime.fromtimestamp(next(SECONDS), UTC).isoformat()
     return content((name, found, info(found, **changes)), datetime=when)
 
 

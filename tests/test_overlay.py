@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ def variables(tmp_path_factory):
     write_wheel(index, "onemodule", "1.0", "")
     write_wheel(index, "large", "1.0", "", padding=8_000_000)
     write_wheel(index, "broken", "1.0", BROKEN)
+    write_wheel(index, "speaks", "1.0", "print('the overlay')\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     return kept | {
         "PIP_CONFIG_FILE": os.devnull,
@@ -61,21 +63,17 @@ def test_a_requirement_is_installed_once(tmp_path, variables):
 def test_the_overlay_comes_first_whatever_the_current_folder_holds(tmp_path, variables):
     """A checkout of the same name in the current folder isn't what a worker imports."""
     (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "onemodule.py").write_text("VERSION = 'the current folder'\n")
-    with open_(REQUIREMENT, tmp_path, variables) as environment:
-        command = overlay.tool.module_command(environment.python, "onemodule")
-        command[2] = (
-            command[2].partition("runpy.run")[0] + "import onemodule as m; print(m.VERSION)"
-        )
+    (tmp_path / "here" / "speaks.py").write_text("print('the current folder')\n")
+    with open_("speaks==1.0", tmp_path, variables) as environment:
         done = subprocess.run(
-            command,
+            overlay.tool.module_command(environment.python, "speaks"),
             env=environment.variables(variables),
             cwd=tmp_path / "here",
             capture_output=True,
             text=True,
             check=True,
         )
-    assert done.stdout.strip() == "1.0"
+    assert done.stdout == "the overlay\n"
 
 
 @pytest.mark.parametrize(
@@ -146,6 +144,27 @@ def test_an_interpreter_and_a_virtual_environment_are_used_as_they_are(tmp_path,
         with open_(spec, tmp_path, variables) as environment:
             assert environment.python.samefile(sys.executable)
             assert environment.overlay is None
+
+
+@pytest.mark.parametrize(
+    ("does", "got"),
+    [
+        ("echo Python 3.10; exit 1", "Python 3.10"),
+        ("echo what is -c >&2; exit 2", "what is -c"),
+    ],
+    ids=["an old Python", "no Python"],
+)
+def test_an_interpreter_that_cant_run_the_suite_is_refused_at_once(tmp_path, variables, does, got):
+    """In one line, before a worker is started that could only be lost."""
+    old = tmp_path / "python3.10"
+    old.write_text(f"#!/bin/sh\n{does}\n")
+    old.chmod(0o755)
+    expected = f"{old}: expected Python 3.11 or newer; got {got}; name another interpreter"
+    with (
+        pytest.raises(InputError, match=f"^{re.escape(expected)}$"),
+        open_(str(old), tmp_path, variables),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

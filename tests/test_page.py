@@ -8,7 +8,7 @@ import json
 import random
 import re
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,7 +50,7 @@ def read(*contents: dict[str, Any]) -> list[sessions.Session]:
 
 def day(n: int) -> str:
     """Return the n-th day as a session says when it was saved."""
-    return (datetime(2026, 1, 1, tzinfo=timezone.utc) + timedelta(days=n)).isoformat()
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n)).isoformat()
 
 
 def duet_contents(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -227,7 +227,7 @@ def _unseen(verdicts: list[dict[str, Any]]) -> str:
 
 def _promote(path: Path, reason: str | None) -> None:
     """Promote a session; where it is refused (suspicious, an acknowledged regression), say so."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         promotion.promote(path, when=now, reason=reason)
     except InputError as error:

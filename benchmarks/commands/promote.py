@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _apply(path: Path, arguments: argparse.Namespace) -> bool:
     """Promote or demote one file, and say so; False where it was refused."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         if arguments.demote:
             promotion.demote(path, when=now)

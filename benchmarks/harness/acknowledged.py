@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import tomllib
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Acknowledgement
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FILE = Path(__file__).parents[1] / "acknowledged.toml"
 TABLE = "acknowledged"

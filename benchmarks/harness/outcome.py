@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ GATES = ("screen", "strict")  # what a time beyond the interval of the past is: 
 NOTHING_COMPARED = 10  # exit status: not comparable, missing, or nothing was compared
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What came of comparing one metric of one benchmark."""
 
     REGRESSED = "REGRESSED"

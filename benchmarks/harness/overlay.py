@@ -24,6 +24,8 @@ EXPECTED = (
     "interpreter, or a path to a source checkout"
 )
 SECONDS = 1800  # that an installation may take: a checkout may compile for many minutes
+OLDEST = (3, 11)  # Python, as in pyproject.toml: a side's interpreter runs this suite as well
+STARTED_WITHIN_S = 60  # that an interpreter may take to start
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def opened(
     if spec == "current":
         yield Environment(spec, Path(sys.executable))
     elif python:
+        _check_version(spec, python, variables)
         yield Environment(spec, python)
     elif folder:
         if not any((path / name).is_file() for name in ("pyproject.toml", "setup.py")):
@@ -149,6 +152,22 @@ def _interpreter(path: Path) -> Path | None:
     return None
 
 
+def _check_version(spec: str, python: Path, variables: Mapping[str, str]) -> None:
+    """Raise InputError for an interpreter that this suite doesn't run in.
+
+    A worker in it would be lost, and so would each restart until the duet gives up.
+    """
+    says = "import sys; print('Python %d.%d' % sys.version_info[:2]); "
+    command = [str(python), "-c", f"{says}sys.exit(sys.version_info < {OLDEST})"]
+    done = tool.run(command, variables, STARTED_WITHIN_S)
+    if done.status:
+        oldest = ".".join(map(str, OLDEST))
+        raise InputError(
+            f"{spec}: expected Python {oldest} or newer; got {tool.last_line(done.output)}; "
+            "name another interpreter"
+        )
+
+
 def _build(
     spec: str,
     sources: Sequence[str],
@@ -177,8 +196,9 @@ def check(spec: str, folder: Path, variables: Mapping[str, str]) -> None:
     suite = folder / "benchmarks" / "harness"
     if suite.is_dir() and not (suite / "worker.py").is_file():
         raise InputError(f"{spec}: a version of this suite that has no duet yet; name a newer one")
-    # By its path: an overlay may hold another version of this suite, which runs that side.
-    command = [sys.executable, "-c", tool.RUN_FILE, loaded.__file__, str(folder)]
+    # By its path: an overlay may hold another version of this suite, which runs that side. With -P,
+    # so that the modules beside it aren't on the path.
+    command = [sys.executable, "-P", loaded.__file__, str(folder)]
     done = tool.run(command, environment.variables(variables), SECONDS)
     if done.status:
         raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from statistics import mean, median, stdev
@@ -61,7 +61,7 @@ def session(
         "machine_info": dict(machine),
         "commit_info": dict(commit),
         "benchmarks": list(benchmarks),
-        "datetime": datetime.now(timezone.utc).isoformat(),
+        "datetime": datetime.now(UTC).isoformat(),
         "version": metadata.version("pytest-benchmark"),
         "llm_int8": {
             "passed": True,

@@ -14,12 +14,6 @@ from pathlib import Path
 
 from benchmarks.harness.errors import InputError
 
-# As `python -m`, but for the current folder, which that puts first on the path: a checkout there
-# would be imported instead of what is to be measured. (Python 3.10 has no -P for it.)
-CLEAN = "import runpy, sys; sys.path[:] = [path for path in sys.path if path]; "
-RUN_MODULE = f"{CLEAN}runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
-RUN_FILE = f"{CLEAN}runpy.run_path(sys.argv.pop(1), run_name='__main__')"
-
 KILLED_WITHIN_S = 30
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -70,8 +64,12 @@ def run(
 
 
 def module_command(python: Path | str, module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module as a program, whatever the current folder holds."""
-    return [str(python), "-c", RUN_MODULE, module, *arguments]
+    """Return the command that runs a module as a program, whatever the current folder holds.
+
+    Without -P the folder would come first on the path: a checkout there would be imported instead
+    of what is to be measured.
+    """
+    return [str(python), "-P", "-m", module, *arguments]
 
 
 def die_with(parent: int, libc: ctypes.CDLL | None) -> None:
