@@ -1,26 +1,34 @@
 # Every target makes .venv first if it is missing, or older than what it is made from.
 PYTHON ?= python3
 VENV := .venv
+LOWEST := .venv.lowest
+CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench screenshot test power gpu-check lint format clean
+.PHONY: help bench screenshot test test-lowest power gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU where there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
+	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
 	@echo "make power   show what the verdicts find, and how often they cry wolf"
 	@echo "make gpu-check   measure all that only a GPU can show, for docs/results"
 	@echo "make lint    check style, types and workflows"
 	@echo "make screenshot   measure on the CPU, and picture the report for the README"
-	@echo "make clean   remove .venv, caches and artifacts; saved benchmarks stay"
+	@echo "make clean   remove virtual environments, caches and artifacts; saved benchmarks stay"
 
 bench: $(READY)
 	$(BIN)/python -m pytest benchmarks --benchmark-autosave --artifacts artifacts $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+# These releases have wheels for Python 3.11 and 3.12; PYTHON=python3.11 chooses one.
+test-lowest:
+	$(MAKE) VENV=$(LOWEST) CONSTRAINTS=constraints-lowest.txt test
+	$(LOWEST)/bin/python -m pytest benchmarks --new-tokens 8 --rounds 2 '--bounds=*=inf'
 
 power: $(READY)
 	$(BIN)/python -m tests.power
@@ -47,11 +55,11 @@ screenshot: $(READY)
 	$(BIN)/python docs/screenshot.py build/report.html docs/report.png
 
 clean:
-	rm -rf $(VENV) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compared by content, not by time: a checkout or a CI cache gives files any time it likes.
-WANTED := $(shell cat pyproject.toml constraints.txt | cksum | tr -d ' ')
+WANTED := $(shell cat pyproject.toml $(CONSTRAINTS) | cksum | tr -d ' ')
 ifneq ($(shell cat $(READY) 2>/dev/null),$(WANTED))
 .PHONY: $(READY)
 endif
@@ -60,5 +68,5 @@ $(READY):
 	@echo "Making $(VENV): this downloads torch once."
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@echo $(WANTED) > $(READY)

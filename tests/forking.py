@@ -20,8 +20,6 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import tool
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -97,8 +95,6 @@ def _program(args: Any) -> tuple[str, list[str], bool] | None:
         unbuffered |= words.pop(0) == "-u"
     if words[:1] == ["-m"]:
         return words[1], words[2:], unbuffered
-    if words[:2] == ["-c", tool.RUN_MODULE]:
-        return words[2], words[3:], unbuffered
     return None
 
 

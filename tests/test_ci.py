@@ -223,17 +223,17 @@ def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys
 
 def test_other_pins_than_the_merge_bases_are_laid_over(machine):
     """A pull request that moves a pin is compared with what main had."""
-    pin_at_the_base(bitsandbytes="0.49.0")
+    pin_at_the_base(bitsandbytes="0.1.0")
     machine.gate, machine.duet = 11, 1
     machine.saved |= SUSPICIOUS
     assert run("--base", "main") == 1
-    assert machine.called[1][3] == "bitsandbytes==0.49.0"
+    assert machine.called[1][3] == "bitsandbytes==0.1.0"
     assert machine.seen is None
 
 
 def test_another_torch_than_the_merge_bases_is_undecided(machine, capsys):
     """No overlay brings it, so a duet would clear what it can't see."""
-    pin_at_the_base(torch="2.0.1", bitsandbytes="0.49.0")
+    pin_at_the_base(torch="2.0.1", bitsandbytes="0.1.0")
     machine.gate = 11
     machine.saved |= SUSPICIOUS
     assert run("--base", "main") == 11

@@ -133,6 +133,18 @@ def test_actions_are_pinned_and_credentials_not_kept(file):
                 assert step["with"]["persist-credentials"] is False
 
 
+def test_what_the_checks_run_anybody_can_run():
+    """Each line is a target of the Makefile; no job can write, and each has an end."""
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    ran = set()
+    for job in yaml.safe_load((FOLDER / "checks.yml").read_text())["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+        assert job["timeout-minutes"]
+        ran |= {step["run"].partition(" ARGS=")[0] for step in job["steps"] if "run" in step}
+    assert ran == {"make lint", "make test", "make bench", "make test-lowest"}
+    assert {line.removeprefix("make ") for line in ran} <= set(targets)
+
+
 def commands(job):
     """Return the commands of a job: the words, and the environment of the step."""
     return [
