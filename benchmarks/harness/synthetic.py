@@ -312,7 +312,7 @@ def _check_space(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> No
 def is_disk_full(error: BaseException) -> bool:
     """Say whether a write failed for want of space; Rust's errors carry the text and no errno."""
     full = (errno.ENOSPC, errno.EDQUOT)
-    return getattr(error, "errno", None) in full or "os error 28" in str(error)
+    return getattr(error, "errno", None) in full or "No space left on device" in str(error)
 
 
 def _too_small(recipe: Recipe, folder: Path) -> InputError:
