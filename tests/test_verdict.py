@@ -472,7 +472,7 @@ def test_an_invalid_baseline_is_left_out():
     doubted = measured(validity=INVALID)
     found = one(judge([doubted], [measured()]))
     assert found.outcome is Outcome.MISSING
-    assert "no baseline could be believed" in found.detail
+    assert "no baseline could be trusted" in found.detail
     found = one(judge([*BASE, doubted], [measured()]))
     assert found.outcome is Outcome.NO_CHANGE
     assert "1 left out (too many context switches" in found.detail

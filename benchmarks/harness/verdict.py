@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.harness import comparable, exact, reasons, times
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.exit_status import ExitStatus
 from benchmarks.harness.material import Material, gather, nothing
 from benchmarks.harness.outcome import COMPARED, GATES, Acknowledgement, Outcome, Verdict
 from benchmarks.harness.times import Timing
@@ -82,14 +83,14 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
     """
     open_ = {each.outcome for each in verdicts if each.acknowledged is None}
     if Outcome.REGRESSED in open_:
-        return 1
+        return ExitStatus.FAILED
     if Outcome.INVALID in open_:
-        return 12
+        return ExitStatus.INVALID
     if open_ & {Outcome.NOT_COMPARABLE, Outcome.MISSING}:
-        return 10
+        return ExitStatus.NOTHING_COMPARED
     if not any(each.outcome in COMPARED for each in verdicts):
-        return 10
-    return 11 if Outcome.INCONCLUSIVE in open_ else 0
+        return ExitStatus.NOTHING_COMPARED
+    return ExitStatus.UNDECIDED if Outcome.INCONCLUSIVE in open_ else ExitStatus.FINE
 
 
 def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
@@ -97,7 +98,7 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
     name = material.benchmark
     base, head, doubted = material.believed()
     if head and not base:
-        says = f"no baseline could be believed ({doubted[0]}); demote it, and promote another"
+        says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
         return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
     if not base or not head:
         return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
