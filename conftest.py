@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 
-from benchmarks import gating, interrupts, reporting, saving
+from benchmarks import closing, gating, interrupts, reporting, saving
 from benchmarks.harness import clock
 from benchmarks.harness.errors import HarnessError, InputError
-from benchmarks.harness.outcome import NOTHING_COMPARED
+from benchmarks.harness.exit_status import ExitStatus, first
 from benchmarks.harness.progress import Progress
 from benchmarks.harness.report import Summary
 from benchmarks.harness.settings import OPTIONS, build_settings
 from benchmarks.stash import (
     ALL_RUN,
+    COLLECTED,
     COMPARED,
     EVIDENCE,
     GATE,
     HISTORY,
-    INVALID,
     NOT_COMPARED,
     OUTCOME,
     PROGRESS,
@@ -78,6 +78,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize every benchmark that wants an engine. Ids hold scalars: they join baselines."""
     if not _is_benchmark(metafunc.fixturenames):
         return
+    metafunc.config.stash[COLLECTED] = True
     settings = metafunc.config.stash[SETTINGS]
     metafunc.parametrize("quantization", settings.quantizations, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
@@ -239,13 +240,15 @@ def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> N
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-benchmark's, which writes its JSON
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """Judge and save, and end by a status that says whether all of it can be believed.
+    """Judge and save, let pytest write its summary, and have the last word.
 
     It takes seconds, and what was measured took minutes: a Ctrl-C doesn't stop it.
     """
     interrupts.ignore()
     _judge_and_save(session)
-    return (yield)
+    result = yield
+    closing.write(session)
+    return result
 
 
 def _judge_and_save(session: pytest.Session) -> None:
@@ -254,8 +257,6 @@ def _judge_and_save(session: pytest.Session) -> None:
     if cut_short and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
-    if passed and config.stash[SUMMARY].invalid:
-        session.exitstatus = INVALID
     outcome: dict[str, Any] = {"passed": passed, "verdicts": None, "promoted": None}
     config.stash[OUTCOME] = outcome
     wanted = GATE in config.stash or SAVE in config.stash
@@ -282,19 +283,19 @@ def pytest_terminal_summary(
     from pytest_benchmark.session import PerformanceRegression
 
     failure = config.stash.get(NOT_COMPARED, None)
-    status = NOTHING_COMPARED
+    status = ExitStatus.NOTHING_COMPARED
     try:
         result = yield
     except PerformanceRegression as error:  # of --benchmark-compare-fail
-        failure, status, result = str(error), pytest.ExitCode.TESTS_FAILED, None
+        failure, status, result = str(error), ExitStatus.FAILED, None
     session = config.stash[SESSION]
     config.stash[SUMMARY].write(terminalreporter)
     _write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
-        known = session.exitstatus == INVALID and status == NOTHING_COMPARED  # 12 before 10
-        if session.exitstatus in gating.DECIDED and not known:
-            session.exitstatus = status
+        ended = first(int(session.exitstatus), status)
+        if ended != session.exitstatus:
+            session.exitstatus = ended
             saving.amend(session)
     if GATE in config.stash:
         terminalreporter.section("gate")

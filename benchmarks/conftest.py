@@ -169,7 +169,6 @@ def measure(
     settings: Settings,
     new_watch: Callable[[], Watch],
     show: Callable[..., None],
-    progress: Progress,
     request: pytest.FixtureRequest,
 ) -> Measurement:
     """Return the function that times so many rounds, and returns their generations."""
@@ -189,7 +188,6 @@ def measure(
         cold=_is_cold(request),
         disable_gc=options.benchmark_disable_gc,
         show=show,
-        say=lambda text: progress.say(f"{short_name(request.node)}: {text}"),
     )
 
 

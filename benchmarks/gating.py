@@ -11,12 +11,19 @@ import pytest
 from benchmarks import saving
 from benchmarks.harness import acknowledged, baseline, comparable, report, sessions
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.exit_status import ExitStatus, first
 from benchmarks.harness.outcome import Acknowledgement, Verdict
 from benchmarks.harness.sessions import Session
-from benchmarks.stash import GATE, INVALID, NOT_COMPARED, SETTINGS, SUMMARY
+from benchmarks.stash import GATE, NOT_COMPARED, SETTINGS, SUMMARY
 
 ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
-DECIDED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED, INVALID)
+JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # unless something went wrong
+
+SAYS: dict[int, str] = {
+    ExitStatus.FINE: "passed",
+    ExitStatus.FAILED: "FAILED",
+    ExitStatus.INVALID: "INVALID",
+}
 
 
 @dataclass
@@ -116,9 +123,9 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     )
     gate.notes += filter(None, (each.note(gate.verdicts) for each in gate.acknowledgements))
     status = verdict.exit_status(gate.verdicts)
-    if session.exitstatus not in DECIDED:
+    if session.exitstatus not in JUDGED:
         return None
-    return INVALID if session.exitstatus == INVALID and status in (0, 10, 11) else status
+    return first(status, ExitStatus.INVALID) if config.stash[SUMMARY].causes else status
 
 
 def lines(config: pytest.Config, status: int) -> list[str]:
@@ -126,7 +133,7 @@ def lines(config: pytest.Config, status: int) -> list[str]:
     from benchmarks.harness import verdict_table
 
     gate = config.stash[GATE]
-    says = {0: "passed", 1: "FAILED", INVALID: "INVALID, see above"}.get(status, "NOT PASSED")
+    says = SAYS.get(status, "NOT PASSED")
     return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {says}, exit status {status}"]
 
 
@@ -137,9 +144,11 @@ def summarize(config: pytest.Config) -> None:
     """
     from benchmarks.harness import verdict_table
 
-    gate, records = config.stash.get(GATE, None), config.stash[SUMMARY].records
+    gate, summary = config.stash.get(GATE, None), config.stash[SUMMARY]
     parts = [verdict_table.markdown(gate.verdicts, gate.notes)] if gate else []
-    parts += [report.markdown(records)] if records else []
+    if summary.records:
+        parts.append(report.markdown(summary.records))
+        parts.append("".join(f"- {verdict_table.text(line)}\n" for line in summary.validity()))
     for path in config.stash[SETTINGS].summaries:
         _add(path, "\n".join(parts))
 

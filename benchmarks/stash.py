@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from benchmarks.harness.report import Summary
     from benchmarks.harness.settings import Settings
 
-INVALID = 12  # exit status: the machine's state made the numbers invalid
-
 SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 TARGET: pytest.StashKey[Target] = pytest.StashKey()
 SUMMARY: pytest.StashKey[Summary] = pytest.StashKey()
@@ -31,6 +29,7 @@ OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved se
 GATE = pytest.StashKey[Any]()  # what the session is judged by, with --gate
 NOT_COMPARED = pytest.StashKey[str]()  # why --benchmark-compare-fail can't decide
 PROPERTY = pytest.StashKey[Any]()  # adds a property to the report of --junitxml
+COLLECTED = pytest.StashKey[bool]()  # a benchmark was, even if it is not selected
 ALL_RUN = pytest.StashKey[bool]()  # pytest came to the end of the benchmarks
 SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
 FILE: pytest.StashKey[Path] = pytest.StashKey()  # that it was saved in

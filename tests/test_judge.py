@@ -32,6 +32,8 @@ def saved(change=1.0, name=THROUGHPUT, **changes):
 
 
 INVALID = {"valid": False, "reasons": ["a busy machine; wait"]}
+WAITED = {"reading": "core_wait_share", "value": 0.3, "bound": 0.05}
+LOOSE = {"valid": True, "reasons": [], "bounds_widened": {"trend_size": 0.2}}
 
 
 @pytest.fixture
@@ -61,6 +63,12 @@ BASE = [saved(1 + luck) for luck in LUCK]
         (saved(1.04), 11, "duet --base"),
         (saved(name=PROFILE), 10, "MISSING"),
         (saved(validity=INVALID), 12, "a busy machine"),
+        (saved(validity={**INVALID, "findings": [WAITED]}), 12, "other programs used 30 % of this"),
+        (
+            saved(validity=LOOSE),
+            0,
+            f"not checked in full (--bounds): 1 of {len(LUCK) + 1} sessions",
+        ),
         (saved(1.3, workload={"model": "another"}), 10, "NOT COMPARABLE"),
     ],
 )

@@ -215,14 +215,15 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 def test_lifted_bounds_are_no_validity(tmp_path: Path) -> None:
-    """Where bounds of validity were lifted, nothing is green: neither the session nor a part."""
+    """If bounds were lifted or widened, nothing is green: neither the session nor a part."""
     info = made.record()
-    info["validity"] |= {"valid": True, "reasons": [], "bounds_lifted": ["trend_size", "steal"]}
+    info["validity"] |= {"bounds_lifted": ["trend_size", "steal"], "bounds_widened": {"old": 1}}
     found = intake.select(read(made.session((NAME, info))))
     page = without_scripts(render.page(found, tmp_path / "page.html"))
     assert "<title>NOT JUDGED" in page
     assert '<span class="badge valid">' not in page
-    assert page.count("trend_size, steal") == 2
+    assert page.count("ot checked (--bounds): trend_size, steal") == 2
+    assert page.count("hecked loosely (--bounds): old up to 1") == 2
 
 
 def test_damaged_verdicts_are_named_and_the_numbers_stay() -> None:

@@ -90,6 +90,26 @@ def test_values_of_another_type_are_damage(damage):
         sessions.parse({"benchmarks": [], **damage}, "x.json")
 
 
+@pytest.mark.parametrize(
+    "validity",
+    [
+        {"findings": [3]},
+        {"findings": [{"reading": "trend_size"}]},
+        {"findings": [{"reading": "trend_size", "value": "much", "bound": 0}]},
+        {"findings": [{"reading": "trend_size", "value": 10**400, "bound": 0}]},
+        {"bounds_lifted": 3},
+        {"bounds_widened": ["trend_size"]},
+        {"bounds_widened": {"trend_size": "wide"}},
+    ],
+)
+def test_a_damaged_validity_is_damage(validity):
+    """Whoever says later why times can't be trusted finds findings there."""
+    file = content("test_a")
+    file["benchmarks"][0]["extra_info"]["validity"] = validity
+    with pytest.raises(InputError, match="another format"):
+        sessions.parse(file, "x.json")
+
+
 def test_a_file_of_brackets_is_damage(tmp_path):
     """Even one that is nested deeper than Python reads."""
     file = tmp_path / "x.json"

@@ -131,6 +131,7 @@ def test_every_option_is_tested() -> None:
         ("--new-tokens", "1.5", "a whole number of at least 1"),
         ("--new-tokens", "", "a whole number of at least 1"),
         ("--new-tokens", "12\n8", "a whole number of at least 1"),
+        ("--bounds", "trend_size=-inf", "a number, as in 0.1 or inf"),
         ("--prompt-tokens", "0", "a whole number of at least 1"),
         ("--prompt", "", "a text"),
         ("--prompt", " \n", "a text"),

@@ -155,7 +155,18 @@ def test_the_record_is_json():
     """It is stored as it is."""
     record = judge(GUARDS["clock_drop"]).as_record()
     assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert list(record) == ["valid", "reasons", "bounds_lifted", "readings", "unmeasured"]
+    assert list(record) == [
+        "valid",
+        "reasons",
+        "findings",
+        "bounds_lifted",
+        "bounds_widened",
+        "readings",
+        "unmeasured",
+    ]
+    assert record["findings"] == [
+        {"reading": "clock_drop", "value": pytest.approx(0.2424, abs=1e-4), "bound": 0.05}
+    ]
 
 
 def test_a_slow_start_of_the_session_is_forgiven():

@@ -75,7 +75,7 @@ def test_a_neighbour_moves_the_control():
     quiet = {name: seconds / 2 for name, seconds in now.items()}
     validity = watched(start=quiet, control=lambda: now)
     assert any("control on the host" in reason for reason in validity.reasons)
-    assert any("control on the device" in reason for reason in validity.reasons)
+    assert any("control in matrix products" in reason for reason in validity.reasons)
 
 
 def test_the_control_runs_before_and_after():

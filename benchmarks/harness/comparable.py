@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import unchecked
+from benchmarks.harness.doubts import of_one
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -83,7 +86,7 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
         found.append(f"versions: {', '.join(differ)}")
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    return found
+    return found + unchecked.note([*base, *head])
 
 
 def failure(session: Session) -> str | None:
@@ -100,11 +103,8 @@ def failure(session: Session) -> str | None:
 
 
 def doubts(measured: Measured) -> list[str]:
-    """Return why the times of a record can't be believed; empty where they can."""
-    validity = measured.info.get("validity") or {}
-    if validity.get("valid") is not False:
-        return []
-    return list(validity.get("reasons") or ["the machine couldn't be believed"])
+    """Return why the times of a record can't be trusted; empty if they can."""
+    return of_one(measured.info.get("validity"))
 
 
 def _differences(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Attempt:
-    """One set of rounds, where its tensors were, and whether the machine could be believed."""
+    """One set of rounds, where its tensors were, and whether the machine could be trusted."""
 
     watch: Watch | Spans
     generations: list[Generation] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Measurement:
     """Times the generations of one benchmark under watch, and keeps what every attempt saw.
 
     `again_within_s`: rounds that took less than these seconds in all are timed once more where
-    the machine couldn't be believed. `cold` rounds can't be: the process is warm afterwards.
+    the machine couldn't be trusted. `cold` rounds can't be: the process is warm afterwards.
     """
 
     def __init__(
@@ -85,8 +85,7 @@ class Measurement:
         again_within_s: float,
         cold: bool,
         disable_gc: bool,
-        show: Callable[[], None],
-        say: Callable[[str], None],
+        show: Callable[..., None],
     ) -> None:
         """Prepare; nothing is run before the call."""
         self._benchmark = benchmark
@@ -98,7 +97,6 @@ class Measurement:
         self._cold = cold
         self._disable_gc = disable_gc
         self._show = show
-        self._say = say
         self.warmup_rounds = 0  # generations of this workload that came before the first round
         self.attempts: list[Attempt] = []
 
@@ -117,7 +115,6 @@ class Measurement:
             del attempt.generations[rounds:], attempt.starts_s[rounds:]
         self._judge(attempt, times)
         if self._worth_again(attempt):
-            self._say("the machine couldn't be believed: measuring once more")
             with self._attempt() as second:
                 times[:] = [self._time(second) for _ in range(rounds)]
             self._judge(second, times)
@@ -135,7 +132,7 @@ class Measurement:
         self.attempts.append(attempt)
 
     def _start(self, attempt: Attempt) -> None:
-        self._show()
+        self._show(f"again, round {len(attempt.starts_s) + 1}" if self.attempts else None)
         attempt.starts_s.append(clock.read() - attempt.watch.start_s)
 
     def _time(self, attempt: Attempt) -> float:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 TIMES = ("round_s", "ttft_s", "tpot_s", "cold_round_s")  # not every benchmark has each of them
 GATES = ("screen", "strict")  # what a time beyond the interval of the past is: suspicious, or worse
-NOTHING_COMPARED = 10  # exit status: not comparable, missing, or nothing was compared
 
 
 class Outcome(StrEnum):

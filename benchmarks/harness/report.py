@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness import doubts, unchecked
 from benchmarks.harness.workload import TOPICS
 
 if TYPE_CHECKING:
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
 
 HOTSPOT_ROWS = 8
 IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
-FOOTNOTES = {
-    "*": "* timed after a profiler had run in this process",
-    "!": "! INVALID: the machine couldn't be believed meanwhile; the reasons follow",
-}
+PROFILED = "* timed after a profiler had run in this process"
 
 
 def rate(value: float) -> str:
@@ -107,7 +105,7 @@ def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     ]
     titles = ["benchmark", *(title for title, _, _ in columns)]
     table = [titles, ["---"] + ["---:"] * len(columns), *rows]
-    notes = [text for mark, text in FOOTNOTES.items() if any(mark in row[0][-4:] for row in rows)]
+    notes = [PROFILED] if any("*" in _marks(info) for _, info in records) else []
     return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes, ""])
 
 
@@ -147,11 +145,6 @@ def _marks(info: Mapping[str, Any]) -> str:
     return (" *" if profiled else "") + (" !" if invalid else "")
 
 
-def _figure(reason: str) -> str:
-    """Return a reason without its next step."""
-    return reason.partition(";")[0]
-
-
 def _busy(profile: Mapping[str, Any]) -> str:
     """Return how much of a profiled window the GPU worked: the rest is the host's."""
     share = profile.get("device_busy_share")
@@ -186,9 +179,10 @@ class Summary:
             *self._evidence(),
             *self._examples(),
             *self._tables(),
-            *self._doubts(),
         ):
             terminal.write_line(line)
+        for line in self.validity():
+            terminal.write_line(line, yellow=True)
         if self.artifacts:
             terminal.write_line(f"profiles: {self.artifacts}")
 
@@ -215,25 +209,35 @@ class Summary:
         yield ""
 
     @property
-    def invalid(self) -> list[str]:
-        """The benchmarks during which the machine couldn't be believed."""
-        return [name for name, info in self.records if (info["validity"] or {}).get("reasons")]
+    def causes(self) -> list[doubts.Doubt]:
+        """Each cause for which times can't be trusted, with the benchmarks that it touched."""
+        return doubts.sum_up((name, info["validity"]) for name, info in self.records)
 
-    def _doubts(self) -> Iterator[str]:
-        """Yield why a benchmark's times can't be believed, and what to do about it."""
-        for name, info in self.records:
-            for refused in info["refused"]:
-                reasons = "; ".join(_figure(each) for each in refused["validity"]["reasons"])
-                yield f"measured again: {name}: {reasons}"
-        for name, info in self.records:
-            for reason in (info["validity"] or {}).get("reasons", ()):
-                yield f"INVALID: {name}: {reason}"
+    @property
+    def warning(self) -> str | None:
+        """The sentence that says that times can't be trusted; None if they can."""
+        if not (found := self.causes):
+            return None
+        every = all((info["validity"] or {}).get("reasons") for _, info in self.records)
+        return doubts.sentence(found, all_times=every)
+
+    def validity(self) -> list[str]:
+        """Return what is to be known of the machine: a line for each cause, and what went by."""
+        count = len(self.records)
+        refused = [
+            (name, each["validity"]) for name, info in self.records for each in info["refused"]
+        ]
+        return [
+            *doubts.again(refused, count),
+            *(each.line(count) for each in self.causes),
+            *unchecked.of_records(info["validity"] for _, info in self.records).lines(),
+        ]
 
     def _tables(self) -> Iterator[str]:
         marked = [(f"{name}{_marks(info)}", info) for name, info in self.records]
         yield from metric_tables(marked)
-        marks = "".join(_marks(info) for _, info in self.records)
-        yield from (text for mark, text in FOOTNOTES.items() if mark in marks)
+        if any("*" in _marks(info) for _, info in self.records):
+            yield PROFILED
 
 
 def evidence_line(info: Mapping[str, Any]) -> str:
@@ -276,5 +280,5 @@ def headline(extra_info: Mapping[str, Any]) -> str:
     if metrics["tpot_s"] is not None:
         parts.append(f"TPOT {duration(metrics['tpot_s'])}")
     if (extra_info.get("validity") or {}).get("reasons"):
-        parts.append("INVALID")
+        return f"{', '.join(parts)} !"  # as the table marks it; the end of the session says why
     return ", ".join(parts)

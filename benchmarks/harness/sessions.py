@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import doubts, unchecked
 from benchmarks.harness.errors import InputError
 
 
@@ -68,7 +69,7 @@ def parse(content: Any, name: str) -> Session:
             when=str(content.get("datetime", "")),
             saved=dict(content.get("llm_int8") or {}),
         )
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{name}: expected JSON of pytest-benchmark with the rounds of every benchmark, got "
             f"another format ({type(error).__name__}: {error}); save it with --benchmark-save-data"
@@ -97,6 +98,8 @@ def _check(content: Mapping[str, Any]) -> None:
         _mappings(benchmark, "extra_info")
         _mappings(info, "workload", "metrics", "counters", "attestation", "validity", "profile")
         _mappings(info.get("counters") or {}, "prefill", "decode")
+        doubts.findings(info.get("validity"))
+        unchecked.of_records([info.get("validity")]).lines()
         for each in steps(info):
             float(each["ttft_s"] + sum(each["step_s"]))
 

@@ -130,7 +130,8 @@ OPTIONS = (
     ),
     Option(
         "--bounds",
-        "bounds of validity, as in clock_drop=0.1,trend_size=0.2; *=inf takes all away "
+        "bounds of validity, as in clock_drop=0.1,trend_size=0.2; *=inf takes all away; with "
+        "wider ones than usual a session becomes a baseline only by force "
         "(names and defaults: benchmarks/harness/validity.py)",
         metavar="NAME=X,...",
     ),
@@ -253,7 +254,10 @@ def _bounds(text: str | None) -> Bounds:
         moved = [name for name in names if fnmatchcase(name, pattern.strip())]
         if not moved:
             raise InputError(f"--bounds: expected one of {', '.join(names)}; got {pattern!r}")
-        bounds = replace(bounds, **dict.fromkeys(moved, _number("--bounds", part, value)))
+        bound = _number("--bounds", part, value)
+        if bound == -math.inf:  # which JSON can't hold
+            raise InputError(f"--bounds: expected a number, as in 0.1 or inf; got {part!r}")
+        bounds = replace(bounds, **dict.fromkeys(moved, bound))
     return bounds
 
 

@@ -1,9 +1,10 @@
-"""Whether the machine could be believed while rounds were timed. Pure: readings in, reasons out."""
+"""Whether the machine could be trusted while rounds were timed. Pure: readings in, findings out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
 from math import inf
 from typing import Any
 
@@ -12,119 +13,236 @@ from benchmarks.harness.host import Reading
 from benchmarks.harness.metrics import as_stored
 from benchmarks.harness.observe import Observations
 
-STOP_OTHERS = "stop what else runs on this machine, or measure when it is done"
-COOL = "let the GPU cool down, or set its clocks lower (nvidia-smi --lock-gpu-clocks)"
+IDLE = "measure on an idle machine"
+LATER = "measure again later"
+COOL = "let it cool, or use nvidia-smi -lgc"
 
 
-def _bound(default: float, what: str, next_step: str) -> Any:
-    """Declare a bound that its reading must not exceed, and what to say if it does."""
-    return field(default=default, metadata={"what": what, "next_step": next_step})
+class Cause(Enum):
+    """What was wrong with the machine. Several readings can show one cause."""
+
+    OTHER_PROGRAMS = "other programs"
+    QUOTA = "CPU quota"
+    THREADS = "threads"
+    MEMORY = "memory"
+    GPU_SHARED = "GPU shared"
+    GPU_SLOWED = "GPU slowed"
+    GPU_ERRORS = "GPU errors"
+    SLOWER = "slower machine"
+    UNSTEADY = "unsteady rounds"
+
+
+def _bound(default: float, cause: Cause, says: str, what: str, next_step: str) -> Any:
+    """Declare a bound that its reading must not exceed.
+
+    `says` is the cause in a user's words, with its figure: `{share}` or `{number}`. `what` names
+    the reading itself.
+    """
+    return field(
+        default=default,
+        metadata={"cause": cause, "says": says, "what": what, "next_step": next_step},
+    )
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The largest value of each reading, by its name, at which the machine is believed.
+    """The largest value of each reading, by its name, at which the machine is trusted.
 
-    "Quiet" are 20 processes with 5 rounds of a one-thread torch workload on a shared 2-core
-    machine; "neighbour" are 4 more, with another process spinning on the same core.
+    Where several readings show one cause, the words of the first are used. "Quiet" are 20
+    processes with 5 rounds of a one-thread torch workload on a shared 2-core machine; "neighbour"
+    are 4 more, with another process spinning on the same core.
     """
 
-    # Quiet: 1.7 to 6.9; neighbour: 124 to 125. Beside one on the other core, 14 runs
-    # above 60 took 8 % longer than 16 quiet ones, and 9 runs between 30 and 60 no longer.
-    involuntary_switches_per_s: float = _bound(
-        60, "involuntary context switches per second", STOP_OTHERS
-    )
     # Quiet: at most 0.004; neighbour: 0.50.
     core_wait_share: float = _bound(
-        0.05, "share of the time in which threads waited for a core", STOP_OTHERS
+        0.05,
+        Cause.OTHER_PROGRAMS,
+        "other programs used {share} of this core",
+        "share of the time in which threads waited for a core",
+        IDLE,
     )
     # Quiet: at most 0.004; neighbour: 0.50.
     off_core_share: float = _bound(
         0.1,
+        Cause.OTHER_PROGRAMS,
+        "this process had no core {share} of the time",
         "share of the time in which this process had no core (1 - CPU time / wall time)",
-        STOP_OTHERS,
+        IDLE,
     )
     # A neighbour on the other of two cores (excess 0.02) moved the median by 1 to 6 %, three on
     # two cores (0.5) doubled it.
     crowding_cores: float = _bound(
-        0.25, "cores that others and this process used beyond those of the machine", STOP_OTHERS
+        0.25,
+        Cause.OTHER_PROGRAMS,
+        "other programs left {number} cores too few",
+        "cores that others and this process used beyond those of the machine",
+        IDLE,
     )
     # One task too many on average. The load average lags by a minute, so it counts only where
     # the machine doesn't tell how busy others were.
-    excess_load: float = _bound(1, "load average beyond the cores of the machine", STOP_OTHERS)
+    excess_load: float = _bound(
+        1,
+        Cause.OTHER_PROGRAMS,
+        "{number} more tasks than cores wanted to run",
+        "load average beyond the cores of the machine",
+        IDLE,
+    )
+    # Quiet: 1.7 to 6.9; neighbour: 124 to 125. Beside one on the other core, 14 runs
+    # above 60 took 8 % longer than 16 quiet ones, and 9 runs between 30 and 60 no longer.
+    involuntary_switches_per_s: float = _bound(
+        60,
+        Cause.OTHER_PROGRAMS,
+        "this process was interrupted {number} times/s",
+        "involuntary context switches per second",
+        IDLE,
+    )
     # No throttling is harmless: it stops every thread for the rest of a period, 100 ms as a rule.
     throttled_share: float = _bound(
         0,
+        Cause.QUOTA,
+        "a CPU quota took {share} of the time",
         "share of the time in which a CPU quota stopped this process",
-        "raise the quota of the container, or lower --threads",
+        "raise the quota, or lower --threads",
     )
-    # The machine neither swapped nor waited for memory in any quiet run: both 0.
-    memory_stall_share: float = _bound(
-        0.01, "share of the time in which processes waited for memory", "free memory"
-    )
-    swapped_pages_per_s: float = _bound(100, "pages swapped per second", "free memory")
     # Two threads with a busy neighbour on one of two cores took up to 150 times longer.
     threads_over_cores: float = _bound(
         0,
+        Cause.THREADS,
+        "torch's threads exceeded the cores by {number}",
         "torch threads beyond the cores that this process may use",
-        "lower --threads, or raise the quota or affinity",
+        "lower --threads",
     )
-    # Quiet: at most 0.11 on the device, and 0.17 on the host but for one run of 0.31; neighbour:
-    # 0.8 to 1.2. The exceptions are real: now and then, for tenths of a second to some seconds, a
-    # core of that virtual machine was slow without any counter that told so, and then Python took
-    # 1.5 times longer, small operators of torch 1.4 times, and matrix products 1.02 times.
-    control_device_slowdown: float = _bound(
-        0.25, "slowdown of the control on the device", "measure again when the machine is steady"
+    # The machine neither swapped nor waited for memory in any quiet run: both 0.
+    memory_stall_share: float = _bound(
+        0.01,
+        Cause.MEMORY,
+        "programs waited for memory {share} of the time",
+        "share of the time in which processes waited for memory",
+        "free memory",
     )
-    control_host_slowdown: float = _bound(
-        0.25, "slowdown of the control on the host", "measure again when the machine is steady"
+    swapped_pages_per_s: float = _bound(
+        100,
+        Cause.MEMORY,
+        "{number} pages of memory were swapped a second",
+        "pages swapped per second",
+        "free memory",
     )
-    # Of 40 recorded sessions of 20 rounds 4 drifted by more, over slow stretches of the machine; of
-    # the same 40 cut to 5 rounds, one.
-    trend_size: float = _bound(
-        0.15,
-        "drift from the first round to the last, as a share of the median",
-        "measure again when the machine is steady",
-    )
-    # The most in the first five rounds of those 40 sessions is 0.135. After five warm-up rounds.
-    first_round_excess: float = _bound(
-        0.15,
-        "excess of the first round over the median of the others",
-        "raise --warmup-rounds",
-    )
-    # A median bears them; the 40 sessions have 0.15 at most.
-    outlier_share: float = _bound(
-        0.2, "share of rounds far from the median", "measure again when the machine is steady"
+    other_gpu_processes: float = _bound(
+        0,
+        Cause.GPU_SHARED,
+        "other programs used the GPU",
+        "other processes on the GPU",
+        "stop them, or set CUDA_VISIBLE_DEVICES",
     )
     # On an idle H100, 5 sets of rounds: no throttling, a clock that never moved, 51 degrees below
     # the limit, no error. A sample stands for a tenth of a second, and a reason to lower clocks is
     # none of the software under test.
     throttled_samples_share: float = _bound(
-        0, "share of samples in which the GPU held its clocks down", COOL
+        0,
+        Cause.GPU_SLOWED,
+        "the GPU was throttled {share} of the time",
+        "share of samples in which the GPU held its clocks down",
+        COOL,
     )
     # Of the highest, over at least a quarter of the samples, which then can move the median; a
     # step of the clock is 15 MHz, or 1 %.
-    clock_drop: float = _bound(0.05, "drop of the SM clock", COOL)
+    clock_drop: float = _bound(
+        0.05, Cause.GPU_SLOWED, "the GPU's clock fell by {share}", "drop of the SM clock", COOL
+    )
     # Within two degrees of where the driver slows the GPU down.
     degrees_over_limit: float = _bound(
-        -2, "degrees Celsius above the GPU's slowdown temperature", COOL
-    )
-    other_gpu_processes: float = _bound(
-        0, "other processes on the GPU", "stop them, or use another GPU (CUDA_VISIBLE_DEVICES)"
+        -2,
+        Cause.GPU_SLOWED,
+        "the GPU was {number} degrees from its limit",
+        "degrees Celsius above the GPU's slowdown temperature",
+        COOL,
     )
     ecc_errors: float = _bound(
-        0, "memory errors of the GPU during the rounds", "reset the GPU; if they stay, replace it"
+        0,
+        Cause.GPU_ERRORS,
+        "errors of the GPU's memory: {number}",
+        "memory errors of the GPU during the rounds",
+        "reset the GPU; if they stay, replace it",
+    )
+    # Quiet: at most 0.17 in Python but for one run of 0.31, and 0.11 in matrix products;
+    # neighbour: 0.8 to 1.2. The exceptions are real: now and then, for tenths of a second to some
+    # seconds, a core of that virtual machine was slow without any counter that told so, and then
+    # Python took 1.5 times longer, small operators of torch 1.4 times, and matrix products 1.02
+    # times.
+    control_host_slowdown: float = _bound(
+        0.25,
+        Cause.SLOWER,
+        "the machine ran {share} slower than at its best",
+        "slowdown of the control on the host",
+        LATER,
+    )
+    control_device_slowdown: float = _bound(
+        0.25,
+        Cause.SLOWER,
+        "matrix products ran {share} slower than at their best",
+        "slowdown of the control in matrix products",
+        LATER,
+    )
+    # The most in the first five rounds of 40 recorded sessions of 20 rounds is 0.135. After five
+    # warm-up rounds.
+    first_round_excess: float = _bound(
+        0.15,
+        Cause.UNSTEADY,
+        "the first round took {share} longer than the others",
+        "excess of the first round over the median of the others",
+        "raise --warmup-rounds",
+    )
+    # Of those 40 sessions 4 drifted by more, over slow stretches of the machine; of the same 40
+    # cut to 5 rounds, one.
+    trend_size: float = _bound(
+        0.15,
+        Cause.UNSTEADY,
+        "the rounds drifted by {share} from first to last",
+        "drift from the first round to the last, as a share of the median",
+        LATER,
+    )
+    # A median bears them; the 40 sessions have 0.15 at most.
+    outlier_share: float = _bound(
+        0.2,
+        Cause.UNSTEADY,
+        "{share} of the rounds were far from the others",
+        "share of rounds far from the median",
+        LATER,
     )
 
 
 @dataclass(frozen=True)
-class Validity:
-    """The judgement, why, and everything that it looked at."""
+class Finding:
+    """A reading beyond its bound."""
 
-    valid: bool
-    reasons: tuple[str, ...]
+    reading: str  # the name of its bound
+    value: float
+    bound: float
+    detail: str = ""  # which processes, which reasons of the driver's
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
+
+
+@dataclass(frozen=True)
+class Validity:
+    """What was wrong with the machine, everything that was read, and what wasn't checked."""
+
+    findings: tuple[Finding, ...]
     readings: Mapping[str, Reading]
     lifted: tuple[str, ...] = ()  # bounds that the user took away
+    widened: Mapping[str, float] = field(default_factory=dict)  # and those that the user raised
+
+    @property
+    def valid(self) -> bool:
+        """Whether the rounds count."""
+        return not self.findings
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """A line for each finding, with its bound and the next step."""
+        return tuple(map(_reason, self.findings))
 
     def as_record(self) -> dict[str, Any]:
         """Return it as it is stored: null where unmeasured, and the reasons for that by name."""
@@ -132,28 +250,43 @@ class Validity:
         return {
             "valid": self.valid,
             "reasons": list(self.reasons),
+            "findings": [each.as_record() for each in self.findings],
             "bounds_lifted": list(self.lifted),
+            "bounds_widened": dict(self.widened),
             "readings": values,
             "unmeasured": unmeasured,
         }
 
 
+ABOUT: Mapping[str, Mapping[str, Any]] = {each.name: each.metadata for each in fields(Bounds)}
+
+
 def judge(seen: Observations, bounds: Bounds | None = None) -> Validity:
     """Return whether the rounds count: no reading that was measured exceeds its bound."""
-    bounds = bounds or Bounds()
+    limits: dict[str, float] = asdict(bounds or Bounds())
     readings = observe.readings(seen)
     details = {
         "throttled_samples_share": readings["throttle_reasons"],
         "other_gpu_processes": readings["other_gpu_pids"],
     }
-    reasons = []
-    for each in fields(bounds):
-        value, bound = readings[each.name], getattr(bounds, each.name)
-        if isinstance(value, (int, float)) and value > bound:
-            detail = f" ({details[each.name]})" if each.name in details else ""
-            reasons.append(
-                f"{each.metadata['what']}: {value:.3g}{detail}, bound {bound:g}; "
-                f"{each.metadata['next_step']}"
-            )
-    lifted = tuple(each.name for each in fields(bounds) if getattr(bounds, each.name) == inf)
-    return Validity(not reasons, tuple(reasons), readings, lifted)
+    findings = tuple(
+        Finding(name, value, bound, str(details.get(name, "")))
+        for name, bound in limits.items()
+        if isinstance(value := readings[name], (int, float)) and value > bound
+    )
+    usual: dict[str, float] = asdict(Bounds())
+    return Validity(
+        findings,
+        readings,
+        lifted=tuple(name for name, bound in limits.items() if bound == inf),
+        widened={name: bound for name, bound in limits.items() if usual[name] < bound < inf},
+    )
+
+
+def _reason(finding: Finding) -> str:
+    about = ABOUT[finding.reading]
+    detail = f" ({finding.detail})" if finding.detail else ""
+    return (
+        f"{about['what']}: {finding.value:.3g}{detail}, bound {finding.bound:g}; "
+        f"{about['next_step']}"
+    )

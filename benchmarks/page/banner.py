@@ -1,24 +1,24 @@
-"""What a reader sees first: the verdict, or whether the session can be believed."""
+"""What a reader sees first: the verdict, or whether the session can be trusted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import verdict, verdict_table
+from benchmarks.harness import doubts, unchecked, verdict, verdict_table
+from benchmarks.harness.exit_status import ExitStatus
 from benchmarks.harness.outcome import Outcome
 from benchmarks.page.history import short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.harness.outcome import Verdict
     from benchmarks.harness.sessions import Session
 
-SUSPICIOUS = 11  # exit status
 SAYS = {
     Outcome.REGRESSED: "Something got worse",
-    Outcome.INVALID: "The machine couldn't be believed, or the session failed",
+    Outcome.INVALID: "The machine couldn't be trusted, or the session failed",
     Outcome.NOT_COMPARABLE: "Something couldn't be compared",
     Outcome.MISSING: "Something wasn't there to compare",
     Outcome.INCONCLUSIVE: "Not enough data for a verdict",
@@ -35,47 +35,45 @@ class Banner:
 
 
 def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
-    """Return the verdict, or where nothing was compared, whether the session can be believed."""
-    doubts = [
-        f"{short(name)}: {reason}"
-        for name, measured in subject.measured.items()
-        for reason in (measured.info.get("validity") or {}).get("reasons") or ()
-    ]
+    """Return the verdict, or if nothing was compared, whether the session can be trusted."""
+    told = list(_doubts(subject))
     failed = subject.saved.get("passed") is False
     status = subject.saved.get("exit_status")
-    lines = [f"The session didn't pass: exit status {status}.", *doubts] if failed else doubts
-    if bounds := lifted(subject):
-        lines = [f"Not judged by: {', '.join(bounds)}. These bounds were lifted.", *lines]
+    lines = [f"The session didn't pass: exit status {status}.", *told] if failed else told
+    loose = unchecked.of_session(subject).lines()
+    lines = [*(f"{each[0].upper()}{each[1:]}." for each in loose), *lines]
     if verdicts is not None:
         state, says = _verdict(verdicts)
         return Banner(state, says, [f"{verdict_table.counts(verdicts)}.", *lines])
     lines = [*lines, "Nothing was compared; pytest benchmarks --gate, or a duet, does."]
     if failed:
         return Banner("FAILED", "A test failed, so this session is no evidence", lines)
-    if doubts:
-        return Banner("INVALID", "The machine couldn't be believed meanwhile", lines)
+    if told:
+        return Banner("INVALID", "The machine couldn't be trusted meanwhile", lines)
     judged = [measured.info.get("validity") for measured in subject.measured.values()]
-    if bounds:
-        return Banner("NOT JUDGED", "Bounds of validity were lifted, so it says nothing", lines)
+    if loose:
+        return Banner("NOT JUDGED", "The machine was not checked in full", lines)
     if None in judged:
-        return Banner("NOT JUDGED", "Whether the machine could be believed is not known", lines)
-    return Banner("VALID", f"The machine could be believed in {_benchmarks(len(judged))}", lines)
+        return Banner("NOT JUDGED", "Whether the machine could be trusted is not known", lines)
+    return Banner("VALID", f"The machine could be trusted in {_benchmarks(len(judged))}", lines)
 
 
-def lifted(subject: Session) -> list[str]:
-    """Return the bounds of validity that some benchmark of a session wasn't held to."""
-    found: dict[str, None] = {}
-    for measured in subject.measured.values():
-        found.update(
-            dict.fromkeys((measured.info.get("validity") or {}).get("bounds_lifted") or ())
-        )
-    return list(found)
+def _doubts(subject: Session) -> Iterator[str]:
+    """Yield each cause for which times can't be trusted; of an older release, each reason."""
+    judged = {short(name): each.info.get("validity") for name, each in subject.measured.items()}
+    yield from (each.line(len(judged)) for each in doubts.sum_up(judged.items()))
+    for name, validity in judged.items():
+        if not doubts.findings(validity):
+            yield from (f"{name}: {reason}" for reason in doubts.of_one(validity))
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """Return the word and the sentence for verdicts, in the order of the exit status."""
     open_ = [each for each in verdicts if each.acknowledged is None]
-    if any(each.suspicious for each in open_) and verdict.exit_status(verdicts) == SUSPICIOUS:
+    if (
+        any(each.suspicious for each in open_)
+        and verdict.exit_status(verdicts) == ExitStatus.UNDECIDED
+    ):
         return "SUSPICIOUS", "Beyond what the baselines vary; a duet decides it"
     for outcome, says in SAYS.items():
         if any(each.outcome is outcome for each in open_):

@@ -198,9 +198,8 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     ]
     if regressed:
         return "REGRESSED", ", ".join(regressed)
-    validity = measured.info.get("validity") or {}
-    if validity.get("reasons"):
-        return "INVALID", "; ".join(validity["reasons"])
+    if doubts := comparable.doubts(measured):
+        return "INVALID", "; ".join(doubts)
     if allowed:
         return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
     if "passed" in session.saved and baseline.is_baseline(session):

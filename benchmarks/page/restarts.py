@@ -30,7 +30,7 @@ class Observation:
     restart: int
     change: float
     pairs: Sequence[float]
-    counts: bool  # not where the machine couldn't be believed
+    counts: bool  # not if the machine couldn't be trusted
 
 
 def figure(duet: Duet, verdicts: Sequence[Verdict]) -> Figure | None:
@@ -133,7 +133,7 @@ def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) ->
         "the verdict sees of it. Faint: the pairs, those beyond the axis at its end"
     )
     if not all(each.counts for _, seen in found for each in seen):
-        says += ". A grey cross doesn't count: the machine couldn't be believed"
+        says += ". A grey cross doesn't count: the machine couldn't be trusted"
     more = len(found) - drawn
     if more:
         says += f". {more} more time{'s are' if more > 1 else ' is'} in the table"

@@ -54,7 +54,9 @@ VALIDITY = {
     "valid": bool,
     "reasons": [str],
     "readings": Maybe(Each(Sayable())),
+    "findings": Maybe([{"reading": str, "value": NUMBER, "bound": NUMBER, "detail": Maybe(str)}]),
     "bounds_lifted": Maybe([str]),
+    "bounds_widened": Maybe(Each(NUMBER)),
     "unmeasured": Maybe(Each(str)),
     "samples": Maybe(SAMPLES),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from benchmarks.harness import doubts, unchecked
 from benchmarks.harness.report import evidence_line, headline
 from benchmarks.page import distribution, facts, profiles, sampled, timing
 from benchmarks.page.history import short
@@ -97,8 +98,8 @@ def _view(
 
 
 def _valid(validity: Info | None) -> bool | None:
-    """Return whether the machine could be believed; None where that wasn't judged in full."""
-    if not validity or (validity["valid"] and validity.get("bounds_lifted")):
+    """Return whether the machine could be trusted; None if that wasn't judged in full."""
+    if not validity or (validity["valid"] and unchecked.of_records([validity])):
         return None
     return bool(validity["valid"])
 
@@ -107,9 +108,8 @@ def _doubts(validity: Info | None) -> Iterator[str]:
     if not validity:
         yield "the machine was not judged"
         return
-    yield from validity["reasons"]
-    if lifted := validity.get("bounds_lifted"):
-        yield f"not judged by {', '.join(lifted)}: bounds that were lifted find nothing"
+    yield from doubts.of_one(validity)
+    yield from unchecked.of_records([validity]).lines()
 
 
 def _headline(info: Info) -> str:
@@ -123,8 +123,7 @@ def _notes(info: Info) -> Iterator[str]:
     if (info.get("process") or {}).get("profiled"):
         yield "Timed after a profiler had run in this process."
     for refused in info.get("refused") or ():
-        reasons = (refused.get("validity") or {}).get("reasons") or ["unknown reasons"]
-        yield f"Measured again, since the first rounds were refused: {'; '.join(reasons)}"
+        yield f"Measured again: {'; '.join(doubts.in_short(refused.get('validity')))}"
     if info.get("attestation") and (checked := _evidence(info)):
         yield f"Checked: {checked}."
 

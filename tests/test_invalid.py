@@ -1,0 +1,118 @@
+"""Sessions on a machine that can't be trusted, or wasn't checked: their ends, and their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import pytest
+
+from benchmarks import __main__ as commands
+from tests.running import ALONE, FAST, Outcome
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.virtual import Machine
+
+Run: TypeAlias = Callable[..., Outcome]
+ABOUT = ("INVALID", "trusted", "again", "checked (--bounds)", "exit status")
+GREEN, RED, YELLOW, END = "\x1b[32m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+
+def about(outcome: Outcome) -> list[str]:
+    """Return the lines about the machine's state."""
+    return [line for line in outcome.out.splitlines() if any(word in line for word in ABOUT)]
+
+
+def last(outcome: Outcome) -> list[str]:
+    """Return the last two lines of the terminal."""
+    return outcome.out.splitlines()[-2:]
+
+
+def test_a_busy_neighbour_fails_no_session_that_nobody_judges(
+    session: Run, machine: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Status 0, at most five short lines about it, marks beside the figures, and no baseline."""
+    machine.others = 0.3
+    written = [f"--report={tmp_path / 'page.html'}", f"--summary={tmp_path / 'summary.md'}"]
+    outcome = session(*FAST, *written, "--benchmark-save=busy")
+    assert outcome.status == 0, outcome.out
+    found = about(outcome)
+    cause, advice = "other programs used up to 30 % of this core", "measure on an idle machine"
+    assert found[-3:] == [
+        f"measured again: {cause} (throughput[int8-decomp-b8-p16-n6] and 1 more)",
+        f"INVALID: {cause} (all 3 benchmarks); {advice}",
+        f"This run's times can't be trusted: {cause}; {advice}.",
+    ]
+    assert len(found) <= 5
+    assert max(map(len, found)) <= 120
+    assert found[-1] == last(outcome)[1]
+    assert "3 passed" in last(outcome)[0]
+    assert "the device" not in outcome.out
+    assert outcome.out.count("n6] !") == 4  # two rows of each in two tables
+    ours = outcome.saved["llm_int8"]
+    assert (ours["passed"], ours["exit_status"]) == (True, 0)
+    info = outcome.saved["benchmarks"][1]["extra_info"]
+    assert len(info["validity"]["reasons"]) == len(info["validity"]["findings"]) > 1
+    assert [len(each["validity"]["findings"]) > 1 for each in info["refused"]] == [True]
+    assert "<title>INVALID" in (tmp_path / "page.html").read_text()
+    assert f"- INVALID: {cause}" in (tmp_path / "summary.md").read_text()
+    (file,) = tmp_path.glob("storage/*.json")
+    assert commands.main(["promote", str(file)]) == 1
+    assert "during" in capfd.readouterr().out
+
+
+@pytest.mark.lie("a busy neighbour process")
+def test_a_busy_neighbour_leaves_a_gate_nothing_to_judge(session: Run, machine: Machine) -> None:
+    """Status 12, which the last line says in colour; the cause has its line as ever."""
+    machine.others = 0.3
+    outcome = session(*FAST, *ALONE, "--gate", "--benchmark-save=busy", "--color=yes")
+    assert outcome.status == 12, outcome.out
+    says = "exit status 12: the machine was too busy or too unsteady for its times to be judged"
+    assert last(outcome)[1] == f"{YELLOW}{says}{END}"
+    assert "1 passed" in last(outcome)[0]
+    assert len([line for line in about(outcome) if "INVALID: " in line]) == 1
+    assert "can't be trusted" not in outcome.out
+    assert outcome.saved["llm_int8"]["exit_status"] == 12
+    assert outcome.saved["llm_int8"]["passed"] is True
+
+
+def test_a_session_that_fails_says_so_below_pytests_line(session: Run) -> None:
+    """In red, with what the status means; one that is fine says nothing more."""
+    outcome = session(*FAST, *ALONE, "--model=./none", "--color=yes")
+    assert outcome.status == 4
+    assert f"{RED}exit status 4: wrong input; nothing was measured{END}" in outcome.out
+    outcome = session(*FAST, "-k", "nothing", "--color=yes")
+    assert last(outcome)[1] == f"{RED}exit status 5: no benchmark was selected{END}"
+    outcome = session(*FAST, "-k", "nothing", "--gate", "--color=yes")
+    assert last(outcome)[1] == f"{YELLOW}exit status 10: not everything could be compared{END}"
+    outcome = session("--collect-only", "-k", "nothing")
+    assert "exit status" not in outcome.out
+    outcome = session(*FAST, *ALONE, "--color=yes")
+    assert outcome.status == 0, outcome.out
+    assert "1 passed" in last(outcome)[1]
+    assert about(outcome) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "says"),
+    [
+        ("*=inf", "not checked (--bounds): anything about the machine"),
+        ("trend_size=0.2", "checked loosely (--bounds): trend_size up to 0.2, not 0.15"),
+    ],
+)
+def test_wider_bounds_are_told_wherever_figures_are(
+    session: Run, machine: Machine, tmp_path: Path, bounds: str, says: str
+) -> None:
+    """On the terminal, in the summary, on the page; such a session is no baseline unforced."""
+    machine.others = 0.3 if bounds == "*=inf" else 0.0
+    written = [f"--report={tmp_path / 'page.html'}", f"--summary={tmp_path / 'summary.md'}"]
+    options = [*FAST, *ALONE, f"--bounds={bounds}"]
+    outcome = session(*options, *written, "--benchmark-save=loose")
+    assert outcome.status == 0, outcome.out
+    assert says in outcome.out.splitlines()
+    page = (tmp_path / "page.html").read_text()
+    assert "<title>NOT JUDGED" in page
+    assert page.count(says[1:]) >= 2  # above all, and beside its benchmark
+    assert says in (tmp_path / "summary.md").read_text().replace("&#95;", "_")
