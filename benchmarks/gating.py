@@ -63,6 +63,8 @@ def prepare(config: pytest.Config) -> None:
     known = baseline.stored(folder)
     base = [each for each in known.sessions if baseline.is_baseline(each)]
     notes = [f"baselines: {len(base)} promoted of {len(known.sessions)} saved in {folder}"]
+    if loose := sum(map(baseline.is_loose, known.sessions)):
+        notes.append(f"not checked in full (--bounds), and so no baselines: {loose} promoted")
     config.stash[GATE] = Gate(base, [*notes, *known.damaged], acknowledgements)
 
 

@@ -4,6 +4,8 @@ import json
 
 VALID = {"valid": True, "reasons": []}
 INVALID = {"valid": False, "reasons": ["the clock dropped"]}
+LIFTED = {**VALID, "bounds_lifted": ["trend_size"]}
+WIDENED = {**VALID, "bounds_widened": {"trend_size": 0.2}}
 HARDWARE = {"device": "cuda", "gpu": "NVIDIA H200", "gpu_count": 1}
 
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.harness import baseline
 from benchmarks.harness.sessions import parse
 from tests import stored
-from tests.stored import INVALID, promoted, verdict
+from tests.stored import INVALID, LIFTED, WIDENED, promoted, verdict
 
 
 def session(**kwargs):
@@ -56,8 +56,10 @@ def test_stored_sessions_are_found_and_other_files_are_named(tmp_path):
     ("saved", "says"),
     [
         ({"passed": False}, "tests failed, or it was interrupted"),
-        ({"validity": INVALID}, "the machine couldn't be believed during a, b"),
-        ({"validity": None}, "the machine couldn't be believed"),
+        ({"validity": INVALID}, "the machine couldn't be trusted during a, b"),
+        ({"validity": None}, "the machine couldn't be trusted"),
+        ({"validity": LIFTED}, "not checked (--bounds): trend_size"),
+        ({"validity": WIDENED}, "checked loosely (--bounds): trend_size up to 0.2, not 0.15"),
         ({"names": ()}, "it measured nothing"),
         ({"verdicts": [verdict("a", "REGRESSED")], "exit_status": 1}, "REGRESSED: a"),
         (
@@ -98,9 +100,25 @@ def test_a_good_session_may_become_a_baseline_and_is_none_before(saved):
 
 def test_failed_or_invalid_sessions_are_baselines_only_by_force():
     """A mark in the file isn't enough where nobody gave a reason."""
-    for wrong in ({"passed": False}, {"validity": INVALID}):
+    for wrong in (
+        {"passed": False},
+        {"validity": INVALID, "exit_status": 0},
+        {"validity": LIFTED},
+        {"validity": WIDENED},
+    ):
         assert not baseline.is_baseline(session(**wrong, promoted=promoted()))
         assert baseline.is_baseline(session(**wrong, promoted=promoted("I know why")))
+
+
+def test_what_was_promoted_with_wider_bounds_is_told_apart():
+    """A gate that leaves it out can say so; what was invalid as well, or forced, isn't counted."""
+    for loose in (LIFTED, WIDENED):
+        assert baseline.is_loose(session(validity=loose, promoted=promoted()))
+        assert not baseline.is_loose(session(validity=loose))
+        assert not baseline.is_loose(session(validity=loose, promoted=promoted("never quiet")))
+        both = {**loose, "valid": False}
+        assert not baseline.is_loose(session(validity=both, promoted=promoted()))
+    assert not baseline.is_loose(session(promoted=promoted()))
 
 
 def test_only_baselines_of_the_machine_and_workload_count():

@@ -14,7 +14,7 @@ from benchmarks.commands import ci, workload
 from benchmarks.harness import acknowledged, baseline, versions
 from tests import stored
 from tests.running import heard
-from tests.stored import promoted, verdict
+from tests.stored import LIFTED, promoted, verdict
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 OPTIONS = "--model synthetic:llama-3.1-8b"
@@ -170,6 +170,15 @@ def test_what_a_duet_cleared_becomes_a_baseline_and_says_so(machine):
     assert machine.promoted["forced"].startswith("suspicious, but a duet against ")
     newest = baseline.stored(Path(".benchmarks")).sessions[-1]
     assert baseline.is_baseline(newest)
+
+
+def test_a_duet_makes_no_lifted_bound_good(machine, capsys):
+    """It finds no regression, which says nothing of the machine that the session was on."""
+    machine.gate, machine.duet = 11, 0
+    machine.saved |= {**SUSPICIOUS, "validity": LIFTED}
+    assert run("--promote") == 0
+    assert machine.promoted is None
+    assert "not checked (--bounds): trend_size" in capsys.readouterr().out
 
 
 def test_what_stays_undecided_is_a_warning_and_no_baseline(machine, monkeypatch, capsys):

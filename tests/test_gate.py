@@ -168,6 +168,21 @@ def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
     assert "MISSING" in end(outcome)
 
 
+def test_a_baseline_with_wider_bounds_counts_only_if_it_is_named(gate, tmp_path):
+    """What was promoted before such sessions were refused is left out, and the gate says so."""
+    file = tmp_path / "storage" / "0001_base.json"
+    content = json.loads(file.read_text())
+    for bench in content["benchmarks"]:
+        bench["extra_info"]["validity"]["bounds_lifted"] = ["trend_size"]
+    file.write_text(json.dumps(content))
+    outcome = gate(*ALONE)
+    assert outcome.status == 10
+    assert "not checked in full (--bounds), and so no baselines: 1 promoted" in end(outcome)
+    outcome = gate(*ALONE, "--benchmark-compare=0001")
+    assert outcome.status == 0, end(outcome)
+    assert "not checked in full (--bounds): 1 of 2 sessions" in end(outcome)
+
+
 def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monkeypatch):
     """It passes up to its ceiling, and is shown with its reason in every report."""
     model.machine.step_s *= 1.3

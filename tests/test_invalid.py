@@ -60,7 +60,7 @@ def test_a_busy_neighbour_fails_no_session_that_nobody_judges(
     assert f"- INVALID: {cause}" in (tmp_path / "summary.md").read_text()
     (file,) = tmp_path.glob("storage/*.json")
     assert commands.main(["promote", str(file)]) == 1
-    assert "during" in capfd.readouterr().out
+    assert "the machine couldn't be trusted during" in capfd.readouterr().out
 
 
 @pytest.mark.lie("a busy neighbour process")
@@ -103,8 +103,9 @@ def test_a_session_that_fails_says_so_below_pytests_line(session: Run) -> None:
     ],
 )
 def test_wider_bounds_are_told_wherever_figures_are(
-    session: Run, machine: Machine, tmp_path: Path, bounds: str, says: str
-) -> None:
+    session: Run, machine: Machine, tmp_path: Path, capfd: pytest.CaptureFixture[str], bounds: str,
+    says: str
+) -> None:  # fmt: skip
     """On the terminal, in the summary, on the page; such a session is no baseline unforced."""
     machine.others = 0.3 if bounds == "*=inf" else 0.0
     written = [f"--report={tmp_path / 'page.html'}", f"--summary={tmp_path / 'summary.md'}"]
@@ -116,3 +117,7 @@ def test_wider_bounds_are_told_wherever_figures_are(
     assert "<title>NOT JUDGED" in page
     assert page.count(says[1:]) >= 2  # above all, and beside its benchmark
     assert says in (tmp_path / "summary.md").read_text().replace("&#95;", "_")
+    (file,) = tmp_path.glob("storage/*.json")
+    assert commands.main(["promote", str(file)]) == 1
+    assert f"{says}; no baseline, unless --force says why" in capfd.readouterr().out
+    assert commands.main(["promote", str(file), "--force", "never quiet"]) == 0

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.harness import baseline
 from tests import stored
-from tests.stored import INVALID, verdict
+from tests.stored import INVALID, LIFTED, WIDENED, verdict
 
 JUDGED = {"verdicts": [verdict("a", "NO CHANGE")]}
 
@@ -50,7 +50,9 @@ def test_a_good_session_becomes_a_baseline(promote, tmp_path):
 
 REFUSED = {
     "failed": ({"passed": False}, "tests failed, or it was interrupted"),
-    "invalid": ({"validity": INVALID}, "the machine couldn't be believed during a, b"),
+    "invalid": ({"validity": INVALID}, "the machine couldn't be trusted during a, b"),
+    "lifted": ({"validity": LIFTED}, "not checked (--bounds): trend_size"),
+    "widened": ({"validity": WIDENED}, "checked loosely (--bounds): trend_size up to 0.2"),
     "regressed": ({"verdicts": [verdict("a", "REGRESSED")], "exit_status": 1}, "REGRESSED: a"),
 }
 

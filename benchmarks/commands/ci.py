@@ -19,8 +19,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks.commands import workload
 from benchmarks.commands.baselines import STORAGE
-from benchmarks.harness import acknowledged, baseline, comparable, promotion, sessions, versions
+from benchmarks.harness import (
+    acknowledged,
+    baseline,
+    comparable,
+    promotion,
+    sessions,
+    unchecked,
+    versions,
+)
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.exit_status import JUDGED, ExitStatus
 from benchmarks.harness.outcome import Outcome
 from benchmarks.harness.settings import OPTIONS
 
@@ -29,9 +38,6 @@ if TYPE_CHECKING:
 
     from benchmarks.harness.sessions import Session
 
-# Exit statuses of the gate and of a duet; a duet that ends with any other one could not decide.
-FINE, REGRESSED, NOTHING_COMPARED, UNDECIDED, INVALID = 0, 1, 10, 11, 12
-DECIDED = (FINE, REGRESSED, NOTHING_COMPARED, UNDECIDED, INVALID)
 ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
 # The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
@@ -75,11 +81,11 @@ def _screen(arguments: argparse.Namespace) -> int:
     status = _call("pytest", *gate, *options)
     saved = [path for path in baseline.files(STORAGE) if path not in before]
     reason = None
-    if status == UNDECIDED and saved:
+    if status == ExitStatus.UNDECIDED and saved:
         status, reason = _decide(sessions.read(saved[0]), arguments, shared)
-    elif status == UNDECIDED:
+    elif status == ExitStatus.UNDECIDED:
         _warn("no duet: the session was not saved; take away what keeps it from that")
-    if arguments.promote and saved and status in (FINE, NOTHING_COMPARED, UNDECIDED):
+    if arguments.promote and saved and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
         _promote(saved[0], reason)
     return status
 
@@ -120,22 +126,23 @@ def _decide(
         found = _base(session, arguments.base)
         if found is None:
             _warn("the same commit and versions as the newest baseline: only the machine changed")
-            return FINE, None  # no regression, and no session to compare others with
+            return ExitStatus.FINE, None  # no regression, and no session to compare others with
         if doubts and unseen == suspicious:
             _warn(f"suspicious and undecided: {_unseen(doubts)}")
-            return UNDECIDED, None
+            return ExitStatus.UNDECIDED, None
         against, status, clear = _duet(*found, _workload(session, shared), arguments.summary)
     except InputError as error:
         _warn(f"suspicious and undecided, with no duet: {error}")
-        return UNDECIDED, None
-    if status in (FINE, UNDECIDED) and doubts:
+        return ExitStatus.UNDECIDED, None
+    if status in (ExitStatus.FINE, ExitStatus.UNDECIDED) and doubts:
         _warn(f"suspicious and undecided: {_unseen(doubts)}")
-        return UNDECIDED, None
-    if status == UNDECIDED:
+        return ExitStatus.UNDECIDED, None
+    if status == ExitStatus.UNDECIDED:
         _warn("suspicious and undecided: no regression was found, and none was ruled out")
-        return FINE, None
+        return ExitStatus.FINE, None
     accepted = any(each.get("acknowledged") for each in session.saved.get("verdicts") or [])
-    if status != FINE or unseen or accepted or not clear:
+    loose = unchecked.of_session(session)  # which no duet makes good
+    if status != ExitStatus.FINE or unseen or accepted or loose or not clear:
         return status, None
     return status, f"suspicious, but a duet against {against} found no regression"
 
@@ -192,7 +199,7 @@ def _duet(
             status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
         _append(Path(summary), f"### Duet against {against}", said)
-    if status not in DECIDED:
+    if status not in JUDGED:
         raise InputError(
             f"that against {against} ended with status {status}, before it could decide; its last "
             "lines say why"

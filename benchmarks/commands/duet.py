@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import workload
-from benchmarks.harness import acknowledged, overlay, storing, verdict, verdict_table
+from benchmarks.harness import (
+    acknowledged,
+    overlay,
+    storing,
+    unchecked,
+    verdict,
+    verdict_table,
+)
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.estimate import ENOUGH
@@ -137,7 +144,9 @@ def report(duet: Duet) -> int:
     try:
         storing.write(duet.out / "verdicts.json", record)
     finally:
-        for line in verdict_table.lines(duet.verdicts, duet.notes):
+        base, head = duet.sides
+        notes = [*duet.notes, *unchecked.note([*base, *head])]
+        for line in verdict_table.lines(duet.verdicts, notes):
             workload.say(line)
     workload.say(f"sessions, logs and verdicts: {duet.out}")
     return status

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import comparable, sessions
+from benchmarks.harness import comparable, sessions, unchecked
 from benchmarks.harness.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def objections(session: Session) -> list[str]:
     if not saved["passed"]:
         found.append("tests failed, or it was interrupted")
     if invalid := [name for name in session.measured if not _valid(session, name)]:
-        found.append(f"the machine couldn't be believed during {_some(invalid)}")
+        found.append(f"the machine couldn't be trusted during {_some(invalid)}")
+    found += unchecked.of_session(session).lines()
     if regressed := _judged(session, "REGRESSED"):
         found.append(f"REGRESSED: {_some(regressed)}")
     if gone := [name for name in _judged(session, "MISSING") if name not in session.measured]:
@@ -112,9 +113,17 @@ def objections(session: Session) -> list[str]:
 
 
 def is_baseline(session: Session) -> bool:
-    """Whether a session was promoted, and passed and is valid unless that was forced."""
+    """Whether a session was promoted, and passed, checked in full and valid unless forced."""
     promoted = session.saved.get("promoted") or {}
-    return bool(promoted) and (bool(promoted.get("forced")) or _passed(session))
+    return bool(promoted) and (
+        bool(promoted.get("forced")) or (_passed(session) and not unchecked.of_session(session))
+    )
+
+
+def is_loose(session: Session) -> bool:
+    """Whether it would be a baseline, had its bounds not been lifted or widened."""
+    promoted, loose = session.saved.get("promoted"), unchecked.of_session(session)
+    return bool(promoted and loose) and _passed(session) and not is_baseline(session)
 
 
 def baselines(known: Iterable[Session], current: Session) -> list[Session]:
