@@ -217,7 +217,10 @@ def record(
         benchmark.has_error = False
         benchmark.extra_info.update(info, process=copy.deepcopy(history))
         request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)
-        example = engine.decode(generations[-1].tokens[0].tolist())
+        example = None
+        if target.checkpoint.weights == "real":  # the text of others is nonsense
+            row = generations[-1].tokens[0].tolist()
+            example = engine.decode(row[workload.prompt_tokens :])
         request.config.stash[SUMMARY].add(short_name(request.node), benchmark.extra_info, example)
         progress.say(f"{short_name(request.node)}: {headline(info)}")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from benchmarks import __main__ as commands
+from benchmarks.harness import synthetic
 from tests.running import ALONE, FAST, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.harness.loading import Target
     from tests.virtual import Machine
 
 Run: TypeAlias = Callable[..., Outcome]
@@ -50,6 +53,7 @@ def test_a_busy_neighbour_fails_no_session_that_nobody_judges(
     assert found[-1] == last(outcome)[1]
     assert "3 passed" in last(outcome)[0]
     assert "the device" not in outcome.out
+    assert "Example" not in outcome.out  # the text of synthetic weights is nonsense
     assert outcome.out.count("n6] !") == 4  # two rows of each in two tables
     ours = outcome.saved["llm_int8"]
     assert (ours["passed"], ours["exit_status"]) == (True, 0)
@@ -121,3 +125,15 @@ def test_wider_bounds_are_told_wherever_figures_are(
     assert commands.main(["promote", str(file)]) == 1
     assert f"{says}; no baseline, unless --force says why" in capfd.readouterr().out
     assert commands.main(["promote", str(file), "--force", "never quiet"]) == 0
+
+
+def test_real_weights_show_what_they_wrote(session: Run, target: Target, tmp_path: Path) -> None:
+    """The new tokens alone, without the prompt, cut to two lines."""
+    shutil.copytree(target.checkpoint.path, tmp_path / "real")
+    (tmp_path / "real" / synthetic.MARKER).unlink()
+    options = [*ALONE, "--rounds=1", "--warmup-rounds=0", "--new-tokens=250"]
+    outcome = session(*options, "--model", str(tmp_path / "real"))
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("Example (")]
+    assert "question" not in line
+    assert line.endswith("…'")
+    assert 200 < len(line) < 240

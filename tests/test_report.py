@@ -187,6 +187,13 @@ def test_hotspot_table() -> None:
     ]
 
 
+def test_a_hotspot_table_of_the_cpu_has_no_device() -> None:
+    """There all time is the host's."""
+    header, row = hotspot_table("decode", [operator(1, self_device_s=0.0)])
+    assert header.split() == ["share", "host", "calls", "operator", "(decode)"]
+    assert row.split() == ["25", "%", "500", "µs", "1,234", "aten::op1"]
+
+
 def test_a_hotspot_table_is_short() -> None:
     """Only the worst operators are shown, and a kernel's endless name doesn't wrap the terminal."""
     lines = hotspot_table("decode", [operator(number, name="k" * 500) for number in range(50)])

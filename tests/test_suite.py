@@ -317,7 +317,7 @@ def test_a_session_writes_its_report(full):
     assert "Flame graph: decode, host" in page
 
 
-def test_the_terminal_shows_progress_tables_and_one_example(full):
+def test_the_terminal_shows_progress_and_tables(full):
     """A log reads from top to bottom: what, how, the numbers, and where the files are."""
     lines = full.out.splitlines()
     assert any(
@@ -327,7 +327,6 @@ def test_the_terminal_shows_progress_tables_and_one_example(full):
     assert any(line.startswith("int8-decomp: loaded in") for line in lines)
     assert "int8-decomp: loading synthetic:tiny" in lines
     assert sum(line.startswith("throughput[int8-decomp-b8-p16-n6]: round") for line in lines) == 1
-    assert sum(line.startswith("Example (int8-decomp): ") for line in lines) == 1
     table = [line for line in lines if line.startswith("throughput[int8-decomp-b8-p16-n6]  ")]
     assert len(table) == 2
     assert "\x1b" not in full.out

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HOTSPOT_ROWS = 8
 IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
+MOST_EXAMPLE = 200  # characters of the text that a model generated
 PROFILED = "* timed after a profiler had run in this process"
 
 
@@ -110,7 +111,7 @@ def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
 
 
 def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the worst operators of a profile, by their own time."""
+    """Return the worst operators of a profile, by their own time; on the CPU that is the host's."""
     rows = [["share", "device", "host", "calls", f"operator ({title})"]]
     for each in operators[:HOTSPOT_ROWS]:
         device = duration(each["self_device_s"]) if each["self_device_s"] else "-"
@@ -123,7 +124,9 @@ def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[st
                 each["name"][:60],
             ]
         )
-    return align(rows, left=(4,))
+    if not any(each["self_device_s"] for each in operators):
+        rows = [[share, *others] for share, _, *others in rows]
+    return align(rows, left=(len(rows[0]) - 1,))
 
 
 def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
@@ -164,10 +167,11 @@ class Summary:
     script_tables: list[str] = field(default_factory=list)
     artifacts: Path | None = None
 
-    def add(self, name: str, extra_info: Mapping[str, Any], example: str) -> None:
-        """Add a finished benchmark, and the text of the first row that it generated."""
+    def add(self, name: str, extra_info: Mapping[str, Any], example: str | None) -> None:
+        """Add a finished benchmark, and the text that it generated in the first row, if any."""
         self.records.append((name, extra_info))
-        self.examples.setdefault(extra_info["workload"]["quantization"], example)
+        if example is not None:
+            self.examples.setdefault(extra_info["workload"]["quantization"], example)
 
     def write(self, terminal: Any) -> None:
         """Write it to pytest's terminal."""
@@ -205,7 +209,8 @@ class Summary:
 
     def _examples(self) -> Iterator[str]:
         for quantization, text in self.examples.items():
-            yield f"Example ({quantization}): {text!r}"
+            shown = text if len(text) <= MOST_EXAMPLE else f"{text[:MOST_EXAMPLE]}…"
+            yield f"Example ({quantization}): {shown!r}"
         yield ""
 
     @property

@@ -62,13 +62,12 @@ def hotspots(phase: str, profile: Mapping[str, Any]) -> Figure | None:
         for each in top
     ]
     table = Table(
-        ("operator", "share", "device", "host", "calls"),
+        ("operator", "share", *present, "calls"),
         [
             (
                 each["name"][:MOST_NAME],
                 percent(each["share"]),
-                duration(each["self_device_s"]) if each["self_device_s"] else "-",
-                duration(each["self_host_s"]),
+                *(duration(each[fields[part]]) if each[fields[part]] else "-" for part in present),
                 f"{each['calls']:,}",
             )
             for each in operators
