@@ -27,6 +27,8 @@ def main(page: Path, picture: Path) -> None:
         tab = chromium.new_page(viewport=view, color_scheme="light")
         tab.goto(page.resolve().as_uri())
         tab.wait_for_selector("html[data-drawn]")
+        if not tab.title().startswith("VALID"):
+            sys.exit(f"make screenshot: expected a valid session, got {tab.title()}; measure again")
         tab.screenshot(path=picture)
         chromium.close()
     if smaller := shutil.which("pngquant"):  # a third of the size, and looks the same

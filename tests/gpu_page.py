@@ -425,13 +425,13 @@ def validity(results: Results) -> list[str]:
             f"{' (medians: ' + ', '.join(medians) + ')' if medians else ''}: at one sample each "
             f"{gpu.INTERVAL_S:g} s that is {100 * limits['nvml_share']:.3f} % of the time."
         )
-    if other and other.get("status") == 12:
+    if other and "status" in other:
         reason = results.benchmarks("stranger")[0]["extra_info"]["validity"]["reasons"]
         named = next((each for each in reason if str(other["pid"]) in each), None)
         if named:
             lines.append(
-                f"- Beside a second process on the GPU, {other['pid']}, a session ended by status "
-                f"12: “{named}”."
+                f"- Beside a second process on the GPU, {other['pid']}, the times of a session "
+                f"were INVALID: “{named}”."
             )
     for each in results.benchmarks("main"):
         readings = each["extra_info"]["validity"]["readings"]

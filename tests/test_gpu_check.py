@@ -38,7 +38,7 @@ def test_each_step_leaves_what_the_page_needs(results):
     found = {name: json.loads((results / f"{name}.json").read_text()) for name in gpu_check.STEPS}
     assert found["checkpoint"]["bytes"] > 1e7
     assert found["limits"]["read_bytes_per_s"] > 1e6
-    assert found["main"]["status"] in (0, 12)
+    assert found["main"]["status"] == 0
     assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [4, 4]
     assert found["stranger"]["skipped"] == "needs a GPU"
     kinds = {each["kind"] for each in found["duet"]["verdicts"]["identical"]}
