@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import gc
 import os
 import subprocess
 import sys
@@ -14,7 +16,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns in processes that wer
 import hypothesis
 import pytest
 
-from benchmarks.harness import checkpoint
+from benchmarks.harness import checkpoint, counters
 from benchmarks.harness.settings import OPTIONS, build_settings
 from tests import virtual
 from tests.running import SECRET, Outcome, command
@@ -97,6 +99,13 @@ def tiny_checkpoint(cache_dir: Path) -> checkpoint.Checkpoint:
 
 
 @pytest.fixture(scope="session")
+def one_layer(cache_dir: Path) -> checkpoint.Checkpoint:
+    """Return a quarter of it, on which sessions of tests run."""
+    with virtual.one_layer():
+        return checkpoint.resolve(virtual.ONE_LAYER, None, cache_dir, print)
+
+
+@pytest.fixture(scope="session")
 def target(cache_dir: Path, tiny_checkpoint: checkpoint.Checkpoint) -> Target:
     """Return the tiny model as what is measured, with the suite's default options."""
     from benchmarks.harness.loading import find_target
@@ -104,7 +113,9 @@ def target(cache_dir: Path, tiny_checkpoint: checkpoint.Checkpoint) -> Target:
     defaults = {option.dest: option.default for option in OPTIONS} | {"device": "cpu"}
     settings = build_settings(defaults.get, {"OMP_NUM_THREADS": "1"})
     assert tiny_checkpoint.path.is_relative_to(cache_dir)
-    return find_target(dataclasses.replace(settings, cache_dir=cache_dir), print)
+    target = find_target(dataclasses.replace(settings, cache_dir=cache_dir), print)
+    gc.freeze()  # the libraries stay: to look at all of them takes a collection a tenth of a second
+    return target
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +153,9 @@ def neighbour() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def environment(cache_dir: Path, target: Target) -> dict[str, str]:
+def environment(
+    cache_dir: Path, target: Target, one_layer: checkpoint.Checkpoint
+) -> dict[str, str]:
     """Let sessions find the checkpoint that the tests wrote, and hold a secret."""
     home = cache_dir.parent / "home"
     home.mkdir(exist_ok=True)
@@ -150,6 +163,7 @@ def environment(cache_dir: Path, target: Target) -> dict[str, str]:
     if not link.exists():
         link.symlink_to(cache_dir)
     assert target.checkpoint.name == "synthetic:tiny"
+    assert one_layer.path.is_relative_to(cache_dir)
     return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
 
 
@@ -168,9 +182,14 @@ def session(
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> Callable[..., Outcome]:
-    """Return a function that runs a session in this process, where torch is loaded already."""
+    """Return a function that runs a session in this process, where torch is loaded already.
+
+    It counts over two decode steps; over all of them sessions do that have a process of their own.
+    """
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    count = functools.partial(counters.count, steps=range(2, 4))
+    monkeypatch.setattr(counters, "count", count)
 
     def run(*options: str, folder: Path = tmp_path, **where: str | None) -> Outcome:
         capfd.readouterr()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import random
 import runpy
@@ -159,8 +160,14 @@ def _take_streams(streams: Sequence[int], kept: set[int], *, unbuffered: bool) -
                 os.dup2(nothing, number, inheritable=False)
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     for name, number in (("stdout", 1), ("stderr", 2)):
-        stream = open(number, "w", encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
-        stream.reconfigure(line_buffering=number == 2, write_through=unbuffered)
+        raw = open(number, "wb", buffering=0 if unbuffered else -1, closefd=False)  # noqa: SIM115
+        stream = io.TextIOWrapper(
+            raw,
+            encoding="utf-8",
+            errors="replace",
+            line_buffering=number == 2,
+            write_through=unbuffered,
+        )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 

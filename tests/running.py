@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests import virtual
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -20,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
 FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
 ALONE = ["-k", "throughput"]
+LEAST = ["--batch-size=1", "--new-tokens=2", "--rounds=2", "--warmup-rounds=1", *ALONE]
 
 
 @dataclass
@@ -95,12 +98,18 @@ def interrupt_at(
     return process, lines
 
 
-def command(folder: Path, *options: str, storage: str | None = "{}/storage") -> list[str]:
-    """Return the arguments of a session that stores below `folder`, or by default."""
+def command(
+    folder: Path,
+    *options: str,
+    storage: str | None = "{}/storage",
+    model: str | None = virtual.ONE_LAYER,
+) -> list[str]:
+    """Return the arguments of a session that stores below `folder`; None is the suite's default."""
     ours = [
         "-p",
         "no:cacheprovider",
         "--device=cpu",
+        *([f"--model={model}"] if model else []),
         *([f"--benchmark-storage={storage.format(folder)}"] if storage else []),
     ]
     return [

@@ -12,10 +12,9 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 from benchmarks import __main__ as commands
 from benchmarks import gating
 from benchmarks.harness import loading
-from tests.running import ALONE
+from tests.running import LEAST
 
-SHORT = ["--new-tokens=3", "--rounds=3", "--warmup-rounds=1", "--gate"]
-NAME = "throughput[int8-decomp-b8-p16-n3]"
+GATED = [*LEAST, "--gate"]
 
 
 @pytest.fixture
@@ -55,13 +54,13 @@ def gate(session, model, folder, tmp_path):
     assert model.machine.slowdown == 1
     baseline = folder / "storage" / "0001_base.json"
     if not baseline.exists():
-        outcome = session(*SHORT, *ALONE, "--benchmark-save=base", folder=folder)
+        outcome = session(*GATED, "--benchmark-save=base", folder=folder)
         assert outcome.status == 10, outcome.out
         assert "new: no baseline has it" in outcome.out
         assert commands.main(["promote", str(baseline)]) == 0
     (tmp_path / "storage").mkdir()
     shutil.copy(baseline, tmp_path / "storage")
-    return lambda *options: session(*SHORT, *options)
+    return lambda *options: session(*GATED, *options)
 
 
 def end(outcome):
@@ -71,7 +70,7 @@ def end(outcome):
 
 def test_the_same_code_passes(gate):
     """Status 0, with how much was compared."""
-    outcome = gate(*ALONE, "--benchmark-save=same")
+    outcome = gate("--benchmark-save=same")
     assert outcome.status == 0, end(outcome)
     assert "0 regressed" in end(outcome)
     assert "gate: passed, exit status 0" in end(outcome)
@@ -85,7 +84,7 @@ def test_a_regression_fails_each_time_and_never_becomes_a_baseline(gate, model, 
     """No ratchet: the second run of slower code is judged by the same baseline as the first."""
     model.machine.step_s *= 1.3
     for number in ("0002", "0003"):
-        outcome = gate(*ALONE, "--benchmark-save=slow")
+        outcome = gate("--benchmark-save=slow")
         assert outcome.status == 1
         line = next(line for line in end(outcome).splitlines() if "round_s" in line)
         assert line.endswith("REGRESSED")
@@ -99,7 +98,7 @@ def test_a_regression_fails_each_time_and_never_becomes_a_baseline(gate, model, 
 def test_a_small_slowdown_does_not_pass(gate, model):
     """Five percent are suspicious, and a command is named that decides it."""
     model.machine.step_s *= 1.06
-    outcome = gate(*ALONE)
+    outcome = gate()
     assert outcome.status == 11, end(outcome)
     assert "suspicious" in end(outcome)
     assert "python -m benchmarks duet --base" in end(outcome)
@@ -108,7 +107,7 @@ def test_a_small_slowdown_does_not_pass(gate, model):
 def test_more_operator_calls_fail_though_nothing_is_slower(gate, model):
     """Counters have no noise, so one call more is enough."""
     model.more_calls = 5
-    outcome = gate(*ALONE)
+    outcome = gate()
     assert outcome.status == 1
     line = next(line for line in end(outcome).splitlines() if "]  decode.operators_total" in line)
     assert line.endswith("REGRESSED")
@@ -116,7 +115,7 @@ def test_more_operator_calls_fail_though_nothing_is_slower(gate, model):
 
 def test_what_the_baseline_lacks_is_missing(gate):
     """A new benchmark, or one that was renamed, is no pass; nor is one that is gone."""
-    outcome = gate(*ALONE, "--batch-size=2")
+    outcome = gate("--batch-size=2")
     assert outcome.status == 10
     assert "new: no baseline has it" in end(outcome)
     assert "gone: a baseline has it" in end(outcome)
@@ -126,7 +125,7 @@ def test_what_the_baseline_lacks_is_missing(gate):
 @pytest.mark.parametrize("options", [["--benchmark-skip"], ["--benchmark-disable"]])
 def test_benchmarks_that_measured_nothing_are_no_pass(gate, options):
     """All skipped, or run without a clock: nothing was compared."""
-    outcome = gate(*ALONE, *options)
+    outcome = gate(*options)
     assert outcome.status == 10
     assert "nothing compared" in end(outcome)
 
@@ -141,7 +140,7 @@ def test_a_selection_of_nothing_is_no_pass(gate):
 def test_a_failed_benchmark_keeps_its_status(gate, model):
     """A test that failed is status 1, and its baseline is named as missing for that reason."""
     model.fails = True
-    outcome = gate(*ALONE)
+    outcome = gate()
     assert outcome.status == 1
     assert "failed: it has no result now" in end(outcome)
 
@@ -152,7 +151,7 @@ def test_another_machine_is_not_compared(gate, tmp_path):
     content = json.loads(file.read_text())
     content["machine_info"]["hardware"] |= {"device": "cuda", "gpu": "NVIDIA H100"}
     file.write_text(json.dumps(content))
-    outcome = gate(*ALONE)
+    outcome = gate()
     assert outcome.status == 10
     assert "another machine" in end(outcome)
     assert "NOT COMPARABLE" in end(outcome)
@@ -162,7 +161,7 @@ def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
     """Half a file is no baseline, and its absence no pass."""
     file = tmp_path / "storage" / "0001_base.json"
     file.write_text(file.read_text()[:2000])
-    outcome = gate(*ALONE)
+    outcome = gate()
     assert outcome.status == 10
     assert "0001_base.json: expected JSON of pytest-benchmark" in end(outcome)
     assert "MISSING" in end(outcome)
@@ -199,7 +198,7 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(files[1]))
     report = tmp_path / "page.html"
     written = [f"--junitxml={tmp_path / 'junit.xml'}", f"--report={report}"]
-    outcome = gate(*ALONE, f"--summary={files[0]}", *written)
+    outcome = gate(f"--summary={files[0]}", *written)
     assert outcome.status == 0, end(outcome)
     assert "<b>exact</b> outliers" in end(outcome)
     assert "acknowledged" in end(outcome)
@@ -221,11 +220,11 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
 
 def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate):
     """--benchmark-compare=NAME judges by that session, promoted or not."""
-    outcome = gate(*ALONE, "--benchmark-compare=0001")
+    outcome = gate("--benchmark-compare=0001")
     assert outcome.status == 0, end(outcome)
     assert "baselines: 0001" in end(outcome)
     for name in ("0009", "/nowhere/0001", "a**b", "a/b/c"):
-        outcome = gate(*ALONE, f"--benchmark-compare={name}")
+        outcome = gate(f"--benchmark-compare={name}")
         assert outcome.status == 4
         assert f"--benchmark-compare={name}: expected a saved" in outcome.err
         assert "Traceback" not in outcome.err
@@ -235,11 +234,10 @@ def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate):
 def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model):
     """pytest-benchmark's own gate keeps its status, and our tables are written all the same."""
     model.machine.step_s *= 1.5
-    plain = [option for option in SHORT if option != "--gate"]
     fail = "--benchmark-compare-fail=min:20%"
     assert gate  # which stores what is compared with
     save = "--benchmark-save=regressed"
-    outcome = session(*plain, *ALONE, "--benchmark-compare=0001", fail, save)
+    outcome = session(*LEAST, "--benchmark-compare=0001", fail, save)
     assert outcome.status == 1
     (file,) = outcome.folder.rglob("*_regressed.json")
     ours = json.loads(file.read_text())["llm_int8"]
@@ -249,10 +247,10 @@ def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model
     assert "--benchmark-compare-fail: Performance has regressed." in outcome.out
     assert "tokens/s" in outcome.out
     with pytest.warns(PytestBenchmarkWarning, match="Can't compare"):
-        outcome = session(*plain, *ALONE, "--benchmark-compare=0009", fail)
+        outcome = session(*LEAST, "--benchmark-compare=0009", fail)
     assert outcome.status == 10
     assert "Traceback" not in outcome.out + outcome.err
-    outcome = session(*plain, *ALONE, fail)
+    outcome = session(*LEAST, fail)
     assert outcome.status == 4
     assert "--benchmark-compare-fail: expected --benchmark-compare as well" in outcome.err
 

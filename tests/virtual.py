@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import cpuinfo
 import pytest
 
-from benchmarks.harness import clock, control, host, loading
+from benchmarks.harness import clock, control, host, loading, synthetic
 from benchmarks.harness.metrics import Unmeasured
 from tests import forking
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 TICK_S = 1e-7  # each look at the clock moves it: a loop that waits for it ends
 NOT_READ = Unmeasured("the tests' machine doesn't have it")
 ACTIVE: list[Machine] = []  # the one that is installed, for code that isn't given it
+ONE_LAYER = "synthetic:one-layer"  # synthetic:tiny with one layer of its four: as much is called
 
 
 @dataclass
@@ -122,6 +124,22 @@ class Machine:
         self._load = loading.load
 
 
+def cpu() -> dict[str, Any]:
+    """Return what `cpuinfo.get_cpu_info` does, which sleeps for a second to find a clock rate."""
+    return {"brand_raw": "the tests' own CPU", "arch": "X86_64", "bits": 64, "count": 2}
+
+
+@contextmanager
+def one_layer() -> Iterator[None]:
+    """Let there be a model that is a quarter of `synthetic:tiny`, for what any model shows."""
+    name = ONE_LAYER.removeprefix("synthetic:")
+    with pytest.MonkeyPatch.context() as patch:
+        config = synthetic.CONFIGS["tiny"] | {"num_hidden_layers": 1}
+        patch.setitem(synthetic.CONFIGS, name, config)
+        patch.setitem(synthetic.SHARD_BYTES, name, synthetic.SHARD_BYTES["tiny"])
+        yield
+
+
 @contextmanager
 def installed(machine: Machine) -> Iterator[Machine]:
     """Let everything inside run on this machine, in processes that are forked as well."""
@@ -131,7 +149,8 @@ def installed(machine: Machine) -> Iterator[Machine]:
         patch.setattr(host, "facts", machine.facts)
         patch.setattr(control, "measure", machine.control)
         patch.setattr(loading, "load", machine.load)
+        patch.setattr(cpuinfo, "get_cpu_info", cpu)
         ACTIVE.append(machine)
-        with forking.instead_of_new_processes():
+        with forking.instead_of_new_processes(), one_layer():
             yield machine
         ACTIVE.remove(machine)

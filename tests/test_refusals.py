@@ -1,0 +1,105 @@
+"""Sessions that end before anything is measured: one line says why, and costs nothing heavy."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from tests.running import LEAST, ROOT, command
+
+BAD_OPTIONS = {
+    "quantization": (["--quantization", "int4"], "--quantization: expected one of int8-decomp"),
+    "batch": (
+        ["--batch-size", "0"],
+        "--batch-size: expected a whole number of at least 1; got '0'",
+    ),
+    "batches": (["--batch-size", "8,many"], "--batch-size: expected a whole number"),
+    "tokens": (["--new-tokens", "-3"], "--new-tokens: expected a whole number of at least 1"),
+    "both": (
+        ["--prompt", "a", "--prompt-tokens", "3"],
+        "--prompt and --prompt-tokens: expected one",
+    ),
+    "map": (["--device-map", "auto"], "--device-map auto: expected GPUs; the device is the CPU"),
+    "folder": (["--model", "./none"], "--model: expected a folder with a checkpoint"),
+    "synthetic": (["--model", "synthetic:70b"], "--model: expected one of synthetic:tiny"),
+    "long": (["--prompt-tokens", "4096"], "expected at most 4096 tokens together"),
+    "text": (["--prompt", "word " * 5000], "expected at most 4096 tokens together"),
+    "bytes": (["--prompt", "\udcff"], "--prompt: expected UTF-8"),
+    "artifacts": (["--artifacts", "/proc/none"], "--artifacts: expected a folder that can be"),
+    "report": (["--report", "/proc/none/page.html"], "/proc/none/page.html: can't write the re"),
+    "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
+def test_a_wrong_option_is_one_line_and_status_4(session, options, message):
+    """What was wrong, what was expected, what was got: no traceback, and nothing measured."""
+    outcome = session("--model", "synthetic:tiny", *options)
+    assert outcome.status == 4
+    errors = [line for line in outcome.err.splitlines() if line]
+    assert len(errors) == 1
+    assert errors[0].startswith("ERROR: ")
+    assert message in errors[0]
+    assert "passed" not in outcome.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_without_a_gpu_is_one_line_and_status_4(session):
+    """Asking for CUDA where there is none says why, and what to do."""
+    outcome = session("--device", "cuda")
+    assert outcome.status == 4
+    assert "--device cuda: expected a GPU that torch can use" in outcome.err
+    assert "use --device cpu" in outcome.err
+
+
+def test_a_truncated_checkpoint_is_found_before_it_is_loaded(session, target, tmp_path):
+    """A file that is shorter than its header says is named, with both sizes."""
+    for file in target.checkpoint.path.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    shard = sorted(tmp_path.glob("*.safetensors"))[0]
+    shard.write_bytes(shard.read_bytes()[:-1])
+    outcome = session("--model", str(tmp_path))
+    assert outcome.status == 4
+    assert shard.name in outcome.err
+    assert "truncated" in outcome.err
+
+
+def test_a_model_that_is_not_at_hand_says_what_to_do(session, monkeypatch, tmp_path):
+    """Without a network, the default of CUDA machines offers a synthetic checkpoint."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # as HF_HUB_OFFLINE=1 sets it
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    outcome = session("--model", "meta-llama/Llama-3.1-8B")
+    assert outcome.status == 4
+    (line,) = [line for line in outcome.err.splitlines() if line.startswith("ERROR")]
+    assert "can't reach the hub" in line
+    assert "--model synthetic:llama-3.1-8b" in line
+    assert "Traceback" not in outcome.out + outcome.err
+
+
+def test_a_storage_that_cannot_be_written_is_found_before_anything_is_measured(session):
+    """No hours of measuring for nothing."""
+    outcome = session(*LEAST, "--benchmark-save=x", storage="/proc/none")
+    assert outcome.status == 4
+    assert "/proc/none: expected a folder in which sessions can be saved" in outcome.err
+    assert "passed" not in outcome.out
+
+
+def test_collecting_imports_no_torch(environment, tmp_path):
+    """--collect-only and --help are instant: nothing heavy is imported for them."""
+    for option in ("--collect-only", "--help"):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "pytest", *command(tmp_path, option, "-q")],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+        imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+        assert "pytest" in imported
+        heavy = {"torch", "transformers", "bitsandbytes", "accelerate", "numpy", "huggingface_hub"}
+        assert not imported & heavy
+    assert "--quantization" in done.stdout
