@@ -1,8 +1,43 @@
 """A stand-in for the module pynvml: one healthy GPU, on which tests stage what goes wrong."""
 
+import threading
 from types import SimpleNamespace
 
 MIB = 2**20
+PATIENCE_S = 300  # of what never happens: a machine may stall, a test mustn't hang
+
+
+class Steps:
+    """What a sampler waits for between two samples, in place of time: until a test says so."""
+
+    def __init__(self, sampler):
+        self._changed = threading.Condition()
+        self._due, self._waiting, self._ended = 0, False, False
+        sampler._stopping = self
+
+    def wait(self, _interval_s):
+        """Wait until one more sample is due, and tell whether there is to be none."""
+        with self._changed:
+            self._waiting = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._due or self._ended)
+            self._waiting = False
+            self._due -= not self._ended
+            return self._ended
+
+    def set(self):
+        """End the sampling."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def take(self, samples):
+        """Let so many samples be taken, and return once they are."""
+        with self._changed:
+            self._due = samples
+            self._changed.notify_all()
+            taken = self._changed.wait_for(lambda: self._waiting and not self._due, PATIENCE_S)
+        assert taken
 
 
 class NVMLError(Exception):

@@ -317,12 +317,12 @@ def loading(results: Results) -> list[str]:
 
 def counters(results: Results) -> list[str]:
     """Return the counters of one decode step, and whether processes agree."""
-    wanted = ("main", "table")
+    measured = [each for name in ("main", "table") for each in results.benchmarks(name)]
+    size = measured[0]["extra_info"]["workload"]["batch_size"] if measured else 0
     found = [
         each["extra_info"]["counters"]
-        for name in wanted
-        for each in results.benchmarks(name)
-        if "throughput[int8-decomp-b8-" in each["name"]
+        for each in measured
+        if f"throughput[int8-decomp-b{size}-" in each["name"]
     ]
     for file in results.restarts("duet")[:1]:
         found += [
@@ -347,7 +347,7 @@ def counters(results: Results) -> list[str]:
     return [
         "## Counters",
         "",
-        f"int8-decomp, batch 8, per decode step, over steps {first} to {last - 1}; {same} in "
+        f"int8-decomp, batch {size}, per decode step, over steps {first} to {last - 1}; {same} in "
         f"{len(found)} fresh processes:",
         "",
         "| counter | per step |",

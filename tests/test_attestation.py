@@ -16,6 +16,14 @@ from benchmarks.harness.provenance import index_sha256
 
 
 @pytest.fixture(scope="module")
+def workload(engine, target):
+    """Return few rows, ready to be generated from."""
+    workload = target.workload(2, 4)
+    engine.prepare(workload)
+    return workload
+
+
+@pytest.fixture(scope="module")
 def counted(engine, workload):
     """Return the counters of the honest model."""
     return counters.count(engine, workload)
@@ -49,7 +57,8 @@ def test_every_quantization_can_be_honest(target, workload, quantization):
     with loading.load(target, quantization, cold=False) as engine:
         attestation.attest_model(target, engine)
         engine.prepare(workload)
-        facts = attestation.attest_workload(engine, workload, counters.count(engine, workload))
+        counted = counters.count(engine, workload, range(2, 4))
+        facts = attestation.attest_workload(engine, workload, counted)
     assert facts["outliers"] is None
     assert facts["note"] == f"{quantization} has no outlier path"
 
@@ -139,6 +148,7 @@ def test_another_attention_is_refused(engine, target):
 def test_the_outlier_path_is_measured(engine, workload, counted):
     """Share of linears and columns, for the prefill and for the decode steps."""
     facts = attestation.attest_workload(engine, workload, counted)
+    assert counted["decode_steps"] == [2, 10]
     assert facts["note"] is None
     assert set(facts["outliers"]) == {"prefill", "decode"}
     for phase in facts["outliers"].values():
@@ -177,8 +187,8 @@ def test_a_linear_that_skips_the_operator_is_refused(engine, workload, up_proj):
     linear = engine.model.get_submodule(up_proj)
     linear.forward = lambda x: torch.zeros(*x.shape[:-1], 1408, dtype=x.dtype)
     try:
-        fewer = counters.count(engine, workload)
-        with pytest.raises(AttestationError, match=r"int8_mixed_scaled_mm: expected 224, got 216"):
+        fewer = counters.count(engine, workload, range(2, 4))
+        with pytest.raises(AttestationError, match=r"int8_mixed_scaled_mm: expected 56, got 54"):
             attestation.attest_workload(engine, workload, fewer)
     finally:
         del linear.forward
@@ -203,11 +213,12 @@ def test_a_checkpoint_without_outliers_is_marked(target, tmp_path):
     synthetic.write(synthetic.Recipe("tiny", outlier_channels=0), tmp_path, print)
     plain = checkpoints.read("plain", tmp_path)
     other = Target(target.settings, target.device, plain, target.tokenizer)
-    workload = other.workload(8, 4)
+    workload = other.workload(2, 4)
     with loading.load(other, "int8-decomp", cold=False) as engine:
         assert attestation.attest_model(other, engine)["checkpoint"]["outlier_channels"] == 0
         engine.prepare(workload)
-        facts = attestation.attest_workload(engine, workload, counters.count(engine, workload))
+        counted = counters.count(engine, workload, range(2, 4))
+        facts = attestation.attest_workload(engine, workload, counted)
     assert facts["outliers"] is None
     assert "no activation reached the threshold of 6.0" in facts["note"]
 

@@ -1,13 +1,13 @@
 """Readings of the GPU, from a fake NVML."""
 
 import os
-import time
+import threading
 
 import pytest
 
 from benchmarks.harness.gpu import Gpu, Sampler
 from benchmarks.harness.metrics import Unmeasured
-from tests.fake_nvml import MIB, FakeNvml
+from tests.fake_nvml import MIB, PATIENCE_S, FakeNvml, Steps
 
 OWN = os.getpid()
 
@@ -114,28 +114,30 @@ def test_the_installed_pynvml_has_what_is_called():
 
 def test_the_sampler_samples_until_it_is_stopped(gpu):
     """Samples come in while it runs, processes in every tenth, and none after the stop."""
-    sampler = Sampler(gpu.sample, interval_s=0.005)
+    sampler = Sampler(gpu.sample)
+    steps = Steps(sampler)
     sampler.start()
-    deadline = time.monotonic() + 5
-    while len(sampler.samples) < 12 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    steps.take(12)
     sampler.stop()
-    count = len(sampler.samples)
-    time.sleep(0.03)
-    assert len(sampler.samples) == count >= 12
-    listed = ["other_gpu_processes" in sample for sample in sampler.samples][:12]
+    sampler._thread.join(PATIENCE_S)
+    assert not sampler._thread.is_alive()
+    listed = ["other_gpu_processes" in sample for sample in sampler.samples]
     assert listed == [True] + [False] * 9 + [True, False]
 
 
 def test_a_sampler_never_raises_into_the_benchmark():
     """Whatever a sample raises is kept as a reason; the thread goes on, and no warning appears."""
+    second = threading.Event()
+    tries = iter(range(10**9))
 
     def broken(**_):
+        if next(tries):
+            second.set()
         raise OSError("gone")
 
     sampler = Sampler(broken, interval_s=0.001)
     sampler.start()
-    time.sleep(0.02)
+    assert second.wait(PATIENCE_S)
     sampler.stop()
     assert sampler.failure == Unmeasured("a sample failed (OSError: gone)")
     assert not sampler.samples

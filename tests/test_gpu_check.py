@@ -1,8 +1,10 @@
-"""`make gpu-check` in a reduced form, on the CPU: so that a GPU's minutes aren't lost to a typo."""
+"""`make gpu-check` in a reduced form, on the CPU: so that a GPU's minutes aren't lost to a typo.
+
+Its processes are forked, on a machine of the tests' own.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import gzip
 import json
@@ -15,17 +17,18 @@ from pathlib import Path
 
 import pytest
 
-from tests import gpu_check, gpu_page
+from tests import forking, gpu_check, gpu_page, virtual
 
 PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu")
 RUN = ["--small", "--device=cpu"]
+PATIENCE_S = 300
 
 
 @pytest.fixture(scope="module")
 def results(environment, tmp_path_factory):
-    """Return a folder of results of all steps."""
+    """Return a folder of results of all steps, on a machine of the tests' own."""
     folder = tmp_path_factory.mktemp("results")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, virtual.installed(virtual.Machine()):
         for name, value in environment.items():
             patch.setenv(name, value)
         for step in gpu_check.STEPS:
@@ -37,15 +40,15 @@ def test_each_step_leaves_what_the_page_needs(results):
     """What only a GPU has is left out with its reason; all else is measured."""
     found = {name: json.loads((results / f"{name}.json").read_text()) for name in gpu_check.STEPS}
     assert found["checkpoint"]["bytes"] > 1e7
-    assert found["limits"]["read_bytes_per_s"] > 1e6
+    assert found["limits"]["read_bytes_per_s"] > 0
     assert found["main"]["status"] == 0
-    assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [4, 4]
+    assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [2, 2]
     assert found["stranger"]["skipped"] == "needs a GPU"
     kinds = {each["kind"] for each in found["duet"]["verdicts"]["identical"]}
     assert kinds == {"time", "counter"}
     assert found["slowed"]["verdicts"].keys() == {"identical", "slowed"}
     assert found["prefill"]["verdicts"].keys() == {"identical", "slowed"}
-    assert all(each["seconds"] >= 0 for each in found.values())
+    assert all(each["seconds"] > 0 for each in found.values())
 
 
 def test_the_page_has_tables_plots_and_raw_files(results, tmp_path):
@@ -81,6 +84,7 @@ def test_a_published_page_is_what_its_raw_files_give(raw, tmp_path):
     assert (tmp_path / f"{slug}.md").read_text() == (gpu_page.RESULTS / f"{slug}.md").read_text()
 
 
+@pytest.mark.usefixtures("machine")
 def test_a_run_goes_on_where_it_was(environment, monkeypatch, tmp_path, capsys):
     """What is done is not done again; a step that fails is named by its last line."""
     for name, value in environment.items():
@@ -111,24 +115,29 @@ def test_results_of_something_else_are_refused(results, capsys, arguments, says)
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("machine")
 def test_a_stop_ends_the_step_and_all_that_it_started(environment, tmp_path):
     """SIGTERM reaches the session of pytest below the step."""
-    folder = tmp_path / "results"
-    command = [*(sys.executable, "-m", "tests.gpu_check"), *RUN, "--steps=main", str(folder)]
+    command = [*(sys.executable, "-m", "tests.gpu_check"), *RUN, "--steps=main", str(tmp_path)]
     process = subprocess.Popen(
         command, cwd=gpu_check.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
     )
-    log = folder / "main.log"
-    until = time.monotonic() + 60
-    while not (log.exists() and "test session starts" in log.read_text()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    log = tmp_path / "main.log"
+    until(lambda: log.exists() and "test session starts" in log.read_text())
+    (step,) = forking.children(process.pid)
+    assert forking.children(step)
     process.terminate()
-    process.wait(30)
-    assert process.returncode == 2
-    for running in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):  # it has just ended
-            assert str(folder) not in running.read_text()
+    assert process.wait(PATIENCE_S) == 2
+    until(lambda: not forking.children(process.pid) + forking.children(step))
+
+
+def until(happened):
+    """Wait for what certainly happens, however slow this machine is."""
+    for _ in range(10 * PATIENCE_S):
+        if happened():
+            return
+        time.sleep(0.1)
+    raise AssertionError
 
 
 def test_a_wrong_step_is_one_line(tmp_path, capsys):

@@ -156,7 +156,7 @@ def test_a_damaged_record_is_named_with_its_place(damage: dict[str, Any], says: 
 
 def test_no_damage_ends_in_a_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whatever stands in place of a part of a file, a page is made, or an error of one line."""
-    monkeypatch.setattr(render, "vega", str)  # the same for every page, and slow to make
+    monkeypatch.setattr(render, "vega", str)  # the same for every page, and large
     chance = random.Random(0)
     instead = (
         None,

@@ -63,6 +63,10 @@ class Machine:
         self.waited_s += waited_s
         self.now_s += seconds + waited_s
 
+    def rest(self, seconds: float) -> None:
+        """Let time pass, without work and without anybody who waits for the core."""
+        self.now_s += seconds
+
     def forward(self, tokens: int) -> None:
         """Spend what a forward pass over so many tokens of a row takes."""
         if self._lineage != forking.LINEAGE:  # a new process has luck and noise of its own
@@ -111,10 +115,14 @@ class Machine:
     def load(self, *arguments: Any, **more: Any) -> Any:
         """Load a model whose forward passes move the clock on, as `loading.load` does."""
         engine = self._load(*arguments, **more)
-        engine.model.register_forward_hook(self._after, with_kwargs=True)
+        self.follow(engine)
         self.spend(1.0)
         self.new_luck()
         return engine
+
+    def follow(self, engine: Any) -> Any:
+        """Let a model's passes move the clock on, until what is returned here is removed."""
+        return engine.model.register_forward_hook(self._after, with_kwargs=True)
 
     def _after(self, _model: Any, _args: Any, given: dict[str, Any], _output: Any) -> None:
         ids = given.get("input_ids")

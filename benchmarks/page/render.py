@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,18 +38,9 @@ def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
 
 def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     """Return the page as HTML; links are relative to `out`."""
-    import jinja2
-
     found = sides.sides(intake.sessions, intake.verdicts)
     subject = found.head
     data = Data()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     scripts = [vega(), (FOLDER / "page.js").read_text(encoding="utf-8")]
     content = {
         "banner": banner.banner(subject, found.verdicts),
@@ -70,8 +62,21 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "policy": policy(scripts),
     }
     data.add("history", content["history"])
-    body = environment.get_template("page.html").render(content, data=data.as_json)
-    return str(body)
+    return str(_template().render(content, data=data.as_json))
+
+
+@cache  # it takes longer to compile than to fill
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html")
 
 
 class Data:
@@ -132,6 +137,7 @@ def check(out: Path) -> None:
             )
 
 
+@cache  # the same for every page
 def vega() -> str:
     """Return Vega-Lite, Vega and Vega-Embed as one script, which sets `vegaEmbed`."""
     import vl_convert
