@@ -18,24 +18,34 @@ import subprocess
 import sys
 import traceback
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+SUITE = Path(__file__).parent.parent / "benchmarks"
+
 LINEAGE: tuple[int, ...] = ()  # which fork of which fork this process is; the tests' own: none
 FORKED: list[int] = []  # the ids of the processes that this one forked
-NAME = "forked of {}"  # of such a process, in /proc/PID/comm: by its parent
+NAME = "fork of {}"  # of such a process, in /proc/PID/comm, which has 15 bytes: by its parent
 
 
 @contextlib.contextmanager
 def instead_of_new_processes() -> Iterator[None]:
-    """Let `subprocess.Popen` fork whatever it would run as `python -m MODULE`; the rest as ever."""
+    """Let `subprocess.Popen` fork what it would run as `python -m MODULE` or `python -c TEXT`.
+
+    And files of this suite; the rest is run as ever. The count of forks starts anew inside: what
+    depends on LINEAGE doesn't depend on the tests that ran before.
+    """
     new, subprocess.Popen = subprocess.Popen, Forked  # type: ignore[misc]
+    before, FORKED[:] = FORKED[:], []
     try:
         yield
     finally:
+        FORKED[:] = before
         subprocess.Popen = new  # type: ignore[misc]
 
 
@@ -74,19 +84,66 @@ class Forked(subprocess.Popen):  # type: ignore[type-arg]
         sys.stdout.flush()
         sys.stderr.flush()
         FORKED.append(0)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # other threads: they hold no lock
-            self.pid = os.fork()
+        begins, begun = os.pipe()
+        self.pid, interrupts = _fork()
         if self.pid == 0:
-            streams = (p2cread, c2pwrite, errwrite)
-            _run(*program, streams, set(pass_fds), cwd, env, preexec_fn, new_session=new_session)
+            streams, kept = (p2cread, c2pwrite, errwrite), {*pass_fds, begun}
+            _run(program, streams, kept, cwd, env, preexec_fn, begun, new_session=new_session)
         FORKED[-1] = self.pid
         self._child_created = True
+        os.close(begun)
+        os.read(begins, 1)  # its end: from here on it is what it was asked to be
+        os.close(begins)
+        for each in interrupts:
+            raise each
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
 
 
-def _program(args: Any) -> tuple[str, list[str], bool] | None:
-    """Return module, arguments and whether output is unbuffered, if this Python is to run one."""
+def _fork() -> tuple[int, list[BaseException]]:
+    """Fork, and return what os.fork does, and interrupts that came meanwhile.
+
+    Python would drop one that is raised in what logging and others do at each fork.
+    """
+    interrupts: list[BaseException] = []
+
+    def keep(ignored: Any) -> None:
+        if isinstance(ignored.exc_value, KeyboardInterrupt):
+            interrupts.append(ignored.exc_value)
+
+    hook, sys.unraisablehook = sys.unraisablehook, keep
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # other threads: they hold no lock
+            return os.fork(), interrupts
+    finally:
+        sys.unraisablehook = hook
+
+
+@dataclass(frozen=True)
+class Program:
+    """What an interpreter is to run: a module ("-m"), a text ("-c") or a file (""), and how."""
+
+    kind: str
+    what: str
+    arguments: list[str]
+    unbuffered: bool  # what it prints
+
+    def run(self) -> None:
+        """Run it as the main module."""
+        sys.argv = [self.kind if self.kind == "-c" else self.what, *self.arguments]
+        if self.kind == "-m":
+            package = hasattr(sys.modules.get(self.what), "__path__")
+            sys.modules.pop(f"{self.what}.__main__" if package else self.what, None)
+            runpy.run_module(self.what, run_name="__main__", alter_sys=True)
+        elif self.kind == "-c":
+            main = sys.modules["__main__"] = ModuleType("__main__")
+            exec(compile(self.what, "<string>", "exec"), vars(main))  # noqa: S102 (a test's own)
+        else:
+            runpy.run_path(self.what, run_name="__main__")
+
+
+def _program(args: Any) -> Program | None:
+    """Return what is to be run, if this Python is to run one of ours."""
     if not isinstance(args, (list, tuple)) or str(args[0]) != sys.executable:
         return None
     words = [str(each) for each in args[1:]]
@@ -94,24 +151,25 @@ def _program(args: Any) -> tuple[str, list[str], bool] | None:
     unbuffered = False
     while words and words[0] in flags:
         unbuffered |= words.pop(0) == "-u"
-    if words[:1] == ["-m"]:
-        return words[1], words[2:], unbuffered
+    if words and words[0] in ("-m", "-c"):
+        return Program(words[0], words[1], words[2:], unbuffered)
+    if words and Path(words[0]).is_relative_to(SUITE):
+        return Program("", words[0], words[1:], unbuffered)
     return None
 
 
 def _run(
-    module: str,
-    arguments: list[str],
-    unbuffered: bool,  # noqa: FBT001 (a part of what `_program` returns)
+    program: Program,
     streams: Sequence[int],
     kept: set[int],
     cwd: str | None,
     env: Mapping[str, str] | None,
     preexec_fn: Any,
+    begun: int,
     *,
     new_session: bool,
 ) -> None:
-    """Become the program, and end with its status. Never returns."""
+    """Become the program, close `begun`, and end with the program's status. Never returns."""
     global LINEAGE
     status = 255
     try:
@@ -120,7 +178,7 @@ def _run(
         FORKED.clear()
         if new_session:
             os.setsid()
-        _take_streams(streams, kept, unbuffered=unbuffered)
+        _take_streams(streams, kept, unbuffered=program.unbuffered)
         if preexec_fn:
             preexec_fn()
         with contextlib.suppress(OSError):
@@ -131,10 +189,9 @@ def _run(
             os.environ.clear()
             os.environ.update(env)
         _forget()
-        sys.argv = [module, *arguments]
         sys.path[:0] = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-        sys.modules.pop(module, None)
-        status = _status(module)
+        os.close(begun)
+        status = _status(program)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -173,8 +230,11 @@ def _take_streams(streams: Sequence[int], kept: set[int], *, unbuffered: bool) -
 
 
 def _forget() -> None:
-    """Undo what a new interpreter doesn't have: handlers, filters, a random state."""
+    """Undo what a new interpreter doesn't have: handlers, hooks, filters, a random state."""
     import logging
+
+    sys.unraisablehook = sys.__unraisablehook__
+    sys.meta_path[:] = [each for each in sys.meta_path if "pytest" not in type(each).__module__]
 
     for number in signal.valid_signals():
         handler = signal.getsignal(number)
@@ -189,10 +249,10 @@ def _forget() -> None:
     random.seed()
 
 
-def _status(module: str) -> int:
-    """Run the module as the main one, and return the status that Python would end with."""
+def _status(program: Program) -> int:
+    """Run it, and return the status that Python would end with."""
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        program.run()
     except SystemExit as ended:
         if ended.code is None or isinstance(ended.code, int):
             return int(ended.code or 0)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import zipfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-# What makes decoding slow: each choice of a token sleeps. Nothing of it is in the suite.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What makes decoding slow, on the tests' machine: each choice of a token takes time.
 SLOW = """
-import time
 import torch
+from tests import virtual
 choose = torch.argmax
 def slow(*arguments, **options):
-    time.sleep(0.03)
+    virtual.ACTIVE[-1].spend(0.03)
     return choose(*arguments, **options)
 torch.argmax = slow
 """
@@ -29,6 +35,23 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     text = pathlib.Path("{name}.py").read_text()
     return write_wheel(pathlib.Path(folder), "{name}", "1.0", text).name
 """
+
+
+def pip_variables(index: Path) -> dict[str, str]:
+    """Return the environment variables with which pip finds only what is in a folder."""
+    return {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index)}
+
+
+@contextmanager
+def pip_in_forks() -> Iterator[None]:
+    """Let pip start as a fork of this process, where most of it is imported already."""
+    import pip._internal.commands.index
+    import pip._internal.commands.install  # noqa: F401 (it is there, then)
+
+    from tests import forking
+
+    with forking.instead_of_new_processes():
+        yield
 
 
 def write_wheel(folder: Path, name: str, version: str, module: str, padding: int = 0) -> Path:

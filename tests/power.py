@@ -140,14 +140,18 @@ def slower(rounds: Rounds, change: float) -> list[float]:
     return [each * (1 + change) for each in rounds]
 
 
-def finds(rule: Rule, trials: Sequence[tuple[Sequence[Rounds], Sequence[Rounds]]]) -> list[Share]:
+def finds(
+    rule: Rule,
+    trials: Sequence[tuple[Sequence[Rounds], Sequence[Rounds]]],
+    changes: Sequence[float] = CHANGES,
+) -> list[Share]:
     """Return how often a rule calls head slower, for each change that is injected into it."""
     return [
         Share(
             sum(rule(base, [slower(each, change) for each in head]) for base, head in trials),
             len(trials),
         )
-        for change in CHANGES
+        for change in changes
     ]
 
 

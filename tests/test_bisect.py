@@ -10,13 +10,13 @@ from math import log2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from local_packages import write_checkout, write_wheel
 
 from benchmarks.commands.bisect import Search
 from benchmarks.harness import bisect, overlay
 from benchmarks.harness.bisect import Turn
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.outcome import Outcome, Verdict
+from tests.local_packages import pip_in_forks, pip_variables, write_checkout, write_wheel
 
 
 @given(data=st.data(), count=st.integers(2, 40))
@@ -68,6 +68,13 @@ def test_the_ends_must_be_there_and_in_order(good, bad, says):
         bisect.between(["0", "1", "2", "3", "4"], good, bad, "x")
 
 
+@pytest.fixture(autouse=True)
+def quick_pip():
+    """Let pip start quickly."""
+    with pip_in_forks():
+        yield
+
+
 @pytest.fixture
 def checkout(tmp_path):
     """Return a git checkout of a package with four commits, and the commits' hashes."""
@@ -96,7 +103,7 @@ def checkout(tmp_path):
 def test_commits_are_installed_from_a_worktree_of_their_own(checkout, tmp_path):
     """The user's checkout, and what is being worked on in it, is not touched."""
     folder, hashes = checkout
-    variables = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    variables = os.environ | pip_variables(tmp_path)
     assert bisect.commits(folder, hashes[0], "HEAD", variables) == hashes
     with bisect.worktree(folder, variables) as tree:
         built = []
@@ -129,11 +136,7 @@ def test_releases_are_ordered_and_pre_releases_are_named(tmp_path):
     """A post-release is one that people have; a release candidate counts only as an end."""
     for version in ("1.0", "1.0.post1", "1.9", "1.10rc1", "1.10", "1.11.dev1"):
         write_wheel(tmp_path, "numbered", version, "")
-    variables = os.environ | {
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(tmp_path),
-    }
+    variables = os.environ | pip_variables(tmp_path)
     said = []
     found = bisect.releases("numbered", "1.0.0", "1.10", variables, said.append)
     assert found == ["1.0", "1.0.post1", "1.9", "1.10"]
@@ -160,7 +163,7 @@ def test_a_commit_that_changes_no_file_of_the_package_is_good(checkout, tmp_path
     git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x"]
     for command in (["checkout", "-q", "bisected.py"], ["add", "."], ["commit", "-qm", "words"]):
         subprocess.run([*git, *command], check=True)
-    variables = {**os.environ, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1"}
+    variables = os.environ | pip_variables(tmp_path)
     with bisect.worktree(folder, variables) as tree:
         older, same, words = (
             bisect.commit_environment(

@@ -366,20 +366,31 @@ def test_commands_run_in_sight_and_are_kept(capfd):
 @pytest.mark.parametrize("deaf", [False, True], ids=["", "Ctrl-C is ignored"])
 @pytest.mark.parametrize("said", [None, []])
 def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, deaf):
-    """It is passed on, and waited for."""
+    """It is passed on, and waited for: no child is left to wait for, not even a dead one."""
     (tmp_path / "patient.py").write_text(
         "import os, pathlib, signal, time\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
-        "try:\n    time.sleep(0.5)\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
-        "except KeyboardInterrupt:\n    time.sleep(0.5)\n    pathlib.Path('kept').touch()\n"
+        "try:\n    open('followed').read()\n"
+        "    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(600)\n"
+        "except KeyboardInterrupt:\n    pathlib.Path('kept').write_text(str(os.getpid()))\n"
     )
+    os.mkfifo(tmp_path / "followed")
+    follow, firsts = ci._follow, iter([tmp_path / "followed"])
+
+    def follow_and_say_so(process, said):
+        for fifo in firsts:
+            fifo.write_text("now")  # once the other end is there
+        return follow(process, said)
+
+    monkeypatch.setattr(ci, "_follow", follow_and_say_so)
     monkeypatch.chdir(tmp_path)
     with heard(signal.SIGINT):
         if deaf:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # heard() takes it back
         with pytest.raises(KeyboardInterrupt), workload.interruptible():
             ci._call("patient", said=said)
-    assert Path("kept").exists()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(int(Path("kept").read_text()), os.WNOHANG)
 
 
 def test_a_gate_that_saved_nothing_is_passed_on(machine):

@@ -1,7 +1,9 @@
 """The device clock with a stand-in for CUDA: what it waits for, and what it never touches."""
 
 import itertools
+import os
 import sys
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -72,3 +74,13 @@ def test_all_times_are_of_one_steady_clock(monkeypatch):
     monkeypatch.setattr(clock, "perf_counter", lambda: 7.0)
     assert clock.read() == clock.now() == 7.0
     assert f"{clock.now.__module__}.{clock.now.__name__}" == clock.TIMER
+
+
+def test_waiting_ends_with_what_comes_or_with_its_seconds():
+    """Both, on the real clock: whoever waits for an answer gives up, and misses none."""
+    reads, writes = os.pipe()
+    assert not clock.wait(reads, 0.01)
+    os.write(writes, b"answer")
+    assert clock.wait(reads, inf)
+    os.close(reads)
+    os.close(writes)

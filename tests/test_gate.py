@@ -174,10 +174,10 @@ def test_a_baseline_with_wider_bounds_counts_only_if_it_is_named(gate, tmp_path)
     for bench in content["benchmarks"]:
         bench["extra_info"]["validity"]["bounds_lifted"] = ["trend_size"]
     file.write_text(json.dumps(content))
-    outcome = gate(*ALONE)
+    outcome = gate()
     assert outcome.status == 10
     assert "not checked in full (--bounds), and so no baselines: 1 promoted" in end(outcome)
-    outcome = gate(*ALONE, "--benchmark-compare=0001")
+    outcome = gate("--benchmark-compare=0001")
     assert outcome.status == 0, end(outcome)
     assert "not checked in full (--bounds): 1 of 2 sessions" in end(outcome)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ import pytest
 from benchmarks.__main__ import main
 from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
 from tests.running import heard
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 
@@ -158,28 +159,19 @@ def test_a_duet_is_judged_by_the_share_of_its_look(judge):
     assert status == 11
 
 
-def opened(fifo):
-    """Return a descriptor to write with once somebody reads, else None."""
-    try:
-        return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:
-        return None
-
-
 def test_an_interrupt_is_status_2(tmp_path):
     """Here while it waits for a file that nobody writes."""
     os.mkfifo(fifo := tmp_path / "fifo")
     command = [sys.executable, "-m", "benchmarks", "judge", "--base", str(fifo), "--head", "x"]
     with heard(signal.SIGINT):
         process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    patience = time.monotonic() + 60
+    patience = threading.Timer(PATIENCE_S, lambda: os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+    patience.start()
     with process:
-        while (writes := opened(fifo)) is None:
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < patience, process.kill()
-            time.sleep(0.05)
+        writes = os.open(fifo, os.O_WRONLY)  # waits until somebody reads
+        patience.cancel()
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE_S)
     os.close(writes)
     assert (process.returncode, err) == (2, "python -m benchmarks judge: interrupted\n")
 

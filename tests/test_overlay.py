@@ -8,15 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from local_packages import BROKEN, write_checkout, write_wheel
 
 from benchmarks.harness import loaded, overlay
 from benchmarks.harness.errors import InputError
+from tests.local_packages import BROKEN, pip_in_forks, pip_variables, write_checkout, write_wheel
 from tests.running import heard
+from tests.waiting import PATIENCE_S, gone, line_of
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENT = "onemodule==1.0"
@@ -31,11 +32,7 @@ def variables(tmp_path_factory):
     write_wheel(index, "broken", "1.0", BROKEN)
     write_wheel(index, "speaks", "1.0", "print('the overlay')\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
-    return kept | {
-        "PIP_CONFIG_FILE": os.devnull,
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": str(index),
-    }
+    return kept | pip_variables(index)
 
 
 def made(cache_dir):
@@ -44,9 +41,14 @@ def made(cache_dir):
     return sorted(each.name for each in found if each.suffix != ".lock")
 
 
+@contextmanager
 def open_(spec, cache_dir, variables):
-    """Return a context that opens a SPEC silently."""
-    return overlay.opened(spec, cache_dir, variables, lambda _: None)
+    """Open a SPEC silently. What runs inside starts as ever."""
+    with ExitStack() as stack:
+        with pip_in_forks():
+            opened = overlay.opened(spec, cache_dir, variables, lambda _: None)
+            environment = stack.enter_context(opened)
+        yield environment
 
 
 def test_a_requirement_is_installed_once(tmp_path, variables):
@@ -169,9 +171,12 @@ def test_an_interpreter_that_cant_run_the_suite_is_refused_at_once(tmp_path, var
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, number):
-    """Ctrl-C, or a terminal that is gone, ends pip and its children; no half-made overlay stays."""
-    pids = tmp_path / "pid"
-    note = f"pathlib.Path({str(pids)!r}).write_text(str(os.getpid()))"
+    """Ctrl-C, or a terminal that is gone, ends pip and its children; no half-made overlay stays.
+
+    Command and pip start as a user's do.
+    """
+    os.mkfifo(fifo := tmp_path / "fifo")
+    note = f"pathlib.Path({str(fifo)!r}).write_text(str(os.getpid()))"
     before = f"import os, time; {note}; time.sleep(600)"
     checkout = write_checkout(tmp_path / "checkout", "slow_build", "", before)
     with heard(number):
@@ -184,49 +189,41 @@ def test_an_interrupt_while_it_is_built_leaves_nothing(tmp_path, variables, numb
             text=True,
         )
     with process:
-        while not (pids.exists() and pids.read_text()):
-            assert process.poll() is None, process.stdout.read()
-            time.sleep(0.05)
+        builds = int(line_of(fifo))
         process.send_signal(number)
         if number == signal.SIGHUP:  # a shell sends its own as well
             process.send_signal(number)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2, out
     assert "interrupted" in out
     assert "Traceback" not in out
     assert made(tmp_path / "llm-int8-benchmarks") == []
-    assert not overlay.tool.is_alive(int(pids.read_text()))
+    assert gone(builds)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_a_program_ends_with_the_process_that_runs_it(tmp_path):
     """However that ends: SIGKILL can't be handled."""
-    pid = tmp_path / "pid"
-    inner = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    os.mkfifo(fifo := tmp_path / "fifo")
+    inner = f"import os, time; open({str(fifo)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     script = (
         "import os, sys; from benchmarks.harness import tool; "
         f"tool.run([sys.executable, '-c', {inner!r}], os.environ, 600)"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT) as process:
-        while not (pid.exists() and pid.read_text()):
-            assert process.poll() is None
-            time.sleep(0.05)
+        program = int(line_of(fifo))
         process.kill()
-    for _ in range(100):
-        if not overlay.tool.is_alive(int(pid.read_text())):
-            break
-        time.sleep(0.05)
-    assert not overlay.tool.is_alive(int(pid.read_text()))
+    assert gone(program)
 
 
 def test_what_killed_processes_left_is_swept(tmp_path, variables):
     """Half-made and temporary overlays of processes that are gone; those of others stay."""
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
+    ended = subprocess.Popen(["true"])  # noqa: S607 (the user's)
+    ended.wait()
     overlays = tmp_path / "overlays"
     for name in (
-        f"a-1.{gone.pid}.partial",
-        f"temporary-{gone.pid}-ab",
+        f"a-1.{ended.pid}.partial",
+        f"temporary-{ended.pid}-ab",
         f"b-1.{os.getpid()}.partial",
     ):
         (overlays / name / "site").mkdir(parents=True)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import tool
+from benchmarks.harness import clock, tool
 from benchmarks.harness.errors import InputError, OutOfMemoryError
 from benchmarks.harness.partner import LostError, Partner
+from tests.local_packages import write_wheel
+from tests.virtual import Machine
+from tests.waiting import PATIENCE_S, gone, line_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +35,15 @@ for line in os.fdopen(numbers["--requests"]):
 
 
 @pytest.fixture
+def waiting(monkeypatch):
+    """Put the machine's hands on the clock that answers are waited for with."""
+    machine = Machine()
+    monkeypatch.setattr(clock, "read", machine.read)
+    monkeypatch.setattr(clock, "wait", machine.wait)
+    return machine
+
+
+@pytest.fixture
 def start(tmp_path):
     """Return a function that starts such a worker."""
 
@@ -49,15 +60,20 @@ def test_requests_are_answered_and_prints_disturb_nothing(start, tmp_path):
         'print("{\\"done\\": 1}", flush=True); answer(done=request["do"], twice=2 * request["n"])'
     )
     with start(does) as partner:
-        assert partner.ask("double", 10, n=21) == {"done": "double", "twice": 42}
+        assert partner.ask("double", PATIENCE_S, n=21) == {"done": "double", "twice": 42}
     assert (tmp_path / "base.log").read_text() == '{"done": 1}\n'
 
 
-def test_what_it_says_meanwhile_is_passed_on(start):
-    """A worker that says something is not hanging."""
+def test_what_it_says_meanwhile_is_passed_on(start, waiting):
+    """A worker that says something is not hanging, however long it takes in all."""
     said = []
-    does = 'answer(said="1 of 2"); time.sleep(0.3); answer(said="2 of 2"); time.sleep(0.3); '
-    with start(does + 'answer(done=request["do"])', said.append) as partner:
+
+    def say(text):
+        said.append(text)
+        waiting.spend(9)
+
+    does = 'answer(said="1 of 2"); answer(said="2 of 2"); answer(done=request["do"])'
+    with start(does, say) as partner:
         partner.ask("write", 10)
     assert said == ["base: 1 of 2", "base: 2 of 2"]
 
@@ -68,8 +84,11 @@ def test_what_it_says_meanwhile_is_passed_on(start):
         ("print('why', flush=True); os.kill(os.getpid(), signal.SIGKILL)", "was killed (SIGKILL)"),
         ("print('why', flush=True); os.kill(os.getpid(), signal.SIGSEGV)", "died by signal 11"),
         ("print('why', flush=True); sys.exit(3)", "ended with status 3"),
-        ("print('why', flush=True); time.sleep(60)", "said nothing for 1 s"),
-        ("print('why', flush=True); os.kill(os.getpid(), signal.SIGSTOP)", "said nothing for 1 s"),
+        ("print('why', flush=True); answer(said='on it'); time.sleep(600)", "said nothing for 1 s"),
+        (
+            "print('why', flush=True); answer(said='on it'); os.kill(os.getpid(), signal.SIGSTOP)",
+            "said nothing for 1 s",
+        ),
         ("print('why', flush=True); answers.write('nonsense\\n')", "answered 'nonsense'"),
         ("print('why', flush=True); answers.write('[1, 2]\\n')", "answered '[1, 2]'"),
         ("print('why', flush=True); answer(done='other')", "answered '{"),
@@ -77,9 +96,13 @@ def test_what_it_says_meanwhile_is_passed_on(start):
     ],
     ids=["killed", "crashed", "ended", "asleep", "stopped", "nonsense", "list", "other", "error"],
 )
-def test_a_lost_worker_is_named_with_the_end_of_its_log(start, does, says):
+def test_a_lost_worker_is_named_with_the_end_of_its_log(start, waiting, does, says):
     """One line says which worker, what became of it, asked to do what, and its last words."""
-    with start(does) as partner, pytest.raises(LostError) as raised:
+
+    def hang(_):
+        waiting.hung = True  # that was all that it says
+
+    with start(does, hang) as partner, pytest.raises(LostError) as raised:
         partner.ask("round", 1)
     message = str(raised.value)
     assert message.startswith("base: the worker ")
@@ -97,52 +120,50 @@ def test_errors_of_the_suite_keep_their_kind(start, error):
         start(f"answer(failed={error.__name__!r}, message='too large')") as partner,
         pytest.raises(error, match="base: too large"),
     ):
-        partner.ask("load", 10)
+        partner.ask("load", PATIENCE_S)
 
 
-def test_all_that_it_started_ends_with_it(start, tmp_path):
+def test_all_that_it_started_ends_with_it(start):
     """A worker's own children don't stay behind."""
-    pid = tmp_path / "pid"
-    does = (
-        f"child = subprocess.Popen(['sleep', '600']); file = open({str(pid)!r}, 'w'); "
-        "file.write(str(child.pid)); file.close(); "
-        "answer(done=request['do'])"
-    )
+    does = "answer(done=request['do'], child=subprocess.Popen(['sleep', '600']).pid)"
     with start(does) as partner:
-        partner.ask("start", 10)
-        assert tool.is_alive(int(pid.read_text()))
-    wait_until_gone(int(pid.read_text()))
+        child = partner.ask("start", PATIENCE_S)["child"]
+        assert tool.is_alive(child)
+    assert gone(child)
+
+
+@pytest.fixture
+def endless(tmp_path):
+    """Return an overlay whose import never ends, and the FIFO in which it says that it began."""
+    os.mkfifo(fifo := tmp_path / "fifo")
+    module = f"import time\nwith open({str(fifo)!r}, 'w') as fifo:\n    fifo.write('on it')\n"
+    wheel = write_wheel(tmp_path, "endless", "1.0", module + "time.sleep(600)\n")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "overlay")
+    return tmp_path / "overlay", fifo
 
 
 @pytest.mark.parametrize("working", [False, True], ids=["while it waits", "while it works"])
-def test_no_orphan_is_left_where_the_parent_is_killed(tmp_path, working):
+def test_no_orphan_is_left_where_the_parent_is_killed(tmp_path, endless, working):
     """The kernel ends a worker whose parent got SIGKILL, even in the middle of a request."""
     if working and sys.platform != "linux":
         pytest.skip("only Linux ends a child with its parent")
+    overlay, fifo = endless
+    request = f"partner.send('start', options={{}}, overlay={str(overlay)!r}, packages=[]); "
     script = (
         "import os, sys, time; from pathlib import Path; "
         "from benchmarks.harness import tool; from benchmarks.harness.partner import Partner; "
-        "from benchmarks.harness.settings import OPTIONS; "
-        "options = {each.dest: each.default for each in OPTIONS}; "
         "command = tool.module_command(sys.executable, 'benchmarks.harness.worker'); "
-        f"partner = Partner('base', command, os.environ, Path({str(tmp_path / 'log')!r})); "
-        # It then imports torch for seconds, and would notice the end of its requests only later.
-        + ("partner.send('start', options=options, overlay=None, packages=[]); " if working else "")
+        f"variables = os.environ | {{'PYTHONPATH': {f'{overlay}{os.pathsep}{ROOT}'!r}}}; "
+        f"partner = Partner('base', command, variables, Path({str(tmp_path / 'log')!r})); "
+        + (request if working else "")
         + "print(partner.pid, flush=True); time.sleep(600)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as parent:
         worker = int(parent.stdout.readline())
-        time.sleep(0.5)  # it takes a moment to ask the kernel for that
-        parent.send_signal(signal.SIGKILL)
-    wait_until_gone(worker, seconds=1 if working else 10)
-
-
-def wait_until_gone(pid, seconds=10):
-    """Wait for a process that was ended by somebody else."""
-    for _ in range(20 * seconds):
-        if not tool.is_alive(pid):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"{pid} still runs")
+        if working:  # it would notice the end of its requests only later
+            assert line_of(fifo) == "on it"
+        parent.kill()
+    assert gone(worker)

@@ -14,6 +14,7 @@ from benchmarks.harness.errors import InputError
 from benchmarks.harness.remote import Branch
 from tests import stored
 from tests.stored import promoted
+from tests.waiting import PATIENCE_S
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -144,7 +145,7 @@ def test_two_that_push_at_once_lose_nothing(clone, tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in running:
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE_S)
     assert [process.returncode for process in running] == [0] * 4
     assert on_branch(tmp_path) == [f"gpu/{number:04}_ci.json" for number in range(1, 5)]
     folder, branch = clone("all")

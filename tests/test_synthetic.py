@@ -19,6 +19,8 @@ from benchmarks.harness import synthetic
 from benchmarks.harness.errors import InputError
 from benchmarks.harness.synthetic import CONFIGS, Recipe, ensure, make_tensor, tensor_shapes
 from benchmarks.harness.vocabulary import write_tokenizer
+from tests import forking
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,13 +33,13 @@ TINY_BYTES = 26_747_904  # 13,373,952 parameters
 
 # Writes synthetic:tiny into argv[1]. A line on stdin lets it begin; `say` is argv[2].
 WRITER = """
-import sys, time
+import sys
 from pathlib import Path
 import torch
 from benchmarks.harness import synthetic
 def hang(line):
     print(line, flush=True)
-    time.sleep(600)
+    sys.stdin.readline()
 print("ready", flush=True)
 sys.stdin.readline()
 say = hang if sys.argv[2] == "hang" else print
@@ -47,13 +49,14 @@ print(synthetic.ensure(synthetic.Recipe("tiny"), Path(sys.argv[1]), say))
 
 def start_writer(cache_dir: Path, say: str = "print") -> subprocess.Popen[str]:
     """Start a process that is about to write synthetic:tiny."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(cache_dir), say],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    with forking.instead_of_new_processes():
+        return subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(cache_dir), say],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
 
 def begin(process: subprocess.Popen[str]) -> None:
@@ -241,7 +244,7 @@ def test_two_processes_write_one_checkpoint(tiny_checkpoint: Checkpoint, tmp_pat
         assert process.stdout.readline() == "ready\n"
     for process in processes:
         begin(process)
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=PATIENCE_S)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     folder = tmp_path / "checkpoints" / TINY.folder
     written = [f"writing synthetic:tiny: shard {number} of 2" for number in (1, 2)]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TICK_S = 1e-7  # each look at the clock moves it: a loop that waits for it ends
+PATIENCE_S = 600  # of the real clock, with a process that isn't known to hang
 NOT_READ = Unmeasured("the tests' machine doesn't have it")
 ACTIVE: list[Machine] = []  # the one that is installed, for code that isn't given it
 ONE_LAYER = "synthetic:one-layer"  # synthetic:tiny with one layer of its four: as much is called
@@ -42,6 +43,7 @@ class Machine:
     luck: float = 0.002
     others: float = 0.0
     slowdown: float = 1.0  # of the machine itself, the control included
+    hung: bool = False  # whoever is waited for
     seed: int = 1
     now_s: float = 1000.0
     worked_s: float = 0.0  # of CPU time
@@ -53,7 +55,18 @@ class Machine:
     def read(self) -> float:
         """Return the seconds of this machine's clock."""
         self.now_s += TICK_S
+        self.worked_s += TICK_S
         return self.now_s
+
+    def wait(self, descriptor: int, seconds: float) -> bool:
+        """Wait as `clock.wait` does. Time passes only if `hung`: else an answer comes in time.
+
+        If there is any: nothing comes in no time.
+        """
+        if seconds > 0 and self._wait(descriptor, 0 if self.hung else PATIENCE_S):
+            return True
+        self.now_s += seconds
+        return False
 
     def spend(self, seconds: float) -> None:
         """Work for so long, on a core that others may want as well."""
@@ -130,6 +143,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self._load = loading.load
+        self._wait = clock.wait
 
 
 def cpu() -> dict[str, Any]:
@@ -153,6 +167,7 @@ def installed(machine: Machine) -> Iterator[Machine]:
     """Let everything inside run on this machine, in processes that are forked as well."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clock, "read", machine.read)
+        patch.setattr(clock, "wait", machine.wait)
         patch.setattr(host, "snapshot", machine.snapshot)
         patch.setattr(host, "facts", machine.facts)
         patch.setattr(control, "measure", machine.control)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import sys
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,12 @@ def read() -> float:
     put hands of their own on this clock, and none of them depends on how fast a machine is.
     """
     return perf_counter()
+
+
+def wait(descriptor: int, seconds: float) -> bool:
+    """Return whether there is something to read, as soon as there is, or after so many seconds."""
+    ready, _, _ = select.select([descriptor], [], [], None if seconds == inf else seconds)
+    return bool(ready)
 
 
 def now() -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import subprocess
 from math import inf
 from pathlib import Path
@@ -138,9 +137,7 @@ class Partner:
         """Return the next line of its answers."""
         end = min(clock.read() + timeout_s, self._deadline)
         while b"\n" not in self._buffer:
-            left_s = max(0, end - clock.read())
-            ready, _, _ = select.select([self._answers], [], [], None if left_s == inf else left_s)
-            if not ready:
+            if not clock.wait(self._answers, max(0, end - clock.read())):
                 late = end == self._deadline
                 says = "was not done when --max-minutes were over"
                 raise self._lost(says if late else f"said nothing for {timeout_s:g} s", do)

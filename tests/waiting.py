@@ -1,0 +1,58 @@
+"""How tests wait for what other processes do: for events, with bounds that only a fault reaches."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import tool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE_S = 300  # beside anything, on a machine that stands still now and then
+
+
+def gone(pid: int) -> bool:
+    """Wait for the end of a process, whoever started it. False if it doesn't end."""
+    if sys.platform != "linux":
+        return _gone_by_and_by(pid)
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return readable(process)
+    finally:
+        os.close(process)
+
+
+def line_of(fifo: Path) -> str:
+    """Wait for the one line that another process writes into a FIFO, and return it."""
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert readable(descriptor), f"nobody wrote into {fifo}"
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, closefd=False) as stream:
+            return stream.readline().rstrip("\n")
+    finally:
+        os.close(descriptor)
+
+
+def readable(descriptor: int) -> bool:
+    """Wait until there is something to read. False if there never is."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(PATIENCE_S * 1000))
+
+
+def _gone_by_and_by(pid: int) -> bool:
+    """Do it on a system without files that stand for processes."""
+    for _ in range(20 * PATIENCE_S):
+        if not tool.is_alive(pid):
+            return True
+        time.sleep(0.05)
+    return False
