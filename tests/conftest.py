@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads wait for each other
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns in processes that were forked
+# The sessions that tests run are none of xdist's: pytest-benchmark would disable their benchmarks.
+os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 import hypothesis
 import pytest

@@ -198,7 +198,7 @@ def test_the_suites_throughput_is_that_of_a_bare_loop(engine, workload, timed):
     """
     assert parity.log_ratios(engine, workload, 2) == pytest.approx([0, 0], abs=1e-3)
     passes = 2 * 2 * (timed.prefill + NEW_TOKENS - 1)
-    assert timed.worked_s == pytest.approx(passes * timed.step_s)
+    assert timed.worked_s == pytest.approx(passes * timed.step_s, rel=1e-4)
 
 
 def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
