@@ -210,7 +210,10 @@ def test_the_lines_that_pull_and_push_run_here(tmp_path):
 
 
 def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
-    """On the tiny model, in a copy of the suite: nothing to compare with, so 10, and promoted."""
+    """On the tiny model, in a copy of the suite: nothing to compare with, so 10, and saved.
+
+    It is no baseline: bounds are lifted, since this machine may be busy.
+    """
     assert target.checkpoint.path.is_relative_to(cache_dir)
     home = tmp_path / "home"
     home.mkdir()
@@ -237,7 +240,10 @@ def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
     )
     assert done.returncode == 10, done.stdout + done.stderr
     (session,) = baseline.stored(copy / ".benchmarks").sessions
-    assert baseline.is_baseline(session)
+    assert session.saved["passed"]
+    assert not baseline.is_baseline(session)
+    (line,) = [line for line in done.stdout.splitlines() if "not promoted: " in line]
+    assert "not checked (--bounds): anything about the machine; no baseline" in line
     assert (tmp_path / "summary.md").read_text()
 
 
