@@ -24,7 +24,7 @@ bench: $(READY)
 	$(BIN)/python -m pytest benchmarks --benchmark-autosave --artifacts artifacts $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # These releases have wheels for Python 3.11 and 3.12; PYTHON=python3.11 chooses one.
 test-lowest:
