@@ -31,9 +31,15 @@ if TYPE_CHECKING:
     from benchmarks.harness.loading import Target
     from benchmarks.harness.workload import Workload
 
-# No deadline: a busy machine is no failure. The same examples each time, so that a failure on a
-# runner is one here too.
-hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
+# No deadline and no health check of the time: a busy machine is no failure. The same examples each
+# time, so that a failure on a runner is one here too.
+hypothesis.settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("tests")
 
 
