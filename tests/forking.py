@@ -127,6 +127,7 @@ class Program:
     what: str
     arguments: list[str]
     unbuffered: bool  # what it prints
+    here_first: bool  # on the path, as with -m and without -P
 
     def run(self) -> None:
         """Run it as the main module."""
@@ -147,14 +148,14 @@ def _program(args: Any) -> Program | None:
     if not isinstance(args, (list, tuple)) or str(args[0]) != sys.executable:
         return None
     words = [str(each) for each in args[1:]]
-    flags = {"-u", "-P", "-I", "-B"}
-    unbuffered = False
-    while words and words[0] in flags:
-        unbuffered |= words.pop(0) == "-u"
+    given = set()
+    while words and words[0] in ("-u", "-P", "-I", "-B"):
+        given.add(words.pop(0))
     if words and words[0] in ("-m", "-c"):
-        return Program(words[0], words[1], words[2:], unbuffered)
+        here_first = words[0] == "-m" and not given & {"-P", "-I"}
+        return Program(words[0], words[1], words[2:], "-u" in given, here_first)
     if words and Path(words[0]).is_relative_to(SUITE):
-        return Program("", words[0], words[1:], unbuffered)
+        return Program("", words[0], words[1:], "-u" in given, here_first=False)
     return None
 
 
@@ -189,7 +190,9 @@ def _run(
             os.environ.clear()
             os.environ.update(env)
         _forget()
-        sys.path[:0] = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+        here = [str(Path.cwd())] if program.here_first else []
+        given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+        sys.path[:0] = [*here, *given]
         os.close(begun)
         status = _status(program)
     except BaseException:
@@ -233,6 +236,7 @@ def _forget() -> None:
     """Undo what a new interpreter doesn't have: handlers, hooks, filters, a random state."""
     import logging
 
+    sys.modules.pop("conftest", None)  # the tests' own, or that of the root: who knows which
     sys.unraisablehook = sys.__unraisablehook__
     sys.meta_path[:] = [each for each in sys.meta_path if "pytest" not in type(each).__module__]
 
