@@ -6,8 +6,6 @@ import dataclasses
 import functools
 import gc
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads wait for each other
@@ -62,7 +60,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 MISSED = "NOT CAUGHT"
-SPIN = "import os\nos.sched_setaffinity(0, {%d})\nprint(flush=True)\nwhile True: pass"
 
 
 class Shown:
@@ -152,23 +149,6 @@ def workload(engine: Engine, target: Target) -> Workload:
     workload = target.workload(8, 4)
     engine.prepare(workload)
     return workload
-
-
-@pytest.fixture
-def neighbour() -> Iterator[None]:
-    """Pin this process to one core, and let another one spin there."""
-    cores = os.sched_getaffinity(0)
-    core = min(cores)
-    command = [sys.executable, "-c", SPIN % core]
-    os.sched_setaffinity(0, {core})
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout
-    process.stdout.readline()
-    yield
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    os.sched_setaffinity(0, cores)
 
 
 @pytest.fixture(scope="session")

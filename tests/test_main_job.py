@@ -3,9 +3,6 @@
 import gzip
 import json
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -216,11 +213,12 @@ def test_credentials_stay_out_of_everything_that_is_written(full):
     assert SECRET not in full.out + full.err
 
 
+@pytest.mark.usefixtures("machine")
 def test_pytest_benchmarks_own_command_reads_the_file(full):
     """Saved sessions are plain pytest-benchmark files."""
     (file,) = full.folder.glob("storage/*.json")
-    tool = Path(sys.executable).with_name("pytest-benchmark")
-    done = subprocess.run([tool, "compare", file], capture_output=True, text=True, check=True)
+    done = run_module("pytest_benchmark", "compare", str(file), environment={})
+    assert done.returncode == 0, done.stderr
     assert "test_throughput[int8-decomp-b8-p16-n6]" in done.stdout
 
 
