@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.exit_status import ExitStatus
 
 # By name, what each does; its module is benchmarks.commands.NAME.
 COMMANDS: dict[str, str] = {
@@ -27,7 +28,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end."""
-        self.exit(4, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(ExitStatus.WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,12 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
         parsed = parser.parse_args(given)
         return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
     except InputError as error:
-        parser.exit(4, f"{says}: {error}\n")
+        parser.exit(ExitStatus.WRONG_INPUT, f"{says}: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(2, f"{says}: interrupted\n")
+        parser.exit(ExitStatus.INTERRUPTED, f"{says}: interrupted\n")
     except Exception:  # Python's own status, 1, would mean REGRESSED
         traceback.print_exc()
-        parser.exit(3, f"{says}: an error of the suite, or one that it doesn't know; see above\n")
+        message = f"{says}: an error of the suite, or one that it doesn't know; see above\n"
+        parser.exit(ExitStatus.ERROR, message)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from benchmarks.commands.duet import environments
 from benchmarks.harness import clock, loaded, loading, machine, quantizing, schedule, storing, tool
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError, InputError
+from benchmarks.harness.exit_status import ExitStatus
 from benchmarks.harness.schedule import Take
 from benchmarks.harness.verdict import judge
 from tests import parity
@@ -190,7 +191,7 @@ def run(folder: Path, steps: Sequence[str], options: Sequence[str]) -> int:
             status = _run(command, log)
         except KeyboardInterrupt:
             print(f"interrupted: {step} is lost, what was done before stays", flush=True)
-            return workloads.INTERRUPTED
+            return ExitStatus.INTERRUPTED
         took = f"{clock.read() - start:.0f} s"
         if status == 0:
             print(f"{step}: {took}", flush=True)

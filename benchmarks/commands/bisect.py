@@ -16,6 +16,7 @@ from benchmarks.harness.bisect import Tried, Turn
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError
 from benchmarks.harness.estimate import ENOUGH
+from benchmarks.harness.exit_status import ExitStatus
 from benchmarks.harness.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from benchmarks.harness.verdict import Verdict
 
 NOT_JUDGED = (Outcome.INVALID, Outcome.MISSING, Outcome.NOT_COMPARABLE)
-NOTHING_FOUND = 10  # as where nothing was compared: there is no turn to act on
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = bisect.search(names, search.turn)
     except KeyboardInterrupt:
         workload.complain(f"interrupted; tried so far: {_table(tried)}")
-        return workload.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     finally:
         if tried:
             record = [{"name": e.name, "turn": e.turn.value, "why": e.why} for e in tried]
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if found is None:
         says = "can't be tried" if tried[0].turn is Turn.SKIPPED else "is not found to be slower"
         workload.say(f"--bad {_short(names[-1])} {says}, so nothing turned: {tried[0].why}")
-        return NOTHING_FOUND
+        return ExitStatus.NOTHING_COMPARED  # there is no turn to act on
     gap = f", or one of those that can't run: {', '.join(found.between)}" if found.between else ""
     workload.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
     workload.say(f"sessions and logs: {out}")

@@ -20,6 +20,7 @@ from benchmarks.harness import (
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.errors import HarnessError, InputError
 from benchmarks.harness.estimate import ENOUGH
+from benchmarks.harness.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from benchmarks.harness.overlay import Environment
     from benchmarks.harness.restart import Conditions
 
-FAILED = 1  # a side that isn't what its name says, or whose output is wrong: pytest's own status
 SPEC = (
     "current; requirements such as bitsandbytes==0.49.2 or A==1,B==2; a path to a Python "
     "interpreter; a path to a source checkout"
@@ -83,14 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
                 duet.run()
         except KeyboardInterrupt:
             workload.complain(f"interrupted: {keep(duet)}")
-            return workload.INTERRUPTED
+            return ExitStatus.INTERRUPTED
         except Exception as error:
             if duet and duet.restarts:
                 workload.complain(keep(duet))
             if isinstance(error, InputError) or not isinstance(error, HarnessError):
                 raise
             workload.complain(f"{type(error).__name__}: {error}")
-            return FAILED
+            return ExitStatus.FAILED
         return report(duet)
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from benchmarks.commands.baselines import STORAGE
 from benchmarks.harness import baseline, promotion
 from benchmarks.harness.errors import InputError
+from benchmarks.harness.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     import argparse
-
-REFUSED = 1  # exit status
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Promote or demote each file; one line each, status 1 where one was refused."""
     refused = [path for path in _paths(arguments) if not _apply(path, arguments)]
-    return REFUSED if refused else 0
+    return ExitStatus.FAILED if refused else ExitStatus.FINE
 
 
 def _apply(path: Path, arguments: argparse.Namespace) -> bool:

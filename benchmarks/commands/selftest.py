@@ -13,6 +13,7 @@ from benchmarks.commands.duet import environments
 from benchmarks.harness import power, storing
 from benchmarks.harness.duet import Duet
 from benchmarks.harness.estimate import ENOUGH
+from benchmarks.harness.exit_status import ExitStatus
 from benchmarks.harness.report import align, percent
 from benchmarks.harness.schedule import SIDES, Take
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 SLOWDOWNS = (0.01, 0.02, 0.05)
 TAKES = tuple(Take(side, share) for share in (0.0, *SLOWDOWNS) for side in SIDES)
 RECORDED = 16  # restarts at least, from which duets are drawn
-NOTHING = 10  # nothing was compared
 
 
 def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
@@ -49,10 +49,10 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
                     workload.say(duet.progress(number))
         except KeyboardInterrupt:
             workload.complain(f"interrupted after {duet.restarts} restarts")
-            status = workload.INTERRUPTED
+            status = ExitStatus.INTERRUPTED
     if duet.restarts < ENOUGH:
         workload.complain("too few restarts to tell anything")
-        return status or NOTHING
+        return status or ExitStatus.NOTHING_COMPARED
     workload.say(f"drawing {power.DRAWN} duets of each kind from {duet.restarts} restarts")
     powers = [
         power.estimate(

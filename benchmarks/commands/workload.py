@@ -26,7 +26,6 @@ from benchmarks.harness.settings import OPTIONS, build_settings, count, positive
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary", "--report")
 RESTARTS = 12
-INTERRUPTED = 2  # pytest's own status
 # Ctrl-C; a stop from outside; a terminal that is gone. Not all systems have all of them.
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 DEAF_S = 15  # after the first of them
