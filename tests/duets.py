@@ -13,7 +13,7 @@ from benchmarks import __main__ as door
 from benchmarks.commands import workload
 from benchmarks.harness import duet as duets
 from benchmarks.harness import overlay, schedule
-from tests.local_packages import BROKEN, SLOW, pip_variables, write_wheel
+from tests.local_packages import BROKEN, SLOW, pip_in_forks, pip_variables, write_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,25 @@ def duet_of(
     budget = workload.budget(arguments, conditions.settings.rounds)
     sides = dict.fromkeys(schedule.SIDES, current)
     return duets.Duet(conditions, sides, budget, folder / "out", say)
+
+
+def command_in(
+    variables: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    out: Path,
+) -> Callable[..., tuple[int, str]]:
+    """Return a function that runs a command with results in `out`: its status, and what it says."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        with pip_in_forks():
+            status = door.main([*arguments[:1], *FAST, f"--out={out}", *arguments[1:]])
+        said, complaints = capfd.readouterr()
+        return status, said + complaints
+
+    return run
 
 
 def read(out: Path, side: str) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 import threading
 from types import SimpleNamespace
 
+from tests.waiting import PATIENCE_S
+
 MIB = 2**20
-PATIENCE_S = 300  # of what never happens: a machine may stall, a test mustn't hang
 
 
 class Steps:

@@ -18,8 +18,7 @@ from benchmarks import __main__ as door
 from benchmarks.harness import counters, profiling, restart, schedule, sessions
 from benchmarks.harness.partner import Partner
 from tests import forking, virtual
-from tests.duets import FAST, SHORT, duet_of, read, with_packages
-from tests.local_packages import pip_in_forks
+from tests.duets import FAST, SHORT, command_in, duet_of, read, with_packages
 from tests.running import interrupt_at, run_module
 from tests.waiting import PATIENCE_S, gone
 
@@ -36,16 +35,7 @@ def variables(environment, tmp_path_factory):
 @pytest.fixture
 def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
     """Return a function that runs a command, as a user does, and returns status and output."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments):
-        with pip_in_forks():
-            status = door.main([*arguments[:1], *FAST, f"--out={tmp_path / 'out'}", *arguments[1:]])
-        out, err = capfd.readouterr()
-        return status, out + err
-
-    return run
+    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ import signal
 
 import pytest
 
-from benchmarks import __main__ as door
 from benchmarks.commands import workload
 from benchmarks.commands.duet import report
 from benchmarks.harness import partner, restart, schedule, storing
 from benchmarks.harness.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.harness.outcome import Outcome
-from tests.duets import FAST, duet_of, read, with_packages
-from tests.local_packages import pip_in_forks
+from tests.duets import command_in, duet_of, read, with_packages
 from tests.running import heard
 
 
@@ -27,16 +25,7 @@ def variables(environment, tmp_path_factory):
 @pytest.fixture
 def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
     """Return a function that runs a command, as a user does, and returns status and output."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments):
-        with pip_in_forks():
-            status = door.main([*arguments[:1], *FAST, f"--out={tmp_path / 'out'}", *arguments[1:]])
-        out, err = capfd.readouterr()
-        return status, out + err
-
-    return run
+    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
 
 
 def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):

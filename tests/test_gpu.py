@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks.harness.gpu import Gpu, Sampler
 from benchmarks.harness.metrics import Unmeasured
-from tests.fake_nvml import MIB, PATIENCE_S, FakeNvml, Steps
+from tests.fake_nvml import MIB, FakeNvml, Steps
+from tests.waiting import PATIENCE_S
 
 OWN = os.getpid()
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from tests import forking, gpu_check, gpu_page, virtual
+from tests.waiting import PATIENCE_S
 
 PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu")
 RUN = ["--small", "--device=cpu"]
-PATIENCE_S = 300
 
 
 @pytest.fixture(scope="module")
