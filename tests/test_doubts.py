@@ -62,9 +62,37 @@ def test_what_follows_from_a_cause_is_no_line_of_its_own() -> None:
     (line,) = lines(judged(**DEGRADED, **BUSY))
     assert "other programs" in line
     (line,) = lines(judged(**DEGRADED))
-    assert "the machine ran 47 % slower than at its best (a); measure again later" in line
+    assert "the same work took 47 % longer than at best (a); measure again later" in line
     found = lines(judged(**DEGRADED, **BUSY), judged(**DEGRADED), judged(outlier_share=0.4))
     assert [each.partition("(")[2][0] for each in found] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("own", ["threads_over_cores", "throttled_share"])
+def test_what_the_user_set_is_not_blamed_on_other_programs(own: str) -> None:
+    """More threads than cores, and a quota, let threads wait for cores as other programs do."""
+    (line,) = lines(judged(**BUSY, **DEGRADED, **{own: 2.0}))
+    assert "other programs" not in line
+    assert ABOUT[own]["next_step"] in line
+    both = lines(judged(**BUSY, **{own: 2.0}), judged(**BUSY))
+    assert [each.partition("(")[2][0] for each in both] == ["a", "b"]
+
+
+def test_a_figure_is_up_to_something_only_if_others_differ_from_it() -> None:
+    """In the digits that are shown, whatever their unit."""
+    near = lines(judged(excess_load=12.1), judged(excess_load=12.3))
+    assert near == [
+        "INVALID: 12 more tasks than cores wanted to run (all 2 benchmarks); "
+        "measure on an idle machine"
+    ]
+    assert "up to 14 more" in lines(judged(excess_load=12.1), judged(excess_load=14))[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [(-1.25, "1.2 degrees below its limit"), (3.0, "3 degrees above its limit")]
+)
+def test_a_hot_gpu_is_above_or_below_its_limit(value: float, says: str) -> None:
+    """A temperature difference has no sign in a sentence."""
+    assert f"the GPU was {says} (a)" in lines(judged(degrees_over_limit=value))[0]
 
 
 def test_a_slow_first_round_names_the_option() -> None:
@@ -81,7 +109,8 @@ def test_no_line_is_longer_than_a_terminal(name: str, count: int) -> None:
     finding = Finding(name, WORST.get(name, 1.234), 0.0, "hw_thermal_slowdown, sw_power_cap")
     doubt = doubts.Doubt(finding, names, varies=count > 1)
     texts = [doubt.line(12), doubt.again(12)]
-    texts += [doubts.sentence([doubt], all_times=every) for every in (True, False)]
+    others = [doubt] * (len(Cause) - 1)
+    texts += [doubts.sentence([doubt, *others], all_times=every) for every in (True, False)]
     assert max(map(len, texts)) <= 120
     assert all(doubt.says in each for each in texts)
     assert f"; {ABOUT[name]['next_step']}" in texts[0]
@@ -106,7 +135,7 @@ def test_details_are_kept_where_there_is_room() -> None:
     validity = judged(other_gpu_processes=1)
     validity["findings"][0]["detail"] = "4711"
     (line,) = lines(validity)
-    assert line.startswith("INVALID: other programs used the GPU (4711) (a); stop them")
+    assert line.startswith("INVALID: other programs used the GPU: 1 (4711) (a); stop them")
 
 
 def test_why_rounds_were_measured_again_is_one_line() -> None:
@@ -126,6 +155,18 @@ def test_one_sentence_says_what_to_make_of_it() -> None:
         "measure on an idle machine."
     )
     assert doubts.sentence(found, all_times=False).startswith("Times marked ! can't be trusted: ")
+
+
+def test_the_sentence_names_the_cause_that_touched_most() -> None:
+    """And how many more there are."""
+    full = judged(memory_stall_share=0.4)
+    several = [("a", judged(**BUSY)), ("b", full), ("c", full), ("d", judged(ecc_errors=3))]
+    assert doubts.sentence(doubts.sum_up(several), all_times=True) == (
+        "This run's times can't be trusted: programs waited for memory 40 % of the time "
+        "(and 2 other causes); free memory."
+    )
+    one = doubts.sum_up(several[:2])
+    assert "(and 1 other cause)" in doubts.sentence(one, all_times=True)
 
 
 @pytest.mark.parametrize(

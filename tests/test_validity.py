@@ -120,6 +120,14 @@ def test_a_busy_neighbour_is_seen_on_a_gpu_as_well():
     assert not judge(seen("cuda", core_wait_s=3.0)).valid
 
 
+def test_own_threads_are_not_other_programs():
+    """Threads beyond the cores wait for each other: that is one finding, and its own."""
+    observed = seen(facts={"threads": 4}, machine_busy_s=20.0, cpu_s=20.0, core_wait_s=20.0)
+    found = {each.reading: each.value for each in judge(observed).findings}
+    assert found.keys() == {"threads_over_cores", "core_wait_share"}
+    assert found["core_wait_share"] == 1  # the sum over all threads is twice the time
+
+
 def test_the_load_average_counts_only_without_better():
     """It lags by a minute: a machine that was busy before, but isn't now, is fine."""
     assert judge(seen(load_average=9.0)).valid

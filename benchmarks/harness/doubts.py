@@ -15,6 +15,8 @@ COLUMNS = 120  # of a line about a cause
 PREFIX = "INVALID: "
 # What other causes show as well, and a slower machine in its rounds: said only if nothing else is.
 SYMPTOMS = {Cause.SLOWER: 1, Cause.UNSTEADY: 2}
+# A process that its own quota or threads hold back waits for cores as one beside others does.
+EXPLAINED = {Cause.OTHER_PROGRAMS: {Cause.QUOTA, Cause.THREADS}}
 UNKNOWN = "the machine couldn't be trusted"
 
 Judged = Mapping[str, Any] | None  # validity, as a record has it; None where nothing was timed
@@ -31,10 +33,7 @@ class Doubt:
     @property
     def says(self) -> str:
         """The cause in a user's words, with its figure."""
-        upto = "up to " if self.varies else ""
-        value = self.finding.value
-        words: str = ABOUT[self.finding.reading]["says"]
-        return words.format(share=f"{upto}{_digits(100 * value)} %", number=upto + _digits(value))
+        return _words(self.finding, "up to " if self.varies else "")
 
     @property
     def next_step(self) -> str:
@@ -106,10 +105,16 @@ def again(refused: Sequence[tuple[str, Judged]], total: int) -> list[str]:
 
 
 def sentence(found: Sequence[Doubt], *, all_times: bool) -> str:
-    """Return in one sentence that times can't be trusted, why, and what to do."""
+    """Return in one sentence that times can't be trusted, why, and what to do.
+
+    The cause that touched most benchmarks stands for all.
+    """
     which = "This run's times" if all_times else "Times marked !"
-    first = found[0]
-    return f"{which} can't be trusted: {first.says}; {first.next_step}."
+    first = max(found, key=lambda each: len(each.benchmarks))
+    others = len(found) - 1
+    more = f" (and {others} other cause{'s' * (others > 1)})" if others else ""
+    before, after = f"{which} can't be trusted: {first.says}", f"; {first.next_step}."
+    return before + (more if len(before + more + after) <= COLUMNS else "") + after
 
 
 def some(names: Sequence[str], room: int) -> str:
@@ -127,7 +132,11 @@ def _causes(found: Sequence[Finding]) -> dict[Cause, list[Finding]]:
     for each in found:
         by_cause.setdefault(ABOUT[each.reading]["cause"], []).append(each)
     deepest = min((SYMPTOMS.get(cause, 0) for cause in by_cause), default=0)
-    return {cause: each for cause, each in by_cause.items() if SYMPTOMS.get(cause, 0) <= deepest}
+    return {
+        cause: each
+        for cause, each in by_cause.items()
+        if SYMPTOMS.get(cause, 0) <= deepest and not EXPLAINED.get(cause, set()) & by_cause.keys()
+    }
 
 
 def _doubt(touched: Mapping[str, Sequence[Finding]]) -> Doubt:
@@ -136,8 +145,20 @@ def _doubt(touched: Mapping[str, Sequence[Finding]]) -> Doubt:
     reading = min((each.reading for each in found), key=list(ABOUT).index)
     values = [each for each in found if each.reading == reading]
     worst = max(values, key=lambda each: each.value)
-    varies = len(touched) > 1 and len({_digits(100 * each.value) for each in values}) > 1
+    varies = len(touched) > 1 and len(set(map(_words, values))) > 1
     return Doubt(worst, tuple(touched), varies)
+
+
+def _words(finding: Finding, upto: str = "") -> str:
+    """Return what was found in a user's words, with its figure."""
+    value = finding.value
+    where = "above" if value > 0 else "below"
+    words: str = ABOUT[finding.reading]["says"]
+    return words.format(
+        share=f"{upto}{_digits(100 * value)} %",
+        number=upto + _digits(value),
+        degrees=f"{_digits(abs(value))} degrees {where}",
+    )
 
 
 def _detail(finding: Mapping[str, Any]) -> str:

@@ -68,7 +68,9 @@ def _host(seen: Observations) -> dict[str, Reading]:
     threads = seen.facts.get("threads") if on_cpu else 1
     cores, load = seen.facts.get("machine_cores"), seen.after.get("load_average")
     others = share(_combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s))
-    crowding = _combine(lambda busy, own, have: busy + own - have, others, threads, cores)
+    # Threads beyond the available cores wait for each other, not for other programs.
+    own_cores = _combine(min, threads, seen.facts.get("available_cores", cores))
+    crowding = _combine(lambda busy, own, have: busy + own - have, others, own_cores, cores)
     excess_load = _combine(lambda average, have: average - have, load, cores)
     known = Unmeasured("not needed: crowding_cores tells how busy others were")
     return {
@@ -77,7 +79,8 @@ def _host(seen: Observations) -> dict[str, Reading]:
         "load_average": _given(load),
         "involuntary_switches_per_s": rate(passed("involuntary_switches")),
         "voluntary_switches_per_s": rate(passed("voluntary_switches")),
-        "core_wait_share": share(passed("core_wait_s")),
+        # The sum over all threads of this process, so that it can exceed the time.
+        "core_wait_share": _combine(lambda waited: min(1, waited), share(passed("core_wait_s"))),
         "off_core_share": _combine(
             lambda cpu, wall: max(0, wall - cpu) / max(wall, SHORTEST_SHARE_S), cpu_s, wall_s
         )

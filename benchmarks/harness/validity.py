@@ -19,12 +19,15 @@ COOL = "let it cool, or use nvidia-smi -lgc"
 
 
 class Cause(Enum):
-    """What was wrong with the machine. Several readings can show one cause."""
+    """What was wrong with the machine. Several readings can show one cause.
 
-    OTHER_PROGRAMS = "other programs"
+    In the order in which they are said: first what the user's own settings explain.
+    """
+
     QUOTA = "CPU quota"
     THREADS = "threads"
     MEMORY = "memory"
+    OTHER_PROGRAMS = "other programs"
     GPU_SHARED = "GPU shared"
     GPU_SLOWED = "GPU slowed"
     GPU_ERRORS = "GPU errors"
@@ -35,8 +38,8 @@ class Cause(Enum):
 def _bound(default: float, cause: Cause, says: str, what: str, next_step: str) -> Any:
     """Declare a bound that its reading must not exceed.
 
-    `says` is the cause in a user's words, with its figure: `{share}` or `{number}`. `what` names
-    the reading itself.
+    `says` is the cause in a user's words, with its figure: `{share}`, `{number}`, or `{degrees}`.
+    `what` names the reading itself.
     """
     return field(
         default=default,
@@ -74,7 +77,7 @@ class Bounds:
     crowding_cores: float = _bound(
         0.25,
         Cause.OTHER_PROGRAMS,
-        "other programs left {number} cores too few",
+        "other programs took {number} of this process's cores",
         "cores that others and this process used beyond those of the machine",
         IDLE,
     )
@@ -130,7 +133,7 @@ class Bounds:
     other_gpu_processes: float = _bound(
         0,
         Cause.GPU_SHARED,
-        "other programs used the GPU",
+        "other programs used the GPU: {number}",
         "other processes on the GPU",
         "stop them, or set CUDA_VISIBLE_DEVICES",
     )
@@ -153,7 +156,7 @@ class Bounds:
     degrees_over_limit: float = _bound(
         -2,
         Cause.GPU_SLOWED,
-        "the GPU was {number} degrees from its limit",
+        "the GPU was {degrees} its limit",
         "degrees Celsius above the GPU's slowdown temperature",
         COOL,
     )
@@ -172,14 +175,14 @@ class Bounds:
     control_host_slowdown: float = _bound(
         0.25,
         Cause.SLOWER,
-        "the machine ran {share} slower than at its best",
+        "the same work took {share} longer than at best",
         "slowdown of the control on the host",
         LATER,
     )
     control_device_slowdown: float = _bound(
         0.25,
         Cause.SLOWER,
-        "matrix products ran {share} slower than at their best",
+        "matrix products took {share} longer than at their best",
         "slowdown of the control in matrix products",
         LATER,
     )
