@@ -23,6 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from tests.waiting import readable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -92,7 +94,8 @@ class Forked(subprocess.Popen):  # type: ignore[type-arg]
         FORKED[-1] = self.pid
         self._child_created = True
         os.close(begun)
-        os.read(begins, 1)  # its end: from here on it is what it was asked to be
+        # The pipe ends once the process is what it was asked to be.
+        assert readable(begins), "a forked program did not begin"
         os.close(begins)
         for each in interrupts:
             raise each

@@ -208,7 +208,7 @@ def test_the_worst_regression_of_the_bad_end_is_followed(tmp_path, metric, asked
 
 
 def test_a_bad_end_whose_times_are_not_judged_is_not_good(tmp_path):
-    """A machine that couldn't be believed says nothing of a release."""
+    """A machine that couldn't be trusted says nothing of a release."""
     found = [
         verdict("round_s", Outcome.INVALID, None),
         verdict("weights_bytes", Outcome.NO_CHANGE, 0),

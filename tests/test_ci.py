@@ -15,6 +15,7 @@ from benchmarks.harness import acknowledged, baseline, versions
 from tests import stored
 from tests.running import heard
 from tests.stored import LIFTED, promoted, verdict
+from tests.waiting import PATIENCE_S
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 OPTIONS = "--model synthetic:llama-3.1-8b"
@@ -37,6 +38,7 @@ def git(*arguments):
         capture_output=True,
         text=True,
         check=True,
+        timeout=PATIENCE_S,
     ).stdout.strip()
 
 

@@ -12,13 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests import forking, gpu_check, gpu_page, virtual
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, gone, wait_for_text
 
 PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu")
 RUN = ["--small", "--device=cpu"]
@@ -123,21 +122,13 @@ def test_a_stop_ends_the_step_and_all_that_it_started(environment, tmp_path):
         command, cwd=gpu_check.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
     )
     log = tmp_path / "main.log"
-    until(lambda: log.exists() and "test session starts" in log.read_text())
+    wait_for_text(log, "test session starts")
     (step,) = forking.children(process.pid)
-    assert forking.children(step)
+    below = forking.children(step)
+    assert below
     process.terminate()
     assert process.wait(PATIENCE_S) == 2
-    until(lambda: not forking.children(process.pid) + forking.children(step))
-
-
-def until(happened):
-    """Wait for what certainly happens, however slow this machine is."""
-    for _ in range(10 * PATIENCE_S):
-        if happened():
-            return
-        time.sleep(0.1)
-    raise AssertionError
+    assert all(gone(each) for each in [step, *below])
 
 
 def test_a_wrong_step_is_one_line(tmp_path, capsys):

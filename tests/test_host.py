@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.harness import host
 from benchmarks.harness.metrics import Unmeasured
+from tests.waiting import PATIENCE_S
 
 linux = pytest.mark.skipif(platform.system() != "Linux", reason="needs Linux's /proc")
 
@@ -156,7 +157,7 @@ def test_a_thread_keeps_to_the_core_that_its_place_draws(place):
     found = {}
 
     def look():
-        ready.wait()
+        assert ready.wait(PATIENCE_S)
         found["other"] = os.sched_getaffinity(0)
         done.set()
 
@@ -165,7 +166,7 @@ def test_a_thread_keeps_to_the_core_that_its_place_draws(place):
     assert core == sorted(had)[min(int(place * len(had)), len(had) - 1)]
     with host.kept_to(core):
         ready.set()
-        done.wait()
+        assert done.wait(PATIENCE_S)
         found["this"] = os.sched_getaffinity(0)
     assert found == {"other": had, "this": {core}}
     assert os.sched_getaffinity(0) == had

@@ -15,7 +15,7 @@ from benchmarks.harness.errors import InputError, OutOfMemoryError
 from benchmarks.harness.partner import LostError, Partner
 from tests.local_packages import write_wheel
 from tests.virtual import Machine
-from tests.waiting import PATIENCE_S, gone, line_of
+from tests.waiting import PATIENCE_S, gone, line_of, readable
 
 ROOT = Path(__file__).parent.parent
 
@@ -162,6 +162,7 @@ def test_no_orphan_is_left_where_the_parent_is_killed(tmp_path, endless, working
     with subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT
     ) as parent:
+        assert readable(parent.stdout.fileno())
         worker = int(parent.stdout.readline())
         if working:  # it would notice the end of its requests only later
             assert line_of(fifo) == "on it"

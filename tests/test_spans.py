@@ -13,6 +13,7 @@ from benchmarks.harness.metrics import Unmeasured
 from benchmarks.harness.observe import Observations
 from benchmarks.harness.spans import Spans, joined
 from benchmarks.harness.watch import Watch
+from tests.waiting import PATIENCE_S
 
 
 def test_idle_time_between_rounds_is_not_time_without_a_core(machine):
@@ -77,6 +78,10 @@ def test_a_worker_imports_nothing_of_the_tests_environment():
         "print(sorted({'pytest', 'scipy', 'pytest_benchmark', 'hypothesis'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
     )
     assert done.stdout.strip() == "[]"

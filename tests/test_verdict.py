@@ -457,7 +457,7 @@ FAILED = {"passed": False, "exit_status": 1, "verdicts": None, "promoted": None}
 INVALID = {"valid": False, "reasons": ["too many context switches: 99, bound 60; stop others"]}
 
 
-def test_times_that_cant_be_believed_are_invalid_and_counters_still_count():
+def test_times_that_cant_be_trusted_are_invalid_and_counters_still_count():
     """A busy machine changes no counter."""
     more = {"decode_steps": [2, 10], "prefill": phase(), "decode": phase(kernel_launches=41)}
     verdicts = head(validity=INVALID)

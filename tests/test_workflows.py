@@ -16,6 +16,7 @@ from benchmarks.commands.baselines import BRANCH
 from benchmarks.harness import baseline
 from tests import stored
 from tests.stored import promoted
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github" / "workflows"
@@ -36,7 +37,7 @@ def zizmor(*paths):
     (line,) = [each for each in (ROOT / "Makefile").read_text().splitlines() if "zizmor" in each]
     options = shlex.split(line)[1:-1]
     return subprocess.run(
-        [tool("zizmor"), *options, *paths], check=False, capture_output=True
+        [tool("zizmor"), *options, *paths], check=False, capture_output=True, timeout=PATIENCE_S
     ).returncode
 
 
@@ -55,7 +56,11 @@ def test_the_workflows_follow_githubs_schema():
     """check-jsonschema knows what GitHub accepts, and needs no network for it."""
     schema = ["--builtin-schema", "vendor.github-workflows"]
     done = subprocess.run(
-        [tool("check-jsonschema"), *schema, *FILES], check=False, capture_output=True, text=True
+        [tool("check-jsonschema"), *schema, *FILES],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stdout
 
@@ -170,7 +175,13 @@ def in_a_clone(tmp_path, line, environment):
     around |= {"GIT_CONFIG_GLOBAL": os.devnull, "TOKEN": "x"}
     if not remote.exists():
         for arguments in (["init", "--bare", remote], ["clone", remote, clone]):
-            subprocess.run(["git", *arguments], env=around, check=True, capture_output=True)  # noqa: S607
+            subprocess.run(
+                ["git", *arguments],  # noqa: S607
+                env=around,
+                check=True,
+                capture_output=True,
+                timeout=PATIENCE_S,
+            )
         (clone / ".venv").symlink_to(sys.prefix)
     given = {name: value for name, value in environment.items() if not value.startswith("${{")}
     return subprocess.run(
@@ -180,6 +191,7 @@ def in_a_clone(tmp_path, line, environment):
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE_S,
     )
 
 
@@ -237,6 +249,7 @@ def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 10, done.stdout + done.stderr
     (session,) = baseline.stored(copy / ".benchmarks").sessions
@@ -263,6 +276,7 @@ def test_the_lines_that_measure_are_understood(tmp_path, job, chosen):
         check=False,
         capture_output=True,
         text=True,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     assert all(option in done.stdout for option in re.findall(r"--[a-z]+", line))
@@ -318,6 +332,7 @@ def test_the_runner_itself_refuses_what_nobody_saw(tmp_path, case):
         check=False,
         capture_output=True,
         text=True,
+        timeout=PATIENCE_S,
     )
     assert (done.returncode == 0) is (case in TAKEN)
     assert ("::error::" in done.stdout) is (case in REFUSED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -40,6 +41,18 @@ def line_of(fifo: Path) -> str:
             return stream.readline().rstrip("\n")
     finally:
         os.close(descriptor)
+
+
+def wait_for_text(file: Path, text: str) -> None:
+    """Wait until another process has written a line with the text into a file."""
+    command = ["tail", "-n", "+1", "-F", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as tail:
+        assert tail.stdout is not None
+        found = b""
+        while text.encode() not in found:
+            assert readable(tail.stdout.fileno()), f"nobody wrote {text!r} into {file}"
+            found += os.read(tail.stdout.fileno(), 4096)
+        tail.kill()
 
 
 def readable(descriptor: int) -> bool:

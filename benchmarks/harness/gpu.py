@@ -28,6 +28,7 @@ CLOCK_REASONS = {
     0x80: "hw_power_brake_slowdown",
     0x100: "display_clock_setting",
 }
+STOPPED_WITHIN_S = 10  # a sample takes microseconds, but the machine may stand still meanwhile
 INTERVAL_S = 0.1  # on an H100 a sample takes 25 microseconds, so sampling costs 0.03 %
 PROCESSES_EVERY = 10  # samples; listing processes, 34 microseconds, is the slowest of NVML's calls
 MOST_SAMPLES = 36_000  # an hour of them; of more, the newest stay
@@ -211,10 +212,10 @@ class Sampler:
             self.failure = Unmeasured(f"the sampler didn't start ({error})")
 
     def stop(self) -> None:
-        """End the sampling, and wait for the sample that is being taken, for a second at most."""
+        """End the sampling, and wait for the sample that is being taken."""
         self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=1)
+            self._thread.join(timeout=STOPPED_WITHIN_S)
             if self._thread.is_alive():
                 self.failure = Unmeasured("NVML hung while it was asked for a sample")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LOG_LINES = 3  # of a worker's log that its end is explained with
 STOP_S = 10  # that a worker may take to end when it is told to
+ENDED_WITHIN_S = 10  # after its pipe closed, which happens just before it ends
 CHUNK = 1 << 16
 
 
@@ -157,7 +158,7 @@ class Partner:
 
     def _ending(self) -> str:
         try:
-            status = self._process.wait(1)  # its pipe closes just before it ends
+            status = self._process.wait(ENDED_WITHIN_S)
         except subprocess.TimeoutExpired:
             return "closed its pipe"
         if status == -9:
