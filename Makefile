@@ -26,7 +26,6 @@ bench: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# These releases have wheels for Python 3.11 and 3.12; PYTHON=python3.11 chooses one.
 test-lowest:
 	$(MAKE) VENV=$(LOWEST) CONSTRAINTS=constraints-lowest.txt test
 	$(LOWEST)/bin/python -m pytest benchmarks --new-tokens 8 --rounds 2
@@ -68,7 +67,13 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(WANTED))
 .PHONY: $(READY)
 endif
 
+# The oldest versions allowed have wheels for Python 3.11 and 3.12 alone.
+NEWEST := $(if $(filter $(LOWEST),$(VENV)),12,99)
+CHECK := import sys; minor = sys.version_info[1]; sys.exit(not 11 <= minor <= $(NEWEST))
+
 $(READY):
+	@$(PYTHON) -c '$(CHECK)' || { echo "make: got $$($(PYTHON) --version), expected 3.11$(if \
+		$(filter 12,$(NEWEST)), or 3.12, or newer); name one: make PYTHON=python3.11 …" >&2; exit 1; }
 	@echo "Making $(VENV): this downloads torch once."
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
