@@ -159,7 +159,8 @@ def _check_version(spec: str, python: Path, variables: Mapping[str, str]) -> Non
     """
     says = "import sys; print('Python %d.%d' % sys.version_info[:2]); "
     command = [str(python), "-c", f"{says}sys.exit(sys.version_info < {OLDEST})"]
-    done = tool.run(command, variables, STARTED_WITHIN_S)
+    late = "start it by hand to see what keeps it"
+    done = tool.run(command, variables, STARTED_WITHIN_S, late=late)
     if done.status:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(

@@ -27,13 +27,18 @@ class Done:
 
 
 def run(
-    command: Sequence[str], variables: Mapping[str, str], timeout_s: float, cwd: Path | None = None
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    timeout_s: float,
+    cwd: Path | None = None,
+    late: str = "check the network",
 ) -> Done:
     """Run a program, and end it and all that it started when this is interrupted.
 
     Where this process is killed the kernel ends the program (Linux). It has a group of its own, so
     that Ctrl-C reaches only this process, which then ends the group.
-    Raises InputError where it can't be started, or takes longer than `timeout_s`.
+    Raises InputError where it can't be started, or takes longer than `timeout_s`; `late` is the
+    next step then.
     """
     parent, libc = os.getpid(), ctypes.CDLL(None) if sys.platform == "linux" else None
     try:
@@ -57,7 +62,7 @@ def run(
         kill_group(process)
         if isinstance(error, subprocess.TimeoutExpired):
             raise InputError(
-                f"{' '.join(command[:4])} …: not done after {timeout_s:.0f} s; check the network"
+                f"{' '.join(command[:4])} …: not done after {timeout_s:.0f} s; {late}"
             ) from error
         raise
     return Done(process.returncode, output)
