@@ -72,8 +72,8 @@ class Duet:
         return min(map(len, self.takes.values()), default=0)
 
     @property
-    def believed(self) -> int:
-        """How many of them count: the machine could be believed on both sides."""
+    def trusted(self) -> int:
+        """How many of them count: the machine could be trusted on both sides."""
         return sum(not _doubts(*pair) for pair in zip(*self.sides, strict=True))
 
     @property
@@ -128,7 +128,7 @@ class Duet:
                 continue
             self.say(self.progress(number))
             first = min(self.looks)
-            if not self._looked and self.believed == first:
+            if not self._looked and self.trusted == first:
                 self.look(self.looks[first])
                 if self.decided:
                     return
@@ -323,7 +323,7 @@ class Duet:
 
 
 def _doubts(*sides: Session) -> list[str]:
-    """Return why the times of a restart can't be believed; empty where they can."""
+    """Return why the times of a restart can't be trusted; empty where they can."""
     return [
         why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
     ]

@@ -38,8 +38,8 @@ class Material:
     left_out: Sequence[tuple[Outcome, str]]
     paired: bool = False
 
-    def believed(self) -> tuple[list[Measured], list[Measured], list[str]]:
-        """Return the records whose times can be believed, and why others can't, head's first.
+    def trusted(self) -> tuple[list[Measured], list[Measured], list[str]]:
+        """Return the records whose times can be trusted, and why others can't, head's first.
 
         Of a restart both sides can, or neither: they shared the machine.
         """

@@ -96,7 +96,7 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
 def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
     name = material.benchmark
-    base, head, doubted = material.believed()
+    base, head, doubted = material.trusted()
     if head and not base:
         says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
         return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
