@@ -31,13 +31,13 @@ test-lowest:
 	$(LOWEST)/bin/python -m pytest benchmarks --new-tokens 8 --rounds 2
 
 power: $(READY)
-	$(BIN)/python -m tests.power
+	$(BIN)/python -m tests.tools.power
 
 figures: $(READY)
-	$(BIN)/python -m tests.figures $(ARGS)
+	$(BIN)/python -m tests.tools.figures $(ARGS)
 
 gpu-check: $(READY)
-	$(BIN)/python -m tests.gpu_check gpu-check $(ARGS)
+	$(BIN)/python -m tests.tools.gpu_check gpu-check $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import closing, gating, interrupts, reporting, saving
-from benchmarks.harness import clock
-from benchmarks.harness.errors import HarnessError, InputError
-from benchmarks.harness.exit_status import ExitStatus, first
-from benchmarks.harness.progress import Progress
-from benchmarks.harness.report import Summary
-from benchmarks.harness.settings import OPTIONS, build_settings
-from benchmarks.stash import (
+from benchmarks.common.errors import HarnessError, InputError
+from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.config.options import OPTIONS
+from benchmarks.config.settings import build_settings
+from benchmarks.machine import clock
+from benchmarks.pytest_session import closing, gating, interrupts, reporting, saving
+from benchmarks.pytest_session.finish import judge_and_save, write_compared
+from benchmarks.pytest_session.progress import Progress
+from benchmarks.pytest_session.state import (
     ALL_RUN,
     COLLECTED,
     COMPARED,
@@ -25,14 +26,13 @@ from benchmarks.stash import (
     NOT_COMPARED,
     OUTCOME,
     PROGRESS,
-    PROPERTY,
-    SAVE,
     SESSION,
     SETTINGS,
     SUMMARY,
     TARGET,
     short_name,
 )
+from benchmarks.report.summary import Summary
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
@@ -107,14 +107,15 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     wanted = any(_is_benchmark(getattr(item, "fixturenames", ())) for item in items)
     if not wanted or config.option.collectonly or config.option.benchmark_skip:
         return []
-    from benchmarks.harness import device, loading
+    from benchmarks.machine import device, software
+    from benchmarks.model.target import find_target
 
     config.stash[PROGRESS] = progress = Progress(config)
     progress.take_over()
     try:
         saving.check(config)
         reporting.check(config)
-        config.stash[TARGET] = target = loading.find_target(config.stash[SETTINGS], progress.say)
+        config.stash[TARGET] = target = find_target(config.stash[SETTINGS], progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     except ImportError as error:
@@ -126,7 +127,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         f"model: {model} on {device.describe(target.device)}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
         "versions: "
-        + ", ".join(f"{name} {version}" for name, version in device.versions().items()),
+        + ", ".join(f"{name} {version}" for name, version in software.versions().items()),
     ]
 
 
@@ -190,9 +191,9 @@ def pytest_benchmark_update_machine_info(
 ) -> None:
     """Add the device and the versions to what pytest-benchmark stores of the machine."""
     if target := config.stash.get(TARGET, None):
-        from benchmarks.harness import device
+        from benchmarks.machine import device
 
-        machine_info.update(device.machine(target.device))
+        machine_info.update(device.machine_info(target.device))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -245,34 +246,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     It takes seconds, and what was measured took minutes: a Ctrl-C doesn't stop it.
     """
     interrupts.ignore()
-    _judge_and_save(session)
+    judge_and_save(session)
     result = yield
     closing.write(session)
     return result
-
-
-def _judge_and_save(session: pytest.Session) -> None:
-    config = session.config
-    cut_short = TARGET in config.stash and ALL_RUN not in config.stash
-    if cut_short and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.INTERRUPTED
-    passed = session.exitstatus == pytest.ExitCode.OK
-    outcome: dict[str, Any] = {"passed": passed, "verdicts": None, "promoted": None}
-    config.stash[OUTCOME] = outcome
-    wanted = GATE in config.stash or SAVE in config.stash
-    content = saving.content(config) if wanted else None
-    status = gating.finish(session, content)
-    if GATE in config.stash:
-        verdicts = config.stash[GATE].verdicts
-        outcome["verdicts"] = [each.as_record() for each in verdicts]
-        for name, value in gating.properties(verdicts) if PROPERTY in config.stash else ():
-            config.stash[PROPERTY](name, value)
-    if status is not None:
-        session.exitstatus = status
-    outcome["exit_status"] = int(session.exitstatus)
-    saving.finish(session, content)
-    outcome["exit_status"] = int(session.exitstatus)  # another one where it can't be saved
-    config.stash[SESSION] = session
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # below pytest-benchmark's tables, whatever they raise
@@ -290,7 +267,7 @@ def pytest_terminal_summary(
         failure, status, result = str(error), ExitStatus.FAILED, None
     session = config.stash[SESSION]
     config.stash[SUMMARY].write(terminalreporter)
-    _write_compared(terminalreporter, config)
+    write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
         ended = first(int(session.exitstatus), status)
@@ -311,17 +288,6 @@ def pytest_terminal_summary(
         session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
         saving.amend(session)
     return result
-
-
-def _write_compared(terminalreporter: Any, config: pytest.Config) -> None:
-    """Write in what the sessions of --benchmark-compare differ from this one."""
-    if (target := config.stash.get(TARGET, None)) and config.stash[COMPARED]:
-        from benchmarks.harness import device
-
-        ours = device.machine(target.device)
-        for theirs in config.stash[COMPARED]:
-            for line in device.differences(ours, theirs):
-                terminalreporter.write_line(line)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.harness import clock
-from benchmarks.harness.progress import Progress
-from benchmarks.harness.report import headline
-from benchmarks.harness.settings import Settings
-from benchmarks.stash import (
+from benchmarks.config.settings import Settings
+from benchmarks.machine import clock
+from benchmarks.pytest_session.progress import Progress
+from benchmarks.pytest_session.state import (
     BENCHMARKS,
     EVIDENCE,
     HISTORY,
@@ -24,16 +23,17 @@ from benchmarks.stash import (
     TARGET,
     short_name,
 )
+from benchmarks.report.lines import headline
 
 if TYPE_CHECKING:
-    from benchmarks.harness.engine import Engine, Generation
-    from benchmarks.harness.gpu import Gpu
-    from benchmarks.harness.loading import Target
-    from benchmarks.harness.measuring import Measurement
-    from benchmarks.harness.metrics import Metric, Unmeasured
-    from benchmarks.harness.profiling import Profile
-    from benchmarks.harness.watch import Watch
-    from benchmarks.harness.workload import Workload
+    from benchmarks.common.quantity import Metric, Unmeasured
+    from benchmarks.config.workload import Workload
+    from benchmarks.evidence.profiling import Profile
+    from benchmarks.machine.nvml import Gpu
+    from benchmarks.machine.watch import Watch
+    from benchmarks.measure.rounds import Measurement
+    from benchmarks.model.engine import Engine, Generation
+    from benchmarks.model.target import Target
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +77,13 @@ def engine(
     request: pytest.FixtureRequest,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
-    from benchmarks.harness import evidence, loading
+    from benchmarks.evidence import gathering
+    from benchmarks.model import loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
     with loading.load(target, quantization, cold=not history["loaded"]) as engine:
         history["loaded"].append(quantization)
-        request.config.stash[EVIDENCE] = evidence.Evidence(target, engine)
+        request.config.stash[EVIDENCE] = gathering.Evidence(target, engine)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -118,17 +119,17 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 @pytest.fixture(scope="session")
 def gpu(target: Target) -> Gpu | Unmeasured | None:
     """Return the GPU as NVML shows it, or why it can't be watched; None on the CPU."""
-    from benchmarks.harness import gpu
+    from benchmarks.machine import nvml
 
-    return gpu.find(target.device) if target.device.type == "cuda" else None
+    return nvml.find(target.device) if target.device.type == "cuda" else None
 
 
 @pytest.fixture(scope="session")
 def first_control(target: Target) -> dict[str, float]:
     """Return what the suite's own work took at the start of the session."""
-    from benchmarks.harness import control
+    from benchmarks.machine import control_work
 
-    return control.measure(target.device)
+    return control_work.measure(target.device)
 
 
 @pytest.fixture
@@ -138,8 +139,8 @@ def new_watch(
     """Return a function that makes the context in which rounds are timed, and watched."""
     import torch
 
-    from benchmarks.harness import control
-    from benchmarks.harness.watch import Watch
+    from benchmarks.machine import control_work
+    from benchmarks.machine.watch import Watch
 
     threads = torch.get_num_threads()
     if _is_cold(request):  # no other work before a cold generation
@@ -148,7 +149,7 @@ def new_watch(
     return lambda: Watch(
         target.device.type,
         threads=threads,
-        control=lambda: control.measure(target.device),
+        control=lambda: control_work.measure(target.device),
         start=first,
         gpu=gpu,
     )
@@ -172,7 +173,7 @@ def measure(
     request: pytest.FixtureRequest,
 ) -> Measurement:
     """Return the function that times so many rounds, and returns their generations."""
-    from benchmarks.harness.measuring import Measurement
+    from benchmarks.measure.rounds import Measurement
 
     # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
     # for a result, or fails to save all others where it left no round at all.
@@ -203,10 +204,10 @@ def record(
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
     """Return the function that stores a benchmark's generations, and metrics of its own."""
-    from benchmarks.harness import record as records
+    from benchmarks.measure.extra_info import extra_info
 
     def store(generations: list[Generation], **metrics: Metric) -> None:
-        info = records.extra_info(
+        info = extra_info(
             target,
             engine,
             workload,

@@ -5,7 +5,7 @@ pytest benchmarks/test_profile.py --artifacts artifacts
 
 import pytest
 
-from benchmarks.harness.profiling import profile_decode, profile_prefill
+from benchmarks.evidence.profiling import profile_decode, profile_prefill
 
 
 @pytest.mark.runs_last  # a profiler may leave its hooks in the process, and slow down what follows

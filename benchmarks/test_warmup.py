@@ -5,7 +5,7 @@ pytest benchmarks/test_warmup.py
 
 import pytest
 
-from benchmarks.harness.engine import cold_start_ratio
+from benchmarks.measure.rounds import cold_start_ratio
 
 FIRST_GENERATIONS = 3
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.__main__ import main
-from tests import full_records as made
+from tests import full_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,13 +95,16 @@ def history(folder: Path, sessions: int) -> Path:
     chance = random.Random(0)
     for n in range(sessions):
         slower = 1.2 if 0.45 < n / sessions < 0.6 else 1.0
-        regressed = made.verdict(names[0], "round_s", "REGRESSED", change=0.2)
+        regressed = full_records.verdict(names[0], "round_s", "REGRESSED", change=0.2)
         worse = n == sessions // 2 + 1
-        content = made.session(
-            *((name, made.record(n, slower=slower, new_tokens=8, rounds=2)) for name in names),
+        content = full_records.session(
+            *(
+                (name, full_records.record(n, slower=slower, new_tokens=8, rounds=2))
+                for name in names
+            ),
             when=f"{2000 + n // 300}-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}T08:00:00+00:00",
             commit=f"{chance.getrandbits(160):040x}",
-            hardware=made.CPU if n % 10 else {"device": "cpu", "threads": 2},
+            hardware=full_records.CPU if n % 10 else {"device": "cpu", "threads": 2},
             saved={
                 "passed": not worse,
                 "exit_status": int(worse),
@@ -109,6 +112,6 @@ def history(folder: Path, sessions: int) -> Path:
                 "promoted": {"when": "2026-01-01", "forced": None} if n % 100 == 7 else None,
             },
         )
-        made.write(folder / "saved" / f"{n:04}_nightly.json", content)
+        full_records.write(folder / "saved" / f"{n:04}_nightly.json", content)
     assert main(["report", str(folder / "saved"), "--out", str(folder / "page.html")]) == 0
     return folder / "page.html"

@@ -16,8 +16,10 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)
 import hypothesis
 import pytest
 
-from benchmarks.harness import checkpoint, counters
-from benchmarks.harness.settings import OPTIONS, build_settings
+from benchmarks.config.options import OPTIONS
+from benchmarks.config.settings import build_settings
+from benchmarks.evidence import counters
+from benchmarks.model import checkpoint
 from tests import virtual
 from tests.running import SECRET, Outcome, command
 
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from benchmarks.harness.engine import Engine
-    from benchmarks.harness.loading import Target
-    from benchmarks.harness.workload import Workload
+    from benchmarks.config.workload import Workload
+    from benchmarks.model.engine import Engine
+    from benchmarks.model.target import Target
 
 # No deadline and no health check of the time: a busy machine is no failure. The same examples each
 # time, so that a failure on a runner is one here too.
@@ -49,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Files whose tests take longest: a worker that began one of them last would work on alone.
-LONGEST = ("gpu_check", "workflows", "duet", "main_job", "counters", "page_in_browser", "gate")
+LONGEST = ("gpu_check", "workflows", "duet", "main_job", "counters", "page_in_browser", "gating")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -124,7 +126,7 @@ def one_layer(cache_dir: Path) -> checkpoint.Checkpoint:
 @pytest.fixture(scope="session")
 def target(cache_dir: Path, tiny_checkpoint: checkpoint.Checkpoint) -> Target:
     """Return the tiny model as what is measured, with the suite's default options."""
-    from benchmarks.harness.loading import find_target
+    from benchmarks.model.target import find_target
 
     defaults = {option.dest: option.default for option in OPTIONS} | {"device": "cpu"}
     settings = build_settings(defaults.get, {"OMP_NUM_THREADS": "1"})
@@ -137,7 +139,7 @@ def target(cache_dir: Path, tiny_checkpoint: checkpoint.Checkpoint) -> Target:
 @pytest.fixture(scope="session")
 def engine(target: Target) -> Iterator[Engine]:
     """Load the tiny model once, with mixed decomposition; a test that changes it repairs it."""
-    from benchmarks.harness.loading import load
+    from benchmarks.model.loading import load
 
     with load(target, "int8-decomp", cold=True) as engine:
         yield engine

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks import __main__ as door
-from benchmarks.commands import workload
-from benchmarks.harness import duet as duets
-from benchmarks.harness import overlay, schedule
+from benchmarks.commands import measuring
+from benchmarks.duet import duet, schedule
+from benchmarks.environments import overlay
 from tests.local_packages import BROKEN, SLOW, pip_in_forks, pip_variables, write_wheel
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ def duet_of(
     variables: Mapping[str, str],
     *options: str,
     say: Callable[[str], None] = print,
-) -> duets.Duet:
+) -> duet.Duet:
     """Return a duet of identical sides, as the command makes it, to be played step by step."""
     parser = door.Parser()
-    workload.add_arguments(parser)
+    measuring.add_arguments(parser)
     arguments = parser.parse_args([*FAST, "--times-only", *options])
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        conditions = workload.conditions(arguments)
+        conditions = measuring.conditions(arguments)
     current = overlay.Environment("current", Path(sys.executable))
-    budget = workload.budget(arguments, conditions.settings.rounds)
+    budget = measuring.budget(arguments, conditions.settings.rounds)
     sides = dict.fromkeys(schedule.SIDES, current)
-    return duets.Duet(conditions, sides, budget, folder / "out", say)
+    return duet.Duet(conditions, sides, budget, folder / "out", say)
 
 
 def command_in(

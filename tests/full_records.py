@@ -6,18 +6,12 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import validity
-from benchmarks.harness.metrics import (
-    Machine,
-    ModelCost,
-    Round,
-    Unmeasured,
-    as_stored,
-    generation_metrics,
-)
-from benchmarks.harness.observe import Observations
-from benchmarks.harness.profiling import Hotspot
-from benchmarks.harness.watch import SERIES
+from benchmarks.common.quantity import Unmeasured, as_stored
+from benchmarks.evidence.profiling import Hotspot
+from benchmarks.machine import validity
+from benchmarks.machine.readings import Observations
+from benchmarks.machine.watch import SERIES
+from benchmarks.measure.metrics import Machine, ModelCost, Round, generation_metrics
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import copy
 import json
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.sessions import Session, parse
+from benchmarks.sessions.session import Session, parse_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,12 +119,14 @@ def session(
     **changes: Any,
 ) -> Session:
     """Return a session of these benchmarks."""
-    return parse(content(*benchmarks, **changes), name)
+    return parse_session(content(*benchmarks, **changes), name)
 
 
 def foreign(rounds_s: Sequence[float], name: str = "test_a") -> Session:
     """Return what a plain file of pytest-benchmark holds, with nothing of this suite."""
-    return parse({"benchmarks": [{"fullname": name, "stats": {"data": list(rounds_s)}}]}, "f")
+    return parse_session(
+        {"benchmarks": [{"fullname": name, "stats": {"data": list(rounds_s)}}]}, "f"
+    )
 
 
 def write(folder: Path, *contents: Mapping[str, Any]) -> list[str]:

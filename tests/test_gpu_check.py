@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import forking, gpu_check, gpu_page, virtual
+from tests import forking, virtual
+from tests.tools import gpu_check, gpu_page
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
 PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu")
@@ -117,7 +118,12 @@ def test_results_of_something_else_are_refused(results, capsys, arguments, says)
 @pytest.mark.usefixtures("machine")
 def test_a_stop_ends_the_step_and_all_that_it_started(environment, tmp_path):
     """SIGTERM reaches the session of pytest below the step."""
-    command = [*(sys.executable, "-m", "tests.gpu_check"), *RUN, "--steps=main", str(tmp_path)]
+    command = [
+        *(sys.executable, "-m", "tests.tools.gpu_check"),
+        *RUN,
+        "--steps=main",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(
         command, cwd=gpu_check.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
     )

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from benchmarks.commands.baselines import BRANCH
-from benchmarks.harness import baseline
+from benchmarks.sessions import baseline
 from tests import stored
 from tests.stored import promoted
 from tests.waiting import PATIENCE_S

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import cpuinfo
 import pytest
 
-from benchmarks.harness import clock, control, host, loading, synthetic
-from benchmarks.harness.metrics import Unmeasured
+from benchmarks.common.quantity import Unmeasured
+from benchmarks.machine import clock, control_work, host
+from benchmarks.model import loading, synthetic, synthetic_weights
 from tests import forking
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Machine:
         }
 
     def control(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Return what the suite's own work takes, as `control.measure` does."""
+        """Return what the suite's own work takes, as `control_work.measure` does."""
         seconds = 0.01 * self.slowdown / (1 - self.others)
         return {"device_s": seconds, "host_s": seconds}
 
@@ -156,8 +157,8 @@ def one_layer() -> Iterator[None]:
     """Let there be a model that is a quarter of `synthetic:tiny`, for what any model shows."""
     name = ONE_LAYER.removeprefix("synthetic:")
     with pytest.MonkeyPatch.context() as patch:
-        config = synthetic.CONFIGS["tiny"] | {"num_hidden_layers": 1}
-        patch.setitem(synthetic.CONFIGS, name, config)
+        config = synthetic_weights.CONFIGS["tiny"] | {"num_hidden_layers": 1}
+        patch.setitem(synthetic_weights.CONFIGS, name, config)
         patch.setitem(synthetic.SHARD_BYTES, name, synthetic.SHARD_BYTES["tiny"])
         yield
 
@@ -170,7 +171,7 @@ def installed(machine: Machine) -> Iterator[Machine]:
         patch.setattr(clock, "wait", machine.wait)
         patch.setattr(host, "snapshot", machine.snapshot)
         patch.setattr(host, "facts", machine.facts)
-        patch.setattr(control, "measure", machine.control)
+        patch.setattr(control_work, "measure", machine.control)
         patch.setattr(loading, "load", machine.load)
         patch.setattr(cpuinfo, "get_cpu_info", cpu)
         ACTIVE.append(machine)

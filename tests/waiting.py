@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import tool
+from benchmarks.common.process import is_alive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def readable(descriptor: int) -> bool:
 def _gone_by_and_by(pid: int) -> bool:
     """Do it on a system without files that stand for processes."""
     for _ in range(20 * PATIENCE_S):
-        if not tool.is_alive(pid):
+        if not is_alive(pid):
             return True
         time.sleep(0.05)
     return False

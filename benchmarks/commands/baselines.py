@@ -6,17 +6,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import baseline
-from benchmarks.harness.errors import InputError
-from benchmarks.harness.remote import Branch
+from benchmarks.common.errors import InputError
+from benchmarks.sessions import baseline
+from benchmarks.sessions.branch import Branch
+from benchmarks.sessions.storage import STORAGE
 
 if TYPE_CHECKING:
     import argparse
 
-    from benchmarks.harness.sessions import Session
+    from benchmarks.sessions.session import Session
 
 BRANCH = "benchmark-baselines"
-STORAGE = Path(".benchmarks")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

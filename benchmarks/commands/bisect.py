@@ -9,23 +9,26 @@ from math import ceil, log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands import workload
-from benchmarks.commands.duet import cost
-from benchmarks.harness import bisect, overlay, storing, verdict_table
-from benchmarks.harness.bisect import Tried, Turn
-from benchmarks.harness.duet import Duet
-from benchmarks.harness.errors import HarnessError
-from benchmarks.harness.estimate import ENOUGH
-from benchmarks.harness.exit_status import ExitStatus
-from benchmarks.harness.verdict import Outcome
+from benchmarks.commands import measuring
+from benchmarks.common import git
+from benchmarks.common.errors import HarnessError
+from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.files import write_json
+from benchmarks.duet import bisection
+from benchmarks.duet.bisection import Tried, Turn
+from benchmarks.duet.duet import Duet, cost
+from benchmarks.environments import candidates, overlay
+from benchmarks.report import verdict_table
+from benchmarks.sessions.outcome import Outcome
+from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.harness.duet import Budget
-    from benchmarks.harness.overlay import Environment
-    from benchmarks.harness.restart import Conditions
-    from benchmarks.harness.verdict import Verdict
+    from benchmarks.duet.duet import Budget
+    from benchmarks.duet.restart import Conditions
+    from benchmarks.environments.overlay import Environment
+    from benchmarks.sessions.outcome import Verdict
 
 NOT_JUDGED = (Outcome.INVALID, Outcome.MISSING, Outcome.NOT_COMPARABLE)
 
@@ -48,43 +51,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="follow this one, such as tpot_s (default: the time that regressed most at the bad "
         "end, or whatever else regressed most)",
     )
-    workload.add_arguments(parser)
+    measuring.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, print what was tried and where it turned, and return 0 where that was found."""
-    conditions = workload.conditions(arguments)
-    budget = workload.budget(arguments, conditions.settings.rounds)
-    out = workload.out_folder(arguments, "bisects")
+    conditions = measuring.conditions(arguments)
+    budget = measuring.budget(arguments, conditions.settings.rounds)
+    out = measuring.out_folder(arguments, "bisects")
     tried: list[Tried] = []
     try:
-        with workload.interruptible(), ExitStack() as stack:
+        with measuring.interruptible(), ExitStack() as stack:
             names, environment = _candidates(arguments, conditions, stack)
             good = environment(names[0])
             search = Search(
                 conditions, budget, out, good, environment, tried, metric=arguments.metric
             )
-            workload.say(f"{len(names)} candidates: {', '.join(map(_short, names))}")
-            workload.say(
+            measuring.say(f"{len(names)} candidates: {', '.join(map(_short, names))}")
+            measuring.say(
                 f"about {1 + ceil(log2(len(names) - 1))} duets, and one more for each that can't "
                 f"be tried; about {budget.minutes:g} minutes each at most"
             )
-            found = bisect.search(names, search.turn)
+            found = bisection.search(names, search.turn)
     except KeyboardInterrupt:
-        workload.complain(f"interrupted; tried so far: {_table(tried)}")
+        measuring.complain(f"interrupted; tried so far: {_table(tried)}")
         return ExitStatus.INTERRUPTED
     finally:
         if tried:
             record = [{"name": e.name, "turn": e.turn.value, "why": e.why} for e in tried]
-            storing.write(out / "tried.json", record)
-    workload.say(f"tried: {_table(tried)}")
+            write_json(out / "tried.json", record)
+    measuring.say(f"tried: {_table(tried)}")
     if found is None:
         says = "can't be tried" if tried[0].turn is Turn.SKIPPED else "is not found to be slower"
-        workload.say(f"--bad {_short(names[-1])} {says}, so nothing turned: {tried[0].why}")
+        measuring.say(f"--bad {_short(names[-1])} {says}, so nothing turned: {tried[0].why}")
         return ExitStatus.NOTHING_COMPARED  # there is no turn to act on
     gap = f", or one of those that can't run: {', '.join(found.between)}" if found.between else ""
-    workload.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
-    workload.say(f"sessions and logs: {out}")
+    measuring.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
+    measuring.say(f"sessions and logs: {out}")
     return 0
 
 
@@ -106,7 +109,7 @@ class Search:
         """Return what a duet says of a candidate, and keep why."""
         found = self._try(name)
         self.tried.append(found)
-        workload.say(f"{_short(name)}: {found.turn.value}: {found.why}")
+        measuring.say(f"{_short(name)}: {found.turn.value}: {found.why}")
         return found.turn
 
     def _try(self, name: str) -> Tried:
@@ -117,16 +120,16 @@ class Search:
                 return Tried(name, Turn.GOOD, "the same files as those of the good end")
             folder = self.out / _short(name)
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
-            duet = Duet(self.conditions, sides, budget, folder, workload.say, asked=self.asked)
-            workload.say(f"{_short(name)}: {cost(duet)}")
+            duet = Duet(self.conditions, sides, budget, folder, measuring.say, asked=self.asked)
+            measuring.say(f"{_short(name)}: {cost(duet)}")
             duet.run()
         except HarnessError as error:
             if duet is None or duet.restarts < ENOUGH:
                 return Tried(name, Turn.SKIPPED, str(error))
-            workload.complain(f"{_short(name)}: judged by what is complete; {error}")
+            measuring.complain(f"{_short(name)}: judged by what is complete; {error}")
             duet.conclude()
         for line in verdict_table.lines(duet.verdicts, duet.notes):
-            workload.say(line)
+            measuring.say(line)
         if not duet.restarts:
             return Tried(name, Turn.SKIPPED, "no restart was complete")
         if self.asked is None:
@@ -140,7 +143,7 @@ class Search:
         if regressed:
             worst = max(regressed, key=lambda each: (each.kind == "time", each.change or 0.0))
             self.asked, self.change = (worst.benchmark, worst.metric), worst.change or 0.0
-            workload.say(f"from here on: {worst.metric} of {worst.benchmark}")
+            measuring.say(f"from here on: {worst.metric} of {worst.benchmark}")
             return Tried(name, Turn.BAD, _says(worst))
         if not asked:
             what = f"no {self.metric}" if self.metric else "nothing"
@@ -178,18 +181,18 @@ def _candidates(
     variables, cache_dir = conditions.variables, conditions.settings.cache_dir
     good, bad = arguments.good, arguments.bad
     if arguments.package:
-        names = bisect.releases(arguments.package, good, bad, variables, workload.say)
+        names = candidates.releases(arguments.package, good, bad, variables, measuring.say)
 
         def release(name: str) -> Environment:
             spec = f"{arguments.package}=={name}"
-            return overlay.cached(spec, [spec], cache_dir, variables, workload.say)
+            return overlay.cached(spec, [spec], cache_dir, variables, measuring.say)
 
         return names, release
-    names = bisect.commits(arguments.checkout, good, bad, variables)
-    tree = stack.enter_context(bisect.worktree(arguments.checkout, variables))
+    names = candidates.commits(arguments.checkout, good, bad, variables)
+    tree = stack.enter_context(git.worktree(arguments.checkout, variables))
 
     def commit(name: str) -> Environment:
-        return bisect.commit_environment(name, tree, cache_dir, variables, workload.say)
+        return candidates.commit_environment(name, tree, cache_dir, variables, measuring.say)
 
     return names, commit
 

@@ -17,26 +17,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from benchmarks.commands import workload
-from benchmarks.commands.baselines import STORAGE
-from benchmarks.harness import (
-    acknowledged,
-    baseline,
-    comparable,
-    promotion,
-    sessions,
-    unchecked,
-    versions,
-)
-from benchmarks.harness.errors import InputError
-from benchmarks.harness.exit_status import JUDGED, ExitStatus
-from benchmarks.harness.outcome import Outcome
-from benchmarks.harness.settings import OPTIONS
+from benchmarks.commands import measuring
+from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import JUDGED, ExitStatus
+from benchmarks.config.options import OPTIONS
+from benchmarks.environments import versions
+from benchmarks.sessions import baseline, comparable
+from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.session import read_session, unchecked_of
+from benchmarks.sessions.storage import STORAGE
+from benchmarks.verdicts import acknowledged, promotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmarks.harness.sessions import Session
+    from benchmarks.sessions.session import Session
 
 ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
@@ -68,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     What a duet leaves undecided is no regression: it is a warning, and status 0. What no duet could
     look at stays 11. Raises InputError for --options that can't be used.
     """
-    with workload.interruptible():
+    with measuring.interruptible():
         return _screen(arguments)
 
 
@@ -82,7 +77,7 @@ def _screen(arguments: argparse.Namespace) -> int:
     saved = [path for path in baseline.files(STORAGE) if path not in before]
     reason = None
     if status == ExitStatus.UNDECIDED and saved:
-        status, reason = _decide(sessions.read(saved[0]), arguments, shared)
+        status, reason = _decide(read_session(saved[0]), arguments, shared)
     elif status == ExitStatus.UNDECIDED:
         _warn("no duet: the session was not saved; take away what keeps it from that")
     if arguments.promote and saved and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
@@ -109,7 +104,7 @@ def _shared(options: list[str]) -> dict[str, str]:
     """Return those of the options that a duet takes as well; the others are pytest's alone."""
     parser = _Options(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for option in OPTIONS:
-        if option.name not in workload.NOT_OURS:
+        if option.name not in measuring.NOT_OURS:
             parser.add_argument(option.name, dest=option.name)
     found, _ = parser.parse_known_args(options)
     return vars(found)
@@ -141,7 +136,7 @@ def _decide(
         _warn("suspicious and undecided: no regression was found, and none was ruled out")
         return ExitStatus.FINE, None
     accepted = any(each.get("acknowledged") for each in session.saved.get("verdicts") or [])
-    loose = unchecked.of_session(session)  # which no duet makes good
+    loose = unchecked_of(session)  # which no duet makes good
     if status != ExitStatus.FINE or unseen or accepted or loose or not clear:
         return status, None
     return status, f"suspicious, but a duet against {against} found no regression"
@@ -182,7 +177,7 @@ def _duet(
     Raises InputError where it can't run, or can't show what changed.
     """
     said: list[str] = []
-    out = STORAGE / "duets" / workload.own_name()
+    out = STORAGE / "duets" / measuring.own_name()
     options = [*options, f"--out={out}"]
     if acknowledged.FILE.exists():
         options.append(f"--acknowledged={acknowledged.FILE}")

@@ -8,26 +8,18 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands import workload
-from benchmarks.harness import (
-    acknowledged,
-    overlay,
-    storing,
-    unchecked,
-    verdict,
-    verdict_table,
-)
-from benchmarks.harness.duet import Duet
-from benchmarks.harness.errors import HarnessError, InputError
-from benchmarks.harness.estimate import ENOUGH
-from benchmarks.harness.exit_status import ExitStatus
+from benchmarks.commands import measuring
+from benchmarks.common.errors import HarnessError, InputError
+from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.files import write_json
+from benchmarks.duet.duet import Duet, cost
+from benchmarks.environments.overlay import environments
+from benchmarks.report import verdict_table
+from benchmarks.sessions import session
+from benchmarks.verdicts import acknowledged, judgement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from benchmarks.harness.outcome import Acknowledgement
-    from benchmarks.harness.overlay import Environment
-    from benchmarks.harness.restart import Conditions
+    from benchmarks.verdicts.acknowledged import Acknowledgement
 
 SPEC = (
     "current; requirements such as bitsandbytes==0.49.2 or A==1,B==2; a path to a Python "
@@ -54,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="regressions that pass, as benchmarks/acknowledged.toml has them for the gate "
         "(default: none)",
     )
-    workload.add_arguments(parser)
+    measuring.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare the two sides, print the table, and return the exit status."""
-    conditions = workload.conditions(arguments)
+    conditions = measuring.conditions(arguments)
     known = _accepted(arguments)
     if arguments.selftest:
         from benchmarks.commands import selftest
@@ -71,25 +63,26 @@ def run(arguments: argparse.Namespace) -> int:
     for side, spec in specs.items():
         if not spec.strip():
             raise InputError(f"--{side}: expected {SPEC}; got an empty text")
-    budget = workload.budget(arguments, conditions.settings.rounds)
-    out = workload.out_folder(arguments, "duets")
+    budget = measuring.budget(arguments, conditions.settings.rounds)
+    out = measuring.out_folder(arguments, "duets")
     duet = None
-    with workload.interruptible():
+    with measuring.interruptible():
         try:
             with ExitStack() as stack:
-                found = environments(specs, conditions, stack)
-                duet = Duet(conditions, found, budget, out, workload.say, acknowledged=known)
-                workload.say(cost(duet))
+                cache_dir, variables = conditions.settings.cache_dir, conditions.variables
+                found = environments(specs, cache_dir, variables, measuring.say, stack)
+                duet = Duet(conditions, found, budget, out, measuring.say, acknowledged=known)
+                measuring.say(cost(duet))
                 duet.run()
         except KeyboardInterrupt:
-            workload.complain(f"interrupted: {keep(duet)}")
+            measuring.complain(f"interrupted: {keep(duet)}")
             return ExitStatus.INTERRUPTED
         except Exception as error:
             if duet and duet.restarts:
-                workload.complain(keep(duet))
+                measuring.complain(keep(duet))
             if isinstance(error, InputError) or not isinstance(error, HarnessError):
                 raise
-            workload.complain(f"{type(error).__name__}: {error}")
+            measuring.complain(f"{type(error).__name__}: {error}")
             return ExitStatus.FAILED
         return report(duet)
 
@@ -105,50 +98,21 @@ def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:
     return acknowledged.read(file)
 
 
-def environments(
-    specs: Mapping[str, str], conditions: Conditions, stack: ExitStack
-) -> dict[str, Environment]:
-    """Return the environment of each side, built if need be; equal SPECs are one environment."""
-    opened = {
-        spec: stack.enter_context(
-            overlay.opened(spec, conditions.settings.cache_dir, conditions.variables, workload.say)
-        )
-        for spec in dict.fromkeys(specs.values())
-    }
-    return {side: opened[spec] for side, spec in specs.items()}
-
-
-def cost(duet: Duet) -> str:
-    """Return about what a duet may cost where all of it is needed, before it starts."""
-    settings, budget = duet.conditions.settings, duet.budget
-    benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
-    rounds = budget.restarts * budget.pairs * len(duet.conditions.takes) * benchmarks
-    first = min(duet.looks)
-    early = f", {first} where they decide" if budget.restarts > first else ""
-    if budget.restarts < ENOUGH:
-        early = f" (no verdict on times comes of fewer than {ENOUGH})"
-    restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
-    return (
-        f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
-        f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {duet.out}"
-    )
-
-
 def report(duet: Duet) -> int:
     """Print the verdicts, write them, say what was lost and where it all is."""
     if len(duet.lost):
-        workload.say(f"restarts lost: {len(duet.lost)}; complete: {duet.restarts}")
-    status = verdict.exit_status(duet.verdicts)
+        measuring.say(f"restarts lost: {len(duet.lost)}; complete: {duet.restarts}")
+    status = judgement.exit_status(duet.verdicts)
     verdicts = [each.as_record() for each in duet.verdicts]
     record = {**duet.facts, "exit_status": status, "verdicts": verdicts}
     try:
-        storing.write(duet.out / "verdicts.json", record)
+        write_json(duet.out / "verdicts.json", record)
     finally:
         base, head = duet.sides
-        notes = [*duet.notes, *unchecked.note([*base, *head])]
+        notes = [*duet.notes, *session.unchecked_note([*base, *head])]
         for line in verdict_table.lines(duet.verdicts, notes):
-            workload.say(line)
-    workload.say(f"sessions, logs and verdicts: {duet.out}")
+            measuring.say(line)
+    measuring.say(f"sessions, logs and verdicts: {duet.out}")
     return status
 
 

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import comparable, schedule, sessions, verdict, verdict_table
-from benchmarks.harness.errors import InputError
-from benchmarks.harness.sessions import Session
+from benchmarks.common.errors import InputError
+from benchmarks.config import settings
+from benchmarks.duet import saved_duets
+from benchmarks.report import verdict_table
+from benchmarks.sessions import comparable
+from benchmarks.sessions.session import Session, read_session
+from benchmarks.verdicts import judgement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gate",
-        choices=verdict.GATES,
-        default=verdict.GATES[0],
+        choices=settings.GATES,
+        default=settings.GATES[0],
         help="what a time beyond the interval of the past is: suspicious (screen) or REGRESSED",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as well")
@@ -39,18 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Judge, print the table, write the verdicts, and return the exit status."""
     base, head = (
-        [sessions.read(file) for file in side] for side in (arguments.base, arguments.head)
+        [read_session(file) for file in side] for side in (arguments.base, arguments.head)
     )
     _check_different([*base, *head])
     notes = comparable.notes(base, head)
-    alpha = verdict.ALPHA
-    if arguments.paired and (stored := schedule.alpha_after(head)):
+    alpha = judgement.ALPHA
+    if arguments.paired and (stored := saved_duets.alpha_after(head)):
         alpha = stored
         notes = [*notes, f"alpha {alpha:g}: that of a look of this duet"]
-    verdicts = verdict.judge(base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha)
+    verdicts = judgement.judge(
+        base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha
+    )
     for line in verdict_table.lines(verdicts, notes):
         print(line)
-    status = verdict.exit_status(verdicts)
+    status = judgement.exit_status(verdicts)
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
         try:

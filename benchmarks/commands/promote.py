@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.baselines import STORAGE
-from benchmarks.harness import baseline, promotion
-from benchmarks.harness.errors import InputError
-from benchmarks.harness.exit_status import ExitStatus
+from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import ExitStatus
+from benchmarks.sessions import baseline
+from benchmarks.sessions.storage import STORAGE
+from benchmarks.verdicts import promotion
 
 if TYPE_CHECKING:
     import argparse

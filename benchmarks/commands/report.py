@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.harness.errors import InputError
-from benchmarks.page import export, intake, render
+from benchmarks.common.errors import InputError
+from benchmarks.page import csv_file, intake, render
+from benchmarks.sessions.storage import STORAGE
 
 if TYPE_CHECKING:
     import argparse
-
-STORAGE = Path(".benchmarks")  # pytest-benchmark's default
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in found.left_out:
         print(f"not shown: {line}")
     if arguments.csv:
-        export.write(arguments.csv, found.sessions)
+        csv_file.write(arguments.csv, found.sessions)
         print(f"CSV: {arguments.csv}")
     if arguments.out:
         render.write(arguments.out, found, artifacts)

@@ -8,20 +8,21 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.commands import workload
-from benchmarks.commands.duet import environments
-from benchmarks.harness import power, storing
-from benchmarks.harness.duet import Duet
-from benchmarks.harness.estimate import ENOUGH
-from benchmarks.harness.exit_status import ExitStatus
-from benchmarks.harness.report import align, percent
-from benchmarks.harness.schedule import SIDES, Take
+from benchmarks.commands import measuring
+from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.files import write_json
+from benchmarks.common.text import align, percent
+from benchmarks.duet import sensitivity
+from benchmarks.duet.duet import Duet
+from benchmarks.duet.schedule import SIDES, Take
+from benchmarks.environments.overlay import environments
+from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.harness.power import Pair, Power
-    from benchmarks.harness.restart import Conditions
+    from benchmarks.duet.restart import Conditions
+    from benchmarks.duet.sensitivity import Pair, Power
 
 SLOWDOWNS = (0.01, 0.02, 0.05)
 TAKES = tuple(Take(side, share) for share in (0.0, *SLOWDOWNS) for side in SIDES)
@@ -31,31 +32,33 @@ RECORDED = 16  # restarts at least, from which duets are drawn
 def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
     """Record restarts with and without real slowdowns, and print what duets find in them."""
     conditions = replace(conditions, takes=TAKES)
-    budget = workload.budget(arguments, conditions.settings.rounds)
-    out = workload.out_folder(arguments, "selftests")
+    budget = measuring.budget(arguments, conditions.settings.rounds)
+    out = measuring.out_folder(arguments, "selftests")
     recorded = replace(budget, restarts=max(RECORDED, budget.restarts))
-    workload.say(
+    measuring.say(
         f"selftest: identical sides, and either slowed down by {_listed()}: {recorded.restarts} "
         f"restarts of {budget.pairs} times {len(TAKES)} rounds, at most {budget.minutes:g} "
         f"minutes; results in {out}"
     )
-    with workload.interruptible(), ExitStack() as stack:
-        found = environments({"base": "current", "head": "current"}, conditions, stack)
-        duet = Duet(conditions, found, recorded, out, workload.say)
+    with measuring.interruptible(), ExitStack() as stack:
+        specs = {"base": "current", "head": "current"}
+        cache_dir, variables = conditions.settings.cache_dir, conditions.variables
+        found = environments(specs, cache_dir, variables, measuring.say, stack)
+        duet = Duet(conditions, found, recorded, out, measuring.say)
         status = 0
         try:
             for number, planned in duet.within_budget():
                 if duet.add(number, planned):
-                    workload.say(duet.progress(number))
+                    measuring.say(duet.progress(number))
         except KeyboardInterrupt:
-            workload.complain(f"interrupted after {duet.restarts} restarts")
+            measuring.complain(f"interrupted after {duet.restarts} restarts")
             status = ExitStatus.INTERRUPTED
     if duet.restarts < ENOUGH:
-        workload.complain("too few restarts to tell anything")
+        measuring.complain("too few restarts to tell anything")
         return status or ExitStatus.NOTHING_COMPARED
-    workload.say(f"drawing {power.DRAWN} duets of each kind from {duet.restarts} restarts")
+    measuring.say(f"drawing {sensitivity.DRAWN} duets of each kind from {duet.restarts} restarts")
     powers = [
-        power.estimate(
+        sensitivity.estimate(
             _ways(duet, slowdown),
             slowdown,
             most=budget.restarts,
@@ -67,9 +70,9 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
     ]
     restart_s = _restart_s(duet)
     for line in table(powers, restart_s):
-        workload.say(line)
+        measuring.say(line)
     record = {"restart_s": restart_s, "powers": [each.as_record() for each in powers]}
-    storing.write(out / "selftest.json", record)
+    write_json(out / "selftest.json", record)
     return status
 
 
@@ -88,13 +91,14 @@ def table(powers: Sequence[Power], restart_s: float) -> list[str]:
         ]
         for each in powers
     ]
-    seen = power.smallest(powers)
+    seen = sensitivity.smallest(powers)
     says = (
-        f"the smallest of these changes that a duet finds here in {power.ENOUGH:.0%} of cases: "
+        f"the smallest of these changes that a duet finds here "
+        f"in {sensitivity.ENOUGH:.0%} of cases: "
         f"{percent(seen.slowdown)}, in {seen.restarts * restart_s / 60:.1f} minutes on average"
         if seen
-        else f"none of these changes is found in {power.ENOUGH:.0%} of cases: quieten the machine, "
-        "or raise --max-restarts"
+        else f"none of these changes is found in {sensitivity.ENOUGH:.0%} of cases: quieten the "
+        "machine, or raise --max-restarts"
     )
     return [*align(rows), says]
 

@@ -1,1 +1,4 @@
-"""One self-contained HTML page of sessions: what was measured, compared, and how it went on."""
+"""Sessions as one HTML file, made without torch.
+
+Its doors are `intake.gather` and `render.write`.
+"""

@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.harness import doubts, unchecked, verdict, verdict_table
-from benchmarks.harness.exit_status import ExitStatus
-from benchmarks.harness.outcome import Outcome
-from benchmarks.page.history import short
+from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.text import short
+from benchmarks.report import verdict_table
+from benchmarks.sessions import doubts, session
+from benchmarks.sessions.outcome import Outcome
+from benchmarks.verdicts import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from benchmarks.harness.outcome import Verdict
-    from benchmarks.harness.sessions import Session
+    from benchmarks.sessions.outcome import Verdict
+    from benchmarks.sessions.session import Session
 
 SAYS = {
     Outcome.REGRESSED: "Something got worse",
@@ -40,7 +42,7 @@ def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
     failed = subject.saved.get("passed") is False
     status = subject.saved.get("exit_status")
     lines = [f"The session didn't pass: exit status {status}.", *told] if failed else told
-    loose = unchecked.of_session(subject).lines()
+    loose = session.unchecked_of(subject).lines()
     lines = [*(f"{each[0].upper()}{each[1:]}." for each in loose), *lines]
     if verdicts is not None:
         state, says = _verdict(verdicts)
@@ -72,13 +74,13 @@ def _verdict(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     open_ = [each for each in verdicts if each.acknowledged is None]
     if (
         any(each.suspicious for each in open_)
-        and verdict.exit_status(verdicts) == ExitStatus.UNDECIDED
+        and judgement.exit_status(verdicts) == ExitStatus.UNDECIDED
     ):
         return "SUSPICIOUS", "Beyond what the baselines vary; a duet decides it"
     for outcome, says in SAYS.items():
         if any(each.outcome is outcome for each in open_):
             return outcome.value, says
-    if verdict.exit_status(verdicts):
+    if judgement.exit_status(verdicts):
         return "NOT COMPARABLE", "Nothing was compared"
     return "PASSED", "Nothing got worse"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.page import units
-from benchmarks.page.figure import MOST_NAME, Table
+from benchmarks.page.figures.kit import MOST_NAME, Table
+from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     validity = info.get("validity") or {}
     reasons = validity.get("unmeasured") or {}
     rows = [
-        (name, units.text(name, value) if isinstance(value, (int, float)) else str(value), "")
+        (name, columns.text(name, value) if isinstance(value, (int, float)) else str(value), "")
         if value is not None
         else (name, "-", reasons.get(name, ""))
         for name, value in (validity.get("readings") or {}).items()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import baseline, comparable
-from benchmarks.page import units
-from benchmarks.page.figure import (
+from benchmarks.page.figures.kit import (
     BLUE,
     GREEN,
     MUTED,
@@ -19,11 +16,14 @@ from benchmarks.page.figure import (
     hover,
     plot,
 )
+from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
+from benchmarks.report import columns
+from benchmarks.sessions import baseline, comparable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.harness.sessions import Measured, Session
+    from benchmarks.sessions.session import Measured, Session
 
 MARKS = {  # what is told apart, the strongest first: colour, shape
     "REGRESSED": (VERMILION, "triangle-up"),
@@ -60,7 +60,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
     for n, session in enumerate(kept):
         for measured in session.measured.values():
-            key = machine_key(session), _workload_key(measured)
+            key = machine_key(session), workload_key(measured)
             groups.setdefault(key, []).append((n, measured))
     machines = _labels(
         {key: machine_label(kept[found[0][0]]) for (key, _), found in groups.items()}
@@ -103,38 +103,6 @@ def values(measured: Measured) -> dict[str, float]:
     return found
 
 
-def machine_key(session: Session) -> str:
-    """Return what is the same for sessions of one machine."""
-    return json.dumps(comparable.machine_facts(session), sort_keys=True, default=str)
-
-
-def machine_label(session: Session) -> str:
-    """Return a machine in a few words."""
-    hardware = session.machine.get("hardware") or {}
-    cpu = (session.machine.get("cpu") or {}).get("brand_raw") or "unknown CPU"
-    if gpu := hardware.get("gpu"):
-        number = hardware.get("gpu_count") or 1
-        return f"{gpu}, {number} of them" if number > 1 else str(gpu)
-    threads = hardware.get("threads")
-    return f"{cpu}, {threads} thread{'s' if threads != 1 else ''}" if threads else str(cpu)
-
-
-def workload_label(measured: Measured) -> str:
-    """Return a benchmark and its model in a few words."""
-    workload = measured.info["workload"]
-    return f"{short(measured.fullname)}, {workload['model']}"
-
-
-def short(fullname: str) -> str:
-    """Return a benchmark's name as the terminal shows it."""
-    return fullname.rpartition("::")[2].removeprefix("test_")
-
-
-def _workload_key(measured: Measured) -> str:
-    facts = comparable.workload_facts(measured)
-    return json.dumps([measured.fullname, facts], sort_keys=True, default=str)
-
-
 def _newest(sessions: Sequence[Session]) -> list[Session]:
     """Return the newest sessions whose values a page holds."""
     kept: list[Session] = []
@@ -160,27 +128,27 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
 def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     """Return a column of values for each metric; one number where they are all the same."""
     rows = [values(each) for each in measured]
-    names = [name for name in units.TITLES if any(name in row for row in rows)]
+    names = [name for name in columns.TITLES if any(name in row for row in rows)]
     names += sorted({name for row in rows for name in row} - set(names))
-    columns = []
+    series = []
     for name in names:
         column = [row.get(name) for row in rows]
         present = [value for value in column if value is not None]
-        unit = units.unit(name, [median(present)])
+        unit = columns.unit(name, [median(present)])
         scaled = [
             None if value is None else float(f"{value / unit.factor:.{DIGITS}g}")
             for value in column
         ]
         same = len(set(scaled)) == 1
-        columns.append(
+        series.append(
             {
                 "name": name,
-                "title": units.title(name),
+                "title": columns.title(name),
                 "unit": unit.name,
                 "values": scaled[0] if same else scaled,
             }
         )
-    return columns
+    return series
 
 
 def _mark(session: Session, measured: Measured) -> tuple[str, str]:
@@ -192,7 +160,7 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     ]
     allowed = [each for each in verdicts if each["acknowledged"]]
     regressed = [
-        f"{each['metric']} {units.change(each['change'])}"
+        f"{each['metric']} {columns.change(each['change'])}"
         for each in verdicts
         if each["outcome"] == "REGRESSED" and not each["acknowledged"]
     ]

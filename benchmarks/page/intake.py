@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness import baseline, sessions
-from benchmarks.harness.errors import InputError
-from benchmarks.harness.record import SCHEMA
-from benchmarks.page import duets, shape
+from benchmarks.common.errors import InputError
+from benchmarks.duet import saved_duets
+from benchmarks.sessions import baseline, schema
+from benchmarks.sessions.schema import SCHEMA, difference
+from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from benchmarks.harness.sessions import Measured, Session
+    from benchmarks.sessions.session import Measured, Session
 
 
 VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions
@@ -44,7 +45,7 @@ def gather(paths: Sequence[Path]) -> Intake:
     usable = [each for each in read if not isinstance(each, str)]
     lines = [each for each in read if isinstance(each, str)]
     verdicts: dict[str, Sequence[Any]] = {}
-    for folder in {duets.folder(each): None for each in usable if each.saved.get("duet")}:
+    for folder in {saved_duets.folder(each): None for each in usable if each.saved.get("duet")}:
         stored = _verdicts(Path(folder) / VERDICTS)
         if isinstance(stored, str):
             lines.append(stored)
@@ -92,7 +93,7 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(path: Path) -> Session | str:
     """Return a session, or why it can't be read."""
     try:
-        session = sessions.read(path)
+        session = read_session(path)
         if HALVES in path.read_bytes().lower():
             session = _plain(session)
     except InputError as error:
@@ -108,7 +109,7 @@ def _verdicts(path: Path) -> Sequence[Any] | str | None:
     """Return the verdicts that a duet stored, why they can't be shown, or None without any."""
     try:
         content = plain(json.loads(path.read_text(encoding="utf-8")))
-        damaged = shape.difference(content, shape.STORED)
+        damaged = difference(content, schema.STORED)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -151,7 +152,7 @@ def _usable(session: Session) -> tuple[Session, list[str]]:
         elif reason not in reasons:  # a foreign file has the same one for every benchmark
             reasons.append(reason)
     saved: Any = session.saved
-    if saved and (damaged := shape.difference(saved, shape.SAVED, "llm_int8")):
+    if saved and (damaged := difference(saved, schema.SAVED, "llm_int8")):
         reasons.append(f"expected verdicts of this suite, got damaged ones ({damaged})")
         saved = {}
     return replace(session, measured=kept, saved=saved), reasons
@@ -160,24 +161,24 @@ def _usable(session: Session) -> tuple[Session, list[str]]:
 def _damage(session: Session) -> str | None:
     """Return where what is known of the machine and the commit can't be shown."""
     return (
-        shape.difference(session.machine, shape.MACHINE, "machine_info")
-        or shape.difference(session.machine, shape.Sayable(), "machine_info")
-        or shape.difference(session.commit, shape.Sayable(), "commit_info")
+        difference(session.machine, schema.MACHINE, "machine_info")
+        or difference(session.machine, schema.Sayable(), "machine_info")
+        or difference(session.commit, schema.Sayable(), "commit_info")
     )
 
 
 def _unusable(measured: Measured) -> str | None:
-    schema = measured.info.get("schema")
-    if schema is None:
+    number = measured.info.get("schema")
+    if number is None:
         return "expected records of this suite, got another suite's; compare it by other means"
-    if schema != SCHEMA:
+    if number != SCHEMA:
         return (
-            f"expected records of schema {SCHEMA}, got schema {schema!r}; "
+            f"expected records of schema {SCHEMA}, got schema {number!r}; "
             "use the version of the suite that wrote it"
         )
-    if damaged := shape.difference(measured.info, shape.RECORD):
+    if damaged := difference(measured.info, schema.RECORD):
         return f"{measured.fullname}: expected a record, got a damaged one ({damaged})"
-    if max(measured.rounds_s) >= shape.IMPOSSIBLE:
+    if max(measured.rounds_s) >= schema.IMPOSSIBLE:
         return f"{measured.fullname}: expected seconds of rounds, got impossible ones"
     rounds = measured.info["rounds"]
     if not rounds or not all(0 < each["ttft_s"] <= CLOCKS * each["round_s"] for each in rounds):

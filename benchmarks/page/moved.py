@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.page import units
-from benchmarks.page.figure import MOST_NAME, Table
-from benchmarks.page.history import short
+from benchmarks.common.text import short
+from benchmarks.page.figures.kit import MOST_NAME, Table
+from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.harness.sessions import Session
+    from benchmarks.sessions.session import Session
 
 PHASES = ("decode", "prefill")
 OPERATORS = 12  # that gained or lost, for each benchmark and phase
@@ -80,9 +80,9 @@ def _own_times(base: Session, head: Session) -> Table:
                     name,
                     phase,
                     each[:MOST_NAME],
-                    units.text("x_s", before[each]),
-                    units.text("x_s", after[each]),
-                    units.change(after[each] / before[each] - 1 if before[each] else None),
+                    columns.text("x_s", before[each]),
+                    columns.text("x_s", after[each]),
+                    columns.change(after[each] / before[each] - 1 if before[each] else None),
                 )
                 for each in shared[:OPERATORS]
             ]
@@ -118,4 +118,4 @@ def _flat(counters: Mapping[str, Any] | None, prefix: str = "") -> dict[str, flo
 
 def _numbers(old: float | None, new: float | None) -> tuple[str, str, str]:
     share = new / old - 1 if old and new is not None else None
-    return *("-" if each is None else f"{each:,}" for each in (old, new)), units.change(share)  # type: ignore[return-value]
+    return *("-" if each is None else f"{each:,}" for each in (old, new)), columns.change(share)  # type: ignore[return-value]

@@ -10,15 +10,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.errors import InputError
-from benchmarks.page import banner, compared, files, history, session, sides, views
-from benchmarks.page.figure import CONFIG, Figure
+from benchmarks.common import files
+from benchmarks.common.errors import InputError
+from benchmarks.page import banner, comparison, history, session
+from benchmarks.page.benchmark import views
+from benchmarks.page.figures.kit import CONFIG, Figure
+from benchmarks.page.subject import choose_sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.page.figures.flame_graph import Flame
     from benchmarks.page.intake import Intake
-    from benchmarks.page.profiles import Flame
 
 FOLDER = Path(__file__).parent
 VEGA_LITE = "6.4"
@@ -38,7 +41,7 @@ def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
 
 def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     """Return the page as HTML; links are relative to `out`."""
-    found = sides.sides(intake.sessions, intake.verdicts)
+    found = choose_sides(intake.sessions, intake.verdicts)
     subject = found.head
     data = Data()
     scripts = [vega(), (FOLDER / "page.js").read_text(encoding="utf-8")]
@@ -46,13 +49,13 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "banner": banner.banner(subject, found.verdicts),
         "facts": session.facts(subject),
         "comparison": found.verdicts is not None
-        and compared.compare(found.verdicts, found.basis, found.base, subject, found.duet),
+        and comparison.compare(found.verdicts, found.basis, found.base, subject, found.duet),
         "metrics": session.metrics(subject),
         "figures": session.figures(subject),
         "no_light": session.no_light(subject),
         "unmeasured": session.unmeasured(subject),
         "machine": session.machine(subject),
-        "views": views.views(subject, artifacts, out),
+        "views": views(subject, artifacts, out),
         "history": history.history(intake.sessions),
         "left_out": [*found.notes, *intake.left_out],
         "plots": data.plots,

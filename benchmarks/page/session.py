@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.report import SPACE, SPEED
-from benchmarks.page import overview
+from benchmarks.common.text import short
 from benchmarks.page.facts import table as facts_table
-from benchmarks.page.figure import Figure, Table
-from benchmarks.page.history import machine_label, short
+from benchmarks.page.figures import overview
+from benchmarks.page.figures.kit import Figure, Table
+from benchmarks.page.labels import machine_label
+from benchmarks.report.columns import SPACE, SPEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.harness.sessions import Session
+    from benchmarks.sessions.session import Session
 
     Info = Mapping[str, Any]
 

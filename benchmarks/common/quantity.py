@@ -1,0 +1,43 @@
+"""What a number is here: measured, or unmeasured for a reason; and how it is stored. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """Stands where a metric could not be measured; becomes null, with this reason."""
+
+    reason: str
+
+
+NO_GPU = Unmeasured("no GPU was watched")
+
+Metric = float | int | Unmeasured
+Reading = Metric | str
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the percentile, interpolated linearly between the nearest ranks (Hyndman-Fan 7)."""
+    if not values or not 0 <= percent <= 100:
+        raise ValueError("a percentile needs values, and a percent between 0 and 100")
+    ordered = sorted(values)
+    position = (len(ordered) - 1) * percent / 100
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def as_stored(
+    metrics: Mapping[str, Metric],
+) -> tuple[dict[str, float | int | None], dict[str, str]]:
+    """Return the metrics as JSON holds them, null where unmeasured, and the reasons by name."""
+    values = {
+        name: None if isinstance(value, Unmeasured) else value for name, value in metrics.items()
+    }
+    reasons = {
+        name: value.reason for name, value in metrics.items() if isinstance(value, Unmeasured)
+    }
+    return values, reasons

@@ -1,0 +1,240 @@
+"""The options of a session: read once, at the edge, into one frozen object."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.common.errors import InputError
+from benchmarks.config.options import (
+    ATTENTIONS,
+    DEFAULT_PROMPT_TOKENS,
+    DEVICE_MAPS,
+    DEVICES,
+    DTYPES,
+)
+from benchmarks.config.quantization import QUANTIZATIONS
+from benchmarks.machine.bounds import Bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+GATES = ("screen", "strict")  # what a time beyond the interval of the past is: suspicious, or worse
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure, and how long; every value is checked before it gets here."""
+
+    model: str | None  # None: chosen by the device, see checkpoint.default_model
+    revision: str | None
+    device: str
+    device_map: str
+    quantizations: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    new_tokens: int
+    prompt_tokens: int | None  # None where `prompt` is given: its own length counts
+    prompt: str | None
+    rounds: int
+    warmup_rounds: int
+    dtype: str
+    attn_implementation: str
+    bounds: Bounds
+    again_within_s: float
+    threads: int | None  # None: one on the CPU, torch's own default on CUDA
+    artifacts: Path | None
+    report: Path | None
+    script_table: bool
+    gate: str | None  # None: nothing is judged
+    summaries: tuple[Path, ...]  # files to which Markdown is added
+    cache_dir: Path
+
+    @property
+    def prompt_id(self) -> int | str:
+        """What a test id says of the prompts: their length, or `text` and a hash of the text."""
+        if self.prompt is None:
+            return self.prompt_tokens or DEFAULT_PROMPT_TOKENS
+        return "text" + hashlib.sha256(self.prompt.encode()).hexdigest()[:8]
+
+
+def build_settings(
+    value: Callable[[str], str | bool | None], environment: Mapping[str, str]
+) -> Settings:
+    """Build the settings from `value(dest)`, the text of each option, and the environment.
+
+    Raises InputError, whose message is one line, for the first option that can't be used.
+    """
+
+    def text(name: str) -> str | None:
+        given = value(name.lstrip("-").replace("-", "_"))
+        return given if isinstance(given, str) else None
+
+    prompt = text("--prompt")
+    if prompt is not None and not _is_text(prompt):
+        raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
+    if prompt is not None and not prompt.strip():
+        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
+    prompt_tokens = _optional_count("--prompt-tokens", text("--prompt-tokens"))
+    if prompt is not None and prompt_tokens is not None:
+        raise InputError(
+            "--prompt and --prompt-tokens: expected one of them, got both; "
+            "a text is used at its own length, so leave --prompt-tokens away"
+        )
+    if prompt is None and prompt_tokens is None:
+        prompt_tokens = DEFAULT_PROMPT_TOKENS
+    artifacts, report = text("--artifacts"), text("--report")
+    return Settings(
+        model=_optional_text("--model", text("--model")),
+        revision=_optional_text("--revision", text("--revision")),
+        device=_choice("--device", text("--device"), DEVICES),
+        device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
+        quantizations=_choices("--quantization", text("--quantization"), QUANTIZATIONS),
+        batch_sizes=_counts("--batch-size", text("--batch-size")),
+        new_tokens=_count("--new-tokens", text("--new-tokens")),
+        prompt_tokens=prompt_tokens,
+        prompt=prompt,
+        rounds=_count("--rounds", text("--rounds")),
+        warmup_rounds=_count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
+        dtype=_choice("--dtype", text("--dtype"), DTYPES),
+        attn_implementation=_choice(
+            "--attn-implementation", text("--attn-implementation"), ATTENTIONS
+        ),
+        bounds=_bounds(text("--bounds")),
+        again_within_s=_seconds("--again-within", text("--again-within")),
+        threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
+        artifacts=Path(artifacts) if artifacts else None,
+        report=Path(report) if report else None,
+        script_table=bool(value("script_table")),
+        gate=(gate := _gate(text("--gate"))),
+        summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
+        cache_dir=_cache_dir(environment),
+    )
+
+
+def _cache_dir(environment: Mapping[str, str]) -> Path:
+    """Where the user's caches are (XDG Base Directory Specification)."""
+    base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(base) / "llm-int8-benchmarks"
+
+
+def _threads(given: str | None, inherited: str | None) -> int | None:
+    if given is None and inherited:
+        return _count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
+    return _optional_count("--threads", given)
+
+
+def _gate(text: str | None) -> str | None:
+    if text is not None and text not in GATES:
+        raise InputError(
+            f"--gate: expected {' or '.join(GATES)}; got {text!r}; "
+            "what follows --gate is read as its value: write --gate=screen"
+        )
+    return text
+
+
+def _summaries(given: str | None, gate: str | None, of_github: str | None) -> tuple[Path, ...]:
+    files = [given, of_github if given or gate else None]
+    return tuple(dict.fromkeys(Path(each) for each in files if each))
+
+
+def _bounds(text: str | None) -> Bounds:
+    """Return the bounds with those of `name=value,...` moved; a name may be a pattern."""
+    bounds, names = Bounds(), [each.name for each in fields(Bounds)]
+    for part in _split(text):
+        pattern, _, value = part.partition("=")
+        moved = [name for name in names if fnmatchcase(name, pattern.strip())]
+        if not moved:
+            raise InputError(f"--bounds: expected one of {', '.join(names)}; got {pattern!r}")
+        bound = _number("--bounds", part, value)
+        if bound == -math.inf:  # which JSON can't hold
+            raise InputError(f"--bounds: expected a number, as in 0.1 or inf; got {part!r}")
+        bounds = replace(bounds, **dict.fromkeys(moved, bound))
+    return bounds
+
+
+def positive(option: str, text: str) -> float:
+    """Return a number above 0. Raises InputError, in one line, for any other text."""
+    number = _number(option, text, text)
+    if not 0 < number < math.inf:
+        raise InputError(f"{option}: expected a number above 0; got {text!r}")
+    return number
+
+
+def count(option: str, text: str, minimum: int = 1) -> int:
+    """Return a whole number. Raises InputError, in one line, for any other text."""
+    return _count(option, text, minimum)
+
+
+def _seconds(option: str, text: str | None) -> float:
+    seconds = _number(option, text or "", text or "")
+    if seconds < 0:
+        raise InputError(f"{option}: expected seconds of at least 0; got {text!r}")
+    return seconds
+
+
+def _number(option: str, given: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        raise InputError(f"{option}: expected a number, as in 0.1 or inf; got {given!r}")
+    return number
+
+
+def _optional_text(option: str, text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise InputError(f"{option}: expected a name, got an empty one; leave the option away")
+    return text
+
+
+def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:
+    if text is None or text not in allowed:
+        raise InputError(f"{option}: expected one of {', '.join(allowed)}; got {text!r}")
+    return text
+
+
+def _choices(option: str, text: str | None, allowed: Sequence[str]) -> tuple[str, ...]:
+    names = _split(text)
+    if not names:
+        raise InputError(f"{option}: expected one or more of {', '.join(allowed)}; got {text!r}")
+    return tuple(dict.fromkeys(_choice(option, name, allowed) for name in names))
+
+
+def _counts(option: str, text: str | None) -> tuple[int, ...]:
+    numbers = _split(text)
+    if not numbers:
+        raise InputError(f"{option}: expected whole numbers of at least 1, as in 1,8; got {text!r}")
+    return tuple(dict.fromkeys(_count(option, number) for number in numbers))
+
+
+def _optional_count(option: str, text: str | None) -> int | None:
+    return None if text is None else _count(option, text)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # what Python makes of bytes that it can't decode
+        return False
+    return True
+
+
+def _count(option: str, text: str | None, minimum: int = 1) -> int:
+    number = int(text) if text and text.isascii() and text.isdigit() else None
+    if number is None or number < minimum:
+        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")
+    return number
+
+
+def _split(text: str | None) -> list[str]:
+    return [part for part in (piece.strip() for piece in (text or "").split(",")) if part]
+
+
+def dtype_name(settings: Settings, quantization: str) -> str:
+    """Return the name of the dtype of activations, and of what isn't quantized."""
+    return {"fp16": "float16", "bf16": "bfloat16"}.get(quantization, settings.dtype)

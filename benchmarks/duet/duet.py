@@ -1,0 +1,298 @@
+"""Two environments on one machine: restarts of two workers that alternate rounds, one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from benchmarks.common.errors import AttestationError, HarnessError, OutOfMemoryError, OutputError
+from benchmarks.duet import restart, schedule
+from benchmarks.duet.progress import describe_sides, estimate
+from benchmarks.duet.restart import Conditions, Played
+from benchmarks.duet.saving import save_restart
+from benchmarks.duet.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING
+from benchmarks.duet.worker_process import LostError
+from benchmarks.machine import clock
+from benchmarks.sessions import comparable, pytest_format
+from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.verdicts.estimate import ENOUGH
+from benchmarks.verdicts.judgement import judge
+
+if TYPE_CHECKING:
+    from benchmarks.duet.schedule import Restart, Take
+    from benchmarks.environments.overlay import Environment
+    from benchmarks.sessions.session import Session
+    from benchmarks.verdicts.acknowledged import Acknowledgement
+
+GIVE_UP = 3  # restarts in a row that are lost: the next one would be as well
+WRONG = (OutputError, AttestationError)  # what a side does isn't what it is measured for
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a duet may cost at most, how sure its verdicts are, and the seed of its order."""
+
+    restarts: int
+    pairs: int
+    minutes: float
+    alpha: float
+    seed: int
+
+
+@dataclass
+class Duet:
+    """A duet: what it compares, what it has measured so far, and what it says of it."""
+
+    conditions: Conditions
+    environments: Mapping[str, Environment]
+    budget: Budget
+    out: Path
+    say: Callable[[str], None]
+    asked: tuple[str, str] | None = None  # the one benchmark and metric that have to be decided
+    acknowledged: Sequence[Acknowledgement] = ()  # regressions that pass
+    id: str = field(default_factory=lambda: uuid4().hex)  # the same in all files of this duet
+    takes: dict[Take, list[Session]] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    longest_s: float = 0.0  # of the restarts so far, without the evidence that one gathers
+    _looked: int = 0  # how many restarts were complete when they were judged last
+    _deadline: float = inf  # in the seconds of `clock.read`
+    _in_a_row: int = 0  # restarts that were lost since the last complete one
+    _facts: tuple[dict[str, Any], dict[str, Any]] = field(init=False)  # machine and commit
+
+    def __post_init__(self) -> None:
+        """Ask what is saved with each session before hours are spent on measuring."""
+        self._facts = pytest_format.machine_info(), pytest_format.commit_info()
+
+    @property
+    def restarts(self) -> int:
+        """How many restarts are complete."""
+        return min(map(len, self.takes.values()), default=0)
+
+    @property
+    def trusted(self) -> int:
+        """How many of them count: the machine could be trusted on both sides."""
+        return sum(not _doubts(*pair) for pair in zip(*self.sides, strict=True))
+
+    @property
+    def sides(self) -> tuple[list[Session], list[Session]]:
+        """The sessions of base and head, restart by restart."""
+        base, head, *_ = self.conditions.takes
+        return self.takes.get(base, []), self.takes.get(head, [])
+
+    @property
+    def looks(self) -> dict[int, float]:
+        """After how many restarts it is judged, each with its share of the error."""
+        first = FIRST_LOOK_ALTERNATING if self.conditions.alternate else FIRST_LOOK
+        return schedule.looks(self.budget.restarts, self.budget.alpha, first)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What tells this duet from others, and how sure its verdicts are."""
+        looks = {str(count): alpha for count, alpha in self.looks.items()}
+        return {"id": self.id, "alpha": self.budget.alpha, "looks": looks}
+
+    @property
+    def decided(self) -> bool:
+        """Whether what is asked has a verdict.
+
+        If nothing particular is, every benchmark needs one: a time of it regressed, and that is
+        not accepted, or none is left open.
+        """
+        if self.asked:
+            return any(
+                (each.benchmark, each.metric) == self.asked
+                and each.outcome is not Outcome.INCONCLUSIVE
+                for each in self.verdicts
+            )
+        found: dict[str, set[Outcome | None]] = {}
+        for each in self.verdicts:
+            if each.kind == "time":
+                passes = each.acknowledged is not None
+                found.setdefault(each.benchmark, set()).add(None if passes else each.outcome)
+        return bool(found) and all(
+            Outcome.REGRESSED in outcomes or Outcome.INCONCLUSIVE not in outcomes
+            for outcomes in found.values()
+        )
+
+    def run(self) -> None:
+        """Add restarts until every time has a verdict, or the budget is spent.
+
+        Each complete restart is saved, and stays, whatever ends the duet. Raises InputError and
+        the like where a side can't run at all.
+        """
+        for number, planned in self.within_budget():
+            if not self.add(number, planned):
+                continue
+            self.say(self.progress(number))
+            first = min(self.looks)
+            if not self._looked and self.trusted == first:
+                self.look(self.looks[first])
+                if self.decided:
+                    return
+        self.conclude()
+
+    def conclude(self) -> None:
+        """Judge what is complete for the last time, whatever ended the duet."""
+        if self.restarts > self._looked:
+            self.look(self.looks[max(self.looks)])
+
+    def look(self, alpha: float) -> None:
+        """Judge what there is. A time that an earlier look decided stays decided."""
+        decided = {
+            (each.benchmark, each.metric): each
+            for each in self.verdicts
+            if each.kind == "time" and each.outcome is not Outcome.INCONCLUSIVE
+        }
+        self._looked = self.restarts
+        found = judge(*self.sides, paired=True, alpha=alpha, acknowledged=self.acknowledged)
+        self.verdicts = [decided.get((each.benchmark, each.metric), each) for each in found]
+
+    def within_budget(self) -> Iterator[tuple[int, Restart]]:
+        """Yield the planned restarts while there is time, and a verdict can still be had.
+
+        The order of one that was lost is played again: so the orders stay balanced.
+        """
+        budget = self.budget
+        self._deadline = clock.read() + budget.minutes * 60
+        enough = min(ENOUGH, budget.restarts)
+        planned = schedule.plan(budget.restarts, budget.pairs, self.conditions.takes, budget.seed)
+        for number in range(1, budget.restarts + 1):
+            left = budget.restarts - number + 1
+            if self._in_a_row == GIVE_UP:
+                self.say(f"giving up: {GIVE_UP} restarts in a row were lost")
+            elif self.restarts + left < enough:
+                self.say(f"giving up: only {self.restarts + left} restarts can still be had")
+            elif clock.read() + self.longest_s > self._deadline:
+                self.say(f"another restart doesn't fit into {budget.minutes:g} minutes")
+            else:
+                yield number, planned[self.restarts]
+                continue
+            return
+
+    def add(self, number: int, planned: Restart) -> bool:
+        """Play a restart and save it. False where it is lost.
+
+        What keeps a side from running at all is raised: before any restart was complete, that is.
+        Later it passes, or comes again, and GIVE_UP of them end the duet.
+        """
+        began = clock.read()
+        try:
+            played = self._play(number, planned)
+        except HarnessError as error:
+            fatal = not self.takes or isinstance(error, WRONG)
+            if fatal and not isinstance(error, LostError):
+                raise
+            self.lost.append(f"restart {number}: {error}")
+            self.say(f"lost: {self.lost[-1]}")
+            self._in_a_row += 1
+            return False
+        self._in_a_row = 0
+        if not self.takes:
+            specs = {side: each.spec for side, each in self.environments.items()}
+            for line in describe_sides(played, specs):
+                self.say(line)
+        for note in played.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                self.say(note)
+        self._save(number, planned, played)
+        base, head = self.sides
+        if doubts := _doubts(base[-1], head[-1]):
+            self.say(f"restart {number} doesn't count: {doubts[0].partition(';')[0]}")
+        self.longest_s = max(self.longest_s, clock.read() - began - played.evidence_s)
+        return True
+
+    def _play(self, number: int, planned: Restart) -> Played:
+        """Play a restart; where two models don't fit at once, one after the other from here on.
+
+        Only before any restart is complete: one test is of one design.
+        """
+
+        def play() -> Played:
+            return restart.play(
+                self.conditions,
+                self.environments,
+                planned,
+                self.out / "logs",
+                f"restart-{number:02}",
+                self.say,
+                evidence=self.conditions.evidence and not self.takes,
+                deadline=self._deadline,
+            )
+
+        try:
+            return play()
+        except OutOfMemoryError as error:
+            if self.conditions.alternate or self.takes:
+                raise
+            self.say(f"two models don't fit at once: {error}")
+            self.say(restart.ALTERNATE)
+            self.conditions = replace(self.conditions, alternate=True)
+        return play()
+
+    def _save(self, number: int, planned: Restart, played: Played) -> None:
+        """Save a session of each take: all of them, and then they count."""
+        machine, commit = self._facts
+        alone = self.conditions.alternate  # then pairs are no neighbours
+        content = {}
+        for take in self.conditions.takes:
+            ours = {
+                **self.facts,
+                "side": take.side,
+                "spec": self.environments[take.side].spec,
+                "restart": number,
+                "seed": self.budget.seed,
+                "design": "alternate processes" if alone else "both resident",
+                "order": list(planned.start),
+                "position_in_pair": None if alone else [p.index(take) for p in planned.pairs],
+                "core": played.cores.get(take.side),
+                "injected_slowdown": take.slowdown,
+                "loaded": played.started[take.side]["loaded"],
+                "agreement": played.agreement or None,
+            }
+            content[take] = pytest_format.session(
+                played.benchmarks[take],
+                machine | played.started[take.side]["machine"],
+                commit,
+                {"duet": ours},
+            )
+        for take, session in save_restart(self.out, number, content).items():
+            self.takes.setdefault(take, []).append(session)
+
+    def progress(self, number: int) -> str:
+        """Return the estimate so far, and what about remains where all restarts are needed."""
+        left_s = (self.budget.restarts - number) * self.longest_s
+        left_s = max(0.0, min(left_s, self._deadline - clock.read()))
+        return (
+            f"restart {number} of at most {self.budget.restarts}: {estimate(*self.sides)}; "
+            f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
+        )
+
+
+def _doubts(*sides: Session) -> list[str]:
+    """Return why the times of a restart can't be trusted; empty where they can."""
+    return [
+        why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
+    ]
+
+
+def cost(duet: Duet) -> str:
+    """Return about what a duet may cost where all of it is needed, before it starts."""
+    settings, budget = duet.conditions.settings, duet.budget
+    benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
+    rounds = budget.restarts * budget.pairs * len(duet.conditions.takes) * benchmarks
+    first = min(duet.looks)
+    early = f", {first} where they decide" if budget.restarts > first else ""
+    if budget.restarts < ENOUGH:
+        early = f" (no verdict on times comes of fewer than {ENOUGH})"
+    restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
+    return (
+        f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
+        f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {duet.out}"
+    )

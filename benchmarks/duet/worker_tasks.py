@@ -1,0 +1,286 @@
+"""What one side of a duet does when it is asked: load, warm up, time a round, give an account."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError, ProfilerError
+from benchmarks.environments import installed
+from benchmarks.measure.rounds import round_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmarks.config.workload import Workload
+    from benchmarks.evidence.gathering import Evidence
+    from benchmarks.machine.watch import Watch
+    from benchmarks.measure.rounds import Attempt
+    from benchmarks.model.engine import Engine
+    from benchmarks.model.target import Target
+
+UNSTEADY = ("trend_size", "first_round_excess", "outlier_share")
+ONCE = "measured in the first restart of the duet"
+
+
+@dataclass
+class Recorded:
+    """One benchmark whose rounds are done, as `Evidence` wants it: its seconds and its record."""
+
+    batch_size: int
+    slowdown: float
+    data: list[float]
+    tokens: torch.Tensor
+    extra_info: dict[str, Any]
+    has_error: bool = False
+
+
+class Side:
+    """What a worker holds between requests; each public method is one, by its name.
+
+    Its arguments are the request's, and what it returns is the answer.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, may_slow_down: bool) -> None:
+        """Prepare; nothing is imported or loaded yet."""
+        self._say = say
+        self._may_slow_down = may_slow_down
+        self._target: Target
+        self._engine: Engine | None = None
+        self._evidence: Evidence
+        self._history: dict[str, Any] = {"loaded": [], "profiled": False}
+        self._workloads: dict[int, Workload] = {}
+        self._attempts: dict[float, Attempt] = {}  # of the batch size that is measured, by slowdown
+        self._recorded: list[Recorded] = []
+        self._own_pids = [os.getpid()]
+        self._core: int | None = None  # wherever the system likes
+
+    def start(
+        self, options: dict[str, Any], overlay: str | None, packages: list[str]
+    ) -> dict[str, Any]:
+        """Import everything, find the target, and say what this process is.
+
+        `packages` are those of both sides' overlays, whose versions are reported on both.
+        """
+        if overlay:
+            installed.import_overlay(Path(overlay))
+        from benchmarks.config.settings import build_settings
+        from benchmarks.machine.device import describe, machine_info
+        from benchmarks.model.target import find_target
+
+        chosen = build_settings(options.get, os.environ)
+        unjudged = dict.fromkeys(UNSTEADY, inf)  # what both sides share cancels in their pairs
+        chosen = replace(chosen, bounds=replace(chosen.bounds, **unjudged))
+        self._target = find_target(chosen, self._say)
+        machine = machine_info(self._target.device)
+        found = installed.report(packages)
+        machine["software"] |= {name: found[name]["version"] for name in packages if name in found}
+        return {
+            "loaded": found,
+            "machine": {
+                **machine,
+                "python_version": platform.python_version(),
+                "python_implementation": platform.python_implementation(),
+                "python_implementation_version": platform.python_version(),
+                "python_compiler": platform.python_compiler(),
+                "python_build": platform.python_build(),
+            },
+            "describes": describe(self._target.device),
+        }
+
+    def load(self, quantization: str) -> dict[str, Any]:
+        """Load the model with a quantization, and attest it; free the one before."""
+        from benchmarks.evidence import gathering
+        from benchmarks.model import loading
+
+        self._recorded.clear()
+        self._workloads.clear()
+        if self._engine:
+            self._engine.close()
+        cold = not self._history["loaded"]
+        self._engine = loading.load(self._target, quantization, cold=cold)
+        self._history["loaded"].append(quantization)
+        self._evidence = gathering.Evidence(self._target, self._engine)
+        return {"load_s": self._engine.load_s}
+
+    def pin(self, place: float) -> dict[str, Any]:
+        """Choose the core to which the thread that works keeps in each round, and say which.
+
+        A process stays where it began, and cores differ: by whoever works beside them, on this
+        machine or on another one of the same host. On a CPU more threads need more than one core;
+        on CUDA it is the thread that launches, and the driver's own stay where they are.
+        """
+        import torch
+
+        from benchmarks.machine import host
+
+        shared = self._target.device.type == "cuda" or torch.get_num_threads() == 1
+        self._core = host.core_at(place) if shared else None
+        return {"core": self._core}
+
+    def warm_up(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
+        """Generate untimed. `own_pids`: the workers, which are no strangers to each other."""
+        self._own_pids = own_pids
+        settings, engine = self._target.settings, self._loaded
+        workload = self._target.workload(batch_size, settings.new_tokens)
+        engine.prepare(workload)
+        engine.warm_up(workload, settings.warmup_rounds)
+        self._workloads[batch_size] = workload
+        return {}
+
+    def round(self, batch_size: int, slowdown: float = 0.0) -> dict[str, Any]:
+        """Time one generation, watched, after an untimed token.
+
+        A round of the partner has filled the caches with what is its own, and the first step would
+        pay for it. The token comes where there was none as well: each round follows the same.
+        """
+        from benchmarks.machine import clock
+        from benchmarks.machine.host import kept_to
+
+        workload, engine = self._workloads[batch_size], self._loaded
+        attempt = self._attempt(slowdown)
+        with kept_to(self._core):
+            engine.run(workload, 1)
+            clock.now()  # waits for the device
+        # In this order: the watch's own thread would share the core, and interrupt the round.
+        with attempt.watch.span(), kept_to(self._core), self._slower(slowdown):  # type: ignore[union-attr]
+            attempt.starts_s.append(clock.read() - attempt.watch.start_s)
+            start = clock.now()
+            generation = engine.generate(workload)
+            round_s = clock.now() - start
+        attempt.generations[:] = [generation]  # one: tokens of all would fill memory
+        attempt.rounds.append(round_of(generation, round_s))
+        return {"round_s": round_s}
+
+    def record(self, batch_size: int) -> dict[str, Any]:
+        """Close the rounds of a batch size: what follows doesn't count for its peaks of memory."""
+        from benchmarks.machine import validity
+        from benchmarks.measure import memory
+        from benchmarks.measure.extra_info import extra_info
+
+        engine, workload = self._loaded, self._workloads[batch_size]
+        warmup_rounds = engine.generated(workload) - sum(
+            len(attempt.rounds) for attempt in self._attempts.values()
+        )
+        for slowdown, attempt in self._attempts.items():
+            attempt.placement = memory.place(engine.model)
+            attempt.machine = memory.machine(engine, attempt.placement)
+            times = [each.round_s for each in attempt.rounds]
+            seen = attempt.watch.observations(times)
+            attempt.validity = validity.judge(seen, self._target.settings.bounds)
+            info = extra_info(
+                self._target, engine, workload, [attempt], {}, warmup_rounds=warmup_rounds
+            )
+            info["process"] = {**self._history, "loaded": [*self._history["loaded"]]}
+            if slowdown:
+                info["injected_slowdown"] = slowdown
+            tokens = attempt.generations[-1].tokens
+            done = Recorded(batch_size, slowdown, times, tokens, info)
+            self._evidence.add(done, workload, tokens)
+            self._recorded.append(done)
+        self._attempts.clear()
+        return {}
+
+    def collect(self, *, evidence: bool) -> dict[str, Any]:
+        """Return all that was recorded with this model; with evidence, as a session of pytest has.
+
+        That comes last, and closes the model: a profiler may slow down what follows.
+        """
+        from benchmarks.evidence import profiling
+        from benchmarks.evidence.agreement import FIGURES
+
+        note = None
+        if evidence:
+            self._history["profiled"] = True
+            try:
+                for each in self._recorded:
+                    workload = self._workloads[each.batch_size]
+                    profiles = (
+                        profiling.profile_prefill(self._loaded, workload, frames=False),
+                        profiling.profile_decode(self._loaded, workload, frames=False),
+                    )
+                    each.extra_info["profile"] = {part.phase: part.record() for part in profiles}
+                self._evidence.finish()
+            except ProfilerError as error:  # the rounds are none the worse for it
+                note, evidence = str(error), False
+        if not evidence:
+            for each in self._recorded:
+                each.extra_info["metrics"].update(dict.fromkeys(FIGURES))
+                each.extra_info["unmeasured"].update(dict.fromkeys(FIGURES, note or ONCE))
+        return {"benchmarks": [self._stored(each) for each in self._recorded], "note": note}
+
+    def logits(self, file: str) -> dict[str, Any]:
+        """Write the logits of the fixed text into a file, for the other side to compare with."""
+        from safetensors.torch import save_file
+
+        from benchmarks.evidence import output
+
+        found = output.logits(self._loaded, self._target).cpu().contiguous()
+        save_file({"logits": found}, file)
+        return {}
+
+    def compare_logits(self, file: str) -> dict[str, Any]:
+        """Return how far this side's logits are from those in the file of the other side."""
+        from safetensors.torch import load_file
+
+        from benchmarks.evidence import output
+
+        found = output.logits(self._loaded, self._target).cpu()
+        expected = load_file(file)["logits"].to(found.dtype)
+        return {
+            **output.compare(found, expected),
+            "logits_max_difference": float((found - expected).abs().max()),
+        }
+
+    @property
+    def _loaded(self) -> Engine:
+        if self._engine is None:
+            raise InputError("asked for rounds before a model was loaded; report this as a bug")
+        return self._engine
+
+    def _attempt(self, slowdown: float) -> Attempt:
+        """Return where rounds of a kind are kept; before the first of all, peaks start again."""
+        from benchmarks.machine.watch import Spans
+        from benchmarks.measure.rounds import Attempt
+
+        if not self._attempts:
+            self._loaded.reset_peaks()
+        return self._attempts.setdefault(slowdown, Attempt(Spans(self._new_watch)))
+
+    def _stored(self, done: Recorded) -> dict[str, Any]:
+        workload = self._workloads[done.batch_size]
+        return {
+            "params": {
+                "quantization": self._loaded.quantization,
+                "batch_size": done.batch_size,
+                "prompt_tokens": self._target.settings.prompt_id,
+                "new_tokens": workload.new_tokens,
+            },
+            "slowdown": done.slowdown,
+            "data": done.data,
+            "extra_info": done.extra_info,
+            "tokens": done.tokens[:, workload.prompt_tokens :].tolist(),
+        }
+
+    def _new_watch(self) -> Watch:
+        """Watch this process; without the suite's own work, as the other side is the control."""
+        import torch
+
+        from benchmarks.machine import nvml
+        from benchmarks.machine.watch import Watch
+
+        device = self._target.device
+        found = nvml.find(device, self._own_pids) if device.type == "cuda" else None
+        return Watch(device.type, threads=torch.get_num_threads(), control=None, gpu=found)
+
+    def _slower(self, slowdown: float) -> Any:
+        from benchmarks.duet.slowdown import slower
+
+        if slowdown and not self._may_slow_down:
+            raise InputError("asked to slow down, but not started for it; report this as a bug")
+        return slower(self._loaded, slowdown)

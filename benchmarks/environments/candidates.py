@@ -1,0 +1,97 @@
+"""The candidates of a bisection: releases or commits in order, and the environment of each."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+from benchmarks.common import process
+from benchmarks.common.errors import InputError
+from benchmarks.common.git import SECONDS, run_git
+from benchmarks.environments import overlay
+from benchmarks.environments.overlay import Environment
+
+
+def releases(
+    package: str,
+    good: str,
+    bad: str,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> list[str]:
+    """Return the releases from good to bad, in order, as the package index has them.
+
+    Without pre-releases, unless an end of the search is one: nobody ships them. They are named by
+    `say`. Raises InputError where it can't be asked, or lacks one of them.
+    """
+    command = [sys.executable, "-m", "pip", "index", "versions", package, "--pre"]
+    done = process.run(command, variables, SECONDS)
+    found = re.search(r"^Available versions: (.+)$", done.output, re.MULTILINE)
+    if done.status or not found:
+        raise InputError(
+            f"--package {package}: can't ask the package index: {process.last_line(done.output)}; "
+            "check the name and the network"
+        )
+    known = {Version(text.strip()): text.strip() for text in found[1].split(",")}
+    ordered = [known[version] for version in sorted(known)]
+    first, last = (_as_known(known, name) for name in (good, bad))
+    inner = between(ordered, first, last, f"releases of {package}")
+    kept = [each for each in inner if each in (first, last) or not Version(each).is_prerelease]
+    if left_out := [each for each in inner if each not in kept]:
+        say(f"left out, as pre-releases: {', '.join(left_out)}")
+    return kept
+
+
+def commits(checkout: Path, good: str, bad: str, variables: Mapping[str, str]) -> list[str]:
+    """Return the commits of the main line from good to bad, in order. Raises InputError."""
+    first, last = (
+        run_git(checkout, variables, "rev-parse", "--verify", f"{rev}^{{commit}}")
+        for rev in (good, bad)
+    )
+    listed = run_git(
+        checkout, variables, "rev-list", "--first-parent", "--reverse", f"{first}..{last}"
+    ).split()
+    if not listed or run_git(checkout, variables, "merge-base", first, last) != first:
+        raise InputError(
+            f"--good {good}: expected an ancestor of --bad {bad} in {checkout}; check the order"
+        )
+    return [first, *listed]
+
+
+def between(ordered: Sequence[str], good: str, bad: str, what: str) -> list[str]:
+    """Return the part of an ordered list from one name to a later one. Raises InputError."""
+    for option, name in (("--good", good), ("--bad", bad)):
+        if name not in ordered:
+            known = f"{ordered[0]} to {ordered[-1]}" if ordered else "none"
+            raise InputError(f"{option} {name}: expected one of the {what} ({known})")
+    start, stop = ordered.index(good), ordered.index(bad)
+    if start >= stop:
+        raise InputError(f"--good {good}: expected it before --bad {bad} among the {what}")
+    return list(ordered[start : stop + 1])
+
+
+def _as_known(known: Mapping[Version, str], name: str) -> str:
+    """Return a version as the index writes it: 1.0 and 1.0.0 are the same; as it is if unknown."""
+    try:
+        return known.get(Version(name), name)
+    except InvalidVersion:
+        return name
+
+
+def commit_environment(
+    commit: str,
+    tree: Path,
+    cache_dir: Path,
+    variables: Mapping[str, str],
+    say: Callable[[str], None],
+) -> Environment:
+    """Return the overlay of a commit, installed from its worktree where the cache lacks it."""
+    run_git(tree, variables, "checkout", "--detach", "--quiet", "--force", commit)
+    run_git(tree, variables, "clean", "-ffdxq")  # what building another commit left
+    origin = run_git(tree, variables, "rev-parse", "--git-common-dir")
+    key = f"commit-{commit[:12]} of {origin}"
+    return overlay.cached(commit[:12], [str(tree)], cache_dir, variables, say, key=key)

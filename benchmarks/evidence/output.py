@@ -1,0 +1,64 @@
+"""The logits of the fixed text, and how far two models' are apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.common.errors import OutputError
+from benchmarks.config.workload import shipped_text
+from benchmarks.model.out_of_memory import within_memory
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmarks.model.engine import Engine
+    from benchmarks.model.target import Target
+
+TOKENS = 128  # of the shipped text, that both models are forced through
+ROWS = 16  # positions that are compared at once: float64 over a large vocabulary is much memory
+
+
+def compare(logits: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
+    """Return how far logits of shape (positions, vocabulary) are from the expected ones.
+
+    Relative error: Frobenius norm of the difference over that of the expected logits. KL
+    divergence: of the expected distribution from the other, in nats, averaged over positions.
+    """
+    if logits.shape != expected.shape:
+        raise ValueError(f"shapes differ: {tuple(logits.shape)} and {tuple(expected.shape)}")
+    error = norm = divergence = equal = 0.0
+    for start in range(0, len(expected), ROWS):
+        x, y = (each[start : start + ROWS].double() for each in (logits, expected))
+        p, q = y.log_softmax(-1), x.log_softmax(-1)
+        error += float((x - y).square().sum())
+        norm += float(y.square().sum())
+        divergence += float((p.exp() * (p - q)).sum())
+        equal += float((x.argmax(-1) == y.argmax(-1)).sum())
+    return {
+        "logits_relative_error": (error / norm) ** 0.5,
+        "logits_kl_nats": max(divergence / len(logits), 0.0),
+        "top1_agreement": equal / len(logits),
+    }
+
+
+def logits(engine: Engine, target: Target) -> torch.Tensor:
+    """Return the logits of the fixed text, of shape (positions, vocabulary).
+
+    Raises OutputError where one of them isn't finite, OutOfMemoryError where there is too little
+    memory.
+    """
+    import torch
+
+    ids = torch.tensor([target.encode(shipped_text())[:TOKENS]], device=engine.device)
+    found = within_memory(
+        lambda: engine.model(input_ids=ids, use_cache=False).logits[0],
+        f"computing the logits of {TOKENS} tokens with {engine.quantization}",
+        engine.device,
+        "free the GPU",
+    )
+    if bad := int((~found.isfinite()).sum()):
+        raise OutputError(
+            f"{engine.quantization}: {bad:,} of {found.numel():,} logits are NaN or infinite; "
+            "look for damaged weights, a broken kernel, or values beyond float16"
+        )
+    return found

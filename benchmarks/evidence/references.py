@@ -1,0 +1,92 @@
+"""fp16's logits of the fixed text: computed once for each checkpoint, and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+from benchmarks.config import settings
+from benchmarks.config.workload import shipped_text
+from benchmarks.evidence.output import TOKENS, logits
+from benchmarks.machine import device, software
+from benchmarks.model import loading
+from benchmarks.model.checkpoint import index_sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from benchmarks.model.target import Target
+FORMAT = 1  # of the stored references
+
+
+def ensure_reference(target: Target) -> Path:
+    """Return fp16's logits of the fixed text, computing them first where the cache lacks them.
+
+    Loads the fp16 model and frees it, so call it before another model is loaded. A damaged file
+    is computed again. Raises OutputError where the logits of fp16 aren't finite.
+    """
+    from safetensors.torch import save
+
+    key = reference_key(target)
+    path = target.settings.cache_dir / "references" / f"{key}.safetensors"
+    if read_reference(path, key) is not None:
+        return path
+    with loading.load(target, "fp16", cold=False) as engine:
+        expected = logits(engine, target).cpu().contiguous()
+    metadata = {"key": key, "sha256": _tensor_sha256(expected)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(save({"logits": expected}, metadata))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def reference_key(target: Target) -> str:
+    """Return what the reference depends on, as one hash: the weights' files, how, and where."""
+    import torch
+
+    checkpoint = target.checkpoint
+    files = [file.resolve() for file in sorted(checkpoint.path.glob("*.safetensors"))]
+    facts = {
+        "format": FORMAT,
+        "index": index_sha256(checkpoint.path),
+        # The index holds names only, which a fine-tuned checkpoint shares with its base.
+        "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
+        "config": dict(checkpoint.config),
+        "ids": target.encode(shipped_text())[:TOKENS],
+        "dtype": settings.dtype_name(target.settings, "fp16"),
+        "attn_implementation": target.settings.attn_implementation,
+        "device": device.describe(target.device)
+        if target.device.type == "cuda"
+        else target.device.type,
+        "versions": [torch.__version__, software.versions()["transformers"]],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_reference(path: Path, key: str) -> torch.Tensor | None:
+    """Return the stored logits, or None where the file is missing, damaged or another's."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # A copy: what the file gives is mapped, and changes or crashes when the file does.
+            logits: torch.Tensor = file.get_tensor("logits").clone()
+    except (OSError, SafetensorError):
+        return None
+    whole = metadata.get("key") == key and metadata.get("sha256") == _tensor_sha256(logits)
+    return logits if whole else None
+
+
+def _tensor_sha256(tensor: torch.Tensor) -> str:
+    import torch
+
+    return hashlib.sha256(tensor.contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()

@@ -1,1 +1,0 @@
-"""How it is measured: loading, generating, timing, profiling and reporting."""

@@ -1,0 +1,86 @@
+"""Which device is used, and what this machine and its software are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.common.quantity import Unmeasured
+from benchmarks.machine import identity, nvml
+from benchmarks.machine.software import software
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve(device: str, device_map: str) -> torch.device:
+    """Return the device to use: the first GPU, or the CPU.
+
+    Raises InputError where CUDA was asked for and can't be had.
+    """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        build = torch.version.cuda
+        reason = "no GPU is visible" if build else f"torch {torch.__version__} has no CUDA"
+        raise InputError(
+            f"--device cuda: expected a GPU that torch can use; {reason}; "
+            "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+        )
+    if device == "cpu" and device_map != "single":
+        raise InputError(f"--device-map {device_map}: expected GPUs; the device is the CPU")
+    return torch.device("cuda", 0) if device == "cuda" else torch.device("cpu")
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """Return what decides whether two sessions ran on the same machine; None where unknown.
+
+    The CPU, the cores that this process may use, and torch's threads; of the GPUs name, memory in
+    bytes, number, MIG mode and power limit.
+    """
+    import torch
+
+    facts: dict[str, Any] = {
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "cpu_model": identity.cpu_model(),
+        "available_cores": identity.available_cores(),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {
+            "gpu": properties.name,
+            "gpu_memory_bytes": properties.total_memory,
+            "gpu_count": torch.cuda.device_count(),
+            "compute_capability": f"{properties.major}.{properties.minor}",
+            **_limits(device, properties.name),
+        }
+    return facts
+
+
+def _limits(device: torch.device, name: str) -> dict[str, Any]:
+    """Return MIG mode and power limit; a MIG instance can't be found in NVML by torch's UUID."""
+    gpu = nvml.find(device)
+    facts = gpu.facts() if isinstance(gpu, nvml.Gpu) else {}
+    known = {name: value for name, value in facts.items() if not isinstance(value, Unmeasured)}
+    return {
+        "mig_mode": "on" if " MIG " in name else known.get("mig_mode"),
+        "power_limit_watts": known.get("power_limit_watts"),
+    }
+
+
+def machine_info(device: torch.device) -> dict[str, Any]:
+    """Return what a saved session says of its machine, beside what pytest-benchmark adds."""
+    return {"hardware": hardware(device), "software": software(device)}
+
+
+def describe(device: torch.device) -> str:
+    """Return the device in a few words, for the header."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' if threads > 1 else ''})"

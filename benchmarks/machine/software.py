@@ -1,0 +1,74 @@
+"""Where it comes from: versions, commits, the native library, and the checkpoint's weights."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.machine import nvml
+
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "pytest-benchmark")
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Return versions, commits where they are known, and which native library was loaded."""
+    import torch
+    from bitsandbytes.cextension import lib
+
+    file = getattr(getattr(lib, "_lib", None), "_name", None)
+    library = Path(file) if isinstance(file, str) else None
+    return {
+        **software(device),
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "commits": {"torch": torch.version.git_version}
+        | {name: _commit(name) for name in ("transformers", "accelerate", "bitsandbytes")},
+        "bitsandbytes_library": library.name if library else None,
+        "bitsandbytes_library_sha256": _file_sha256(library) if library else None,
+    }
+
+
+def _commit(package: str) -> str | None:
+    """Return the commit that a package was installed from; a release from an index has none."""
+    origin = json.loads(metadata.distribution(package).read_text("direct_url.json") or "{}")
+    commit: str | None = origin.get("vcs_info", {}).get("commit_id")
+    return commit
+
+
+def _file_sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages under test, without importing them.
+
+    One that isn't installed is left out: a worker of a duet needs no pytest-benchmark.
+    """
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def software(device: torch.device) -> dict[str, Any]:
+    """Return versions of packages, Python, CUDA and the driver, for the saved session."""
+    import torch
+
+    facts: dict[str, Any] = {**versions(), "python": platform.python_version()}
+    facts["cuda"] = torch.version.cuda
+    gpu = nvml.find(device)
+    driver = gpu.driver() if isinstance(gpu, nvml.Gpu) else None
+    facts["driver"] = driver if isinstance(driver, str) else None
+    return facts

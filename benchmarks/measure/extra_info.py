@@ -1,0 +1,79 @@
+"""What is stored of a benchmark: `extra_info`, as plain JSON values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.quantity import Metric, as_stored
+from benchmarks.config.quantization import THRESHOLDS
+from benchmarks.config.settings import dtype_name
+from benchmarks.measure.memory import model_cost
+from benchmarks.measure.metrics import generation_metrics
+from benchmarks.sessions.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.config.workload import Workload
+    from benchmarks.measure.rounds import Attempt
+    from benchmarks.model.engine import Engine
+    from benchmarks.model.target import Target
+
+
+def extra_info(
+    target: Target,
+    engine: Engine,
+    workload: Workload,
+    attempts: Sequence[Attempt],
+    more: Mapping[str, Metric],
+    *,
+    warmup_rounds: int,
+) -> dict[str, Any]:
+    """Return everything that is stored of a benchmark beside pytest-benchmark's own times.
+
+    The last of the attempts counts; rounds that were refused and measured again are kept beside
+    it. `more` are metrics that this benchmark alone has.
+    """
+    *refused, attempt = attempts
+    metrics = generation_metrics(
+        attempt.rounds,
+        batch_size=workload.batch_size,
+        prompt_tokens=workload.prompt_tokens,
+        new_tokens=workload.new_tokens,
+        cost=model_cost(engine),
+        machine=attempt.machine,
+        energy_joules=attempt.energy_joules,
+    )
+    values, reasons = as_stored({**metrics, **more})
+    return {
+        "schema": SCHEMA,
+        "workload": describe(target, engine, workload),
+        "metrics": values,
+        "unmeasured": reasons,
+        "placement": attempt.placement,
+        "warmup_rounds": warmup_rounds,
+        **attempt.record(),
+        "refused": [each.record() for each in refused],
+    }
+
+
+def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
+    """Return what was measured: two records that differ here measured different things."""
+    checkpoint, quantization = target.checkpoint, engine.quantization
+    return {
+        "model": checkpoint.name,
+        "revision": checkpoint.revision,
+        "weights": checkpoint.weights,
+        "outlier_channels": checkpoint.outlier_channels,
+        "quantization": quantization,
+        "threshold": THRESHOLDS.get(quantization),
+        "dtype": dtype_name(target.settings, quantization),
+        "attn_implementation": target.settings.attn_implementation,
+        "device": engine.device.type,
+        "device_map": target.settings.device_map,
+        "batch_size": workload.batch_size,
+        "prompt_tokens": workload.prompt_tokens,
+        "new_tokens": workload.new_tokens,
+        "distinct_prompts": workload.distinct_prompts,
+        "prompts_sha256": workload.prompts_sha256,
+    }

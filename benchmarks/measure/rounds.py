@@ -1,0 +1,177 @@
+"""The rounds of one benchmark: timed by pytest-benchmark, and once more if the machine moved."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
+from benchmarks.machine import clock, validity
+from benchmarks.machine.watch import Spans
+from benchmarks.measure import memory
+from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Machine, Round, split_round
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmarks.config.workload import Workload
+    from benchmarks.machine.bounds import Bounds
+    from benchmarks.machine.validity import Validity
+    from benchmarks.machine.watch import Watch
+    from benchmarks.model.engine import Engine, Generation
+
+
+@dataclass
+class Attempt:
+    """One set of rounds, where its tensors were, and whether the machine could be trusted."""
+
+    watch: Watch | Spans
+    generations: list[Generation] = field(default_factory=list)
+    starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
+    placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
+    validity: Validity | None = None  # None where nothing was timed
+    more: bool = False  # generations than were timed, all of them under watch
+    machine: Machine = field(init=False)
+
+    @property
+    def energy_joules(self) -> Metric:
+        """What the GPU used over the rounds; its counter is too coarse for short ones by one."""
+        cards = [name for name in self.placement if name.startswith("cuda")]
+        if len(cards) > 1:
+            return Unmeasured(f"the model is on {len(cards)} GPUs, and only one of them is watched")
+        if self.more:
+            return Unmeasured("--benchmark-cprofile ran a round more, which is not timed")
+        shortest_s = min((each.round_s for each in self.rounds), default=0.0)
+        if isinstance(self.watch, Spans) and shortest_s < SHORTEST_ENERGY_S:
+            return Unmeasured(
+                f"rounds are watched one by one, and took below {SHORTEST_ENERGY_S} s"
+            )
+        return self.validity.readings["energy_joules"] if self.validity else NO_GPU  # type: ignore[return-value]
+
+    def record(self) -> dict[str, Any]:
+        """Return rounds, each with its start in seconds of the watch, validity and samples."""
+        judged = self.validity.as_record() if self.validity else None
+        return {
+            "rounds": [
+                {"start_s": start_s, **each.record()}
+                for start_s, each in zip(self.starts_s, self.rounds, strict=True)
+            ],
+            "validity": judged and {**judged, "samples": self.watch.series()},
+        }
+
+
+class Measurement:
+    """Times the generations of one benchmark under watch, and keeps what every attempt saw.
+
+    `again_within_s`: rounds that took less than these seconds in all are timed once more where
+    the machine couldn't be trusted. `cold` rounds can't be: the process is warm afterwards.
+    """
+
+    def __init__(
+        self,
+        benchmark: Any,
+        engine: Engine,
+        workload: Workload,
+        *,
+        new_watch: Callable[[], Watch],
+        bounds: Bounds,
+        again_within_s: float,
+        cold: bool,
+        disable_gc: bool,
+        show: Callable[..., None],
+    ) -> None:
+        """Prepare; nothing is run before the call."""
+        self._benchmark = benchmark
+        self._engine = engine
+        self._workload = workload
+        self._new_watch = new_watch
+        self._bounds = bounds
+        self._again_within_s = again_within_s
+        self._cold = cold
+        self._disable_gc = disable_gc
+        self._show = show
+        self.warmup_rounds = 0  # generations of this workload that came before the first round
+        self.attempts: list[Attempt] = []
+
+    def __call__(self, rounds: int) -> list[Generation]:
+        """Time so many rounds, and return the generations of those that count."""
+        self.warmup_rounds = self._engine.generated(self._workload)
+        with self._attempt() as attempt:
+            self._benchmark.pedantic(
+                self._engine.generate,
+                args=(self._workload, attempt.generations),
+                rounds=rounds,
+                setup=lambda: self._start(attempt),
+            )
+            times = self._benchmark.stats.stats.data if self._benchmark.stats else []
+            attempt.more = len(attempt.generations) > rounds  # one, for --benchmark-cprofile
+            del attempt.generations[rounds:], attempt.starts_s[rounds:]
+        self._judge(attempt, times)
+        if self._worth_again(attempt):
+            with self._attempt() as second:
+                times[:] = [self._time(second) for _ in range(rounds)]
+            self._judge(second, times)
+        return self.attempts[-1].generations
+
+    @contextmanager
+    def _attempt(self) -> Iterator[Attempt]:
+        watch = self._new_watch()
+        attempt = Attempt(watch)
+        with watch:
+            self._engine.reset_peaks()
+            yield attempt
+            attempt.placement = memory.place(self._engine.model)
+            attempt.machine = memory.machine(self._engine, attempt.placement)
+        self.attempts.append(attempt)
+
+    def _start(self, attempt: Attempt) -> None:
+        self._show(f"again, round {len(attempt.starts_s) + 1}" if self.attempts else None)
+        attempt.starts_s.append(clock.read() - attempt.watch.start_s)
+
+    def _time(self, attempt: Attempt) -> float:
+        """Time a generation as pytest-benchmark does, whose fixture can be used only once."""
+        self._start(attempt)
+        collecting = gc.isenabled() and self._disable_gc
+        if collecting:
+            gc.disable()
+        try:
+            start = clock.now()
+            self._engine.generate(self._workload, attempt.generations)
+            return clock.now() - start
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _judge(self, attempt: Attempt, times: list[float]) -> None:
+        """Split the rounds, and judge them; under --benchmark-disable there are no times."""
+        rounds_s = times or [each.seconds for each in attempt.generations]
+        pairs = zip(attempt.generations, rounds_s, strict=True)
+        attempt.rounds = [round_of(generation, round_s) for generation, round_s in pairs]
+        if times:
+            seen = attempt.watch.observations(times, cold=self._cold)
+            attempt.validity = validity.judge(seen, self._bounds)
+
+    def _worth_again(self, attempt: Attempt) -> bool:
+        return (
+            attempt.validity is not None
+            and not attempt.validity.valid
+            and not self._cold
+            and sum(each.round_s for each in attempt.rounds) < self._again_within_s
+        )
+
+
+def round_of(generation: Generation, round_s: float) -> Round:
+    """Return its times; `round_s` is what the benchmark's clock saw."""
+    return split_round(round_s, generation.marks.elapsed_s())
+
+
+def cold_start_ratio(generations: Sequence[Generation], *, cold: bool) -> Metric:
+    """Return how many times longer a process's first generation took than the last of these."""
+    if not cold:
+        return Unmeasured("other generations came before in this process")
+    if len(generations) < 3:
+        return Unmeasured("there are fewer than three generations")
+    return generations[0].seconds / generations[-1].seconds

@@ -1,0 +1,169 @@
+"""Which files a model is loaded from: found, complete, and readable, before anything is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import struct
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.model import synthetic
+from benchmarks.model.hub import HUB_MODEL, download
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+REPAIR = "fetch it again, or delete the folder if the suite wrote it"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on this machine's disk."""
+
+    name: str  # as the user gave it
+    path: Path
+    revision: str | None  # the commit of a hub model
+    outlier_channels: int | None  # planted ones; None: real weights
+    config: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int, ...]]  # of every tensor in its files
+
+    @property
+    def weights(self) -> str:
+        """`real`, or `synthetic`: made from a seed."""
+        return "real" if self.outlier_channels is None else "synthetic"
+
+    @property
+    def positions(self) -> int | None:
+        """The longest sequence that the model was made for, in tokens."""
+        value = self.config.get("max_position_embeddings")
+        return int(value) if value else None
+
+    def estimated_bytes(self, quantization: str) -> int:
+        """Estimate the bytes of the loaded weights: quantized linears, and the rest in 16 bits.
+
+        A matrix is a quantized linear where its name isn't an embedding's or the output head's.
+        """
+        bits = {"int8-decomp": 8, "int8": 8, "nf4": 4.5, "nf4-dq": 4.127}.get(quantization, 16)
+        total = 0.0
+        for name, shape in self.shapes.items():
+            kept = len(shape) != 2 or "embed" in name or "lm_head" in name
+            total += prod(shape) * (16 if kept else bits) / 8
+        return round(total)
+
+
+def default_model(device: str) -> str:
+    """Return the model that is measured where the user names none."""
+    return HUB_MODEL if device == "cuda" else "synthetic:tiny"
+
+
+def resolve(
+    model: str, revision: str | None, cache_dir: Path, say: Callable[[str], None]
+) -> Checkpoint:
+    """Find a model's files, downloading or writing them where they are missing, and check them.
+
+    Raises InputError, whose message is one line, where the model can't be had or is damaged.
+    """
+    commit = None
+    folder = Path(os.path.expanduser(model))  # noqa: PTH111 (pathlib's raises for ~nobody)
+    model = re.sub(r"//[^/@]*@", "//", model)  # credentials have no place in messages and results
+    if model.startswith("synthetic:"):
+        _no_revision(model, revision)
+        path = synthetic.ensure(synthetic.recipe_for(model), cache_dir, say)
+    elif folder.is_dir():
+        _no_revision(model, revision)
+        path = folder
+    elif model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise InputError(f"--model: expected a folder with a checkpoint; {model} does not exist")
+    else:
+        path, commit = download(model, revision, say)
+    return read(model, path, commit)
+
+
+def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
+    """Read what a checkpoint's folder says of itself. Raises InputError where it isn't one."""
+    config = _read_json(path, "config.json")
+    if "quantization_config" in config:
+        raise InputError(
+            f"--model {name}: expected unquantized weights, got a checkpoint that is quantized "
+            "already; give the original model, and --quantization to choose"
+        )
+    if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
+        raise InputError(f"--model {name}: expected a tokenizer.json in {path}; found none")
+    marker = path / synthetic.MARKER
+    outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
+    return Checkpoint(name, path, revision, outliers, config, _shapes(name, path))
+
+
+def _no_revision(model: str, revision: str | None) -> None:
+    if revision is not None:
+        raise InputError(
+            f"--revision: expected a model from the hub, got {model}; leave the option away"
+        )
+
+
+def _read_json(path: Path, file_name: str) -> dict[str, Any]:
+    try:
+        value = json.loads((path / file_name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"--model: expected a checkpoint with a readable {file_name} in {path}; "
+            "give a folder that save_pretrained wrote, or a hub id"
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(f"--model: expected a JSON object in {path / file_name}")
+    return value
+
+
+def _shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the header of every safetensors file, and check that the file is as long as it says."""
+    if (path / "model.safetensors.index.json").exists():
+        weight_map = _read_json(path, "model.safetensors.index.json").get("weight_map")
+        files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
+    else:
+        files = sorted(file.name for file in path.glob("model*.safetensors"))
+    if not files:
+        raise InputError(f"--model {name}: expected *.safetensors files in {path}; found none")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file_name in files:
+        shapes |= _header(path / file_name)
+    return shapes
+
+
+def _header(file: Path) -> dict[str, tuple[int, ...]]:
+    """Read one file's header (github.com/huggingface/safetensors, "Format")."""
+    damaged = f"{file}: expected a whole safetensors file, got a truncated or damaged one"
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(min(length, size)))
+        header.pop("__metadata__", None)
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        missing = f"{file}: expected this file of the checkpoint; it is missing"
+        message = missing if isinstance(error, FileNotFoundError) else damaged
+        raise InputError(f"{message}; {REPAIR}") from error
+    expected = 8 + length + end
+    if size != expected:
+        raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
+    return shapes
+
+
+def index_sha256(folder: Path) -> str:
+    """Return the SHA-256 of a checkpoint's index, or of its safetensors headers without one."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        return hashlib.sha256(index.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("model*.safetensors")):
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            digest.update(file.name.encode() + stream.read(length))
+    return digest.hexdigest()

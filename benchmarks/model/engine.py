@@ -1,0 +1,197 @@
+"""The engine: a quantized model on its device, which generates exactly what a workload asks."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import WorkError
+from benchmarks.machine import clock, host
+from benchmarks.machine.steadiness import needs_more_warmup
+from benchmarks.model.out_of_memory import within_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import torch
+
+    from benchmarks.config.workload import Workload
+    from benchmarks.model.target import Target
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One finished generation: token ids of shape (batch, prompt + new), and its marks."""
+
+    tokens: torch.Tensor
+    marks: clock.StepMarks
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, by its own marks."""
+        return self.marks.elapsed_s()[-1]
+
+
+class Engine:
+    """One loaded model. As a context manager it frees the model at the end, whatever happens."""
+
+    def __init__(
+        self, model: Any, target: Target, *, quantization: str, load_s: float, cold: bool
+    ) -> None:
+        self.model = model
+        self.tokenizer = target.tokenizer
+        self.device = target.device
+        self.quantization = quantization
+        self.load_s = load_s
+        self.cold = cold  # nothing was generated in this process yet
+        self.quantized_on_device = 0  # weights that skipped the way over the host
+        self.knows_peak_resident = False  # whether the host's peak is this workload's alone
+        self.generations: Counter[Workload] = Counter()
+        self._inputs: dict[Workload, dict[str, torch.Tensor]] = {}
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pad_token_id(self) -> int:
+        """The id that would pad: all rows have one length, but `generate` wants one."""
+        candidates = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, 0)
+        return int(next(value for value in candidates if value is not None))
+
+    def prepare(self, workload: Workload) -> None:
+        """Put a workload's prompts on the device."""
+        import torch
+
+        if workload not in self._inputs:
+            ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
+            self._inputs[workload] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+    def reset_peaks(self) -> None:
+        """Let the peaks of memory, on the device and on the host, start again."""
+        import torch
+
+        self.knows_peak_resident = host.reset_peak_resident()
+        if self.device.type == "cuda":
+            for index in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(index)
+
+    def generate(self, workload: Workload, log: list[Generation] | None = None) -> Generation:
+        """Generate exactly `workload.new_tokens` tokens for every row, and append it to `log`.
+
+        Raises WorkError where another number of tokens comes out, OutOfMemoryError where the
+        device has too little memory.
+        """
+        marks = clock.StepMarks(self.device)
+        tokens = self.run(workload, workload.new_tokens, marks)
+        marks.mark()
+        check_work(workload, tokens.shape, steps=marks.count - 2)  # less the start and the end
+        self.generations[workload] += 1
+        generation = Generation(tokens, marks)
+        if log is not None:
+            log.append(generation)
+        return generation
+
+    def run(
+        self, workload: Workload, new_tokens: int, *processors: Callable[..., torch.Tensor]
+    ) -> torch.Tensor:
+        """Generate greedily from a prepared workload's prompts.
+
+        The processors are called with (input_ids, scores) at each step. Returns token ids of
+        shape (batch, prompt + new_tokens).
+        """
+        self.cold = False
+        return within_memory(
+            lambda: self.model.generate(
+                **self.arguments(workload, new_tokens), logits_processor=list(processors)
+            ),
+            f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
+            f"{self.quantization}",
+            self.device,
+            "lower --batch-size, --new-tokens or --prompt-tokens",
+        )
+
+    def arguments(self, workload: Workload, new_tokens: int) -> dict[str, Any]:
+        """Return what `generate` is called with, for this workload's prompts."""
+        config = generation_config(self.pad_token_id, new_tokens)
+        return {**self._inputs[workload], "generation_config": config}
+
+    def warm_up(
+        self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Generate untimed until this workload, or a longer one, was generated `rounds` times.
+
+        While generations still get faster it goes on, up to twice as many.
+        """
+        seconds: list[float] = []
+        while (done := self.generated(workload)) < rounds or (
+            seconds and done < 2 * rounds and needs_more_warmup(seconds)
+        ):
+            show(f"warm-up {done + 1} of {max(done + 1, rounds)}")
+            seconds.append(self.generate(workload).seconds)
+
+    def generated(self, workload: Workload) -> int:
+        """Return how often this workload, or a longer one of its prompts, was generated."""
+        return sum(
+            count
+            for other, count in self.generations.items()
+            if other.prompts == workload.prompts and other.new_tokens >= workload.new_tokens
+        )
+
+    def decode(self, row: Sequence[int]) -> str:
+        """Return the text of token ids, special tokens included."""
+        return str(self.tokenizer.decode(row))
+
+    def close(self) -> None:
+        """Free the model: drop every reference, and give the device's memory back.
+
+        A traceback of a failed benchmark may hold the model for as long as the session lasts, so
+        its modules are emptied as well.
+        """
+        import torch
+
+        self._inputs.clear()
+        if self.model is not None:
+            for module in list(self.model.modules()):
+                module._parameters.clear()
+                module._buffers.clear()
+                module.__dict__.pop("state", None)  # bitsandbytes' quantized weights and scales
+            self.model = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def generation_config(pad_token_id: int, new_tokens: int | None = None) -> Any:
+    """Return a greedy generation config of exactly so many tokens, without an end of sequence."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        use_cache=True,
+        min_new_tokens=new_tokens,
+        max_new_tokens=new_tokens,
+        pad_token_id=pad_token_id,
+        eos_token_id=None,
+    )
+
+
+def check_work(workload: Workload, shape: Sequence[int], steps: int) -> None:
+    """Raise WorkError unless the output has the shape that was asked for, and each step a mark."""
+    if tuple(shape) != (workload.batch_size, workload.prompt_tokens + workload.new_tokens):
+        raise WorkError(
+            f"generated {shape[1] - workload.prompt_tokens} new tokens for each of {shape[0]} "
+            f"rows, expected {workload.new_tokens} for each of {workload.batch_size}: the "
+            "generation stopped early or ran on; report this as a bug of the engine"
+        )
+    # One more is possible: transformers' DeferredStopCheck makes a pass whose token is dropped.
+    if steps not in (workload.new_tokens, workload.new_tokens + 1):
+        raise WorkError(
+            f"saw {steps} steps, expected {workload.new_tokens}: this version of transformers "
+            "doesn't call logits processors once a step; report this as a bug of the engine"
+        )

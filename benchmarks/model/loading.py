@@ -1,0 +1,140 @@
+"""From a target to a loaded model: an engine, or one line that says why there is none."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import HarnessError, InputError, plain
+from benchmarks.common.text import first_line
+from benchmarks.config.quantization import THRESHOLDS
+from benchmarks.config.settings import dtype_name
+from benchmarks.machine import clock
+from benchmarks.model import quantizing
+from benchmarks.model.engine import Engine, generation_config
+from benchmarks.model.out_of_memory import free_bytes, is_out_of_memory, out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import torch
+
+    from benchmarks.model.checkpoint import Checkpoint
+    from benchmarks.model.target import Target
+
+
+def load(target: Target, quantization: str, *, cold: bool) -> Engine:
+    """Load the model with a quantization; `cold`: nothing was generated in this process yet.
+
+    Raises OutOfMemoryError or InputError where it can't be loaded, and leaves nothing behind.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    settings, checkpoint = target.settings, target.checkpoint
+    dtype = getattr(torch, dtype_name(settings, quantization))
+    failure: HarnessError
+    free = free_bytes(target.device)
+    with quantizing.on_device() as seen:
+        start = clock.now()
+        try:
+            model, info = AutoModelForCausalLM.from_pretrained(
+                checkpoint.path,
+                quantization_config=quantization_config(quantization, dtype),
+                attn_implementation=settings.attn_implementation,
+                dtype=dtype,
+                device_map="auto" if settings.device_map == "auto" else {"": target.device},
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except Exception as error:  # whatever transformers and its loaders raise
+            failure = _failure(target, quantization, [*seen.errors, plain(error)], free)
+        else:
+            load_s = clock.now() - start
+            if target.device.type == "cuda":
+                torch.cuda.empty_cache()  # what loading took for a while is no peak of a benchmark
+            engine = Engine(model, target, quantization=quantization, load_s=load_s, cold=cold)
+            engine.quantized_on_device = len(seen.on_device)
+            # `generate` fills what a config leaves open from the model's own: make that ours too.
+            model.generation_config = generation_config(engine.pad_token_id)
+            return _checked(engine, checkpoint, info)
+    # Raised out here: inside of `except` it would keep the frames that hold the tensors.
+    gc.collect()
+    if target.device.type == "cuda":
+        torch.cuda.empty_cache()
+    raise failure
+
+
+def _failure(
+    target: Target, quantization: str, errors: Sequence[Exception], free: int | None
+) -> HarnessError:
+    """Return what a load failed of: that memory ran out, if one of the errors says so."""
+    checkpoint = target.checkpoint
+    ran_out = next(filter(is_out_of_memory, errors), None)
+    if ran_out is None:
+        return _not_loaded(checkpoint, quantization, errors[0])
+    needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
+    sharded = target.settings.device_map == "auto"
+    advice = "free the GPU, or choose another --quantization"
+    return out_of_memory(
+        f"loading {checkpoint.name} with {quantization} ({needed})",
+        ran_out,
+        free,
+        advice if sharded else f"{advice}, or use --device-map auto",
+    )
+
+
+def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
+    """Return the BitsAndBytesConfig of a quantization, None for the unquantized ones."""
+    from transformers import BitsAndBytesConfig
+
+    if quantization in THRESHOLDS:
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=THRESHOLDS[quantization])
+    if quantization in ("nf4", "nf4-dq"):
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_use_double_quant=quantization == "nf4-dq",
+        )
+    return None
+
+
+def _checked(engine: Engine, checkpoint: Checkpoint, info: Mapping[str, Any]) -> Engine:
+    """Return the engine, unless parts of its model are not loaded, or left on host or disk."""
+    for kind in ("missing_keys", "mismatched_keys", "error_msgs"):
+        if bad := sorted(map(str, info.get(kind) or ())):
+            engine.close()
+            raise InputError(
+                f"--model {checkpoint.name}: expected every weight of its architecture, got "
+                f"{len(bad)} {kind.replace('_', ' ')}, such as {bad[0]}; fetch it again"
+            )
+    where = {str(place) for place in getattr(engine.model, "hf_device_map", {}).values()}
+    left = sorted(where & {"cpu", "disk", "meta"})
+    if left and engine.device.type != "cpu":
+        engine.close()
+        raise _does_not_fit(checkpoint, f"parts of it went to {' and '.join(left)}")
+    return engine
+
+
+def _not_loaded(checkpoint: Checkpoint, quantization: str, error: Exception) -> HarnessError:
+    if "dispatched on the CPU or the disk" in str(error):
+        return _does_not_fit(checkpoint, f"not even with {quantization}")
+    return InputError(
+        f"--model {checkpoint.name}: transformers can't load it with {quantization}: "
+        f"{first_line(error)}"
+    )
+
+
+def _does_not_fit(checkpoint: Checkpoint, how: str) -> InputError:
+    import torch
+
+    free = sum(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+    sizes = ", ".join(
+        f"{name} {checkpoint.estimated_bytes(name) / 1e9:.3g} GB"
+        for name in ("fp16", "int8-decomp", "nf4")
+    )
+    return InputError(
+        f"--model {checkpoint.name} doesn't fit on the visible GPUs ({how}): expected {sizes} for "
+        f"weights, got {free / 1e9:.3g} GB free; use a smaller quantization or more GPUs"
+    )

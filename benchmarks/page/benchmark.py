@@ -1,0 +1,148 @@
+"""One benchmark as a page shows it: what it says, its figures, its profile, and its facts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from benchmarks.common.text import short
+from benchmarks.page import facts
+from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing
+from benchmarks.page.figures.hotspots import hotspots
+from benchmarks.report.lines import evidence_line, headline
+from benchmarks.sessions import doubts, unchecked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from benchmarks.page.figures.flame_graph import Flame
+    from benchmarks.page.figures.kit import Figure, Table
+    from benchmarks.sessions.session import Measured, Session
+
+    Info = Mapping[str, Any]
+
+FILES = {  # what a profile leaves beside its stacks, and what opens it
+    "trace.json.gz": "trace, for ui.perfetto.dev",
+    "table.txt": "table of all operators",
+    "script-table.txt": "table of the old script",
+    "host.stacks.txt": "folded stacks of the host, for speedscope.app",
+    "device.stacks.txt": "folded stacks of the device, for speedscope.app",
+}
+MISFITS = (AttributeError, KeyError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class View:
+    """A benchmark as a page shows it."""
+
+    name: str
+    headline: str
+    valid: bool | None  # None where the machine wasn't judged
+    doubts: Sequence[str]
+    notes: Sequence[str]
+    figures: Sequence[Figure]
+    profiles: Sequence[tuple[str, Sequence[Figure], Sequence[Flame], Sequence[tuple[str, str]]]]
+    facts: Sequence[tuple[str, Table | str]]  # a table, or the benchmark that has the same
+
+
+def views(session: Session, artifacts: Path | None, out: Path) -> list[View]:
+    """Return each benchmark; links to files of `artifacts` are relative to the page `out`."""
+    cold = {
+        _key(measured): measured.info
+        for measured in session.measured.values()
+        if "cold_process" in measured.info
+    }
+    most = min(timing.MOST_POINTS, timing.ALL_POINTS // len(session.measured))
+    known: dict[str, str] = {}
+    return [
+        _view(measured, cold, known, most, artifacts, out) for measured in session.measured.values()
+    ]
+
+
+def _view(
+    measured: Measured,
+    cold: Mapping[str, Info],
+    known: dict[str, str],
+    most: int,
+    artifacts: Path | None,
+    out: Path,
+) -> View:
+    info, name = measured.info, short(measured.fullname)
+    validity = info.get("validity")
+    first = None if "cold_process" in info else cold.get(_key(measured))
+    shown = (timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info))
+    folder = artifacts / measured.fullname.rpartition("::")[2] if artifacts else None
+    return View(
+        name=name,
+        headline=_headline(info),
+        valid=_valid(validity),
+        doubts=list(_doubts(validity)),
+        notes=list(_notes(info)),
+        figures=[figure for figure in (*shown, gpu_samples.gpu(info)) if figure],
+        profiles=[
+            (
+                phase,
+                [figure] if (figure := hotspots(phase, profile)) else [],
+                list(flame_graph.flames(folder, phase)) if folder else [],
+                list(_files(folder, phase, out)) if folder else [],
+            )
+            for phase, profile in (info.get("profile") or {}).items()
+        ],
+        facts=[
+            (title, table if same == name else same)
+            for title, table in facts.tables(info)
+            if table.rows and (same := known.setdefault(str(table), name))
+        ],
+    )
+
+
+def _valid(validity: Info | None) -> bool | None:
+    """Return whether the machine could be trusted; None if that wasn't judged in full."""
+    if not validity or (validity["valid"] and unchecked.of_records([validity])):
+        return None
+    return bool(validity["valid"])
+
+
+def _doubts(validity: Info | None) -> Iterator[str]:
+    if not validity:
+        yield "the machine was not judged"
+        return
+    yield from doubts.of_one(validity)
+    yield from unchecked.of_records([validity]).lines()
+
+
+def _headline(info: Info) -> str:
+    needed = ("tokens_per_s", "ttft_s")
+    if any(info["metrics"].get(name) is None for name in needed):
+        return ""
+    return headline({"metrics": {"tpot_s": None, **info["metrics"]}})
+
+
+def _notes(info: Info) -> Iterator[str]:
+    if (info.get("process") or {}).get("profiled"):
+        yield "Timed after a profiler had run in this process."
+    for refused in info.get("refused") or ():
+        yield f"Measured again: {'; '.join(doubts.in_short(refused.get('validity')))}"
+    if info.get("attestation") and (checked := _evidence(info)):
+        yield f"Checked: {checked}."
+
+
+def _evidence(info: Info) -> str | None:
+    try:
+        return evidence_line(info)
+    except MISFITS:  # evidence of another release; the facts below have it all
+        return None
+
+
+def _files(folder: Path, phase: str, out: Path) -> Iterator[tuple[str, str]]:
+    for end, says in FILES.items():
+        path = folder / f"{phase}.{end}"
+        if path.is_file():
+            yield says, quote(os.path.relpath(path.resolve(), out.resolve().parent))
+
+
+def _key(measured: Measured) -> str:
+    return str(sorted(measured.info["workload"].items(), key=lambda pair: pair[0]))

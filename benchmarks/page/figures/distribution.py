@@ -1,0 +1,138 @@
+"""How the gaps between tokens are distributed: a histogram, or dots where they are few."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.quantity import percentile
+from benchmarks.page.figures.kit import BLUE, SKY, Figure, Table, axis, hover, plot
+from benchmarks.report import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.page.figures.kit import Spec
+    from benchmarks.report.columns import Unit
+
+    Record = Mapping[str, Any]
+
+BINS = 40
+FEW = 50  # gaps: fewer make no histogram
+STRIP_TOP, STRIP_LINE = 24, 12  # pixels
+LABEL_LINE = 18  # pixels
+
+
+def figure(info: Record) -> Figure | None:
+    """Show how the gaps of all rounds are distributed; None without any."""
+    pooled = sorted(gap for each in info["rounds"] for gap in each["step_s"])
+    if not pooled:
+        return None
+    if len(pooled) < FEW:
+        return _strip(info)
+    end = min(pooled[-1], 2 * percentile(pooled, 99) - percentile(pooled, 50))
+    start, unit = pooled[0], columns.unit("itl_s", [end])
+    width = (end - start) / BINS or end / BINS
+    counts = [0] * BINS
+    beyond = 0
+    for gap in pooled:
+        n = min(int((gap - start) / width), BINS - 1)
+        counts[n] += gap <= end
+        beyond += gap > end
+    edges = [(start + n * width) / unit.factor for n in range(BINS + 1)]
+    rows = [
+        {"from": low, "to": high, "n": n, "text": f"{low:.4g} to {high:.4g} {unit.name}"}
+        for n, (low, high) in zip(counts, pairwise(edges), strict=True)
+    ]
+    layers: list[Spec] = [
+        {
+            "mark": {"type": "bar", "color": SKY, "stroke": "var(--paper)", "strokeWidth": 1},
+            "encoding": {
+                "x": axis("from", unit.name, scale={"nice": False}),
+                "x2": {"field": "to"},
+                "y": axis("n", "gaps", zero=True),
+                "y2": {"datum": 0},
+                "tooltip": hover({"gap": "text", "count": "n"}),
+            },
+        }
+    ]
+    middle = (edges[0] + edges[-1]) / 2
+    layers += _upright([(q, percentile(pooled, q)) for q in (50, 95, 99)], unit, middle)
+    says = f"{len(pooled):,} gaps of all rounds"
+    if beyond:
+        says += f"; {beyond} longer than drawn, up to {columns.text('itl_s', pooled[-1])}"
+    table = Table(("gap", "count"), [(row["text"], f"{row['n']:,}") for row in rows if row["n"]])
+    return Figure(
+        "Distribution of inter-token gaps", says, [plot(layers, height=150, rows=rows)], table
+    )
+
+
+def _strip(info: Record) -> Figure:
+    """Show gaps that are too few for a histogram, each as a dot, on a line for each round."""
+    found = [
+        (n, token, gap)
+        for n, each in enumerate(info["rounds"], 1)
+        for token, gap in enumerate(each["step_s"], 2)
+    ]
+    values = sorted(gap for _, _, gap in found)
+    unit = columns.unit("itl_s", [values[-1]])
+    rows = [
+        {
+            "round": str(n),
+            "token": token,
+            "value": gap / unit.factor,
+            "text": columns.text("itl_s", gap),
+            "y": STRIP_TOP + STRIP_LINE * (n - 1),
+        }
+        for n, token, gap in found
+    ]
+    height = STRIP_TOP + STRIP_LINE * len(info["rounds"])
+    scale = {"domain": [0, height], "range": [0, height], "nice": False}
+    dots: Spec = {
+        "mark": {"type": "point", "filled": True, "color": BLUE, "opacity": 0.6},
+        "encoding": {
+            "x": axis("value", unit.name, scale={"nice": False}),
+            "y": {"field": "y", "type": "quantitative", "axis": None, "scale": scale},
+            "tooltip": hover({"gap": "text", "round": "round", "before token": "token"}),
+        },
+    }
+    middle = (values[0] + values[-1]) / 2 / unit.factor
+    lines = _upright([(50, percentile(values, 50))], unit, middle)
+    table = Table(
+        ("round", "before token", "gap"),
+        [(row["round"], str(row["token"]), row["text"]) for row in rows],
+    )
+    return Figure(
+        "Distribution of inter-token gaps",
+        f"{len(values)} gaps, each a dot, and each round a line: too few for a histogram",
+        [plot([dots, *lines], height=height, rows=rows)],
+        table,
+    )
+
+
+def _upright(marks: Sequence[tuple[int, float]], unit: Unit, middle: float) -> list[Spec]:
+    """Return lines at percentiles; their labels, below each other, are on top of all lines."""
+    rules: list[Spec] = []
+    labels: list[Spec] = []
+    for line, (q, value) in enumerate(marks):
+        at = value / unit.factor
+        data = {"values": [{"x": at, "label": f"p{q}: {columns.text('itl_s', value)}"}]}
+        x = axis("x", unit.name, scale={"nice": False})
+        dash = [[1, 0], [6, 3], [2, 2]][line]
+        rules.append(
+            {"data": data, "mark": {"type": "rule", "strokeDash": dash}, "encoding": {"x": x}}
+        )
+        left = at > middle
+        side = {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
+        labels.append(
+            {
+                "data": data,
+                "mark": {"type": "text", **side},
+                "encoding": {
+                    "x": x,
+                    "y": {"value": 8 + LABEL_LINE * line},
+                    "text": {"field": "label"},
+                },
+            }
+        )
+    return [*rules, *labels]

@@ -1,0 +1,135 @@
+"""All benchmarks of a session side by side: phases, memory, and distance to the ceiling."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.page.figures.kit import BLUE, GREEN, ORANGE, PURPLE, Figure, Table, bars
+from benchmarks.report import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Named = Sequence[tuple[str, Mapping[str, Any]]]
+
+MEMORY = {
+    "weights_bytes": BLUE,
+    "peak_allocated_bytes": ORANGE,
+    "peak_reserved_bytes": GREEN,
+    "peak_resident_bytes": PURPLE,
+}
+
+
+def phases(records: Named) -> Figure:
+    """Show the median round of each benchmark, split into prefill and decode."""
+    colours = {"prefill": ORANGE, "decode": BLUE}
+    splits = [
+        (
+            name,
+            median(each["ttft_s"] for each in info["rounds"]),
+            median(sum(each["step_s"]) for each in info["rounds"]),
+        )
+        for name, info in records
+        if info["rounds"]
+    ]
+    unit = columns.unit("round_s", [first + rest for _, first, rest in splits])
+    groups = [
+        (
+            name,
+            [
+                (part, value / unit.factor, columns.text("x_s", value))
+                for part, value in (("prefill", first), ("decode", rest))
+                if value
+            ],
+        )
+        for name, first, rest in splits
+    ]
+    table = Table(
+        ("benchmark", "prefill", "decode", "share of prefill"),
+        [
+            (
+                name,
+                columns.text("x_s", first),
+                columns.text("x_s", rest) if rest else "-",
+                columns.text("x_share", first / (first + rest)),
+            )
+            for name, first, rest in splits
+        ],
+    )
+    return Figure(
+        "Time of a round: prefill and decode",
+        "Medians over the rounds of each benchmark",
+        [bars(groups, colours, unit.name, stacked=True)],
+        table,
+    )
+
+
+def memory(records: Named) -> Figure:
+    """Show weights and peaks of memory of each benchmark, as far as they were measured."""
+    present = [
+        name for name in MEMORY if any(info["metrics"].get(name) is not None for _, info in records)
+    ]
+    values = [info["metrics"].get(name) or 0 for _, info in records for name in present]
+    unit = columns.unit("x_bytes", values)
+    groups = [
+        (
+            benchmark,
+            [
+                (columns.title(name), value / unit.factor, columns.text(name, value))
+                for name in present
+                if (value := info["metrics"].get(name)) is not None
+            ],
+        )
+        for benchmark, info in records
+    ]
+    table = Table(
+        ("benchmark", *map(columns.title, MEMORY)),
+        [
+            (benchmark, *(columns.text(name, info["metrics"].get(name)) for name in MEMORY))
+            for benchmark, info in records
+        ],
+    )
+    colours = {columns.title(name): MEMORY[name] for name in present}
+    says = "Weights and peaks; a dash in the table was not measured"
+    return Figure("Memory", says, [bars(groups, colours, unit.name)], table)
+
+
+def light(records: Named) -> Figure | None:
+    """Show how far TPOT is from the ceiling that bandwidth sets; None where it isn't known."""
+    known = [
+        (name, metrics["tpot_s"], metrics["speed_of_light_tpot_s"], metrics.get("mbu"))
+        for name, info in records
+        if (metrics := info["metrics"]).get("speed_of_light_tpot_s") and metrics.get("tpot_s")
+    ]
+    if not known:
+        return None
+    unit = columns.unit("tpot_s", [tpot for _, tpot, _, _ in known])
+    groups = [
+        (name, [("TPOT", tpot / unit.factor, columns.text("tpot_s", tpot))])
+        for name, tpot, _, _ in known
+    ]
+    marks = [
+        (n, ceiling / unit.factor, f"speed of light: {columns.text('tpot_s', ceiling)}")
+        for n, (_, _, ceiling, _) in enumerate(known)
+    ]
+    table = Table(
+        ("benchmark", "TPOT", "speed of light", "TPOT ÷ light", "MBU"),
+        [
+            (
+                name,
+                columns.text("tpot_s", tpot),
+                columns.text("tpot_s", ceiling),
+                f"{tpot / ceiling:.3g}x",
+                columns.text("mbu", mbu),
+            )
+            for name, tpot, ceiling, mbu in known
+        ],
+    )
+    return Figure(
+        "Distance to the speed of light",
+        "TPOT as a bar; no TPOT can be shorter than the upright line, which bytes and peak "
+        "bandwidth set",
+        [bars(groups, {"TPOT": BLUE}, unit.name, marks=marks)],
+        table,
+    )

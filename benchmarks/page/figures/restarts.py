@@ -1,0 +1,176 @@
+"""Each restart of a duet as its verdict sees it, so that one that makes the verdict is seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import expm1, log
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.common.quantity import percentile
+from benchmarks.common.text import short
+from benchmarks.page.figures.kit import (
+    BLUE,
+    INK,
+    MUTED,
+    SKY,
+    Figure,
+    Spec,
+    Table,
+    axis,
+    hover,
+    plot,
+)
+from benchmarks.report import verdict_table
+from benchmarks.sessions import comparable
+from benchmarks.verdicts import times
+from benchmarks.verdicts.records import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.duet.saved_duets import Duet
+    from benchmarks.sessions.outcome import Verdict
+
+LABEL, LINE, SPACE = 20, 9, 8  # pixels: above the lines of one time, each line, below them
+TALLEST = 700  # pixels; what has no room is in the table
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One restart of one time, in percent: the median of its pairs, and each pair."""
+
+    restart: int
+    change: float
+    pairs: Sequence[float]
+    counts: bool  # not if the machine couldn't be trusted
+
+
+def figure(duet: Duet, verdicts: Sequence[Verdict]) -> Figure | None:
+    """Show the change of each restart, and of its pairs, for times in the order of `verdicts`."""
+    found = [
+        (verdict, seen)
+        for verdict in verdicts
+        if verdict.kind == "time" and (seen := list(_observations(duet, verdict)))
+    ]
+    if not found:
+        return None
+    dots: list[Spec] = []
+    pairs: list[Spec] = []
+    labels: list[Spec] = []
+    top = 0
+    for verdict, seen in found:
+        height = LABEL + LINE * len(seen) + SPACE
+        if labels and top + height > TALLEST:
+            break
+        labels.append({"y": top + LABEL / 2, "name": _name(verdict)})
+        for n, each in enumerate(seen):
+            y = top + LABEL + LINE * n + LINE / 2
+            row = {"of": _name(verdict), "restart": each.restart, "y": y}
+            text = f"{each.change:+.1f} %" + ("" if each.counts else ", doesn't count")
+            dots.append({**row, "x": each.change, "text": text, "counts": each.counts})
+            pairs += [{"y": y, "x": pair} for pair in each.pairs]
+        top += height
+    return Figure(
+        "Each restart of the duet",
+        _says(found, len(labels)),
+        [_plot(dots, pairs, labels, top)],
+        _table(found),
+    )
+
+
+def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
+    """Yield what the restarts say of a time, as `times.paired` takes it."""
+    material = gather(verdict.benchmark, duet.base, duet.head, paired=True)
+    for base, head in zip(material.base, material.head, strict=True):
+        then, now = (times.series(each.measured).get(verdict.metric) for each in (base, head))
+        if not then or not now:
+            continue
+        shifts = [log(after / before) for before, after in zip(then, now, strict=False)]
+        doubts = comparable.doubts(base.measured) or comparable.doubts(head.measured)
+        yield Observation(
+            restart=head.session.saved["duet"]["restart"],
+            change=100 * expm1(median(shifts)),
+            pairs=[100 * expm1(shift) for shift in shifts],
+            counts=not doubts,
+        )
+
+
+def _plot(dots: Sequence[Spec], pairs: Sequence[Spec], labels: Sequence[Spec], height: int) -> Spec:
+    sizes = sorted(abs(each["x"]) for each in pairs)
+    end = max(1.2 * max(abs(each["x"]) for each in dots), percentile(sizes, 75), 1.0)
+
+    def x(field: str) -> Spec:
+        title = "change against the base, %; to the right is slower"
+        scale = {"domain": [-end, end], "clamp": True}
+        return axis(field, title, scale=scale, axis={"tickCount": 7})
+
+    down = {"domain": [0, height], "range": [0, height], "nice": False}
+    y = {"field": "y", "type": "quantitative", "axis": None, "scale": down}
+    layers: list[Spec] = [
+        {
+            "data": {"values": [{"x": 0}]},
+            "mark": {"type": "rule", "color": INK},
+            "encoding": {"x": x("x")},
+        },
+        {
+            "data": {"values": list(pairs)},
+            "mark": {"type": "point", "filled": True, "size": 14, "color": SKY, "opacity": 0.45},
+            "encoding": {"x": x("x"), "y": y},
+        },
+        {
+            "mark": {"type": "point", "filled": True, "size": 55},
+            "encoding": {
+                "x": x("x"),
+                "y": y,
+                "color": {"condition": {"test": "datum.counts", "value": BLUE}, "value": MUTED},
+                "shape": {
+                    "condition": {"test": "datum.counts", "value": "circle"},
+                    "value": "cross",
+                },
+                "tooltip": hover({"of": "of", "restart": "restart", "change": "text"}),
+            },
+        },
+        {
+            "data": {"values": list(labels)},
+            "mark": {"type": "text", "align": "left", "baseline": "middle"},
+            "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "name"}},
+        },
+    ]
+    return plot(layers, height=height, rows=dots)
+
+
+def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) -> str:
+    says = (
+        "A dot is one restart, the first at the top: the median of its pairs, which is all that "
+        "the verdict sees of it. Faint: the pairs, those beyond the axis at its end"
+    )
+    if not all(each.counts for _, seen in found for each in seen):
+        says += ". A grey cross doesn't count: the machine couldn't be trusted"
+    more = len(found) - drawn
+    if more:
+        says += f". {more} more time{'s are' if more > 1 else ' is'} in the table"
+    return says
+
+
+def _table(found: Sequence[tuple[Verdict, Sequence[Observation]]]) -> Table:
+    rows = [
+        (
+            _name(verdict),
+            f"{each.restart:g}",
+            f"{each.change:+.1f}",
+            str(len(each.pairs)),
+            " to ".join(f"{percentile(sorted(each.pairs), q):+.1f}" for q in (25, 75)),
+            "yes" if each.counts else "no",
+        )
+        for verdict, seen in found
+        for each in seen
+    ]
+    columns = ("benchmark and metric", "restart", "change, %", "pairs", "half of them, %", "counts")
+    return Table(columns, rows, left=(0,))
+
+
+def _name(verdict: Verdict) -> str:
+    change = verdict_table.cells(verdict)[5]
+    name = f"{short(verdict.benchmark)}: {verdict.metric}"
+    return name if verdict.change is None else f"{name}, {change}"

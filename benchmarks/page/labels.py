@@ -1,0 +1,40 @@
+"""Machines and workloads in a few words, and keys that tell them apart."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from benchmarks.common.text import short
+from benchmarks.sessions import comparable
+
+if TYPE_CHECKING:
+    from benchmarks.sessions.session import Measured, Session
+
+
+def machine_key(session: Session) -> str:
+    """Return what is the same for sessions of one machine."""
+    return json.dumps(comparable.machine_facts(session), sort_keys=True, default=str)
+
+
+def machine_label(session: Session) -> str:
+    """Return a machine in a few words."""
+    hardware = session.machine.get("hardware") or {}
+    cpu = (session.machine.get("cpu") or {}).get("brand_raw") or "unknown CPU"
+    if gpu := hardware.get("gpu"):
+        number = hardware.get("gpu_count") or 1
+        return f"{gpu}, {number} of them" if number > 1 else str(gpu)
+    threads = hardware.get("threads")
+    return f"{cpu}, {threads} thread{'s' if threads != 1 else ''}" if threads else str(cpu)
+
+
+def workload_label(measured: Measured) -> str:
+    """Return a benchmark and its model in a few words."""
+    workload = measured.info["workload"]
+    return f"{short(measured.fullname)}, {workload['model']}"
+
+
+def workload_key(measured: Measured) -> str:
+    """Return what is the same for one benchmark of one workload."""
+    facts = comparable.workload_facts(measured)
+    return json.dumps([measured.fullname, facts], sort_keys=True, default=str)

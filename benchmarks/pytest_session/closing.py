@@ -1,0 +1,29 @@
+"""The last words of a session, below pytest's: whether its times can be trusted, and its status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks.common.exit_status import MEANS, OPEN
+from benchmarks.pytest_session.state import COLLECTED, GATE, SUMMARY
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def write(session: pytest.Session) -> None:
+    """Write them, so that pytest's green line isn't the last one of a session that isn't fine.
+
+    Nothing is said of a session without benchmarks, such as the suite's own tests.
+    """
+    config = session.config
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or COLLECTED not in config.stash or config.option.collectonly:
+        return
+    warning = config.stash[SUMMARY].warning
+    if warning and GATE not in config.stash:  # a gate says so by its status
+        terminal.write_line(warning, yellow=True)
+    status = int(session.exitstatus)
+    if says := MEANS.get(status):
+        colour = {"yellow": True} if status in OPEN else {"red": True}
+        terminal.write_line(f"exit status {status}: {says}", **colour)

@@ -1,0 +1,213 @@
+"""The gate: a session judged by its baselines when it ends, and what pytest makes of that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.pytest_session import saving
+from benchmarks.pytest_session.state import GATE, NOT_COMPARED, SETTINGS, SUMMARY
+from benchmarks.report.summary import markdown
+from benchmarks.sessions import baseline, comparable
+from benchmarks.sessions.outcome import Verdict
+from benchmarks.sessions.session import Session, parse_session, read_session
+from benchmarks.verdicts import acknowledged
+from benchmarks.verdicts.acknowledged import Acknowledgement
+
+ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
+JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # unless something went wrong
+
+SAYS: dict[int, str] = {
+    ExitStatus.FINE: "passed",
+    ExitStatus.FAILED: "FAILED",
+    ExitStatus.INVALID: "INVALID",
+}
+
+
+@dataclass
+class Gate:
+    """What a session is judged by, why some of its benchmarks have no result, and the judgement."""
+
+    base: list[Session]
+    notes: list[str]
+    acknowledgements: tuple[Acknowledgement, ...]
+    named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
+    absent: dict[str, str] = field(default_factory=dict)  # by full name, why
+    deselected: set[str] = field(default_factory=set)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+
+def prepare(config: pytest.Config) -> None:
+    """Find what to judge by, before anything is measured.
+
+    Raises InputError for a baseline or an acknowledgement that can't be used.
+    """
+    _check_compare(config)
+    _check_compare_fail(config)
+    if not config.stash[SETTINGS].gate or config.option.collectonly:
+        return
+    folder = saving.folder(config)
+    if folder is None:
+        raise InputError(
+            f"--gate: expected baselines in a folder, got {config.option.benchmark_storage}; "
+            "give a folder with --benchmark-storage"
+        )
+    acknowledgements = acknowledged.read(ACKNOWLEDGED)
+    name = config.option.benchmark_compare
+    if isinstance(name, str) and name:
+        base = [read_session(path) for path in baseline.named(folder, name)]
+        config.stash[GATE] = Gate(base, [f"baselines: {name}"], acknowledgements, named=True)
+        return
+    known = baseline.stored(folder)
+    base = [each for each in known.sessions if baseline.is_baseline(each)]
+    notes = [f"baselines: {len(base)} promoted of {len(known.sessions)} saved in {folder}"]
+    if loose := sum(map(baseline.is_loose, known.sessions)):
+        notes.append(f"not checked in full (--bounds), and so no baselines: {loose} promoted")
+    config.stash[GATE] = Gate(base, [*notes, *known.damaged], acknowledgements)
+
+
+def _check_compare(config: pytest.Config) -> None:
+    """Refuse names at which pytest-benchmark's own search would end in a traceback."""
+    name = config.option.benchmark_compare
+    if not isinstance(name, str) or Path(name).is_file():
+        return
+    if Path(name).is_absolute() or len(Path(name).parts) > 2 or "**" in name:
+        raise InputError(
+            f"--benchmark-compare={name}: expected a saved file, a number such as 0001, or a "
+            "pattern of file names; there is no such file"
+        )
+
+
+def _check_compare_fail(config: pytest.Config) -> None:
+    """Take --benchmark-compare-fail from pytest-benchmark where it would end in a traceback.
+
+    With nothing to compare with the session still runs and is saved: the first of a runner.
+    """
+    option, folder = config.option, saving.folder(config)
+    if not option.benchmark_compare_fail:
+        return
+    if not option.benchmark_compare:
+        raise InputError(
+            "--benchmark-compare-fail: expected --benchmark-compare as well, got none; "
+            "add it, or use --gate"
+        )
+    if folder is None:
+        return
+    try:
+        name = option.benchmark_compare
+        baseline.named(folder, "[0-9]" if name is True else name)
+    except InputError as error:
+        option.benchmark_compare_fail = None
+        config.stash[NOT_COMPARED] = str(error)
+
+
+def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | None:
+    """Judge what was measured, and return the status to end with; None where nothing is judged.
+
+    A status that says more, such as a test that failed or an interrupt, stays.
+    """
+    from benchmarks.verdicts import judgement
+
+    config = session.config
+    if not (gate := config.stash.get(GATE, None)):
+        return None
+    head = parse_session(content, "this session") if content else None
+    base, heads = _base(gate, head, config), [head] if head else []
+    gate.notes += comparable.notes(base, heads)
+    gate.verdicts = judgement.judge(
+        base,
+        heads,
+        gate=config.stash[SETTINGS].gate or "screen",
+        acknowledged=gate.acknowledgements,
+        absent=gate.absent,
+    )
+    gate.notes += filter(None, (each.note(gate.verdicts) for each in gate.acknowledgements))
+    status = judgement.exit_status(gate.verdicts)
+    if session.exitstatus not in JUDGED:
+        return None
+    return first(status, ExitStatus.INVALID) if config.stash[SUMMARY].causes else status
+
+
+def lines(config: pytest.Config, status: int) -> list[str]:
+    """Return what the terminal shows of the judgement."""
+    from benchmarks.report import verdict_table
+
+    gate = config.stash[GATE]
+    says = SAYS.get(status, "NOT PASSED")
+    return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {says}, exit status {status}"]
+
+
+def summarize(config: pytest.Config) -> None:
+    """Add verdicts and metrics to the files that want them, as Markdown.
+
+    Raises InputError where a file can't be written.
+    """
+    from benchmarks.report import verdict_table
+
+    gate, summary = config.stash.get(GATE, None), config.stash[SUMMARY]
+    parts = [verdict_table.markdown(gate.verdicts, gate.notes)] if gate else []
+    if summary.records:
+        parts.append(markdown(summary.records))
+        parts.append("".join(f"- {verdict_table.text(line)}\n" for line in summary.validity()))
+    for path in config.stash[SETTINGS].summaries:
+        _add(path, "\n".join(parts))
+
+
+def _add(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(
+            f"--summary {path}: can't write it ({error.strerror}); check the folder"
+        ) from error
+
+
+def properties(verdicts: list[Verdict]) -> list[tuple[str, str]]:
+    """Return verdicts as names and values, for --junitxml."""
+    return [
+        (f"{each.benchmark} {each.metric}", " ".join([each.outcome.value, _change(each)]).strip())
+        for each in verdicts
+    ]
+
+
+def _change(verdict: Verdict) -> str:
+    return "" if verdict.change is None else f"{verdict.change:+.2%}"
+
+
+def _base(gate: Gate, head: Session | None, config: pytest.Config) -> list[Session]:
+    """Return the sessions to judge by, less the benchmarks that this command line didn't select."""
+    current = head or (gate.base[-1] if gate.base else None)
+    base = gate.base if gate.named or current is None else baseline.baselines(gate.base, current)
+    measured = head.measured if head else {}
+    unselected = {
+        name
+        for each in base
+        for name in each.measured
+        if name not in measured and (name in gate.deselected or not _asked(name, config))
+    }
+    if unselected:
+        gate.notes.append(f"not selected now, and so not judged: {len(unselected)} of the baseline")
+    kept = [
+        replace(each, measured={k: v for k, v in each.measured.items() if k not in unselected})
+        for each in base
+    ]
+    return [each for each in kept if each.measured]
+
+
+def _asked(name: str, config: pytest.Config) -> bool:
+    """Whether the files and ids of the command line contain a benchmark, by its full name."""
+    file = config.rootpath / name.partition("::")[0]
+    for argument in config.args:
+        path, _, test = argument.partition("::")
+        where = (config.invocation_params.dir / path).resolve()
+        if where == file or where in file.parents:
+            inside = name.partition("::")[2]
+            if not test or inside == test or inside.startswith(f"{test}["):
+                return True
+    return False

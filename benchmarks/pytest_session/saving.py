@@ -1,0 +1,139 @@
+"""How a session is saved: what pytest-benchmark's hooks make of it, in a file written by us."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.common.errors import InputError
+from benchmarks.machine import identity
+from benchmarks.pytest_session.state import (
+    BENCHMARKS,
+    CONTENT,
+    FILE,
+    MACHINE,
+    OUTCOME,
+    SAVE,
+    SAVED,
+    SETTINGS,
+    TARGET,
+)
+from benchmarks.sessions import storage
+from benchmarks.sessions.storage import DEFAULT_STORAGE
+
+
+def take_over(config: pytest.Config) -> None:
+    """Take the saving from pytest-benchmark, and let it look into this machine's folder.
+
+    Called before it reads its options. A storage that the user gave wins, and one that is no
+    folder (elasticsearch) stays pytest-benchmark's own.
+    """
+    option = config.option
+    config.stash[BENCHMARKS] = []
+    if option.benchmark_storage == DEFAULT_STORAGE and not (option.help or option.collectonly):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        found = identity.facts(config.stash[SETTINGS].device, identity.nvml(), visible)
+        config.stash[MACHINE] = found
+        option.benchmark_storage = f"{DEFAULT_STORAGE}/{identity.folder_name(found)}"
+    name = option.benchmark_save or option.benchmark_autosave
+    if name and (place := folder(config)):
+        config.stash[SAVE] = place, name
+        option.benchmark_save = option.benchmark_autosave = None
+
+
+def folder(config: pytest.Config) -> Path | None:
+    """Return where sessions are stored, or None where that is no folder."""
+    place = config.option.benchmark_storage.removeprefix("file://")
+    return None if "://" in place else Path(place)
+
+
+def check(config: pytest.Config) -> None:
+    """Raise InputError where the session, once measured, could not be saved."""
+    if save := config.stash.get(SAVE, None):
+        storage.check(save[0])
+
+
+def content(config: pytest.Config) -> dict[str, Any] | None:
+    """Return what is saved of this session, or None where nothing was measured.
+
+    It goes through the hooks that pytest-benchmark offers for it, in its order, and once: asking
+    for the CPU and the commit takes a second.
+    """
+    if CONTENT in config.stash:
+        return config.stash[CONTENT]
+    measured = [each.stats for each in config.stash[BENCHMARKS] if each.stats]
+    if all(each.has_error for each in measured):
+        return None
+    hook = config.hook
+    machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
+    hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
+    commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
+    hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
+    output: dict[str, Any] = hook.pytest_benchmark_generate_json(
+        config=config,
+        benchmarks=measured,
+        include_data=True,
+        machine_info=machine_info,
+        commit_info=commit_info,
+    )
+    hook.pytest_benchmark_update_json(config=config, benchmarks=measured, output_json=output)
+    config.stash[CONTENT] = output
+    return output
+
+
+def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
+    """Save what was measured where that was asked for, and keep the line that says so.
+
+    A session that can't be saved ends by pytest's status of an internal error, unless it already
+    ends by another one.
+    """
+    config = session.config
+    if not (save := config.stash.get(SAVE, None)) or config.option.benchmark_disable:
+        return
+    try:
+        if found:
+            config.stash[FILE] = storage.save(*save, found)
+            config.stash[SAVED] = f"saved: {config.stash[FILE]}"
+        else:
+            config.stash[SAVED] = "not saved: no benchmark was measured"
+    except InputError as error:
+        config.stash[SAVED] = f"NOT SAVED: {error}"
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+def amend(session: pytest.Session) -> None:
+    """Say in the saved file how the session ended, where that came out after it was saved."""
+    config, status = session.config, int(session.exitstatus)
+
+    def edit(content: dict[str, Any]) -> None:
+        content["llm_int8"]["exit_status"] = status
+        content["llm_int8"]["passed"] &= status != pytest.ExitCode.TESTS_FAILED
+
+    edit({"llm_int8": config.stash[OUTCOME]})  # which the content of a report has as well
+    if path := config.stash.get(FILE, None):
+        try:
+            storage.change(path, edit)
+        except InputError as error:
+            config.stash[SAVED] = f"SAVED AS PASSED: {error}"
+
+
+def closing_lines(config: pytest.Config) -> list[str]:
+    """Return where the session was saved, and what is odd about the place."""
+    lines = [config.stash[SAVED]] if SAVED in config.stash else []
+    guess, target = config.stash.get(MACHINE, None), config.stash.get(TARGET, None)
+    if lines and guess and target:
+        from benchmarks.machine import device
+
+        used = device.hardware(target.device)
+        names = [each.get("gpu") or each["device"] for each in (guess, used)]
+        if names[0] != names[1]:
+            lines.append(
+                f"the folder is named after {names[0]}, but torch used {names[1]}: that is only a "
+                "name, sessions are compared by the facts in their files; "
+                "--benchmark-storage chooses another folder"
+            )
+    return lines

@@ -1,0 +1,61 @@
+"""A benchmark in one line: its figures, and its evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.text import duration, percent, rate
+from benchmarks.config.workload import TOPICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def busy(profile: Mapping[str, Any]) -> str:
+    """Return how much of a profiled window the GPU worked: the rest is the host's."""
+    share = profile.get("device_busy_share")
+    return "" if share is None else f", GPU busy {percent(share)} of {duration(profile['wall_s'])}"
+
+
+def evidence_line(info: Mapping[str, Any]) -> str:
+    """Return a benchmark's evidence in a few words, for the terminal."""
+    found, metrics = info["attestation"], info["metrics"]
+    kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
+    parts = [f"{kinds} of {found['linears_expected']}"]
+    work = info["workload"]
+    rows, different = work["batch_size"], work.get("distinct_prompts", len(TOPICS))
+    if work.get("threshold") and different < min(rows, len(TOPICS)):
+        parts.append(f"only {different} of {rows} prompts differ, so fewer outliers than usual")
+    if outliers := (found["path"] or {}).get("outliers"):
+        decode = outliers["decode"]
+        parts.append(
+            f"outliers in {decode['share_of_linears']:.0%} of decode calls "
+            f"({decode['columns_min']} to {decode['columns_max']} columns)"
+        )
+    if note := (found["path"] or {}).get("note"):
+        parts.append(note)
+    if info["counters"]:
+        first, stop = info["counters"]["decode_steps"]
+        decode = info["counters"]["decode"]
+        total = decode["operators_total"]
+        parts.append(f"{total:,} operator calls in decode steps {first} to {stop - 1}")
+        if "kernel_launches" in decode:
+            syncs = sum(decode["synchronizations"].values())
+            parts.append(f"{decode['kernel_launches']:,} launches, {syncs:,} synchronizations")
+    if metrics.get("top1_agreement") is not None:
+        parts.append(
+            f"top-1 agreement with fp16 {metrics['top1_agreement']:.1%}, "
+            f"logits off by {metrics['logits_relative_error']:.2%}"
+        )
+    return "; ".join(parts)
+
+
+def headline(extra_info: Mapping[str, Any]) -> str:
+    """Return a finished benchmark in a few words."""
+    metrics = extra_info["metrics"]
+    parts = [f"{rate(metrics['tokens_per_s'])} tokens/s", f"TTFT {duration(metrics['ttft_s'])}"]
+    if metrics["tpot_s"] is not None:
+        parts.append(f"TPOT {duration(metrics['tpot_s'])}")
+    if (extra_info.get("validity") or {}).get("reasons"):
+        return f"{', '.join(parts)} !"  # as the table marks it; the end of the session says why
+    return ", ".join(parts)

@@ -1,0 +1,222 @@
+"""Which saved sessions are baselines, and which of them a new session is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.sessions import comparable
+from benchmarks.sessions.session import read_session, unchecked_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.sessions.session import Session
+
+CONFIRMED = 3  # baselines of a new level, before the old one stops to count
+OTHERS = {"verdicts.json", "selftest.json", "tried.json"}  # what commands save beside sessions
+MOST = 20  # baselines of one benchmark: those of last year say little of today's machine
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a folder holds: its sessions, oldest first, and a line for each file that is none."""
+
+    sessions: tuple[Session, ...]
+    damaged: tuple[str, ...]
+
+
+def stored(folder: Path) -> Stored:
+    """Read all sessions below a folder.
+
+    Damaged files, those without raw data, and those that this suite didn't write are named.
+    """
+    read = [_read(path) for path in files(folder)]
+    found = [each for each in read if not isinstance(each, str)]
+    damaged = [each for each in read if isinstance(each, str)]
+    return Stored(tuple(sorted(found, key=_age)), tuple(damaged))
+
+
+def _read(path: Path) -> Session | str:
+    """Return a session, or the line that says why the file holds none."""
+    try:
+        return own(read_session(path))
+    except InputError as error:
+        return f"skipped {error}"
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the saved sessions below a folder, sorted; hidden files are none."""
+    return sorted(
+        path
+        for path in folder.rglob("*.json")
+        if path.is_file()
+        and path.name not in OTHERS
+        and not any(part[0] == "." for part in path.relative_to(folder).parts)
+    )
+
+
+def named(folder: Path, name: str) -> list[Path]:
+    """Return the saved files that --benchmark-compare=NAME means: a file, or a pattern of names.
+
+    Raises InputError where there is none.
+    """
+    path, pattern = Path(name), f"{name.rstrip('*')}*.json"
+    if path.is_file():
+        return [path]
+    found = [
+        each
+        for each in (files(folder) if folder.is_dir() else [])
+        if fnmatchcase(each.name, pattern)
+        or fnmatchcase(each.relative_to(folder).as_posix(), pattern)
+    ]
+    if not found:
+        raise InputError(
+            f"--benchmark-compare={name}: expected a saved session, got none of that name in "
+            f"{folder}; see what is there with `pytest-benchmark list`, or leave the name away"
+        )
+    return found
+
+
+def own(session: Session) -> Session:
+    """Return the session, or raise InputError where another suite, or an older one, saved it."""
+    if not isinstance(session.saved.get("passed"), bool):
+        raise InputError(
+            f"{session.name}: expected a session of this suite, got one that doesn't say whether "
+            "it passed (another suite's, or an older file); measure again"
+        )
+    return session
+
+
+def objections(session: Session) -> list[str]:
+    """Return why a session should not become a baseline; nothing where it may."""
+    saved = session.saved
+    found = []
+    if not session.measured:
+        found.append("it measured nothing")
+    if not saved["passed"]:
+        found.append("tests failed, or it was interrupted")
+    if invalid := [name for name in session.measured if not _valid(session, name)]:
+        found.append(f"the machine couldn't be trusted during {_some(invalid)}")
+    found += unchecked_of(session).lines()
+    if regressed := _judged(session, "REGRESSED"):
+        found.append(f"REGRESSED: {_some(regressed)}")
+    if gone := [name for name in _judged(session, "MISSING") if name not in session.measured]:
+        found.append(f"its baselines have benchmarks that it lacks: {_some(gone)}")
+    if suspicious := _suspicious(session):
+        found.append(f"suspicious: {_some(suspicious)}; let a duet decide")
+    if saved.get("duet"):
+        found.append("it is one side of a duet")
+    return found
+
+
+def is_baseline(session: Session) -> bool:
+    """Whether a session was promoted, and passed, checked in full and valid unless forced."""
+    promoted = session.saved.get("promoted") or {}
+    return bool(promoted) and (
+        bool(promoted.get("forced")) or (_passed(session) and not unchecked_of(session))
+    )
+
+
+def is_loose(session: Session) -> bool:
+    """Whether it would be a baseline, had its bounds not been lifted or widened."""
+    promoted, loose = session.saved.get("promoted"), unchecked_of(session)
+    return bool(promoted and loose) and _passed(session) and not is_baseline(session)
+
+
+def baselines(known: Iterable[Session], current: Session) -> list[Session]:
+    """Return the baselines to judge a session by, oldest first.
+
+    Each is cut down to the benchmarks that it is a baseline of, so that of one benchmark all have
+    the machine and the workload of the current session; where there is none, the newest that
+    differs stays, so that the verdict can say by what. A level that was accepted (a forced
+    regression, a benchmark that was given up, an improvement that later baselines confirm)
+    starts anew: what is older doesn't count. Of the rest the newest count.
+    """
+    newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
+    names = dict.fromkeys(name for each in newest_first for name in each.measured)
+    chosen = {name: _of_benchmark(name, newest_first, current) for name in names}
+    kept = []
+    for index, session in reversed(list(enumerate(newest_first))):
+        counts = {
+            name: measured for name, measured in session.measured.items() if index in chosen[name]
+        }
+        if counts:
+            kept.append(replace(session, measured=counts))
+    return kept
+
+
+def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) -> set[int]:
+    """Return which sessions count for one benchmark, by their index."""
+    alike: set[int] = set()
+    other: set[int] = set()
+    for index, session in enumerate(newest_first):
+        if name in session.measured:
+            (other if _differs(name, session, current) else alike).add(index)
+        if _accepted(name, session) or len(alike) == MOST:
+            break
+        if _improved(name, session, sure=len(alike) >= CONFIRMED):
+            break
+    return alike or set(sorted(other)[:1])
+
+
+def _differs(name: str, base: Session, current: Session) -> bool:
+    """Whether a benchmark of two sessions measured something else, or on another machine."""
+    if comparable.machine_differences(base, current):
+        return True
+    return name in current.measured and bool(
+        comparable.workload_differences(base.measured[name], current.measured[name])
+    )
+
+
+def _accepted(name: str, session: Session) -> bool:
+    """Whether promoting the session gave something up: a level, or the benchmark itself."""
+    return name in _judged(session, "REGRESSED" if name in session.measured else "MISSING")
+
+
+def _improved(name: str, session: Session, *, sure: bool) -> bool:
+    """Whether a new level began here: by a counter, or by times that later baselines confirm.
+
+    One lucky session is no new level: by it alone the next ordinary one would be REGRESSED.
+    """
+    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
+    kinds = {
+        each.get("kind")
+        for each in verdicts
+        if each["benchmark"] == name and each["outcome"] == "IMPROVED"
+    }
+    return bool(kinds) and (sure or not kinds <= {"time"})
+
+
+def _judged(session: Session, outcome: str) -> list[str]:
+    """Return the benchmarks of which the session's own verdicts say this."""
+    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
+    return list(dict.fromkeys(each["benchmark"] for each in verdicts if each["outcome"] == outcome))
+
+
+def _suspicious(session: Session) -> list[str]:
+    """Return the benchmarks that are beyond what the baselines vary, acknowledged or not."""
+    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
+    return list(dict.fromkeys(each["benchmark"] for each in verdicts if each.get("suspicious")))
+
+
+def _passed(session: Session) -> bool:
+    return session.saved["passed"] and all(_valid(session, name) for name in session.measured)
+
+
+def _valid(session: Session, name: str) -> bool:
+    return bool((session.measured[name].info.get("validity") or {}).get("valid"))
+
+
+def _age(session: Session) -> tuple[str, str]:
+    return session.when, session.name
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """Return the last part of the first names, and how many more there are."""
+    short = [name.rpartition("::")[2] for name in names[:most]]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(short) + more

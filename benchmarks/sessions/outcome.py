@@ -1,0 +1,67 @@
+"""The words of a judgement: what a verdict says, and what lets a regression pass. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMES = ("round_s", "ttft_s", "tpot_s", "cold_round_s")  # not every benchmark has each of them
+
+
+class Outcome(StrEnum):
+    """What came of comparing one metric of one benchmark."""
+
+    REGRESSED = "REGRESSED"
+    IMPROVED = "IMPROVED"
+    NO_CHANGE = "NO CHANGE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    MISSING = "MISSING"
+    NOT_COMPARABLE = "NOT COMPARABLE"
+    INVALID = "INVALID"
+
+
+COMPARED = frozenset({Outcome.REGRESSED, Outcome.IMPROVED, Outcome.NO_CHANGE, Outcome.INCONCLUSIVE})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of one metric of one benchmark, and why.
+
+    `change` is head / base - 1, `low` and `high` its interval; `p` is adjusted for all times that
+    were judged together. None where there is no such number.
+    """
+
+    benchmark: str  # fullname
+    metric: str  # as it is stored: "round_s", "decode.kernel_launches"; "-" where none was compared
+    kind: str  # time, counter, memory, agreement; "-" where nothing was compared
+    outcome: Outcome
+    base: float | None = None
+    head: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    detail: str = ""  # why, in one line, with the next step where there is one
+    reasons: tuple[str, ...] = ()  # beside a regression: prefill or decode, counters, operators
+    acknowledged: str | None = None  # the reason of the acknowledgement that lets it pass
+    suspicious: bool = False  # beyond what the baselines vary, but not decided: a duet decides it
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self), "outcome": self.outcome.value, "reasons": list(self.reasons)}
+
+
+def from_record(record: Mapping[str, Any]) -> Verdict:
+    """Return a verdict as it was before it was stored."""
+    known = {name: record[name] for name in Verdict.__dataclass_fields__ if name in record}
+    return Verdict(
+        **{
+            **known,
+            "outcome": Outcome(record["outcome"]),
+            "reasons": tuple(record["reasons"]),
+        }
+    )

@@ -1,0 +1,239 @@
+"""Whether a stored record has the shape that this suite writes, and if not, where it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.sessions import doubts, unchecked
+from benchmarks.sessions.outcome import Outcome
+
+NUMBER = (int, float)
+DEEPEST = 30  # of what is nested freely
+IMPOSSIBLE = 1e100  # no second, byte or count is as many
+MAYBE_NUMBER = (int, float, type(None))
+MAYBE_TEXT = (str, type(None))
+
+
+SCHEMA = 1
+
+
+class Maybe:
+    """A shape that may be null or missing."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+class Each:
+    """A mapping of any names to values of one shape."""
+
+    def __init__(self, shape: Any) -> None:
+        self.shape = shape
+
+
+class Sayable:
+    """Anything that can be put into words: no number too large, and not nested without end."""
+
+    def __init__(self, depth: int = DEEPEST) -> None:
+        self.depth = depth
+
+
+ROUND = {"round_s": NUMBER, "ttft_s": NUMBER, "step_s": [NUMBER], "start_s": Maybe(NUMBER)}
+SAMPLES = {
+    "t_s": [NUMBER],
+    **{
+        name: Maybe([MAYBE_NUMBER])
+        for name in (
+            "sm_clock_hz",
+            "temperature_celsius",
+            "power_watts",
+            "utilization",
+            "memory_used_bytes",
+        )
+    },
+    "clock_reasons": Maybe([MAYBE_TEXT]),
+}
+VALIDITY = {
+    "valid": bool,
+    "reasons": [str],
+    "readings": Maybe(Each(Sayable())),
+    "findings": Maybe([{"reading": str, "value": NUMBER, "bound": NUMBER, "detail": Maybe(str)}]),
+    "bounds_lifted": Maybe([str]),
+    "bounds_widened": Maybe(Each(NUMBER)),
+    "unmeasured": Maybe(Each(str)),
+    "samples": Maybe(SAMPLES),
+}
+OPERATOR = {
+    "name": str,
+    "calls": NUMBER,
+    "self_device_s": NUMBER,
+    "self_host_s": NUMBER,
+    "share": NUMBER,
+}
+STEPS = [NUMBER, NUMBER]
+OPERATORS = Each(NUMBER)
+COUNTS = {
+    "operators": Maybe(OPERATORS),
+    "int8_operators": Maybe(OPERATORS),
+    "synchronizations": Maybe(OPERATORS),
+    **dict.fromkeys(
+        ("operators_total", "kernel_launches", "allocations", "peak_allocated_bytes"),
+        Maybe(NUMBER),
+    ),
+}
+MACHINE = {
+    "cpu": Maybe({"brand_raw": Maybe(str)}),
+    "hardware": Maybe(Each((*NUMBER, bool, str, type(None)))),
+    "software": Maybe(Each(MAYBE_TEXT)),
+}
+RECORD = {
+    "workload": {
+        "model": str,
+        "quantization": str,
+        "batch_size": NUMBER,
+        "prompt_tokens": (*NUMBER, str),
+        "new_tokens": NUMBER,
+    },
+    "metrics": Each(MAYBE_NUMBER),
+    "unmeasured": Maybe(Each(str)),
+    "warmup_rounds": Maybe(NUMBER),
+    "rounds": [ROUND],
+    "validity": Maybe(VALIDITY),
+    "refused": Maybe([{"rounds": [ROUND], "validity": Maybe(VALIDITY)}]),
+    "attestation": Maybe(Each(Sayable())),
+    "counters": Maybe(
+        {"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS), "decode_steps": Maybe(STEPS)}
+    ),
+    "process": Maybe(Each(Sayable())),
+    "profile": Maybe(
+        Each(
+            {
+                "decode_steps": Maybe(STEPS),
+                "wall_s": NUMBER,
+                "device_busy_share": MAYBE_NUMBER,
+                "operators": [OPERATOR],
+            }
+        )
+    ),
+}
+OUTCOMES = frozenset(each.value for each in Outcome)
+VERDICT = {
+    "benchmark": str,
+    "metric": str,
+    "kind": str,
+    "outcome": OUTCOMES,
+    **dict.fromkeys(("base", "head", "change", "low", "high", "p"), MAYBE_NUMBER),
+    "detail": str,
+    "reasons": [str],
+    "acknowledged": MAYBE_TEXT,
+    "suspicious": Maybe(bool),
+}
+SAVED = {
+    "passed": Maybe(bool),
+    "verdicts": Maybe([VERDICT]),
+    "promoted": Maybe(Each(Sayable())),
+    "duet": Maybe(
+        {
+            "side": frozenset({"base", "head"}),
+            "restart": NUMBER,
+            "id": Maybe((str, int)),
+            "seed": Maybe((int, str)),
+            "spec": Maybe(str),
+            "injected_slowdown": Maybe(NUMBER),
+            "alpha": Maybe(NUMBER),
+        }
+    ),
+}
+STORED = {"verdicts": [VERDICT]}  # a duet's own, beside its sessions
+
+
+def difference(value: Any, shape: Any, where: str = "") -> str | None:
+    """Return where and how a value differs from a shape, in a few words; None if it fits.
+
+    A shape is a type or several, a frozenset of texts, a dict of shapes by name, a list of one
+    shape for all elements, or of as many as there are, `Each`, `Maybe` or `Sayable`. Names that a
+    shape doesn't have are left alone.
+    """
+    if isinstance(shape, Maybe):
+        return None if value is None else difference(value, shape.shape, where)
+    if isinstance(shape, Sayable):
+        return _unsayable(value, shape.depth, where)
+    if isinstance(shape, Each) and not isinstance(value, Mapping):
+        return f"{where} is no mapping"
+    if isinstance(shape, Each):
+        shape = dict.fromkeys(value, shape.shape)
+    if isinstance(shape, dict):
+        parts = ((f"{where}.{name}".lstrip("."), name, part) for name, part in shape.items())
+        if not isinstance(value, Mapping):
+            return f"{where} is no mapping"
+        found = (difference(value.get(name), part, path) for path, name, part in parts)
+    elif isinstance(shape, list):
+        if not isinstance(value, list) or len(shape) not in (1, len(value)):
+            return f"{where} is no list" + (f" of {len(shape)}" if len(shape) > 1 else "")
+        found = (difference(each, shape[0], f"{where}[{n}]") for n, each in enumerate(value))
+    else:
+        return _misfit(value, shape, where)
+    return next((each for each in found if each), None)
+
+
+def _unsayable(value: Any, depth: int, where: str) -> str | None:
+    if not depth:
+        return f"{where} is nested too deeply"
+    if isinstance(value, int) and abs(value) >= IMPOSSIBLE:
+        return f"{where} is {str(value)[:20]}..."
+    if not isinstance(value, (Mapping, list, tuple)):
+        return None
+    parts = value.values() if isinstance(value, Mapping) else value
+    found = (_unsayable(part, depth - 1, where) for part in parts)
+    return next((each for each in found if each), None)
+
+
+def _misfit(value: Any, shape: Any, where: str) -> str | None:
+    if isinstance(shape, frozenset):
+        return None if isinstance(value, str) and value in shape else f"{where} is {value!r}"
+    if isinstance(value, (int, float)) and not abs(value) < IMPOSSIBLE:  # nor is NaN
+        return f"{where} is {str(value)[:20]}"
+    taken = bool in shape if isinstance(shape, tuple) else shape is bool
+    fits = isinstance(value, shape) and (taken or not isinstance(value, bool))
+    return None if fits else f"{where} is {type(value).__name__}"
+
+
+def check_types(content: Mapping[str, Any]) -> None:
+    """Raise TypeError where a value that others look into has another type: a damaged file."""
+    saved = content.get("llm_int8") or {}
+    _mappings(content, "machine_info", "commit_info", "llm_int8")
+    _mappings(content.get("machine_info") or {}, "hardware", "software", "cpu")
+    _mappings(saved, "promoted", "demoted", "duet")
+    for count, alpha in ((saved.get("duet") or {}).get("looks") or {}).items():
+        int(count), float(alpha)
+    for verdict in saved.get("verdicts") or []:
+        if not all(isinstance(verdict[name], str) for name in ("benchmark", "metric", "outcome")):
+            raise TypeError("a verdict names no benchmark")
+    for benchmark in content["benchmarks"]:
+        info = benchmark.get("extra_info") or {}
+        _mappings(benchmark, "extra_info")
+        _mappings(info, "workload", "metrics", "counters", "attestation", "validity", "profile")
+        _mappings(info.get("counters") or {}, "prefill", "decode")
+        doubts.findings(info.get("validity"))
+        unchecked.of_records([info.get("validity")]).lines()
+        for each in steps(info):
+            float(each["ttft_s"] + sum(each["step_s"]))
+
+
+def steps(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the rounds that have the seconds of each step; another suite's `rounds` have none."""
+    rounds = info.get("rounds")
+    if not isinstance(rounds, list):
+        return []
+    return [
+        each
+        for each in rounds
+        if isinstance(each, Mapping) and each.get("step_s") and isinstance(each["step_s"], list)
+    ]
+
+
+def _mappings(holder: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(holder.get(name), (Mapping, type(None))):
+            raise TypeError(f"{name} is {type(holder[name]).__name__}")

@@ -1,0 +1,163 @@
+"""The files of saved sessions: each is whole or not there, and none ever replaces another.
+
+pytest-benchmark looks for the next number and then writes in place: of two processes that save
+at once one can overwrite the other or fail, and a kill leaves half a file. So the suite writes
+its sessions itself, in pytest-benchmark's format and under its names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from benchmarks.common.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+NUMBERED = re.compile(r"(\d{4,})_(.+)\.json")
+WAIT_S = 60  # for another process that saves; it takes milliseconds
+
+STORAGE = Path(".benchmarks")
+
+DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
+
+
+def save(folder: Path, name: str, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:
+    """Store a session under the folder's next number, and return its file, `0001_NAME.json`.
+
+    Raises InputError where the folder can't be written, or another process blocks it for longer
+    than `wait_s`; the file in which the session is complete is then named.
+    """
+    return _store(folder, name, content, wait_s, lambda: free_path(folder, name))
+
+
+def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:
+    """Store a session in this file, or under the next number if there is one; return where.
+
+    Raises InputError as `save` does.
+    """
+    numbered = NUMBERED.fullmatch(path.name)
+    name = numbered[2] if numbered else path.stem
+    return _store(
+        path.parent,
+        name,
+        content,
+        wait_s,
+        lambda: free_path(path.parent, name) if path.exists() else path,
+    )
+
+
+def _store(
+    folder: Path, name: str, content: Mapping[str, Any], wait_s: float, where: Callable[[], Path]
+) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = _write(folder / f".{name}.{uuid4().hex}.tmp", content)
+        with _locked(folder, wait_s, f"the session is complete in {written}"):
+            path = where()
+            written.replace(path)
+            _sync_folder(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return path
+
+
+def check(folder: Path) -> None:
+    """Find out before hours of measuring whether sessions can be saved there.
+
+    Raises InputError where not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / f".check.{uuid4().hex}.tmp", {}).unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def free_path(folder: Path, name: str) -> Path:
+    """Return the file with the folder's next number."""
+    numbers = [int(found[1]) for each in folder.iterdir() if (found := NUMBERED.match(each.name))]
+    return folder / f"{max(numbers, default=0) + 1:04}_{name}.json"
+
+
+def change(path: Path, edit: Callable[[dict[str, Any]], None], *, wait_s: float = WAIT_S) -> None:
+    """Let `edit` change the content of a stored file, which is replaced as a whole.
+
+    Mode and every other key stay as they are. Processes that change one file do so one after
+    the other, so that no change is lost. Raises InputError as `save` does.
+    """
+    try:
+        with _locked(path.parent, wait_s, "nothing was changed"):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            edit(content)
+            mode = path.stat().st_mode
+            written = _write(path.with_name(f".{path.name}.{uuid4().hex}.tmp"), content, mode)
+            written.replace(path)
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"{path}: can't change it ({error.strerror}); check the permissions of its folder"
+        ) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{folder}: expected a folder in which sessions can be saved; {error.strerror}; "
+        "check its permissions and the disk, or choose another one with --benchmark-storage"
+    )
+
+
+def _write(path: Path, content: Mapping[str, Any], mode: int | None = None) -> Path:
+    """Write a hidden file that nothing reads yet, down to the disk; leave none where that fails."""
+    try:
+        with path.open("w", encoding="ascii") as stream:
+            json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if mode is not None:
+            path.chmod(mode)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+@contextmanager
+def _locked(folder: Path, wait_s: float, meanwhile: str) -> Iterator[None]:
+    """Keep other processes of the suite from the folder; the system unlocks it if one dies."""
+    lock = FileLock(folder / ".lock", timeout=wait_s)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise InputError(
+            f"{folder}: another process kept {lock.lock_file} for {wait_s:g} s; {meanwhile}; "
+            "end that process and try again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the folder's entries on the disk as well, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # some network file systems can't
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unserializable(value: Any) -> str:
+    return f"UNSERIALIZABLE[{value!r}]"  # as pytest-benchmark writes what JSON can't hold

@@ -1,0 +1,51 @@
+"""What a session wasn't checked for, because the user lifted or widened bounds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.machine.bounds import Bounds
+from benchmarks.sessions.doubts import COLUMNS, some
+
+NOT_CHECKED = "not checked (--bounds): "
+LOOSELY = "checked loosely (--bounds): "
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """The bounds that don't hold as they should, by name."""
+
+    lifted: tuple[str, ...]
+    widened: Mapping[str, float]  # with what they were raised to
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self.lifted or self.widened)
+
+    def lines(self) -> list[str]:
+        """Return what to say of them: a line for those of each kind."""
+        usual: dict[str, float] = asdict(Bounds())
+        found = []
+        if set(self.lifted) >= set(usual):
+            found.append(f"{NOT_CHECKED}anything about the machine")
+        elif self.lifted:
+            found.append(NOT_CHECKED + some(self.lifted, COLUMNS - len(NOT_CHECKED)))
+        if self.widened:
+            says = [
+                f"{name} up to {bound:g}" + (f", not {usual[name]:g}" if name in usual else "")
+                for name, bound in self.widened.items()
+            ]
+            found.append(LOOSELY + some(says, COLUMNS - len(LOOSELY)))
+        return found
+
+
+def of_records(judged: Iterable[Mapping[str, Any] | None]) -> Unchecked:
+    """Return what some of these validities, as records have them, weren't held to."""
+    lifted: dict[str, None] = {}
+    widened: dict[str, float] = {}
+    for each in judged:
+        lifted.update(dict.fromkeys((each or {}).get("bounds_lifted") or ()))
+        widened.update((each or {}).get("bounds_widened") or {})
+    return Unchecked(tuple(lifted), widened)

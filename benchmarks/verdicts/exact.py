@@ -1,0 +1,212 @@
+"""Verdicts on what has no noise: counters, memory, and agreement with fp16. Pure.
+
+What is compared is the newest code of each side: where baselines of several commits or versions
+are given, an old one says nothing about what the code did last. Sessions of the same code that
+disagree span a range, and only what lies outside of it is a change.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.verdicts import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from benchmarks.sessions.session import Measured, Session
+    from benchmarks.verdicts.records import Record
+
+    Values = Callable[[Measured], Mapping[str, float]]
+    Side = Sequence[float]
+
+PHASES = ("prefill", "decode")
+MEMORY = 0.01  # peaks and weights: allocators round, so that less is no change
+# Other tokens are other data, and other outliers: decode steps 2 to 9 and 10 to 17 of the same
+# generation differ by 0.6 % in operator calls.
+OTHER_TOKENS = 0.01
+# Absolute. On correct models, versions and GPUs move these by a few thousandths; one of the 128
+# tokens that are compared is 0.008.
+AGREEMENT = {"logits_relative_error": 0.01, "logits_kl_nats": 0.02, "top1_agreement": 0.03}
+FALLS = frozenset({"top1_agreement"})  # worse when it gets smaller
+
+
+def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> list[Verdict]:
+    """Judge what has no noise in one benchmark, between sessions that may be compared."""
+    then, now = newest_code(base), newest_code(head)
+    other = _other_tokens(then, now)
+    found = _agreement(benchmark, then, now, other=other)
+    found += _compared(benchmark, "memory", memory, then, now, tolerance=MEMORY)
+    if _steps(then) and _steps(now) and _steps(then) != _steps(now):
+        says = f"counted over other decode steps: {_steps(then)} -> {_steps(now)}"
+        found.append(Verdict(benchmark, "decode", "counter", Outcome.NOT_COMPARABLE, detail=says))
+    tolerance = OTHER_TOKENS if other else 0.0
+    for phase in PHASES:
+        if phase in {each.metric for each in found}:
+            continue  # counted over other steps
+        counts = _compared(benchmark, "counter", counters(phase), then, now, tolerance=tolerance)
+        before, after = with_evidence(then).measured, with_evidence(now).measured
+        found += [reasons.explain_counter(each, before, after) for each in counts]
+    return found
+
+
+def newest_code(records: Sequence[Record]) -> list[Record]:
+    """Return the records of the same commit and versions as the newest, which comes last."""
+    ordered = sorted(records, key=lambda each: (each.session.when, each.session.name))
+    return [each for each in ordered if _code(each.session) == _code(ordered[-1].session)]
+
+
+def with_evidence(records: Sequence[Record]) -> Record:
+    """Return the newest record that has counters, or the newest: a duet counts in one restart."""
+    return next((each for each in records[::-1] if each.measured.info.get("counters")), records[-1])
+
+
+def counters(phase: str) -> Values:
+    """Return a function that gives the counters of a phase that gate.
+
+    Calls of single operators aren't among them: they are the reasons of `operators_total`.
+    """
+
+    def values(measured: Measured) -> dict[str, float]:
+        counted = (measured.info.get("counters") or {}).get(phase) or {}
+        flat = {name: value for name, value in counted.items() if isinstance(value, int)}
+        for name, value in (counted.get("synchronizations") or {}).items():
+            flat[f"synchronizations.{name}"] = value
+        return {f"{phase}.{name}": n for name, n in flat.items() if not name.endswith("_bytes")}
+
+    return values
+
+
+def memory(measured: Measured) -> dict[str, float]:
+    """Return the bytes that gate. Resident memory of the host isn't among them: it is noisy."""
+    metrics = measured.info.get("metrics") or {}
+    counted = measured.info.get("counters") or {}
+    found = {name: metrics.get(name) for name in ("weights_bytes", "peak_allocated_bytes")}
+    for phase in PHASES:
+        peak = (counted.get(phase) or {}).get("peak_allocated_bytes")
+        found[f"{phase}.peak_allocated_bytes"] = peak
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def agreement(measured: Measured) -> dict[str, float]:
+    """Return how far the output is from that of fp16, as far as it was measured."""
+    metrics = measured.info.get("metrics") or {}
+    return {name: metrics[name] for name in AGREEMENT if metrics.get(name) is not None}
+
+
+def _sides(
+    values: Values, base: Sequence[Record], head: Sequence[Record]
+) -> Iterator[tuple[str, Side, Side]]:
+    """Yield each metric that a side has, with its values on both sides."""
+    then, now = ([values(each.measured) for each in side] for side in (base, head))
+    for metric in dict.fromkeys(name for each in (*then, *now) for name in each):
+        before, after = ([each[metric] for each in side if metric in each] for side in (then, now))
+        yield metric, before, after
+
+
+def _compared(
+    benchmark: str,
+    kind: str,
+    values: Values,
+    base: Sequence[Record],
+    head: Sequence[Record],
+    *,
+    tolerance: float,
+) -> list[Verdict]:
+    """Judge values of which more is worse, by their ratio."""
+    found = []
+    for metric, before, after in _sides(values, base, head):
+        if not (before and after):
+            found.append(_one_sided(benchmark, metric, kind, gone=bool(before)))
+        elif min(after) > max(before) * (1 + tolerance):
+            found.append(
+                _verdict(benchmark, metric, kind, Outcome.REGRESSED, max(before), min(after))
+            )
+        elif max(after) * (1 + tolerance) < min(before):
+            found.append(
+                _verdict(benchmark, metric, kind, Outcome.IMPROVED, min(before), max(after))
+            )
+        else:
+            same = {*before} == {*after}
+            says = "" if same else f"within {tolerance:.0%}" if tolerance else "within its range"
+            sides = median(before), median(after)
+            found.append(_verdict(benchmark, metric, kind, Outcome.NO_CHANGE, *sides, says))
+    return found
+
+
+def _agreement(
+    benchmark: str, base: Sequence[Record], head: Sequence[Record], *, other: bool
+) -> list[Verdict]:
+    """Judge the agreement with fp16 by its difference, and say where other tokens came out."""
+    found = []
+    tokens = "other tokens were generated" if other else ""
+    for metric, before, after in _sides(agreement, base, head):
+        if not (before and after):
+            found.append(_one_sided(benchmark, metric, "agreement", gone=bool(before)))
+            continue
+        sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
+        then, now = median(before), median(after)
+        worse = sign * (now - then)
+        outcome = (
+            Outcome.REGRESSED
+            if worse > bound
+            else Outcome.IMPROVED
+            if worse < -bound
+            else Outcome.NO_CHANGE
+        )
+        says = tokens if abs(worse) <= bound else f"by more than {bound:g}"
+        found.append(_verdict(benchmark, metric, "agreement", outcome, then, now, says))
+    if other and not found:
+        says = f"{tokens}, and nothing says whether they are as good: no agreement with fp16"
+        found.append(
+            Verdict(benchmark, "tokens_sha256", "agreement", Outcome.INCONCLUSIVE, detail=says)
+        )
+    return found
+
+
+def _other_tokens(base: Sequence[Record], head: Sequence[Record]) -> bool:
+    """Whether the two sides are known to have generated different tokens."""
+    then, now = (
+        {
+            digest
+            for each in side
+            if (digest := (each.measured.info.get("attestation") or {}).get("tokens_sha256"))
+        }
+        for side in (base, head)
+    )
+    return bool(then and now) and then.isdisjoint(now)
+
+
+def _steps(records: Sequence[Record]) -> list[Any]:
+    """Return the ranges of decode steps over which these records counted."""
+    ranges = [(each.measured.info.get("counters") or {}).get("decode_steps") for each in records]
+    return sorted(each for each in ranges if each)[:1]
+
+
+def _code(session: Session) -> tuple[Any, ...]:
+    software = session.machine.get("software") or {}
+    return session.commit.get("id"), sorted(software.items(), key=str)
+
+
+def _one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+    says = (
+        "gone: the baseline has it, this session has not; was it interrupted?"
+        if gone
+        else "new: this session has it, the baseline has not; promote a session that has"
+    )
+    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says)
+
+
+def _verdict(
+    benchmark: str,
+    metric: str,
+    kind: str,
+    outcome: Outcome,
+    base: float,
+    head: float,
+    detail: str = "",
+) -> Verdict:
+    change = head / base - 1 if base else 0.0 if head == base else None
+    return Verdict(benchmark, metric, kind, outcome, base, head, change, detail=detail)

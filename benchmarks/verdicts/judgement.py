@@ -1,0 +1,182 @@
+"""Sessions in, verdicts out: what regressed, what did not, and what can't be said. Pure.
+
+`--gate`, `python -m benchmarks judge` and `python -m benchmarks duet` all end here. A session is
+one observation; what was not compared is never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import ExitStatus
+from benchmarks.sessions import comparable
+from benchmarks.sessions.outcome import COMPARED, Outcome, Verdict
+from benchmarks.verdicts import exact, reasons, times
+from benchmarks.verdicts.acknowledged import Acknowledgement
+from benchmarks.verdicts.records import Material, gather, nothing
+from benchmarks.verdicts.times import Timing
+
+if TYPE_CHECKING:
+    from benchmarks.sessions.session import Session
+
+ALPHA = 0.05  # two-sided, for all times that are judged together
+PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
+
+
+def judge(
+    base: Sequence[Session],
+    head: Sequence[Session],
+    *,
+    paired: bool = False,
+    gate: str = "screen",
+    alpha: float = ALPHA,
+    acknowledged: Sequence[Acknowledgement] = (),
+    absent: Mapping[str, str] | None = None,
+    today: date | None = None,
+) -> list[Verdict]:
+    """Return a verdict for each metric of each benchmark that either side has.
+
+    `base` are sessions of the past, `head` new ones; or, `paired`, the i-th of both are one
+    restart of a duet. `gate`: "screen" or "strict", for times against the past. `alpha`: the
+    two-sided level for all times together. `absent`: why benchmarks have no result in head, by
+    full name. `today`: on which acknowledgements must hold; today's date by default. Raises
+    InputError where a duet lacks a partner.
+    """
+    if paired and len(base) != len(head):
+        raise InputError(
+            f"a duet needs as many sessions of head as of base, one pair for each restart; "
+            f"got {len(base)} of base and {len(head)} of head"
+        )
+    names = sorted({name for session in (*base, *head) for name in session.measured})
+    found = [] if paired else _failures(head)
+    timings: list[Timing] = []
+    materials: dict[str, Material] = {}
+    for name in names:
+        material = gather(name, base, head, paired=paired)
+        if verdict := nothing(material, base, head, absent or {}):
+            found.append(verdict)
+            continue
+        materials[name] = material
+        found += exact.verdicts(name, material.base, material.head)
+        more, unjudged = _timings(material)
+        timings += more
+        found += unjudged
+    if paired:
+        found += times.duel(timings, alpha=alpha)
+    else:
+        decide = _decide(base, head)
+        found += times.screen(timings, alpha=alpha, strict=gate == "strict", decide=decide)
+    found = [_explain(each, found, materials) for each in found]
+    found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
+    return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
+
+
+def exit_status(verdicts: Sequence[Verdict]) -> int:
+    """Return what a command ends with: 0 only where all was compared and nothing is open.
+
+    1 REGRESSED, 12 INVALID, 10 NOT COMPARABLE or MISSING or nothing compared, 11 INCONCLUSIVE; the
+    first that applies. What is acknowledged passes.
+    """
+    open_ = {each.outcome for each in verdicts if each.acknowledged is None}
+    if Outcome.REGRESSED in open_:
+        return ExitStatus.FAILED
+    if Outcome.INVALID in open_:
+        return ExitStatus.INVALID
+    if open_ & {Outcome.NOT_COMPARABLE, Outcome.MISSING}:
+        return ExitStatus.NOTHING_COMPARED
+    if not any(each.outcome in COMPARED for each in verdicts):
+        return ExitStatus.NOTHING_COMPARED
+    return ExitStatus.UNDECIDED if Outcome.INCONCLUSIVE in open_ else ExitStatus.FINE
+
+
+def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
+    """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
+    name = material.benchmark
+    base, head, doubted = material.trusted()
+    if head and not base:
+        says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
+        return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
+    if not base or not head:
+        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
+    note = _note([why for _, why in material.left_out] + doubted)
+    if material.paired and (cut := times.cut_short(list(zip(base, head, strict=True)))):
+        note = "; ".join(filter(None, (note, cut)))
+    timings, gone = [], []
+    for metric in dict.fromkeys(metric for each in base for metric in times.series(each)):
+        if material.paired:
+            found = times.paired(metric, list(zip(base, head, strict=True)))
+        else:
+            found = times.unpaired(metric, base, head)
+        if found:
+            timings.append(Timing(name, metric, found, times.limits(metric), note))
+        else:
+            says = "gone: the baseline has it, this session has not"
+            gone.append(Verdict(name, metric, "time", Outcome.MISSING, detail=says))
+    return timings, gone
+
+
+def _note(left_out: Sequence[str]) -> str:
+    """Return how many records were left out, and why the first was, without what to do."""
+    return f"{len(left_out)} left out ({left_out[0].partition(';')[0]})" if left_out else ""
+
+
+def _failures(head: Sequence[Session]) -> list[Verdict]:
+    """Return a verdict for each new session that failed: what it did measure isn't all."""
+    return [
+        Verdict(each.name, "-", "-", Outcome.INVALID, detail=f"{failed}; repair it, and run again")
+        for each in head
+        if (failed := comparable.failure(each))
+    ]
+
+
+def _explain(
+    verdict: Verdict, found: Sequence[Verdict], materials: Mapping[str, Material]
+) -> Verdict:
+    """Return the verdict with its reasons where a time regressed."""
+    if verdict.kind != "time" or verdict.outcome is not Outcome.REGRESSED:
+        return verdict
+    others = [each for each in found if each.benchmark == verdict.benchmark]
+    material = materials[verdict.benchmark]
+    base, head = (
+        exact.with_evidence(exact.newest_code(side)).session
+        for side in (material.base, material.head)
+    )
+    return reasons.explain_time(verdict, others, base, head)
+
+
+def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:
+    """Return the verdict, passed where an acknowledgement covers it, and else why it doesn't."""
+    slower = verdict.suspicious and (verdict.change or 0) > 0
+    if verdict.outcome is not Outcome.REGRESSED and not slower:
+        return verdict
+    for each in known:
+        if not each.covers(verdict):
+            continue
+        if today > each.expires:
+            says = f"its acknowledgement expired on {each.expires}"
+        elif verdict.change is None or abs(verdict.change) > each.ceiling:
+            says = f"worse than the acknowledged {each.ceiling:.1%}"
+        else:
+            return replace(verdict, acknowledged=each.reason)
+        verdict = replace(verdict, detail=f"{verdict.detail}; {says}")
+    return verdict
+
+
+def _decide(base: Sequence[Session], head: Sequence[Session]) -> str:
+    """Return the next step for what the past can't decide: a duet against what ran then."""
+    if not base or not head:
+        return ""
+    then, now = (max(side, key=lambda each: (each.when, each.name)) for side in (base, head))
+    software, ours = (each.machine.get("software") or {} for each in (then, now))
+    changed = [
+        f"{name}=={software[name]}"
+        for name in PACKAGES
+        if name in software and software[name] != ours.get(name)
+    ]
+    commit = str(then.commit.get("id") or "")[:12]
+    command = f"decide it: python -m benchmarks duet --base {','.join(changed) or 'PATH'}"
+    return command if changed else f"{command} (a checkout of {commit or 'the baseline'})"

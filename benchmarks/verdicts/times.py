@@ -1,0 +1,261 @@
+"""Verdicts on times: what a session's rounds say, and what follows from an estimate. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.schema import steps
+from benchmarks.verdicts import estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.sessions.session import Measured
+    from benchmarks.verdicts.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From which change on something is said, as shares.
+
+    `floor`: a smaller change isn't reported, however sure. `equivalence`: no change means that
+    one of this size is ruled out. `doubt`: a change that is suspicious by itself, be it that one
+    or two baselines can't tell how much sessions vary, be it that so many times are judged that
+    one of them goes beyond its interval by chance. `gross`: a change that needs no duet. `blind`:
+    where an interval is wider, the past can't tell what matters.
+    """
+
+    floor: float
+    equivalence: float
+    doubt: float
+    gross: float
+    blind: float
+
+
+STEADY = Limits(floor=0.01, equivalence=0.02, doubt=0.05, gross=0.10, blind=0.15)
+# The first generation of a process is one round, and depends on caches of files and kernels. Two
+# runs of the same code on a quiet machine were 13 % apart: only a gross change says something.
+COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
+
+
+SENSIBLE = 24  # restarts; twice what a duet plays if not told otherwise. More are no advice
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One metric of one benchmark, estimated, and what else there is to say about it."""
+
+    benchmark: str
+    metric: str
+    estimate: Estimate
+    limits: Limits
+    note: str = ""  # what was left out
+
+
+def limits(metric: str) -> Limits:
+    """Return from which change of a metric on something is said."""
+    return COLD if metric == "cold_round_s" else STEADY
+
+
+def series(measured: Measured) -> dict[str, tuple[float, ...]]:
+    """Return the seconds of each round, by metric.
+
+    Of the first generations of a process only the very first one is judged: what follows is not
+    steady yet, and measured better elsewhere. A single new token has no TTFT beside its round.
+    """
+    if "cold_process" in measured.info:
+        return {"cold_round_s": measured.rounds_s[:1]} if measured.info["cold_process"] else {}
+    found = {"round_s": measured.rounds_s}
+    rounds = steps(measured.info)
+    if len(rounds) == len(measured.rounds_s):
+        found["ttft_s"] = tuple(each["ttft_s"] for each in rounds)
+        found["tpot_s"] = tuple(sum(each["step_s"]) / len(each["step_s"]) for each in rounds)
+    return {
+        metric: values for metric, values in found.items() if all(value > 0 for value in values)
+    }
+
+
+def unpaired(metric: str, base: Sequence[Measured], head: Sequence[Measured]) -> Estimate | None:
+    """Estimate from sessions of different times; None where one side lacks the metric."""
+    sides = [
+        [median(values[metric]) for values in map(series, side) if metric in values]
+        for side in (base, head)
+    ]
+    return estimate.unpaired(*sides) if all(sides) else None
+
+
+def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate | None:
+    """Estimate from restarts of a duet: round k of one side belongs to round k of the other.
+
+    Where a restart was cut short, the rounds that both sides have count. None where no restart has
+    the metric on both sides.
+    """
+    restarts, orders = [], []
+    for sides in pairs:
+        base, head = (series(side).get(metric) for side in sides)
+        if base and head:
+            restarts.append(list(zip(base, head, strict=False)))
+            orders.append(_head_first(*sides, len(restarts[-1])))
+    return estimate.paired(restarts, orders) if restarts else None
+
+
+def _head_first(base: Measured, head: Measured, count: int) -> list[bool]:
+    """Return in which of so many pairs head came first; in none where it isn't known."""
+    known = list(zip(base.positions, head.positions, strict=False))[:count]
+    return [ours > theirs for ours, theirs in known] if len(known) == count else [False] * count
+
+
+def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
+    """Return that rounds of restarts have no partner, and so don't count; "" where all have."""
+    count = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
+    if not count:
+        return ""
+    return f"{_count(count, 'restart')} with more rounds on one side, of which these don't count"
+
+
+PARTS = ("ttft_s", "tpot_s")  # of a round
+
+
+def screen(timings: Sequence[Timing], *, alpha: float, strict: bool, decide: str) -> list[Verdict]:
+    """Judge times against baselines of the past.
+
+    Beyond the interval that a new session falls into is suspicious, since machines drift; beyond
+    the gross threshold as well it is a change. `strict`: it is a change wherever it is
+    significant among all that were judged together. `decide`: the next step for a suspicion.
+    """
+    findings = []
+    for each, p in zip(timings, _adjusted(timings), strict=True):
+        finding = _few_baselines(each) if p is None else _baselines(each, p, alpha, strict=strict)
+        if finding.outcome is Outcome.INCONCLUSIVE:
+            finding = replace(finding, detail=f"{finding.detail}; {decide}")
+        findings.append(_verdict(each, p, alpha, finding))
+    return findings
+
+
+def duel(timings: Sequence[Timing], *, alpha: float) -> list[Verdict]:
+    """Judge times of a duet, whose sides shared the state of the machine."""
+    return [
+        _verdict(each, p, alpha, _restarts(each, p, alpha, alpha / len(timings)))
+        for each, p in zip(timings, _adjusted(timings), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Finding:
+    outcome: Outcome
+    detail: str
+    suspicious: bool = False
+
+
+def _few_baselines(timing: Timing) -> _Finding:
+    size, limits = _size(timing), timing.limits
+    few = f"only {_count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
+    if size > limits.gross:
+        return _Finding(_direction(timing), f"{few}; but {_gross(limits)}")
+    if size > limits.doubt:
+        return _Finding(Outcome.INCONCLUSIVE, f"suspicious: {few}", suspicious=True)
+    return _Finding(Outcome.NO_CHANGE, f"{few}: less than {limits.doubt:.0%} doesn't show")
+
+
+def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Finding:
+    size, limits = _size(timing), timing.limits
+    half = timing.estimate.half_width(alpha)
+    wide = f"{estimate.share(half):.1%}"
+    alone = abs(timing.estimate.shift) > half  # significant if this were the only time judged
+    sure = p <= alpha and size > limits.floor
+    if size > limits.gross and (sure or (alone and estimate.share(half) <= limits.blind)):
+        return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
+    if sure and strict:
+        return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
+    if sure or (alone and size > limits.doubt):
+        says = f"suspicious: beyond the {wide} that sessions vary"
+        return _Finding(Outcome.INCONCLUSIVE, says, suspicious=True)
+    if estimate.share(half) > limits.blind:
+        says = f"sessions vary so much that less than {wide} doesn't show"
+        if timing.metric in PARTS:  # of a round that is judged as a whole, and is open by itself
+            return _Finding(Outcome.NO_CHANGE, f"{says}; the round has it as well")
+        return _Finding(Outcome.INCONCLUSIVE, says)
+    return _Finding(Outcome.NO_CHANGE, _why_none(limits, wide, alone=alone, sure=p <= alpha))
+
+
+def _why_none(limits: Limits, wide: str, *, alone: bool, sure: bool) -> str:
+    if sure:
+        return _small(limits)
+    if alone:
+        return f"beyond the {wide} that sessions vary, as one of so many may be by chance"
+    return f"within the {wide} that sessions vary"
+
+
+def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -> _Finding:
+    found, size, limits = timing.estimate, _size(timing), timing.limits
+    count = _count(found.count, "restart")
+    if p is None:  # however large the change: one process may be unlucky by any amount
+        says = f"only {count}, too few to tell how much they vary; {estimate.ENOUGH} at least"
+        return _Finding(Outcome.INCONCLUSIVE, says)
+    if p <= alpha and size > limits.floor:
+        return _Finding(_direction(timing), f"over {count}")
+    if p <= alpha:
+        return _Finding(Outcome.NO_CHANGE, _small(limits))
+    if found.equivalent(limits.equivalence, alpha):
+        return _Finding(Outcome.NO_CHANGE, f"{limits.equivalence:.0%} is ruled out")
+    return _Finding(Outcome.INCONCLUSIVE, _what_more(found, limits, strictest))
+
+
+def _small(limits: Limits) -> str:
+    return f"sure, but smaller than {limits.floor:.0%}, which is not reported"
+
+
+def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
+    """Return what the data would have found, and how much more of it decides."""
+    says = f"{_count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
+    needed = estimate.restarts_needed(found, limits.floor, alpha)
+    if needed is None or needed > SENSIBLE:
+        says = f"{says}; they vary too much for more of them to decide"
+        return f"{says}: quieten the machine, or raise --rounds"
+    return f"{says}; {needed - found.count} more decide, if they vary alike"
+
+
+def _adjusted(timings: Sequence[Timing]) -> list[float | None]:
+    """Return p values, adjusted for all that have one."""
+    known = {i: p for i, each in enumerate(timings) if (p := each.estimate.p()) is not None}
+    adjusted = dict(zip(known, estimate.holm(list(known.values())), strict=True))
+    return [adjusted.get(index) for index in range(len(timings))]
+
+
+def _size(timing: Timing) -> float:
+    """Return how large the change is, the same in either direction."""
+    return estimate.share(abs(timing.estimate.shift))
+
+
+def _direction(timing: Timing) -> Outcome:
+    return Outcome.REGRESSED if timing.estimate.shift > 0 else Outcome.IMPROVED
+
+
+def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -> Verdict:
+    found = timing.estimate
+    low, high = found.interval(alpha) or (None, None)
+    return Verdict(
+        benchmark=timing.benchmark,
+        metric=timing.metric,
+        kind="time",
+        outcome=finding.outcome,
+        base=found.base_s,
+        head=found.head_s,
+        change=found.change,
+        low=low,
+        high=high,
+        p=p,
+        detail=f"{finding.detail}; {timing.note}" if timing.note else finding.detail,
+        suspicious=finding.suspicious,
+    )
+
+
+def _gross(limits: Limits) -> str:
+    return f"by more than a factor of {1 + limits.gross:.3g}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"

@@ -1,0 +1,189 @@
+"""`python -m benchmarks judge`, as a user runs it: files in, a table, JSON and a status out."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
+from tests.running import heard
+from tests.waiting import PATIENCE_S
+
+ROOT = Path(__file__).parents[2]
+
+
+SECONDS = count()
+
+
+def saved(change=1.0, name=THROUGHPUT, **changes):
+    """Return the content of a file of five rounds, all slower by a factor; of its own second."""
+    found = [change * each for each in (1.0, 1.003, 0.998, 1.001, 0.999)]
+    when = datetime.fromtimestamp(next(SECONDS), UTC).isoformat()
+    return content((name, found, info(found, **changes)), datetime=when)
+
+
+INVALID = {"valid": False, "reasons": ["a busy machine; wait"]}
+WAITED = {"reading": "core_wait_share", "value": 0.3, "bound": 0.05}
+LOOSE = {"valid": True, "reasons": [], "bounds_widened": {"trend_size": 0.2}}
+
+
+@pytest.fixture
+def judge(tmp_path, capsys):
+    """Return a function that judges files with this content, and returns the status and text."""
+
+    def run(base, head, *options):
+        sides = []
+        for name, contents in (("base", base), ("head", head)):
+            folder = tmp_path / name
+            folder.mkdir()
+            sides += [f"--{name}", *write(folder, *contents)]
+        status = main(["judge", *sides, *options])
+        return status, capsys.readouterr().out
+
+    return run
+
+
+BASE = [saved(1 + luck) for luck in LUCK]
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "says"),
+    [
+        (saved(), 0, "0 regressed"),
+        (saved(1.3), 1, "REGRESSED"),
+        (saved(1.04), 11, "duet --base"),
+        (saved(name=PROFILE), 10, "MISSING"),
+        (saved(validity=INVALID), 12, "a busy machine"),
+        (saved(validity={**INVALID, "findings": [WAITED]}), 12, "other programs used 30 % of this"),
+        (
+            saved(validity=LOOSE),
+            0,
+            f"not checked in full (--bounds): 1 of {len(LUCK) + 1} sessions",
+        ),
+        (saved(1.3, workload={"model": "another"}), 10, "NOT COMPARABLE"),
+    ],
+)
+def test_the_status_says_what_came_of_it(judge, head, status, says):
+    """And the table says why."""
+    found, out = judge(BASE, [head])
+    assert found == status
+    assert says in out
+
+
+def test_gates_and_pairs_are_options(judge):
+    """What is suspicious by default is regressed by the strict gate."""
+    assert judge(BASE, [saved(1.04)], "--gate", "strict")[0] == 1
+
+
+def test_a_duet_is_judged_in_pairs(judge):
+    """Its interval is much narrower than that of the past."""
+    status, out = judge(BASE, [saved(1.02 * (1 + luck)) for luck in LUCK], "--paired")
+    assert status == 1
+    assert "over 6 restarts" in out
+
+
+def test_verdicts_are_written_as_json(judge, tmp_path):
+    """With the status, for other tools."""
+    out = tmp_path / "verdicts.json"
+    status, _ = judge(BASE, [saved(1.3)], "--json", str(out))
+    written = json.loads(out.read_text())
+    assert written["exit_status"] == status == 1
+    (slower,) = (each for each in written["verdicts"] if each["metric"] == "round_s")
+    assert slower["outcome"] == "REGRESSED"
+    assert 0.25 < slower["low"] < slower["change"] < slower["high"]
+
+
+def test_versions_are_told(judge):
+    """They are what is compared; facts that one side lacks are told as well."""
+    head = saved()
+    head["machine_info"]["software"]["torch"] = "2.14.0"
+    head["machine_info"]["hardware"]["mig_mode"] = "on"
+    status, out = judge(BASE, [head])
+    assert status == 0
+    assert "versions: torch 2.13.0 -> 2.14.0" in out
+    assert "known of one side only, and so not compared: mig_mode" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--base", "none.json", "--head", "{good}"], "none.json: can't read it"),
+        (["--base", "{foreign}", "--head", "{good}"], "another format"),
+        (["--base", "{good}", "--head", "{other}", "{third}", "--paired"], "as many sessions"),
+        (["--base", "{good}"], "--head"),
+        (["--base", "{good}", "--head", "{other}", "--gate", "loose"], "--gate"),
+        (["--base", "{good}", "--head", "{other}", "--json", "no/such/folder"], "can't write"),
+        (["--base", "{good}", "{other}", "--head", "{copy}"], "expected each session once"),
+        (["--base", "{good}", "{good}", "--head", "{other}"], "leave one of them out"),
+    ],
+)
+def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys):
+    """What, expected, got, next step; no traceback."""
+    good = saved()
+    contents = {"good": good, "other": saved(), "third": saved(), "copy": good, "foreign": {}}
+    files = dict(zip(contents, write(tmp_path, *contents.values()), strict=True))
+    given = [each.format_map(files) for each in arguments]
+    with pytest.raises(SystemExit) as caught:
+        main(["judge", *given])
+    assert caught.value.code == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert says in line
+
+
+def test_one_session_twice_is_refused_by_whatever_name(tmp_path, monkeypatch, capsys):
+    """Here by bare names, which Python may keep as one text."""
+    write(tmp_path, saved(), saved())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["judge", "--base", "0000.json", "0000.json", "--head", "0001.json"])
+    assert "0000.json: expected each session once, got that of 0000.json" in capsys.readouterr().err
+
+
+def test_a_duet_is_judged_by_the_share_of_its_look(judge):
+    """As it judged itself: it looked twice, and each look has its share of alpha."""
+    head = [saved(1.02 * (1 + luck)) for luck in LUCK[::-1]]
+    for each in head:
+        each["llm_int8"]["duet"] = {"looks": {"5": 0.1, "12": 1e-9}}
+    status, out = judge(BASE, head, "--paired")
+    assert "alpha 1e-09: that of a look of this duet" in out
+    assert status == 11
+
+
+def test_an_interrupt_is_status_2(tmp_path):
+    """Here while it waits for a file that nobody writes."""
+    os.mkfifo(fifo := tmp_path / "fifo")
+    command = [sys.executable, "-m", "benchmarks", "judge", "--base", str(fifo), "--head", "x"]
+    with heard(signal.SIGINT):
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    patience = threading.Timer(PATIENCE_S, lambda: os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+    patience.start()
+    with process:
+        writes = os.open(fifo, os.O_WRONLY)  # waits until somebody reads
+        patience.cancel()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    os.close(writes)
+    assert (process.returncode, err) == (2, "python -m benchmarks judge: interrupted\n")
+
+
+def test_it_runs_as_a_command(tmp_path):
+    """In a process of its own, which loads neither torch nor pytest."""
+    base, head = write(tmp_path, saved(), saved(1.3))
+    script = (
+        "import sys; from benchmarks.__main__ import main; "
+        f"status = main(['judge', '--base', {base!r}, '--head', {head!r}]); "
+        "assert not {'torch', 'pytest'} & set(sys.modules); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "1 baseline" in done.stdout

@@ -1,0 +1,244 @@
+"""What a duet makes of its restarts, whatever ends it: here they are made, not measured."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from benchmarks.commands import measuring
+from benchmarks.commands.duet import report
+from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
+from benchmarks.duet import restart, schedule, worker_process
+from benchmarks.sessions import pytest_format
+from benchmarks.sessions.outcome import Outcome
+from tests.duets import command_in, duet_of, read, with_packages
+from tests.running import heard
+
+
+@pytest.fixture(scope="module")
+def variables(environment, tmp_path_factory):
+    """Return the environment in which the tests' checkpoint is found, and pip their wheels."""
+    return with_packages(environment, tmp_path_factory.mktemp("index"))
+
+
+@pytest.fixture
+def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
+    """Return a function that runs a command, as a user does, and returns status and output."""
+    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
+
+
+def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):
+    """Return a restart as it is played: both sides measured, nothing gathered beside."""
+    params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
+    side = {"loaded": {}, "machine": {}, "describes": "cpu"}
+    found = restart.Played(started={"base": side, "head": side})
+    for each, factor in zip(schedule.SIDES, (1.0, slower), strict=True):
+        bench = pytest_format.benchmark(params, [factor * round_s for round_s in rounds_s], {})
+        found.benchmarks[schedule.Take(each)].append(bench)
+    return found
+
+
+@pytest.mark.parametrize(("ceiling", "status"), [(40, 0), (20, 1)])
+def test_what_the_gate_accepts_passes_in_a_duet_as_well(
+    command, tmp_path, monkeypatch, ceiling, status
+):
+    """Up to its ceiling, and in sight."""
+    plays = (made(slower=1.3 + luck) for luck in (0.0, 0.01, -0.01, 0.02, -0.01, 0.01))
+    monkeypatch.setattr(restart, "play", lambda *_, **__: next(plays))
+    known = tmp_path / "accepted.toml"
+    known.write_text(
+        '[[acknowledged]]\nbenchmark = "*"\nmetric = "round_s"\nreason = "exact outliers"\n'
+        f"ceiling_percent = {ceiling}\nexpires = 2999-12-31\n"
+    )
+    ended, text = command(
+        "duet", "--base=current", "--max-restarts=6", f"--acknowledged={known}", "--new-tokens=1"
+    )
+    assert ended == status, text
+    assert "1 regressed" in text
+    assert ("acknowledged: exact outliers" in text) == (not status)
+
+
+@pytest.mark.parametrize("kind", [InputError, OutOfMemoryError, worker_process.LostError])
+def test_an_error_in_a_late_restart_costs_that_restart_only(tmp_path, variables, monkeypatch, kind):
+    """What ran once may fail by chance: it is lost, its order is played again, the design stays."""
+    orders, plays = [], iter([made(), kind("head: can't load"), made(), made(), made()])
+
+    def play(conditions, _environments, planned, *_, **__):
+        assert not conditions.alternate
+        orders.append(planned)
+        found = next(plays)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(restart, "play", play)
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-restarts=4", say=said.append)
+    duet.run()
+    assert duet.lost == ["restart 2: head: can't load"]
+    assert orders[1] == orders[2]
+    assert duet.restarts == 3
+    assert {each.outcome for each in duet.verdicts if each.kind == "time"} == {Outcome.NO_CHANGE}
+    first = read(tmp_path / "out", "base")[0]["llm_int8"]["duet"]
+    assert (first["id"], first["alpha"], first["looks"]) == (duet.id, 0.05, {"4": 0.05})
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(OutputError("wrong"), 1), (KeyboardInterrupt(), 2), (OSError("x"), 3)]
+)
+def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
+    command, tmp_path, monkeypatch, capfd, error, status
+):
+    """The table, the verdicts and the command that judges the files again, then the error."""
+    plays = iter([made(), made(), made(), error])
+
+    def play(*_, **__):
+        found = next(plays)
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    monkeypatch.setattr(restart, "play", play)
+    out = tmp_path / "with a space"
+    arguments = ("duet", "--base=current", f"--out={out}")
+    if status == 3:
+        with pytest.raises(SystemExit) as unknown:
+            command(*arguments)
+        assert unknown.value.code == status
+        assert "OSError: x" in capfd.readouterr().err
+    else:
+        ended, text = command(*arguments)
+        assert ended == status
+        assert "3 complete restarts are kept; python -m benchmarks judge --paired" in text
+        assert f"--base '{out}'/restart-*-base.json" in text
+        assert "NO CHANGE" in text
+    verdicts = json.loads((out / "verdicts.json").read_text())
+    assert {"id", "alpha", "looks"} <= set(verdicts)
+    assert verdicts["verdicts"]
+
+
+def test_no_folder_is_left_where_nothing_was_measured(command, tmp_path):
+    """The folder is made when something is written into it."""
+    with pytest.raises(SystemExit):
+        command("duet", "--base=nonesuch==1")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_models_that_dont_fit_are_measured_one_after_the_other(
+    tmp_path, variables, monkeypatch
+):
+    """It is said plainly, and the restart is played again with one process at a time."""
+    said, played = [], []
+
+    def too_large(conditions, *_, **__):
+        played.append(conditions.alternate)
+        if not conditions.alternate:
+            raise OutOfMemoryError("head: out of memory while loading")
+        raise worker_process.LostError("far enough")
+
+    monkeypatch.setattr(restart, "play", too_large)
+    duet = duet_of(tmp_path, variables, "--max-restarts=2", say=said.append)
+    duet.run()
+    assert played == [False, True]
+    assert said[:2] == [
+        "two models don't fit at once: head: out of memory while loading",
+        restart.ALTERNATE,
+    ]
+
+
+def test_alternating_processes_are_looked_at_after_an_even_number(tmp_path, variables):
+    """A drift cancels over each two restarts."""
+    assert duet_of(tmp_path, variables).looks == {5: 0.025, 12: 0.025}
+    assert duet_of(tmp_path, variables, "--alternate").looks == {6: 0.025, 12: 0.025}
+
+
+def test_losing_every_restart_ends_the_duet(tmp_path, variables, monkeypatch):
+    """After three in a row it gives up; nothing was compared, which is no pass."""
+
+    def lost(*_, **__):
+        raise worker_process.LostError("head: the worker died")
+
+    monkeypatch.setattr(restart, "play", lost)
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-restarts=12", say=said.append)
+    duet.run()
+    assert len(duet.lost) == 3
+    assert said[-1] == "giving up: 3 restarts in a row were lost"
+    assert duet.verdicts == []
+    assert report(duet) == 10
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("machine")
+def test_only_the_first_signal_interrupts(number, monkeypatch):
+    """A second one would disturb how workers are ended and files are kept."""
+    ended = []
+
+    def work():
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+            ended.append("in order")
+
+    with heard(number), pytest.raises(KeyboardInterrupt), measuring.interruptible():
+        work()
+    assert ended == ["in order"]
+    monkeypatch.setattr(measuring, "DEAF_S", 0)  # what hangs can still be interrupted later
+    with heard(number), pytest.raises(KeyboardInterrupt), measuring.interruptible():
+        work()
+    assert ended == ["in order"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["duet"], "expected --base SPEC or --selftest"),
+        (["duet", "--base="], "--base: expected current; requirements"),
+        (["duet", "--base=current", "--report=x.html"], "unrecognized arguments: --report"),
+        (["duet", "--base=current", "--acknowledged=none"], "--acknowledged: expected a file"),
+        (["duet", "--selftest", "--acknowledged=none"], "--acknowledged: expected --base"),
+        (["duet", "--base=~nobody-of-this-name/x"], "expected `current`"),
+        (["duet", f"--base={'x' * 300}/y"], "expected `current`"),
+        (["duet", "--base=current", "--max-restarts=0"], "--max-restarts: expected a whole number"),
+        (["duet", "--base=current", "--max-minutes=0"], "--max-minutes: expected a number above 0"),
+        (["duet", "--base=current", "--alpha=1"], "--alpha: expected a probability below 1"),
+        (["duet", "--base=current", "--seed=x"], "--seed: expected a whole number"),
+        (["duet", "--base=current", "--quantization=x"], "--quantization: expected one of"),
+        (["duet", "--base=a/b"], "expected `current`"),
+        (["bisect", "--package=sluggish", "--good=1.3", "--bad=1.1"], "expected it before"),
+        (["bisect", "--package=sluggish", "--good=2", "--bad=1.1"], "--good 2: expected one of"),
+        (["bisect", "--package=nonesuch", "--good=1", "--bad=2"], "can't ask the package index"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_status_4(command, capfd, arguments, says):
+    """What was wrong, what was expected, what to do: no traceback, and nothing measured."""
+    with pytest.raises(SystemExit) as ended:
+        command(*arguments)
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert ended.value.code == 4
+    assert says in line
+
+
+def test_a_folder_that_is_used_is_not_written_into(command, tmp_path, capfd):
+    """Results of two duets never mix."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "restart-01-base.json").write_text("{}")
+    with pytest.raises(SystemExit):
+        command("duet", "--base=current")
+    assert "--out: expected a new or an empty folder" in capfd.readouterr().err
+
+
+def test_a_full_disk_loses_no_complete_restart(tmp_path, variables):
+    """Half a restart is not left behind, and the message names the file."""
+    duet = duet_of(tmp_path, variables)
+    (planned,) = schedule.plan(1, 1, duet.conditions.takes, 1)
+    side = {"loaded": {}, "machine": {}}
+    played = restart.Played(started={"base": side, "head": side})
+    (tmp_path / "out" / "restart-01-head.json").mkdir(parents=True)  # can't be written
+    with pytest.raises(InputError, match=r"can't write .*restart-01-head\.json"):
+        duet._save(1, planned, played)
+    assert not (tmp_path / "out" / "restart-01-base.json").exists()
+    assert duet.restarts == 0

@@ -1,0 +1,153 @@
+"""The output check: a model that is fast and wrong is refused, and fp16 is computed once."""
+
+import dataclasses
+import math
+import os
+import shutil
+from unittest import mock
+
+import pytest
+import torch
+
+from benchmarks.common.errors import OutputError
+from benchmarks.evidence import agreement, output, references
+from benchmarks.model import checkpoint, loading
+from benchmarks.model.target import Target
+
+
+@pytest.fixture(scope="module")
+def reference(target):
+    """Return the file with fp16's logits."""
+    return references.ensure_reference(target)
+
+
+def check(engine, target, reference):
+    """Check a loaded model's output, as a session does once the model is freed."""
+    return agreement.check(engine.quantization, output.logits(engine, target), target, reference)
+
+
+@pytest.mark.parametrize("quantization", list(agreement.SYNTHETIC))
+def test_every_quantization_agrees_within_its_bounds(target, reference, quantization, figure):
+    """Correct models pass; the figures are shown, and stored."""
+    with loading.load(target, quantization, cold=False) as engine:
+        facts = check(engine, target, reference)
+    shown = ", ".join(f"{name} {facts[name]:.3g}" for name in agreement.FIGURES)
+    figure(f"{quantization} against fp16: {shown}")
+    if quantization == "fp16":
+        assert facts["logits_relative_error"] == 0
+
+
+def test_the_figures_follow_their_definitions():
+    """Hand-made logits: two positions, one with another top token."""
+    expected = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]])
+    logits = torch.tensor([[0.0, 0.0], [math.log(3), 0.0]])
+    figures = output.compare(logits, expected)
+    assert figures["logits_relative_error"] == pytest.approx(math.sqrt(2))
+    first = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    second = 0.5 * math.log(0.5 / 0.75) + 0.5 * math.log(0.5 / 0.25)
+    assert figures["logits_kl_nats"] == pytest.approx((first + second) / 2)
+    assert figures["top1_agreement"] == 1
+    assert output.compare(-logits, expected)["top1_agreement"] == 0.5
+    with pytest.raises(ValueError, match="shapes differ"):
+        output.compare(logits[:1], expected)
+
+
+@pytest.mark.lie("a NaN weight")
+def test_a_nan_weight_is_refused(engine, target, reference):
+    """Lie: a broken weight, which costs no time at all."""
+    weight = engine.model.model.layers[1].post_attention_layernorm.weight.data
+    value = weight[7].item()
+    weight[7] = math.nan
+    try:
+        with pytest.raises(OutputError, match=r"262,144 of 262,144 logits are NaN or infinite"):
+            check(engine, target, reference)
+    finally:
+        weight[7] = value
+
+
+@pytest.mark.lie("a swapped layer that is faster and wrong")
+def test_a_layer_that_is_faster_and_wrong_is_refused(engine, target, reference):
+    """Lie: one linear of 28 returns zeros without a product."""
+    linear = engine.model.model.layers[1].mlp.down_proj
+    linear.forward = lambda x: torch.zeros(*x.shape[:-1], 512, dtype=x.dtype)
+    try:
+        with pytest.raises(OutputError, match=r"logits_relative_error: .* most 0\.03") as caught:
+            check(engine, target, reference)
+    finally:
+        del linear.forward
+    assert "top1_agreement: expected at least 0.9, got 0." in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_fp16_under_an_int8_name_is_refused(target, reference, monkeypatch):
+    """Lie: agreement to the last bit is too good to be quantized."""
+    monkeypatch.setattr(loading, "quantization_config", lambda *_: None)
+    with (
+        loading.load(target, "int8-decomp", cold=False) as engine,
+        pytest.raises(OutputError, match="to the last bit, so nothing was quantized"),
+    ):
+        check(engine, target, reference)
+
+
+def test_fp16_is_computed_once(target, reference, monkeypatch):
+    """A second session reads the file and loads nothing, so that its process stays cold."""
+    monkeypatch.setattr(loading, "load", None)
+    before = sorted(reference.parent.iterdir())
+    assert references.ensure_reference(target) == reference
+    assert sorted(reference.parent.iterdir()) == before
+
+
+def test_a_damaged_reference_is_computed_again(target, reference):
+    """No number comes from a broken file, even where its header is whole."""
+    whole, key = reference.read_bytes(), reference.stem
+    logits = references.read_reference(reference, key)
+    flipped = whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:]
+    for damaged in (whole[:-5], flipped, b""):
+        reference.write_bytes(damaged)
+        with pytest.raises(OutputError, match="missing or damaged; run again"):
+            agreement.check("int8-decomp", logits, target, reference)
+        refuse = mock.patch.object(loading, "load", side_effect=RuntimeError("loads it"))
+        with refuse, pytest.raises(RuntimeError, match="loads it"):
+            references.ensure_reference(target)
+    assert references.ensure_reference(target) == reference
+    assert torch.equal(references.read_reference(reference, key), logits)
+
+
+def test_other_weights_have_another_reference(target, reference, tmp_path):
+    """Fine-tuned weights share names and sizes with their base; they are told apart."""
+    folder = tmp_path / "tuned"
+    shutil.copytree(target.checkpoint.path, folder)
+    tuned = Target(target.settings, target.device, checkpoint.read("t", folder), target.tokenizer)
+    key = references.reference_key(tuned)
+    assert key != reference.stem
+    file = next(folder.glob("*.safetensors"))
+    os.utime(file, ns=(1, 1))
+    assert references.reference_key(tuned) != key
+    settings = dataclasses.replace(target.settings, attn_implementation="eager")
+    assert (
+        references.reference_key(dataclasses.replace(target, settings=settings)) != reference.stem
+    )
+
+
+def test_broken_fp16_weights_are_refused_before_they_are_stored(target, reference, monkeypatch):
+    """A reference that isn't finite can't judge anything."""
+    before = sorted(reference.parent.iterdir())
+    monkeypatch.setattr(references, "FORMAT", "broken")
+    load = loading.load
+
+    def broken(*args, **kwargs):
+        engine = load(*args, **kwargs)
+        engine.model.model.norm.weight.data[0] = math.inf
+        return engine
+
+    monkeypatch.setattr(loading, "load", broken)
+    with pytest.raises(OutputError, match=r"fp16: .* logits are NaN or infinite"):
+        references.ensure_reference(target)
+    assert sorted(reference.parent.iterdir()) == before
+
+
+def test_tokens_have_a_stable_hash():
+    """The hash is that of the ids, whatever their type; another token changes it."""
+    tokens = torch.tensor([[1, 2], [3, 4]])
+    assert agreement.tokens_sha256(tokens) == agreement.tokens_sha256(tokens.int())
+    assert agreement.tokens_sha256(tokens) != agreement.tokens_sha256(tokens + 1)

@@ -1,0 +1,168 @@
+"""Readings of the GPU, from a fake NVML."""
+
+import os
+import threading
+
+import pytest
+
+from benchmarks.common.quantity import Unmeasured
+from benchmarks.machine.nvml import Gpu, Sampler
+from tests.fake_nvml import MIB, FakeNvml, Steps
+from tests.waiting import PATIENCE_S
+
+OWN = os.getpid()
+
+
+@pytest.fixture
+def nvml():
+    """Return a healthy GPU that this process alone uses."""
+    return FakeNvml(pids=[OWN])
+
+
+@pytest.fixture
+def gpu(nvml):
+    """Return it as the suite sees it."""
+    return Gpu(nvml, "handle")
+
+
+def test_facts_and_counters_come_in_base_units(gpu):
+    """Watts, joules, bytes and hertz; a name that old versions return as bytes is text."""
+    assert gpu.facts() == {
+        "gpu_name": "Fake GPU",
+        "power_limit_watts": 700.0,
+        "persistence_mode": "on",
+        "mig_mode": "off",
+        "ecc_mode": "on",
+        "gpu_memory_bytes": 1000 * MIB,
+        "slowdown_celsius": 90,
+    }
+    assert gpu.counters() == {
+        "total_energy_joules": 1005.0,
+        "total_ecc_corrected_errors": 0,
+        "total_ecc_uncorrected_errors": 0,
+    }
+    assert gpu.sample() == {
+        "sm_clock_hz": 1.98e9,
+        "memory_clock_hz": 2.619e9,
+        "temperature_celsius": 50,
+        "power_watts": 300.0,
+        "clock_reasons": "gpu_idle",
+        "utilization": 0.8,
+        "memory_used_bytes": 10 * MIB,
+        "other_gpu_processes": 0,
+        "other_gpu_pids": "",
+    }
+
+
+def test_reasons_are_named(nvml, gpu):
+    """Several bits give several names, and one without a name its number."""
+    nvml.reasons = 0x4 | 0x40 | 0x8000
+    assert gpu.sample()["clock_reasons"] == "sw_power_cap,hw_thermal_slowdown,0x8000"
+
+
+def test_an_older_driver_is_asked_by_the_older_name(nvml, gpu):
+    """Drivers that don't know clocks-event reasons still tell why they throttle."""
+    nvml.fail["nvmlDeviceGetCurrentClocksEventReasons"] = "Function Not Found"
+    nvml.reasons = 0x8
+    assert gpu.sample()["clock_reasons"] == "hw_slowdown"
+
+
+def test_another_process_is_seen(nvml, gpu):
+    """A second process is counted and named; this process is none of the others."""
+    nvml.pids = [OWN, 4711]
+    sample = gpu.sample()
+    assert (sample["other_gpu_processes"], sample["other_gpu_pids"]) == (1, "4711")
+
+
+@pytest.mark.parametrize("pids", [[], [12345]])
+def test_a_list_without_this_process_is_no_evidence(nvml, gpu, pids):
+    """Containers hide processes, or number them otherwise: "can't see" isn't "none"."""
+    nvml.pids = pids
+    assert "may hide others" in gpu.sample()["other_gpu_processes"].reason
+
+
+def test_of_several_strangers_one_may_be_this_process(nvml, gpu):
+    """Numbered otherwise, one of two is this process, and the other one is another."""
+    nvml.pids = [12345, 12346]
+    assert gpu.sample()["other_gpu_processes"] == 1
+
+
+def test_what_nvml_refuses_becomes_its_reason(nvml, gpu):
+    """Without permission every reading is unmeasured, with NVML's words, and nothing raises."""
+    names = [name for name in dir(nvml) if name.startswith("nvml")]
+    nvml.fail = dict.fromkeys(names, "Insufficient Permissions")
+    for readings in (gpu.facts(), gpu.counters(), gpu.sample()):
+        assert readings
+        for value in readings.values():
+            assert "Insufficient Permissions" in value.reason
+
+
+def test_no_nvml_is_a_reason():
+    """A machine without a driver has no GPU to watch."""
+    nvml = FakeNvml(fail=["nvmlInit"])
+    found = Gpu.find(nvml, "GPU-1")
+    assert found == Unmeasured("NVML can't be used (Insufficient Permissions)")
+    assert isinstance(Gpu.find(FakeNvml(), "GPU-1"), Gpu)
+
+
+def test_the_installed_pynvml_has_what_is_called():
+    """Every function and constant of the fake is one of the real module's."""
+    import pynvml
+
+    names = [name for name in dir(FakeNvml) if name.startswith(("nvml", "NVML"))]
+    assert [name for name in names if not hasattr(pynvml, name)] == []
+
+
+def test_the_sampler_samples_until_it_is_stopped(gpu):
+    """Samples come in while it runs, processes in every tenth, and none after the stop."""
+    sampler = Sampler(gpu.sample)
+    steps = Steps(sampler)
+    sampler.start()
+    steps.take(12)
+    sampler.stop()
+    sampler._thread.join(PATIENCE_S)
+    assert not sampler._thread.is_alive()
+    listed = ["other_gpu_processes" in sample for sample in sampler.samples]
+    assert listed == [True] + [False] * 9 + [True, False]
+
+
+def test_a_sampler_never_raises_into_the_benchmark():
+    """Whatever a sample raises is kept as a reason; the thread goes on, and no warning appears."""
+    second = threading.Event()
+    tries = iter(range(10**9))
+
+    def broken(**_):
+        if next(tries):
+            second.set()
+        raise OSError("gone")
+
+    sampler = Sampler(broken, interval_s=0.001)
+    sampler.start()
+    assert second.wait(PATIENCE_S)
+    sampler.stop()
+    assert sampler.failure == Unmeasured("a sample failed (OSError: gone)")
+    assert not sampler.samples
+
+
+def test_a_sampler_that_can_not_start_says_so(monkeypatch):
+    """A system that is out of threads costs the samples, not the benchmark."""
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("threading.Thread.start", refuse)
+    sampler = Sampler(lambda **_: {})
+    sampler.start()
+    sampler.stop()
+    assert "can't start new thread" in sampler.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("listed", "others"),
+    [([7, 8], 0), ([7, 8, 9], 1), ([1, 2], None), ([1, 2, 3], 1)],
+    ids=["both", "and a stranger", "both, hidden", "both, hidden, and a stranger"],
+)
+def test_a_workers_partner_is_no_stranger(listed, others):
+    """Two workers of a duet share a GPU; also where a container numbers processes otherwise."""
+    found = Gpu(FakeNvml(pids=listed), "handle", own_pids=[7, 8]).others()["other_gpu_processes"]
+    assert isinstance(found, Unmeasured) if others is None else found == others

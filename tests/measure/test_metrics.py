@@ -1,0 +1,279 @@
+"""The formulas, against numbers worked out by hand and against what must hold for all numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from statistics import mean
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import (
+    FalconConfig,
+    Gemma2Config,
+    GPTNeoConfig,
+    LlamaConfig,
+    MistralConfig,
+    MixtralConfig,
+    Qwen2Config,
+    Qwen3MoeConfig,
+    Qwen3NextConfig,
+)
+
+from benchmarks.common.quantity import Metric, Unmeasured, as_stored, percentile
+from benchmarks.measure.metrics import (
+    Machine,
+    ModelCost,
+    Round,
+    generation_metrics,
+    mean_decode_context,
+    script_speed,
+    speed_of_light_s,
+    split_round,
+    tokens_per_s,
+    tpot_s,
+)
+from benchmarks.model import footprint
+
+counts = st.integers(1, 10_000)
+seconds = st.floats(1e-6, 1e4)
+
+COST = ModelCost(
+    load_s=12.5, weights_bytes=2_000_000, decode_weight_bytes=856_000, kv_bytes_per_token=1000
+)
+MACHINE = Machine(
+    peak_allocated_bytes=3_000_000,
+    peak_reserved_bytes=4_000_000,
+    peak_resident_bytes=5_000_000,
+    bandwidth_bytes_per_s=4e6,
+)
+ROUNDS = (
+    Round(2.0, 0.5, (0.5, 0.5, 0.5)),
+    Round(4.0, 1.0, (0.5, 1.0, 1.5)),
+    Round(3.0, 0.75, (0.75, 0.75, 0.75)),
+)
+
+
+def measure(**changes: Any) -> dict[str, Metric]:
+    """Return the metrics of 8 rows of 16 prompt tokens and 4 new ones, or of what changes that."""
+    given = {"batch_size": 8, "prompt_tokens": 16, "new_tokens": 4, "cost": COST}
+    given |= {"rounds": ROUNDS, "machine": MACHINE, "energy_joules": 480.0} | changes
+    return generation_metrics(given.pop("rounds"), **given)
+
+
+def test_every_metric_by_hand() -> None:
+    """Every stored metric has the name and the value that its definition gives."""
+    assert measure() == pytest.approx(
+        {
+            "tokens_per_s": 8 * 4 / 3.0,  # the median round took 3 s
+            "tokens_per_s_per_row": 4 / 3.0,
+            "ttft_s": 0.75,
+            "tpot_s": 0.75,  # of 0.5, 1.0 and 0.75
+            "itl_p50_s": 0.75,  # of all nine gaps
+            "itl_p95_s": 1.3,  # at 7.6 of 0 to 8, between 1.0 and 1.5
+            "itl_p99_s": 1.46,
+            "decode_tokens_per_s": 8 / 0.75,
+            "decode_weight_bytes": 856_000,
+            "decode_kv_cache_bytes": 144_000,  # 8 rows x 18 entries x 1000 bytes
+            "decode_bytes": 1_000_000,
+            "speed_of_light_tpot_s": 0.25,
+            "mbu": 1 / 3,
+            "prefill_tokens_per_s": 8 * 16 / 0.75,
+            "script_speed": 3 * (16 + 4) / 9.0,
+            "joules_per_token": 5.0,  # 480 J for 3 rounds of 8 x 4 tokens
+            "load_s": 12.5,
+            "weights_bytes": 2_000_000,
+            "peak_allocated_bytes": 3_000_000,
+            "peak_reserved_bytes": 4_000_000,
+            "peak_resident_bytes": 5_000_000,
+        }
+    )
+
+
+def test_the_prompt_never_counts_and_all_rows_do() -> None:
+    """Throughput is new tokens of all rows: the old script counted the prompt and one row of 8."""
+    one_row, eight_rows = measure(batch_size=1), measure(batch_size=8)
+    long_prompt = measure(prompt_tokens=1000)
+    assert eight_rows["tokens_per_s"] == 8 * one_row["tokens_per_s"]
+    assert long_prompt["tokens_per_s"] == eight_rows["tokens_per_s"]
+    assert eight_rows["script_speed"] == one_row["script_speed"]
+    assert long_prompt["script_speed"] > eight_rows["script_speed"]
+
+
+def test_the_old_scripts_speed() -> None:
+    """The old script's users find their number: rounds x (prompt + new) / seconds of them all."""
+    # Five generations of 16 + 128 tokens in 10 s; eight rows made 5120 new tokens in them.
+    assert script_speed(16, 128, [2.0, 1.5, 2.5, 1.0, 3.0]) == 72.0
+    assert tokens_per_s(8, 128, 2.0) == 512.0
+
+
+@given(counts, counts, seconds, st.sampled_from([1e-3, 1e3, 1e6]))
+def test_tokens_per_s_is_a_rate(batch_size: int, new: int, round_s: float, unit: float) -> None:
+    """Tokens are rate x seconds, and the same round in another unit of time scales the rate."""
+    rate = tokens_per_s(batch_size, new, round_s)
+    assert rate * round_s == pytest.approx(batch_size * new)
+    assert tokens_per_s(batch_size, new, round_s * unit) == pytest.approx(rate / unit)
+
+
+def test_a_round_splits_into_first_token_and_gaps() -> None:
+    """TTFT is the first logits and the tail that follows them; the gaps lie between the logits."""
+    split = split_round(2.0, [0.5, 0.75, 1.25, 1.5])
+    assert split == Round(2.0, ttft_s=0.75, step_s=(0.25, 0.5))
+
+
+@given(st.lists(seconds, min_size=2, max_size=50))
+def test_first_token_and_gaps_add_up(spans_s: list[float]) -> None:
+    """TTFT and the gaps add up to the whole generation: no time is lost or counted twice."""
+    elapsed_s = [float(moment) for moment in np.cumsum(spans_s)]
+    split = split_round(elapsed_s[-1], elapsed_s)
+    assert len(split.step_s) == len(spans_s) - 2
+    assert split.ttft_s + sum(split.step_s) == pytest.approx(elapsed_s[-1])
+
+
+def test_a_round_without_a_step_is_an_error() -> None:
+    """A generation that made no token never becomes a number."""
+    with pytest.raises(ValueError, match="at least one step"):
+        split_round(1.0, [0.5])
+
+
+@given(st.lists(seconds, min_size=3, max_size=50))
+def test_tpot_is_what_end_to_end_leaves_after_ttft(spans_s: list[float]) -> None:
+    """TPOT = (end-to-end - TTFT) / (new tokens - 1), the mean of the gaps."""
+    elapsed_s = [float(moment) for moment in np.cumsum(spans_s)]
+    new_tokens = len(elapsed_s) - 1
+    split = split_round(elapsed_s[-1], elapsed_s)
+    # Absolute: end-to-end - TTFT cancels where the first token took nearly all of the time.
+    tolerance = pytest.approx(tpot_s(split, new_tokens), rel=1e-9, abs=1e-12 * elapsed_s[-1])
+    assert (elapsed_s[-1] - split.ttft_s) / (new_tokens - 1) == tolerance
+    assert mean(split.step_s) == tolerance
+
+
+def test_a_single_token_has_no_tpot() -> None:
+    """One token has no gap after it, so asking for TPOT is an error and never a division by 0."""
+    with pytest.raises(ValueError, match="at least two"):
+        tpot_s(Round(1.0, 1.0, ()), 1)
+
+
+@given(st.lists(seconds, min_size=1, max_size=60), st.floats(0, 100))
+def test_percentile_is_numpys(values: list[float], percent: float) -> None:
+    """Percentiles are those that numpy gives by default."""
+    assert percentile(values, percent) == pytest.approx(np.percentile(values, percent))
+
+
+@pytest.mark.parametrize(("values", "percent"), [([], 50), ([1.0], -1), ([1.0], 101)])
+def test_percentile_of_nothing_is_an_error(values: list[float], percent: float) -> None:
+    """No values, or no percentage, is an error and not a number."""
+    with pytest.raises(ValueError, match="percentile"):
+        percentile(values, percent)
+
+
+@given(counts, st.integers(2, 2000))
+def test_mean_context_is_the_mean_over_the_decode_steps(prompt: int, new: int) -> None:
+    """The KV cache's mean length is that of the steps that read it: prompt + 1 to + (new - 1)."""
+    steps = [prompt + step for step in range(1, new)]
+    assert mean_decode_context(prompt, new) == pytest.approx(mean(steps))
+
+
+def test_speed_of_light() -> None:
+    """The ceiling is bytes over bandwidth: 9.08 GB at 4.8 TB/s take 1.89 ms."""
+    assert speed_of_light_s(9.08e9, 4.8e12) == pytest.approx(0.00189, rel=1e-2)
+
+
+@given(seconds, counts)
+def test_mbu_is_light_over_tpot(gap_s: float, batch_size: int) -> None:
+    """MBU is the least time of a decode step over the time that it took."""
+    metrics = measure(rounds=[Round(9.0, 1.0, (gap_s,) * 3)], batch_size=batch_size)
+    assert metrics["mbu"] == pytest.approx(metrics["speed_of_light_tpot_s"] / metrics["tpot_s"])
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (LlamaConfig(), None),
+        (Qwen2Config(), None),
+        (MistralConfig(sliding_window=None), None),
+        (MistralConfig(sliding_window=4096), None),  # longer than what is generated
+        (MistralConfig(sliding_window=16), "attend to 16 tokens only"),
+        (Gemma2Config(sliding_window=16), "attend to 16 tokens only"),
+        (GPTNeoConfig(window_size=16), "attend to 16 tokens only"),
+        (GPTNeoConfig(window_size=256), None),
+        (Qwen3NextConfig(num_experts=0), "one by one"),
+        (MixtralConfig(), "some of the experts"),
+        (Qwen3MoeConfig(), "some of the experts"),
+    ],
+    ids=lambda value: getattr(value, "model_type", "") or str(value),
+)
+def test_bytes_that_a_step_doesnt_read_are_no_bound(config: Any, says: str | None) -> None:
+    """Experts that aren't asked, and tokens out of the window: no speed of light can be told."""
+    partly, window = footprint.partly_read(config), footprint.window_tokens(config)
+    metrics = measure(cost=dataclasses.replace(COST, partly_read=partly, window_tokens=window))
+    for name in ("decode_bytes", "decode_kv_cache_bytes", "speed_of_light_tpot_s", "mbu"):
+        assert isinstance(metrics[name], Unmeasured) == bool(says)
+        assert not says or says in str(metrics[name])
+
+
+@pytest.mark.parametrize(
+    ("config", "kv_heads"),
+    [
+        (LlamaConfig(num_attention_heads=32, num_key_value_heads=8), 8),
+        (FalconConfig(num_attention_heads=32, multi_query=True, new_decoder_architecture=False), 1),
+        (FalconConfig(num_attention_heads=32, multi_query=False), 32),
+    ],
+    ids=["grouped", "multi-query", "one each"],
+)
+def test_keys_and_values_are_those_of_the_heads_that_have_some(config: Any, kv_heads: int) -> None:
+    """Of one token: 2 x layers x heads with keys x size of a head, in the model's dtype."""
+    model = SimpleNamespace(config=config, dtype=SimpleNamespace(itemsize=2))
+    head = config.hidden_size // config.num_attention_heads
+    expected = 2 * config.num_hidden_layers * kv_heads * head * 2
+    assert footprint.kv_bytes_per_token(model) == expected
+
+
+def test_without_a_known_bandwidth_there_is_no_mbu() -> None:
+    """An unknown bandwidth leaves null and its reason for what needs it, and nothing else."""
+    unknown = Unmeasured("no device reports its bandwidth")
+    machine = Machine(unknown, unknown, 5_000_000, bandwidth_bytes_per_s=unknown)
+    values, reasons = as_stored(measure(machine=machine))
+    without = {"mbu", "speed_of_light_tpot_s", "peak_allocated_bytes", "peak_reserved_bytes"}
+    assert {name for name, value in values.items() if value is None} == without
+    assert reasons == dict.fromkeys(without, "no device reports its bandwidth")
+
+
+def test_a_single_new_token_has_no_decode_metrics() -> None:
+    """Metrics of the decode phase are null with a reason where there was none; never 0."""
+    values, reasons = as_stored(measure(rounds=[Round(2.0, 2.0, ())], new_tokens=1))
+    decode = {
+        name
+        for name in values
+        if name.startswith(("itl_", "decode_")) or "tpot" in name or name == "mbu"
+    } - {"decode_weight_bytes"}  # it follows from the model alone
+    nulls = {name for name, value in values.items() if value is None}
+    assert nulls == set(reasons) == decode | {"script_speed"}
+    assert {reasons[name] for name in decode} == {"a single new token has no decode step"}
+    assert values["tokens_per_s"] == 4.0
+    assert values.keys() == measure().keys()
+
+
+def test_energy_needs_a_counter_and_some_time() -> None:
+    """Joules per token are null where no GPU was watched, and where its counter hardly moved."""
+    for changes, reason in (
+        ({"energy_joules": Unmeasured("no GPU was watched")}, "no GPU was watched"),
+        ({"rounds": [Round(0.4, 0.1, (0.1,) * 3)] * 4}, "the rounds took less than 2 s in all"),
+    ):
+        values, reasons = as_stored(measure(**changes))
+        assert values["joules_per_token"] is None
+        assert reasons["joules_per_token"] == reason
+
+
+def test_stored_metrics_are_plain_json() -> None:
+    """What is stored reads back from JSON as it was, rounds included."""
+    values, reasons = as_stored(measure())
+    assert json.loads(json.dumps(values)) == values
+    assert reasons == {}
+    stored = ROUNDS[0].record()
+    assert json.loads(json.dumps(stored)) == stored
+    assert stored == {"round_s": 2.0, "ttft_s": 0.5, "step_s": [0.5, 0.5, 0.5]}

@@ -1,0 +1,309 @@
+"""Checkpoints: what is read of a good one, and the one line that is said of each bad one."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+from huggingface_hub import errors
+from safetensors.numpy import save_file
+
+from benchmarks.common.errors import InputError
+from benchmarks.model.checkpoint import Checkpoint, default_model, read, resolve
+from benchmarks.model.synthetic_weights import CONFIGS, tensor_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = "hf_" + "x" * 34  # looks like an access token of the hub
+FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a checkpoint of two small shards, as save_pretrained writes it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"max_position_embeddings": 4096}')
+    (folder / "tokenizer.json").write_text("{}")
+    save_file({"model.embed_tokens.weight": np.zeros((4, 2), np.float16)}, folder / FIRST)
+    save_file({"lm_head.weight": np.zeros((4, 2), np.float16)}, folder / SECOND)
+    weight_map = {"model.embed_tokens.weight": FIRST, "lm_head.weight": SECOND}
+    (folder / INDEX).write_text(json.dumps({"weight_map": weight_map}))
+    return folder
+
+
+def refused(path: Path) -> str:
+    """Return the one line with which a folder is refused."""
+    with pytest.raises(InputError) as raised:
+        resolve(str(path), None, path, print)
+    message = str(raised.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_a_synthetic_checkpoint_says_what_it_is(tiny_checkpoint: Checkpoint) -> None:
+    """A written synthetic:tiny names its planted outliers, positions and every tensor's shape."""
+    assert tiny_checkpoint.name == "synthetic:tiny"
+    assert tiny_checkpoint.weights == "synthetic"
+    assert tiny_checkpoint.outlier_channels == 6
+    assert tiny_checkpoint.revision is None
+    assert tiny_checkpoint.positions == 4096
+    assert tiny_checkpoint.config == CONFIGS["tiny"]
+    assert tiny_checkpoint.shapes == tensor_shapes(CONFIGS["tiny"])
+
+
+def test_a_local_folder(folder: Path) -> None:
+    """Somebody's own checkpoint is real weights, with the shapes of all of its shards."""
+    checkpoint = resolve(str(folder), None, folder, print)
+    assert checkpoint.path == folder
+    assert checkpoint.weights == "real"
+    assert checkpoint.positions == 4096
+    assert checkpoint.shapes == {"model.embed_tokens.weight": (4, 2), "lm_head.weight": (4, 2)}
+
+
+def test_a_local_folder_below_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quoted ~ is the home folder, as a shell would have had it."""
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert resolve("~/model", None, folder, print).path == folder
+
+
+def test_a_single_file_needs_no_index(folder: Path) -> None:
+    """A small model is one file without an index; a config may leave the positions open."""
+    for name in (FIRST, SECOND, INDEX):
+        (folder / name).unlink()
+    save_file({"lm_head.weight": np.zeros((4, 2), np.float16)}, folder / "model.safetensors")
+    (folder / "config.json").write_text("{}")
+    checkpoint = read("mine", folder)
+    assert checkpoint.shapes == {"lm_head.weight": (4, 2)}
+    assert checkpoint.positions is None
+
+
+def remove(*names: str) -> Callable[[Path], None]:
+    """Return what removes files of a folder."""
+
+    def damage(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return damage
+
+
+def replace(name: str, content: bytes) -> Callable[[Path], None]:
+    """Return what gives a file of a folder another content."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return damage
+
+
+def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Return what changes the content of a file of a folder."""
+    return lambda folder: replace(name, change((folder / name).read_bytes()))(folder)
+
+
+FRESH = "give a folder that save_pretrained wrote"
+DAMAGED = f"{SECOND}: expected a whole safetensors file"
+AGAIN = "fetch it again"
+
+
+DAMAGES = {
+    "no config": (remove("config.json"), "readable config.json", FRESH),
+    "config is not JSON": (replace("config.json", b"{not json"), "readable config.json", FRESH),
+    "config is not text": (replace("config.json", b"\xff\xfe"), "readable config.json", FRESH),
+    "config is not an object": (replace("config.json", b"[]"), "expected a JSON object", ""),
+    "quantized already": (
+        replace("config.json", b'{"quantization_config": {"load_in_8bit": true}}'),
+        "expected unquantized weights",
+        "give the original model",
+    ),
+    "no tokenizer": (remove("tokenizer.json"), "expected a tokenizer.json in", ""),
+    "no weights": (remove(FIRST, SECOND, INDEX), "expected *.safetensors files in", ""),
+    "index is not JSON": (replace(INDEX, b"{"), f"readable {INDEX}", FRESH),
+    "missing shard": (remove(SECOND), f"{SECOND}: expected this file", AGAIN),
+    "a byte too few": (edit(SECOND, lambda old: old[:-1]), DAMAGED, AGAIN),
+    "no tensors": (edit(SECOND, lambda old: old[:-16]), DAMAGED, AGAIN),
+    "half a header": (edit(SECOND, lambda old: old[:-30]), DAMAGED, AGAIN),
+    "a byte too many": (edit(SECOND, lambda old: old + b"x"), DAMAGED, AGAIN),
+    "empty shard": (replace(SECOND, b""), DAMAGED, AGAIN),
+    "half a length": (replace(SECOND, b"\x10\0\0"), DAMAGED, AGAIN),
+    "endless length": (replace(SECOND, b"\xff" * 8 + b"{}"), DAMAGED, AGAIN),
+    "header is not JSON": (replace(SECOND, b"\x08" + bytes(7) + b"not json"), DAMAGED, AGAIN),
+    "header is a list": (replace(SECOND, b"\x02" + bytes(7) + b"[]"), DAMAGED, AGAIN),
+    "header is another": (replace(SECOND, b"\x07" + bytes(7) + b'{"a":1}'), DAMAGED, AGAIN),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_bad_folder_is_refused(folder: Path, case: str) -> None:
+    """Before anything is loaded, one line says what is wrong, where, and what to do."""
+    damage, what, next_step = DAMAGES[case]
+    damage(folder)
+    message = refused(folder)
+    assert what in message
+    assert str(folder) in message
+    assert next_step in message
+
+
+def test_a_truncated_shard_says_how_much_is_there(folder: Path) -> None:
+    """The file is named, with the bytes that it has and should have."""
+    size = (folder / SECOND).stat().st_size
+    edit(SECOND, lambda old: old[:-10])(folder)
+    message = refused(folder)
+    assert str(folder / SECOND) in message
+    assert f"({size - 10:,} bytes of {size:,})" in message
+
+
+@pytest.mark.parametrize(
+    "model", ["./nowhere", "/nowhere/model", "~/nowhere", "~nobody-here/model", "a/b/c"]
+)
+def test_a_folder_that_does_not_exist(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What can only be a folder is never looked for on the hub."""
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", None)
+    with pytest.raises(InputError, match=f"expected a folder with a checkpoint; {model} does not"):
+        resolve(model, None, tmp_path, print)
+
+
+def test_an_unknown_synthetic_model_is_refused(tmp_path: Path) -> None:
+    """A wrong synthetic name is told the right ones, and is never looked for on the hub."""
+    with pytest.raises(InputError, match="expected one of synthetic:tiny"):
+        resolve("synthetic:huge", None, tmp_path, print)
+
+
+def test_a_revision_is_of_the_hub(folder: Path, tmp_path: Path) -> None:
+    """A revision of a folder or a synthetic model would be ignored, so it is refused."""
+    for model in (str(folder), "synthetic:tiny"):
+        with pytest.raises(InputError) as raised:
+            resolve(model, "main", tmp_path, print)
+        assert str(raised.value) == (
+            f"--revision: expected a model from the hub, got {model}; leave the option away"
+        )
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_default_model() -> None:
+    """A GPU measures the real model, a machine without one the tiny one."""
+    assert default_model("cuda") == "meta-llama/Llama-3.1-8B"
+    assert default_model("cpu") == "synthetic:tiny"
+
+
+def test_a_hub_model_is_its_commit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit that was fetched is recorded, whatever branch was asked for."""
+    commit = folder.rename(folder.with_name("0123abc"))
+    asked: dict[str, Any] = {}
+
+    def download(model: str, **options: Any) -> str:
+        asked.update(options, model=model)
+        return str(commit)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    checkpoint = resolve("org/model", "main", folder, print)
+    assert (checkpoint.name, checkpoint.revision) == ("org/model", "0123abc")
+    assert (asked["model"], asked["revision"]) == ("org/model", "main")
+
+
+def test_only_what_is_loaded_is_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The patterns take what Llama's repository has for transformers, and no second copy of it."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    wanted = {FIRST, SECOND, INDEX, "config.json", "generation_config.json", "tokenizer.json"}
+    unwanted = {"original/consolidated.00.pth", "original/params.json", "pytorch_model.bin"}
+    got: set[str] = set()
+
+    def download(_model: str, *, allow_patterns: Any, ignore_patterns: Any, **_: Any) -> str:
+        patterns = {"allow_patterns": allow_patterns, "ignore_patterns": ignore_patterns}
+        got.update(filter_repo_objects(wanted | unwanted, **patterns))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    resolve("org/model", None, folder, print)
+    assert got == wanted
+
+
+def http(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPError:
+    """Return an error as the hub's client raises it, whose own text holds an access token."""
+    response = SimpleNamespace(headers={}, request=None, status_code=status)
+    return kind(f"{status} error\nfor https://user:{SECRET}@huggingface.co", response=response)
+
+
+FAILURES = {
+    "gated": (http(errors.GatedRepoError, 403), "access is restricted", "hf auth login"),
+    "no such model": (http(errors.RepositoryNotFoundError, 401), "no such model", "check the name"),
+    "no such revision": (http(errors.RevisionNotFoundError, 404), "--revision: ", "'v9'"),
+    "expired token": (http(errors.HfHubHTTPError, 401), "access token", "hf auth login"),
+    "hub is down": (http(errors.HfHubHTTPError, 503), "can't reach the hub", "connect"),
+    "no network": (errors.LocalEntryNotFoundError(SECRET), "can't reach the hub", "connect"),
+    "HF_HUB_OFFLINE": (errors.OfflineModeIsEnabled(SECRET), "can't reach the hub", "connect"),
+    "no connection": (ConnectionError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
+    "timeout": (TimeoutError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
+    "no hub id": (errors.HFValidationError(SECRET), "expected a hub id, a folder", "'org/model'"),
+    "disk full": (OSError(errno.ENOSPC, SECRET), "the disk is full", "HF_HOME"),
+    "disk full, in Rust": (
+        RuntimeError(f"{SECRET}: No space left on device (os error 28)"),
+        "the disk is full",
+        "HF_HOME",
+    ),
+    "read-only cache": (PermissionError(errno.EACCES, SECRET), "can't write", "HF_HOME"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+def test_a_model_that_can_not_be_had(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way a download fails has one line with a next step, and no access token in it."""
+    error, what, next_step = FAILURES[case]
+
+    def download(*_: object, **__: object) -> str:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(InputError) as raised:
+        resolve("org/model", "v9", tmp_path, print)
+    message = str(raised.value)
+    assert len(message.splitlines()) == 1
+    assert "org/model" in message
+    assert what in message
+    assert next_step in message
+    assert "hf_" not in message
+
+
+def test_ctrl_c_ends_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is no error of the hub: it goes through."""
+
+    def download(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(KeyboardInterrupt):
+        resolve("org/model", None, tmp_path, print)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # 8,030,261,248 parameters: 6,979,321,856 in 224 linears, 1,050,939,392 in the rest.
+        ("fp16", 16_060_522_496),
+        ("bf16", 16_060_522_496),
+        ("int8", 6_979_321_856 + 2 * 1_050_939_392),  # 9.08 GB
+        ("int8-decomp", 9_081_200_640),
+        ("nf4", 6_979_321_856 * 9 // 16 + 2 * 1_050_939_392),  # 4 bits and 32 / 64 of scales
+        # 4 bits, 8 / 64 of scales, and 32 / (64 x 256) of scales of the scales
+        ("nf4-dq", pytest.approx(6_979_321_856 * 4.126953 / 8 + 2 * 1_050_939_392, rel=1e-4)),
+    ],
+)
+def test_estimated_bytes(name: str, expected: int) -> None:
+    """An 8B model needs 16.06 GB in 16 bits and 9.08 GB in INT8: linears alone get smaller."""
+    config = CONFIGS["llama-3.1-8b"]
+    checkpoint = Checkpoint("8B", Path(), None, None, config, tensor_shapes(config))
+    assert checkpoint.estimated_bytes(name) == expected

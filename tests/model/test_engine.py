@@ -1,0 +1,466 @@
+"""The engine on a real model: exact work, true times, memory given back, and honest profiles."""
+
+import dataclasses
+import gc
+import gzip
+import json
+import shutil
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from bitsandbytes.nn import Linear8bitLt
+from safetensors.torch import load_file, save_file
+from torch._C._autograd import DeviceType
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    GPT2Config,
+    LlamaConfig,
+    MixtralConfig,
+)
+
+from benchmarks.common.errors import InputError, OutOfMemoryError, ProfilerError, WorkError
+from benchmarks.evidence import profiling, tracing
+from benchmarks.machine.clock import StepMarks
+from benchmarks.measure.memory import model_cost
+from benchmarks.measure.rounds import round_of
+from benchmarks.model import loading
+from benchmarks.model.checkpoint import Checkpoint, read
+from benchmarks.model.target import Target, find_target
+from tests.tools import parity
+
+ROWS, NEW_TOKENS = 2, 6
+
+
+@pytest.fixture
+def workload(engine, target):
+    """Return rows of different prompts, ready to be generated from."""
+    workload = target.workload(ROWS, NEW_TOKENS)
+    engine.prepare(workload)
+    return workload
+
+
+def first_token(engine, workload):
+    """Return the token that the first row generates first."""
+    return int(engine.generate(workload).tokens[0, workload.prompt_tokens])
+
+
+def test_every_row_gets_exactly_the_tokens_asked_for(engine, workload):
+    """Output is batch x (prompt + new): the work is fixed before it is timed, and is counted."""
+    log, before = [], engine.generations[workload]
+    generation = engine.generate(workload, log)
+    assert generation.tokens.shape == (ROWS, workload.prompt_tokens + NEW_TOKENS)
+    assert log == [generation]
+    assert engine.generations[workload] == before + 1
+    assert len({tuple(row) for row in generation.tokens.tolist()}) == ROWS
+
+
+@pytest.fixture
+def timed(engine, machine):
+    """Let each pass of the model take exactly what the tests' machine says."""
+    machine.noise = machine.luck = 0
+    hook = machine.follow(engine)
+    yield machine
+    hook.remove()
+
+
+def test_times_add_up_to_the_generation(engine, workload, timed):
+    """TTFT is the prompt's pass, a gap is a step's; with nothing left over they are the whole."""
+    generation = engine.generate(workload)
+    times = round_of(generation, generation.seconds)
+    assert times.ttft_s == pytest.approx(timed.prefill * timed.step_s, rel=1e-3)
+    assert times.step_s == pytest.approx([timed.step_s] * (NEW_TOKENS - 1), rel=1e-3)
+    assert times.ttft_s + sum(times.step_s) == pytest.approx(generation.seconds)
+
+
+@pytest.mark.lie("an early end of sequence")
+def test_an_early_end_of_sequence_raises(engine, workload):
+    """A generation that stops early would read as a speed-up; it is an error instead."""
+    end = first_token(engine, workload)
+    one_row = type(workload)(workload.prompts[:1], NEW_TOKENS)
+    engine.prepare(one_row)
+    ours = engine.model.generation_config
+    arguments = engine.arguments
+    engine.model.generation_config = GenerationConfig(eos_token_id=end)
+    engine.arguments = lambda *given: arguments(*given) | {"min_new_tokens": 0}
+    try:
+        with pytest.raises(WorkError, match=r"generated 1 new tokens .* expected 6 .* bug"):
+            engine.generate(one_row)
+    finally:
+        engine.model.generation_config = ours
+        del engine.arguments
+
+
+def test_nothing_is_inherited_from_the_checkpoint(engine, workload, target, tmp_path):
+    """Sampling and an end of sequence in generation_config.json change nothing."""
+    expected = engine.generate(workload).tokens
+    folder = tmp_path / "sampling"
+    shutil.copytree(target.checkpoint.path, folder)
+    inherited = {"do_sample": True, "temperature": 5.0, "num_beams": 4}
+    inherited["eos_token_id"] = first_token(engine, workload)
+    (folder / "generation_config.json").write_text(json.dumps(inherited))
+    checkpoint = read("sampling", folder)
+    other = Target(target.settings, target.device, checkpoint, target.tokenizer)
+    with loading.load(other, "int8-decomp", cold=False) as sampling:
+        sampling.prepare(workload)
+        assert torch.equal(sampling.generate(workload).tokens, expected)
+
+
+def test_a_version_that_skips_logits_processors_is_noticed(engine, workload, monkeypatch):
+    """Without a mark for each step there are no per-step times, so the round is refused."""
+    monkeypatch.setattr(StepMarks, "__call__", lambda _self, _ids, scores: scores)
+    with pytest.raises(WorkError, match="saw 0 steps, expected 6"):
+        engine.generate(workload)
+
+
+def pretend(engine, monkeypatch, seconds):
+    """Let generations take these seconds, one after the other, and the last ones from then on.
+
+    They are counted, not made.
+    """
+    times = iter(seconds)
+
+    def timed(workload):
+        engine.generations[workload] += 1
+        return SimpleNamespace(seconds=next(times, seconds[-1]))
+
+    monkeypatch.setattr(engine, "generate", timed)
+
+
+def test_warm_up_does_only_what_is_missing(engine, target, monkeypatch):
+    """A workload that was generated already, or a longer one, counts as warm-up."""
+    pretend(engine, monkeypatch, [1.0])
+    longer, shorter = target.workload(3, 5), target.workload(3, 2)
+    engine.prepare(longer)
+    engine.prepare(shorter)
+    engine.warm_up(longer, 2)
+    engine.warm_up(longer, 2)
+    engine.warm_up(shorter, 4)
+    assert (engine.generations[longer], engine.generations[shorter]) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds"),
+    [([2.0, 1.0, 1.0], 3), ([4.0, 3.0, 2.0, 1.0, 1.0], 5), ([9.0, 8, 7, 6, 5, 4, 3, 2, 1], 6)],
+)
+def test_warm_up_goes_on_while_it_still_gets_faster(engine, target, monkeypatch, seconds, rounds):
+    """Timed rounds start in a steady state; a process that never settles ends at the bound."""
+    workload = target.workload(ROWS + 1, 1 + rounds)
+    engine.prepare(workload)
+    pretend(engine, monkeypatch, seconds)
+    engine.warm_up(workload, 3)
+    assert engine.generations[workload] == rounds
+
+
+def test_every_linear_sees_outliers(engine, workload):
+    """LLM.int8()'s mixed decomposition really runs, in each of the 28 linears, at every step."""
+    columns = {}
+
+    def count(name):
+        def hook(module, _inputs, _output):
+            columns.setdefault(name, []).append(module.state.idx.numel())
+
+        return hook
+
+    hooks = [
+        module.register_forward_hook(count(name))
+        for name, module in engine.model.named_modules()
+        if isinstance(module, Linear8bitLt)
+    ]
+    engine.generate(workload)
+    for hook in hooks:
+        hook.remove()
+    assert len(columns) == 28
+    assert all(min(counts) > 0 for counts in columns.values()), columns
+
+
+def test_bytes_follow_from_the_architecture(engine, target):
+    """Weights are one byte per quantized parameter, a scale per row, and two for the rest."""
+    quantized = rows = rest = embedding = 0
+    for name, shape in target.checkpoint.shapes.items():
+        if "proj" in name:
+            quantized, rows = quantized + shape[0] * shape[1], rows + shape[0]
+        else:
+            rest += 2 * torch.Size(shape).numel()
+            embedding += 2 * torch.Size(shape).numel() if "embed" in name else 0
+    cost = model_cost(engine)
+    buffers = sum(buffer.nbytes for buffer in set(engine.model.buffers()))
+    assert cost.weights_bytes == quantized + 4 * rows + rest + buffers
+    assert cost.decode_weight_bytes == cost.weights_bytes - embedding
+    assert cost.kv_bytes_per_token == 2 * 4 * 2 * 64 * 2
+
+
+def test_the_suites_throughput_is_that_of_a_bare_loop(engine, workload, timed):
+    """A loop of its own, same model and arguments and no suite, gives the same tokens/s.
+
+    So the suite counts the same tokens, and asks for no pass more. What its own work costs is a
+    figure of real time: `make figures`.
+    """
+    assert parity.log_ratios(engine, workload, 2) == pytest.approx([0, 0], abs=1e-3)
+    passes = 2 * 2 * (timed.prefill + NEW_TOKENS - 1)
+    assert timed.worked_s == pytest.approx(passes * timed.step_s, rel=1e-4)
+
+
+def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
+    """An allocation that fails becomes one line: how much, what for, what to do."""
+
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has")
+
+    hook = engine.model.model.layers[2].register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(OutOfMemoryError) as caught:
+            engine.generate(workload)
+    finally:
+        hook.remove()
+    message = str(caught.value)
+    assert "generating 6 tokens for each of 2 rows with int8-decomp" in message
+    assert "needed 2.50 GiB more" in message
+    assert "lower --batch-size" in message
+    assert "\n" not in message
+    assert caught.value.__context__ is None  # no traceback that would hold tensors
+
+
+def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatch):
+    """A model that doesn't fit names its size, and what else could be done."""
+    import transformers
+
+    def fail(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    with pytest.raises(OutOfMemoryError) as caught:
+        loading.load(target, "int8", cold=True)
+    assert "about 0.0155 GB for weights" in str(caught.value)
+    assert "choose another --quantization" in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("config", [MixtralConfig, GPT2Config, LlamaConfig])
+def test_experts_that_would_stay_unquantized_are_refused(target, monkeypatch, config):
+    """They are no linears: all of those would be INT8, and most weights not. fp16 is fp16."""
+    small = config(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=128)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(small)
+    monkeypatch.setattr("benchmarks.model.target._checked_skeleton", lambda _: model)
+    both = dataclasses.replace(target.settings, quantizations=("fp16", "int8"))
+    if config is GPT2Config:
+        with pytest.raises(InputError, match="Conv1D"):
+            find_target(both, print)
+        return
+    if config is MixtralConfig:
+        with pytest.raises(InputError, match=r"--quantization int8: .* \d+% of the weights"):
+            find_target(both, print)
+    else:
+        find_target(both, print)
+    find_target(dataclasses.replace(both, quantizations=("fp16",)), print)
+
+
+def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
+    """What transformers says of a model is passed on, and offloading is told apart."""
+    import transformers
+
+    def refuse(*_, **__):
+        raise ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
+        loading.load(target, "int8", cold=True)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+    ],
+)
+def test_memory_that_runs_out_elsewhere_is_recognised(engine, workload, message):
+    """The driver, cuBLAS and the host say it in their own words, and as plain RuntimeErrors."""
+
+    def fail(*_):
+        raise RuntimeError(message)
+
+    hook = engine.model.model.layers[0].register_forward_pre_hook(fail)
+    try:
+        with pytest.raises(OutOfMemoryError, match="lower --batch-size"):
+            engine.generate(workload)
+    finally:
+        hook.remove()
+
+
+def rewritten(target, folder, change):
+    """Return the target with a checkpoint of its own whose tensors `change` has changed."""
+    for file in target.checkpoint.path.iterdir():
+        shutil.copy(file, folder)
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    for shard in folder.glob("*.safetensors"):
+        tensors = load_file(shard)
+        change(tensors)
+        save_file(tensors, shard, metadata={"format": "pt"})
+        kept = {name for name, file in index["weight_map"].items() if file != shard.name}
+        index["weight_map"] = {name: index["weight_map"][name] for name in kept} | dict.fromkeys(
+            tensors, shard.name
+        )
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    checkpoint = read("changed", folder)
+    return dataclasses.replace(target, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("quantization", ["fp16", "int8-decomp", "nf4"])
+def test_a_missing_weight_is_never_measured(target, tmp_path, quantization):
+    """transformers would draw it at random, and say so in a warning only."""
+    name = "model.layers.2.mlp.up_proj.weight"
+    damaged = rewritten(target, tmp_path, lambda tensors: tensors.pop(name, None))
+    with pytest.raises(InputError) as caught:
+        loading.load(damaged, quantization, cold=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_shape_than_the_config_says_are_refused(target, tmp_path):
+    """bitsandbytes would load them all the same, and time another model."""
+    for file in target.checkpoint.path.iterdir():
+        shutil.copy(file, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 1024}))
+    settings = dataclasses.replace(target.settings, model=str(tmp_path))
+    with pytest.raises(InputError, match=r"expected model\.layers\.0\.mlp.* got \(1408, 512\)"):
+        find_target(settings, print)
+
+
+def test_offloaded_parts_are_an_error():
+    """A model whose layers wait on the host or the disk isn't what was asked for."""
+    closed = []
+    engine = SimpleNamespace(
+        device=torch.device("cuda", 0),
+        model=SimpleNamespace(hf_device_map={"model": 0, "lm_head": "cpu"}),
+        close=lambda: closed.append(True),
+    )
+    checkpoint = Checkpoint("big", Path(), None, None, {}, {"a.weight": (4, 4)})
+    with pytest.raises(InputError, match=r"doesn't fit .*\(parts of it went to cpu\)"):
+        loading._checked(engine, checkpoint, {})
+    assert closed
+
+
+def test_a_failed_generation_holds_no_weights(target, workload):
+    """Closing frees the weights even while a traceback still holds the model."""
+    engine = loading.load(target, "int8-decomp", cold=False)
+    engine.prepare(workload)
+    weights = [weakref.ref(parameter) for parameter in engine.model.parameters()]
+    quantized = weakref.ref(engine.model.model.layers[0].mlp.up_proj.weight.CB)
+
+    def fail(*_):
+        raise RuntimeError("a kernel failed")
+
+    engine.model.model.layers[1].register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="a kernel failed") as kept:
+        engine.generate(workload)
+    engine.close()
+    gc.collect()
+    assert kept.traceback
+    assert engine.model is None
+    assert not [weight for weight in weights if weight() is not None]
+    assert quantized() is None
+
+
+def test_profiles_name_the_operators_and_write_their_files(engine, workload, tmp_path):
+    """Hotspots are operators with their calls; the files open in the usual tools."""
+    decode = profiling.profile_decode(engine, workload, range(2, 4))
+    calls = {hotspot.name: hotspot.calls for hotspot in decode.hotspots}
+    assert calls["MatMul8bitLt"] == 28 * 2
+    assert sum(hotspot.share for hotspot in decode.hotspots) == pytest.approx(1)
+    shares = [hotspot.share for hotspot in decode.hotspots]
+    assert shares == sorted(shares, reverse=True)
+    files = {file.name: file for file in decode.write(tmp_path, script_table=True)}
+    assert "MatMul8bitLt" in files["decode.table.txt"].read_text()
+    trace = json.loads(gzip.decompress(files["decode.trace.json.gz"].read_bytes()))
+    assert any(event.get("name") == "MatMul8bitLt" for event in trace["traceEvents"])
+    stacks = files["decode.host.stacks.txt"].read_text().splitlines()
+    assert any("Linear8bitLt" in line and "aten::" in line for line in stacks)
+    assert all(line.rsplit(" ", 1)[1].isdigit() for line in stacks)
+    script = files["decode.script-table.txt"].read_text()
+    assert "aten::" in script
+    assert "_bootstrap" not in script
+
+
+def test_the_prefill_profile_is_one_forward_pass(engine, workload):
+    """Profiling the one-token generate covers the prompt pass and no decode step."""
+    prefill = profiling.profile_prefill(engine, workload, frames=False)
+    calls = {hotspot.name: hotspot.calls for hotspot in prefill.hotspots}
+    assert calls["MatMul8bitLt"] == 28
+    assert prefill.record()["decode_steps"] is None
+    assert len(prefill.record()["operators"]) == profiling.TOP
+
+
+def test_a_generation_that_fails_under_the_profiler_ends_the_profiler(engine, workload):
+    """The next benchmark isn't timed with a profiler still running."""
+    passes = iter(range(100))
+
+    def fail_late(*_):
+        if next(passes) == 3:
+            raise RuntimeError("a kernel failed")
+
+    hook = engine.model.register_forward_pre_hook(fail_late)
+    try:
+        with pytest.raises(RuntimeError, match="a kernel failed") as kept:
+            profiling.profile_decode(engine, workload, frames=False)
+    finally:
+        hook.remove()
+    assert kept.traceback
+    assert profiling.profile_prefill(engine, workload, frames=False).hotspots
+
+
+def test_a_profiler_that_cannot_start_says_so(engine, workload):
+    """A second profiler in one process is a clear error, and the next run is fine again."""
+    with (
+        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]),
+        pytest.raises(ProfilerError, match="another profiler"),
+    ):
+        profiling.profile_prefill(engine, workload, frames=False)
+    assert profiling.profile_prefill(engine, workload, frames=False).hotspots
+
+
+@pytest.mark.parametrize(("saw", "runs"), [([True], 1), ([False, True], 2), ([False] * 3, 3)])
+def test_a_trace_that_lost_the_gpu_is_recorded_again(monkeypatch, saw, runs):
+    """CUPTI may be torn down late, into the next trace; what stays empty is left to the caller."""
+    recordings, outcomes = [], iter(saw)
+    monkeypatch.setattr(tracing, "_saw_device", lambda _: next(outcomes))
+    trace, _ = tracing.recorded(torch.device("cuda"), recordings.append)
+    assert len(recordings) == runs
+    assert trace is recordings[-1]
+
+
+def test_only_a_kernel_of_an_operator_shows_that_the_gpu_was_seen(engine, workload):
+    """A trace of the CPU has none, nor one whose GPU events are annotations or orphans."""
+
+    def event(kind, own=0, of=0, *, annotation=False):
+        return SimpleNamespace(
+            device_type=lambda: kind,
+            correlation_id=lambda: own,
+            linked_correlation_id=lambda: of,
+            is_user_annotation=lambda: annotation,
+        )
+
+    def saw(*events):
+        results = SimpleNamespace(events=lambda: [event(DeviceType.CPU, 7), *events])
+        return tracing._saw_device(
+            SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
+        )
+
+    assert saw(event(DeviceType.CUDA, of=7))
+    assert not saw(event(DeviceType.CUDA, of=7, annotation=True))
+    assert not saw(event(DeviceType.CUDA, of=8))
+    assert not saw(event(DeviceType.CUDA))
+    trace, _ = tracing.recorded(
+        engine.device,
+        lambda trace: tracing.decode_within(
+            engine, workload, range(2, 3), tracing.recording(trace)
+        ),
+    )
+    assert len(trace.profiler.kineto_results.events()) > 100
+    assert not tracing._saw_device(trace)

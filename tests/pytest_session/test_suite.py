@@ -1,0 +1,254 @@
+"""Whole sessions of `pytest benchmarks`, as a user runs them: and what is odd about them."""
+
+import errno
+import gc
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+from pytest_benchmark.logger import PytestBenchmarkWarning
+
+from benchmarks.common.errors import InputError
+from benchmarks.evidence import references
+from benchmarks.machine import identity
+from benchmarks.model import loading
+from benchmarks.page import render
+from benchmarks.sessions import storage
+from tests.running import LEAST, run_module
+
+DRIFT = [*LEAST, "--rounds=5"]
+
+
+@pytest.fixture
+def drifting(monkeypatch, machine):
+    """Return a function that makes so many timed rounds longer from one to the next."""
+    load = loading.load
+
+    def drift(rounds):
+        def slower(target, quantization, *, cold):
+            engine = load(target, quantization, cold=cold)
+            generate = engine.generate
+            seconds = iter(0.02 * (number % 5 + 1) for number in range(rounds))
+
+            def late(workload, log=None):
+                if log is not None:  # a timed round
+                    machine.spend(next(seconds, 0))
+                return generate(workload, log)
+
+            engine.generate = late
+            return engine
+
+        monkeypatch.setattr(loading, "load", slower)
+
+    return drift
+
+
+def test_wrong_output_takes_the_results_back(session, monkeypatch):
+    """A model that is fast and wrong ends in an error, and none of its numbers is stored."""
+    load = loading.load
+
+    def wrong(target, quantization, *, cold):
+        engine = load(target, quantization, cold=cold)
+        if quantization == "int8":
+            engine.model.lm_head.weight.data.mul_(-1)
+        return engine
+
+    monkeypatch.setattr(loading, "load", wrong)
+    options = ["--quantization=int8,nf4", "-k", "warmup or throughput", "--benchmark-save=wrong"]
+    outcome = session(*LEAST, *options)
+    assert outcome.status == 1
+    assert "OutputError: int8 disagrees with fp16 on the same checkpoint" in outcome.out
+    assert [bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]] == ["nf4"] * 2
+
+
+def test_rounds_on_a_machine_that_moved_are_measured_again(session, drifting):
+    """Both sets of rounds are kept, the second counts, and the session is valid."""
+    drifting(rounds=5)
+    outcome = session(*DRIFT, "--benchmark-save=again")
+    assert outcome.status == 0, outcome.out
+    assert "throughput[int8-decomp-b1-p16-n2]: again, round ..." in outcome.out
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("measured again: ")]
+    assert "from first to last (throughput[int8-decomp-b1-p16-n2])" in line
+    (bench,) = outcome.saved["benchmarks"]
+    info = bench["extra_info"]
+    (refused,) = info["refused"]
+    assert refused["validity"]["readings"]["trend"] > 0.15
+    assert info["validity"]["valid"] is True
+    assert bench["stats"]["data"] == [each["round_s"] for each in info["rounds"]]
+    assert bench["stats"]["median"] < statistics.median(
+        each["round_s"] for each in refused["rounds"]
+    )
+    starts = [each["start_s"] for each in info["rounds"]]
+    assert starts == sorted(starts)
+
+
+@pytest.mark.lie("rounds that drift upward")
+@pytest.mark.parametrize(("options", "attempts"), [([], 2), (["--again-within=0"], 1)])
+def test_a_machine_that_keeps_moving_makes_the_session_invalid(
+    session, drifting, options, attempts
+):
+    """Its times are marked, and one line has the cause, its figure, and what to do."""
+    drifting(rounds=10)
+    outcome = session(*DRIFT, *options, "--benchmark-save=invalid")
+    assert outcome.status == 0
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("INVALID: ")]
+    assert line.startswith("INVALID: the rounds drifted by ")
+    assert line.endswith(
+        "from first to last (throughput[int8-decomp-b1-p16-n2]); measure again later"
+    )
+    assert "throughput[int8-decomp-b1-p16-n2] !" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["extra_info"]["validity"]["valid"] is False
+    assert len(bench["extra_info"]["refused"]) == attempts - 1
+
+
+def test_a_session_is_stored_below_a_folder_of_its_machine(session, monkeypatch, tmp_path):
+    """Without --benchmark-storage the folder is the machine's; pytest-benchmark finds it there."""
+    monkeypatch.chdir(tmp_path)
+    outcome = session(*LEAST, "--benchmark-save=one", "--benchmark-json=all.json", storage=None)
+    assert outcome.status == 0, outcome.out
+    name = identity.folder_name(identity.facts("cpu", None, None))
+    file = Path(".benchmarks", name, "0001_one.json")
+    assert f"saved: {file}" in outcome.out
+    assert json.loads(Path("all.json").read_text())["llm_int8"]["passed"] is True
+    facts = {"device": "cuda", "gpu": "NVIDIA H200", "gpu_count": 1, "cpu_model": None}
+    facts |= dict.fromkeys(["gpu_memory_bytes", "mig_mode", "power_limit_watts"])
+    monkeypatch.setattr(identity, "facts", lambda *_: facts)
+    outcome = session(*LEAST, "--benchmark-save=two", storage=None)
+    assert "the folder is named after NVIDIA H200, but torch used cpu" in outcome.out
+    done = run_module("pytest_benchmark", "compare", "0001", environment={}, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "one" in done.stdout
+    assert "two" in done.stdout
+
+
+def test_a_session_that_cannot_be_saved_is_no_success(session, monkeypatch):
+    """The tables are shown, one line says why there is no file, and the status isn't 0."""
+
+    def full(*_):
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr(storage, "save", full)
+    outcome = session(*LEAST, "--benchmark-save=x")
+    assert outcome.status == 3
+    assert "NOT SAVED: the disk is full" in outcome.out
+    assert "tokens/s" in outcome.out
+
+
+def test_one_session_loads_each_quantization_once(session, monkeypatch):
+    """Three quantizations at two batch sizes are three loads, and never two models at a time."""
+    loads = []
+    load = loading.load
+
+    def counting(target, quantization, *, cold):
+        gc.collect()
+        alive = [
+            each
+            for each in gc.get_objects()
+            if isinstance(each, torch.nn.Parameter) and each.dim() == 2 and each.shape[0] == 2048
+        ]
+        loads.append((quantization, cold, len(alive)))
+        return load(target, quantization, cold=cold)
+
+    session(*LEAST)  # computes fp16's output, once
+    monkeypatch.setattr(loading, "load", counting)
+    options = ["--quantization=int8-decomp,int8,fp16", "--batch-size=1,2"]
+    outcome = session(*LEAST, "-k", "warmup or throughput", *options)
+    assert outcome.status == 0, outcome.out
+    assert "12 passed" in outcome.out
+    assert [(name, cold) for name, cold, _ in loads] == [
+        ("int8-decomp", True),
+        ("int8", False),
+        ("fp16", False),
+    ]
+    assert len({alive for *_, alive in loads}) == 1  # those of other tests, none of this session
+
+
+def test_a_benchmark_asked_for_alone_warms_up_and_q_silences_progress(session):
+    """-k throughput does its own untimed warm-up; -q leaves the results, nothing about loading."""
+    outcome = session("-q", *LEAST, "--benchmark-save=alone")
+    assert outcome.status == 0
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["stats"]["rounds"] == 2
+    assert bench["extra_info"]["warmup_rounds"] >= 1
+    assert "loaded in" not in outcome.out
+    assert "model:" not in outcome.out
+    assert "tokens/s" in outcome.out
+
+
+def test_disabled_benchmarks_run_once_and_store_nothing(session):
+    """--benchmark-disable checks that everything works, without a measurement."""
+    outcome = session(*LEAST, "--benchmark-disable", "--benchmark-save=none", "-k", "not profile")
+    assert outcome.status == 0, outcome.out
+    assert not list(outcome.folder.glob("storage/*.json"))
+
+
+def test_prompts_too_short_to_differ_are_said_and_a_profiled_round_is_none(session):
+    """pytest-benchmark's --benchmark-cprofile makes one round more, which isn't timed."""
+    options = [
+        "--batch-size=2",
+        "--prompt-tokens=8",
+        "--benchmark-cprofile=tottime",
+        "--benchmark-save=short",
+    ]
+    outcome = session(*LEAST, *options)
+    assert outcome.status == 0, outcome.out
+    assert "only 1 of 2 prompts differ, so fewer outliers than usual" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    assert len(bench["extra_info"]["rounds"]) == bench["stats"]["rounds"] == 2
+
+
+def test_what_cant_be_written_at_the_end_costs_only_that(session, monkeypatch, tmp_path):
+    """fp16's logits: null, with the reason. The report: status 3, as for --summary."""
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def refused(*_, **__):
+        raise InputError("--report: can't write it (No space left on device)")
+
+    monkeypatch.setattr(references, "ensure_reference", full)
+    monkeypatch.setattr(render, "write", refused)
+    report = f"--report={tmp_path / 'page.html'}"
+    outcome = session(*LEAST, report, "--benchmark-save=full")
+    assert outcome.status == 3
+    assert "NO REPORT: --report: can't write it" in outcome.out
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["extra_info"]["metrics"]["top1_agreement"] is None
+    assert "No space left" in bench["extra_info"]["unmeasured"]["top1_agreement"]
+
+
+def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
+    """A model that doesn't fit fails by one line; the next one runs, and its results are kept."""
+    load = loading.load
+
+    def fits(target, quantization, *, cold):
+        if quantization == "bf16":
+            from benchmarks.common.errors import OutOfMemoryError
+
+            raise OutOfMemoryError("out of memory while loading")
+        return load(target, quantization, cold=cold)
+
+    monkeypatch.setattr(loading, "load", fits)
+    options = ["--quantization", "bf16,int8", "-k", "not profile", "--benchmark-save=rest"]
+    outcome = session(*LEAST, *options)
+    assert outcome.status == 1
+    assert "2 passed, 2 deselected, 2 errors" in outcome.out
+    assert [bench["extra_info"].get("cold_process") for bench in outcome.saved["benchmarks"]] == [
+        True,
+        None,
+    ]
+    assert "OutOfMemoryError: out of memory while loading" in outcome.out
+    assert "Traceback" not in outcome.out
+    assert ">  " not in outcome.out  # no source lines of a traceback
+    names = {bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]}
+    assert names == {"int8"}
+
+
+def test_comparing_with_nothing_saved_warns(session):
+    """Without a saved session the benchmarks run all the same, and a warning says so."""
+    with pytest.warns(PytestBenchmarkWarning, match=r"Can't compare\. No benchmark files"):
+        outcome = session(*LEAST, "--benchmark-compare")
+    assert outcome.status == 0

@@ -1,0 +1,246 @@
+"""Baselines on a branch: real repositories, a bare one as the remote."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.common.errors import InputError
+from benchmarks.sessions import baseline, storage
+from benchmarks.sessions.branch import Branch, _copy
+from tests import stored
+from tests.stored import promoted
+from tests.waiting import PATIENCE_S
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
+
+
+def git(folder, *arguments):
+    """Run git, and return what it prints."""
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607 (the user's)
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """Return a function that makes a clone of one bare repository, and its branch of baselines."""
+    git(tmp_path, "init", "--quiet", "--bare", "remote.git")
+
+    def clone(name):
+        git(tmp_path, "clone", "--quiet", "remote.git", name)
+        return tmp_path / name / ".benchmarks", Branch(
+            "origin", "baselines", ENVIRONMENT, tmp_path / name
+        )
+
+    return clone
+
+
+def on_branch(tmp_path):
+    """Return the files of the branch in the bare repository."""
+    return git(tmp_path / "remote.git", "ls-tree", "-r", "--name-only", "baselines").splitlines()
+
+
+def test_baselines_go_through_the_branch(clone, tmp_path):
+    """Baselines arrive in another clone under the same names; other sessions stay at home."""
+    ours, branch = clone("one")
+    assert branch.pull(ours) == []  # no branch yet, so no baselines yet
+    assert branch.push(ours) == []
+    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted())
+    stored.write(ours / "gpu/0002_b.json", day=2)
+    assert [path.name for path in branch.push(ours)] == ["0001_a.json"]
+    assert on_branch(tmp_path) == ["gpu/0001_a.json"]
+    assert branch.push(ours) == []  # nothing new
+
+    theirs, other = clone("two")
+    assert other.pull(theirs) == [theirs / "gpu/0001_a.json"]
+    assert other.pull(theirs) == []
+    assert json.loads((theirs / "gpu/0001_a.json").read_text()) == json.loads(
+        (ours / "gpu/0001_a.json").read_text()
+    )
+    stored.write(theirs / "cpu/0001_c.json", day=3, promoted=promoted())
+    other.push(theirs)
+    assert on_branch(tmp_path) == ["cpu/0001_c.json", "gpu/0001_a.json"]
+    assert git(tmp_path / "one", "branch", "--list") == ""  # the checkout is left alone
+
+
+def test_one_number_for_two_sessions_keeps_both(clone, tmp_path):
+    """Two runners of one kind count alike; sessions are told apart by what they measured."""
+    ours, branch = clone("one")
+    theirs, other = clone("two")
+    stored.write(ours / "gpu/0001_ci.json", day=1, promoted=promoted())
+    stored.write(theirs / "gpu/0001_ci.json", day=2, promoted=promoted())
+    branch.push(ours)
+    assert [path.name for path in other.push(theirs)] == ["0002_ci.json"]
+    assert on_branch(tmp_path) == ["gpu/0001_ci.json", "gpu/0002_ci.json"]
+    assert [path.name for path in branch.pull(ours)] == ["0002_ci.json"]
+    assert [path.name for path in other.pull(theirs)] == ["0002_ci.json"]
+    for folder in (ours, theirs):
+        assert {each.when[:10] for each in baseline.stored(folder).sessions} == {
+            "2026-01-01",
+            "2026-01-02",
+        }
+    assert branch.push(ours) == other.push(theirs) == []
+
+
+def test_the_later_of_promotion_and_demotion_counts(clone):
+    """A demotion reaches the branch and others, and no older promotion takes it back."""
+    ours, branch = clone("one")
+    theirs, other = clone("two")
+    path = stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    branch.push(ours)
+    other.pull(theirs)
+    mark = {"promoted": None, "demoted": {"when": "2026-02-01T00:00:00+00:00"}}
+    storage.change(path, lambda content: content["llm_int8"].update(mark))
+    branch.push(ours)
+    assert other.push(theirs) == []
+    assert other.pull(theirs) == [theirs / "gpu/0001_a.json"]
+    (session,) = baseline.stored(theirs).sessions
+    assert not baseline.is_baseline(session)
+
+
+PUSHER = """
+import sys
+from pathlib import Path
+from benchmarks.sessions.branch import Branch
+import os
+here = Path(sys.argv[1])
+print(flush=True); input()
+Branch("origin", "baselines", os.environ, here).push(here / ".benchmarks")
+"""
+
+
+def test_two_that_push_at_once_lose_nothing(clone, tmp_path):
+    """Four clones push new baselines at the same moment, to a branch that isn't there yet."""
+    running = []
+    for number in range(1, 5):
+        folder, _ = clone(f"clone{number}")
+        stored.write(folder / "gpu/0001_ci.json", day=number, promoted=promoted())
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-c", PUSHER, tmp_path / f"clone{number}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=ENVIRONMENT,
+                text=True,
+            )
+        )
+    for process in running:
+        process.stdout.readline()
+    for process in running:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in running:
+        process.communicate(timeout=PATIENCE_S)
+    assert [process.returncode for process in running] == [0] * 4
+    assert on_branch(tmp_path) == [f"gpu/{number:04}_ci.json" for number in range(1, 5)]
+    folder, branch = clone("all")
+    branch.pull(folder)
+    assert len({each.when for each in baseline.stored(folder).sessions}) == 4
+
+
+def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
+    """What another one pushed between the look and the push is kept."""
+    ours, branch = clone("one")
+    theirs, other = clone("two")
+    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted())
+    stored.write(theirs / "gpu/0001_b.json", day=2, promoted=promoted())
+    copy, overtaken = _copy, []
+
+    def late(source, target, paths):
+        copied = copy(source, target, paths)
+        if source == ours and not overtaken:
+            overtaken.append(True)
+            other.push(theirs)
+        return copied
+
+    monkeypatch.setattr("benchmarks.sessions.branch._copy", late)
+    branch.push(ours)
+    assert overtaken
+    assert on_branch(tmp_path) == ["gpu/0001_a.json", "gpu/0001_b.json"]
+
+
+def test_a_remote_that_cannot_be_reached_is_not_no_baselines(clone, tmp_path):
+    """Otherwise everything would look new, and a regression could become a baseline."""
+    ours, branch = clone("one")
+    stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    shutil.rmtree(tmp_path / "remote.git")
+    for use in (branch.pull, branch.push):
+        with pytest.raises(InputError, match="git can't reach branch baselines") as caught:
+            use(ours)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="upstream"):
+        Branch("upstream", "baselines", ENVIRONMENT, tmp_path / "one").pull(ours)
+
+
+def test_a_refused_push_says_why(clone, tmp_path):
+    """A remote that takes no pushes is no race: it is tried once, and named."""
+    ours, branch = clone("one")
+    stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    hook = tmp_path / "remote.git/hooks/pre-receive"
+    hook.write_text("#!/bin/sh\necho once >> tries\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(InputError, match="pre-receive hook declined"):
+        branch.push(ours)
+    assert (tmp_path / "remote.git/tries").read_text() == "once\n"
+
+
+def test_damaged_and_foreign_files_stay_at_home(clone, tmp_path):
+    """Nothing but sessions of this suite gets to the branch, and no lock files."""
+    ours, branch = clone("one")
+    path = stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    storage.change(path, lambda _: None)  # leaves a lock file
+    (ours / "gpu/0002_half.json").write_text(path.read_text()[:-9])
+    (ours / "notes.json").write_text("{}")
+    branch.push(ours)
+    assert on_branch(tmp_path) == ["gpu/0001_a.json"]
+
+
+def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys):
+    """As a user calls it, in the folder of a clone."""
+    ours, _ = clone("one")
+    monkeypatch.chdir(tmp_path / "one")
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+        monkeypatch.setenv(name, os.devnull)
+    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted("on purpose"))
+    stored.write(ours / "gpu/0002_b.json", day=2)
+    stored.write(ours / "gpu/0003_c.json", day=3, passed=False)
+    (ours / "gpu/0004_d.json").write_text("{")
+    side = stored.write(ours / "duets/1/restart-01-base.json", day=4)
+    content = json.loads(side.read_text())
+    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": {"id": 1}}}))
+    assert main(["baselines", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("skipped .benchmarks/gpu/0004_d.json")
+    assert lines[1:] == [
+        ".benchmarks/gpu/0001_a.json  2026-01-01T08:00  baseline (forced: on purpose)",
+        ".benchmarks/gpu/0002_b.json  2026-01-02T08:00  not promoted",
+        ".benchmarks/gpu/0003_c.json  2026-01-03T08:00  tests failed, or it was interrupted",
+        "not listed: 1 of duets",
+    ]
+    assert main(["baselines", "push", "--branch", "baselines"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "pushed: 0001_a.json",
+        "push origin/baselines: 1 new or changed",
+    ]
+    shutil.rmtree(ours)
+    assert main(["baselines", "pull", "--branch", "baselines"]) == 0
+    assert "pulled: 0001_a.json" in capsys.readouterr().out
+    assert (ours / "gpu/0001_a.json").exists()
+    with pytest.raises(SystemExit):
+        main(["baselines", "pull", "--branch", "baselines", "--storage", "a", "b"])
+    assert "expected one folder to pull into, got 2" in capsys.readouterr().err

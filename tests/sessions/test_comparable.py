@@ -1,0 +1,86 @@
+"""Comparability: what decides is named, what nobody knows doesn't, and versions never refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.sessions import comparable
+from benchmarks.sessions.session import Measured
+from tests.made import MACHINE, THROUGHPUT, foreign, info, session
+
+
+def on(hardware, cpu="A CPU", software=None):
+    """Return a session on this machine."""
+    machine = {"cpu": {"brand_raw": cpu}, "hardware": hardware, "software": software or {}}
+    return session(machine_info=machine)
+
+
+CUDA = MACHINE["hardware"]
+HOST = {"device": "cpu", "threads": 1, "available_cores": 2}
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "differ"),
+    [
+        (on(CUDA), on(CUDA), []),
+        (on(CUDA), on({**CUDA, "gpu": "B GPU"}), ["gpu A GPU -> B GPU"]),
+        (on({**CUDA, "mig_mode": None}), on({**CUDA, "mig_mode": "on"}), ["mig_mode None -> on"]),
+        (on(CUDA), on({**CUDA, "mig_mode": "on"}), []),  # an older session doesn't know
+        (on({**CUDA, "power_limit_watts": 700}), on({**CUDA, "power_limit_watts": 699.8}), []),
+        (on({**CUDA, "gpu_memory_bytes": 80 * 2**30 - 4096}), on(CUDA), []),
+        (on(CUDA), on(CUDA, cpu="B CPU"), ["cpu A CPU -> B CPU"]),
+        (on(CUDA), on({**CUDA, "threads": 4}), []),
+        (on(HOST), on({**HOST, "threads": 2}), ["threads 1 -> 2"]),
+        (on(HOST), on({**HOST, "available_cores": 4}), ["available_cores 2 -> 4"]),
+        (on({}), on(CUDA), ["device unknown -> cuda", "gpu unknown -> A GPU"]),
+        (foreign([1.0]), foreign([1.0]), []),
+    ],
+)
+def test_the_machine(base, head, differ):
+    """Facts of the machine decide where both know them, or where one side must."""
+    assert comparable.machine_differences(base, head) == differ
+
+
+def test_a_fact_that_one_side_lacks_is_said():
+    """Where it doesn't refuse."""
+    assert comparable.unknown_facts(on(CUDA), on({**CUDA, "mig_mode": "on"})) == ["mig_mode"]
+    assert comparable.unknown_facts(on(CUDA), on(CUDA)) == []
+
+
+def record(**changes):
+    """Return a record whose workload differs by this."""
+    workload = {**info([1.0])["workload"], **changes}
+    return Measured(THROUGHPUT, (1.0,), info([1.0], workload=workload))
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "differ"),
+    [
+        (record(), record(), []),
+        (record(), record(prompts_sha256="q"), ["prompts_sha256 p -> q"]),
+        (record(), record(revision="abc"), ["revision None -> abc"]),
+        (record(), record(attn="eager"), ["attn unknown -> eager"]),
+        (Measured("a", (1.0,)), Measured("a", (1.0,)), []),
+        (
+            record(),
+            Measured(THROUGHPUT, (1.0,), info([1.0], schema=2)),
+            ["schema 1 -> 2"],
+        ),
+        (
+            Measured(THROUGHPUT, (1.0,), info([1.0], attestation=None)),  # interrupted
+            record(),
+            [],
+        ),
+    ],
+)
+def test_the_workload(base, head, differ):
+    """Any fact of the work decides; what neither side says doesn't."""
+    assert comparable.workload_differences(base, head) == differ
+
+
+def test_versions_are_the_treatment():
+    """They are told, and refuse nothing."""
+    base = on(CUDA, software={"torch": "2.12.0", "python": "3.11.7", "pytest-benchmark": "5.2"})
+    head = on(CUDA, software={"torch": "2.13.0", "python": "3.11.7", "pytest-benchmark": "5.3"})
+    assert comparable.treatment(base, head) == ["torch 2.12.0 -> 2.13.0"]
+    assert comparable.machine_differences(base, head) == []

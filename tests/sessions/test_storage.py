@@ -1,0 +1,168 @@
+"""Files of saved sessions are whole or not there, and none replaces another."""
+
+import contextlib
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.common.errors import InputError
+from benchmarks.sessions import storage
+from tests.waiting import PATIENCE_S
+
+SAVER = """
+import sys
+from pathlib import Path
+from benchmarks.sessions import storage
+folder, mine = Path(sys.argv[1]), sys.argv[2]
+print(flush=True); input()
+for number in range(5):
+    storage.save(folder, "same", {"from": mine, "number": number})
+"""
+CHANGER = """
+import sys
+from pathlib import Path
+from benchmarks.sessions import storage
+path, mine = Path(sys.argv[1]), sys.argv[2]
+print(flush=True); input()
+for number in range(5):
+    storage.change(path, lambda content: content["changes"].append(f"{mine} {number}"))
+"""
+HALF = """
+import sys
+from pathlib import Path
+from benchmarks.sessions import storage
+class Endless:
+    def __repr__(self):
+        print("half", flush=True); input()
+print(flush=True); input()
+storage.save(Path(sys.argv[1]), "half", {"rounds": [0.5] * 10_000, "more": Endless()})
+"""
+HOLDER = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print(flush=True); input()
+"""
+
+
+@contextlib.contextmanager
+def started(script, *arguments):
+    """Run a script in a process of its own, which waits for a line before it begins."""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "\n"
+        yield process
+
+
+def at_once(script, target, processes=4):
+    """Let several processes begin together, and wait for them."""
+    with contextlib.ExitStack() as stack:
+        running = [stack.enter_context(started(script, target, i)) for i in range(processes)]
+        for process in running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [process.wait(PATIENCE_S) for process in running] == [0] * processes
+
+
+def sessions_in(folder):
+    """Return the content of each stored file by its name."""
+    return {path.name: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def test_a_session_gets_the_next_number_as_pytest_benchmark_counts(tmp_path):
+    """Numbers go on from the largest one, whatever the names are, and gaps are not filled."""
+    assert storage.save(tmp_path / "a/b", "x", {}) == tmp_path / "a/b/0001_x.json"
+    (tmp_path / "a/b/0007_other.json").write_text("{}")
+    (tmp_path / "a/b/notes.json").write_text("{}")
+    assert storage.save(tmp_path / "a/b", "x", {"a": 1}).name == "0008_x.json"
+    assert storage.save(tmp_path / "a/b", "x", {}).name == "0009_x.json"
+    assert json.loads((tmp_path / "a/b/0008_x.json").read_text()) == {"a": 1}
+
+
+def test_processes_that_save_at_once_lose_nothing(tmp_path):
+    """Of four processes that save under one name, every session has a number of its own."""
+    at_once(SAVER, tmp_path)
+    saved = sessions_in(tmp_path)
+    assert list(saved) == [f"{number:04}_same.json" for number in range(1, 21)]
+    found = {(each["from"], each["number"]) for each in saved.values()}
+    assert found == {(str(i), number) for i in range(4) for number in range(5)}
+
+
+def test_processes_that_change_one_file_at_once_lose_nothing(tmp_path):
+    """Each change is made on the result of the others."""
+    path = storage.save(tmp_path, "x", {"changes": []})
+    at_once(CHANGER, path)
+    changes = json.loads(path.read_text())["changes"]
+    assert sorted(changes) == sorted(f"{i} {number}" for i in range(4) for number in range(5))
+
+
+def test_a_kill_in_the_middle_of_saving_leaves_no_half_file(tmp_path):
+    """After SIGKILL no file passes for a session, the folder isn't blocked, and others save."""
+    storage.save(tmp_path, "before", {"a": 1})
+    with started(HALF, tmp_path) as process:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "half\n"
+        (half,) = tmp_path.glob(".half.*.tmp")
+        assert half.stat().st_size > 2**16
+        process.kill()
+    assert list(sessions_in(tmp_path)) == ["0001_before.json"]
+    assert storage.save(tmp_path, "after", {}, wait_s=PATIENCE_S).name == "0002_after.json"
+
+
+def test_changing_keeps_the_rest_and_the_mode(tmp_path):
+    """A change of one key leaves every other byte and the permissions as they were."""
+    content = {"benchmarks": [{"stats": {"data": [0.1 + 0.2, 1e-9]}}], "name": "\u00fc", "mark": 1}
+    path = storage.save(tmp_path, "x", content)
+    path.chmod(0o640)
+    before = path.read_text()
+    storage.change(path, lambda content: content.update(mark=2))
+    assert path.read_text() == before.replace('"mark": 1', '"mark": 2')
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert [each.name for each in tmp_path.iterdir() if each.name != ".lock"] == ["0001_x.json"]
+
+
+def test_a_change_that_fails_changes_nothing(tmp_path):
+    """Whatever is raised meanwhile, the file is the old one, and nothing is left beside it."""
+    path = storage.save(tmp_path, "x", {"a": 1})
+    before = path.read_bytes()
+    with pytest.raises(ZeroDivisionError):
+        storage.change(path, lambda content: content.update(a=1 / 0))
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {".lock", "0001_x.json"}
+
+
+def test_new_files_have_the_users_own_mode(tmp_path):
+    """A session is as readable as any file that the user makes."""
+    (tmp_path / "plain").touch()
+    path = storage.save(tmp_path, "x", {})
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_blocked_folder_says_where_the_session_is(tmp_path):
+    """A process that never lets go costs no session: one line names the complete file."""
+    with started(HOLDER, tmp_path / ".lock") as process:
+        with pytest.raises(InputError, match=r"for 0\.1 s; the session is complete") as caught:
+            storage.save(tmp_path, "x", {"a": 1}, wait_s=0.1)
+        process.kill()
+    (kept,) = tmp_path.glob(".x.*.tmp")
+    assert str(kept) in str(caught.value)
+    assert json.loads(kept.read_text()) == {"a": 1}
+
+
+@pytest.mark.parametrize("use", [storage.check, lambda folder: storage.save(folder, "x", {})])
+def test_a_folder_that_cannot_be_written_is_one_line(use):
+    """What was expected, and what to do; never a traceback of internals."""
+    if sys.platform != "linux":
+        pytest.skip("needs /proc, where even root can't write")
+    with pytest.raises(InputError, match="--benchmark-storage") as caught:
+        use(Path("/proc/none"))
+    assert "\n" not in str(caught.value)
