@@ -193,6 +193,7 @@ def _run(
             os.environ.clear()
             os.environ.update(env)
         _forget()
+        _renew_threads()
         here = [str(Path.cwd())] if program.here_first else []
         given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
         sys.path[:0] = [*here, *given]
@@ -205,6 +206,16 @@ def _run(
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
+
+
+def _renew_threads() -> None:
+    """Let torch make its pool of threads anew, as it does at first use after a fork.
+
+    The first two threads of the child that use torch at once could race for that, and one of them
+    then dies by "Invalid thread pool!".
+    """
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(torch.get_num_threads())
 
 
 def _take_streams(streams: Sequence[int], kept: set[int], *, unbuffered: bool) -> None:
