@@ -103,18 +103,23 @@ def checkout(tmp_path):
 
 
 def test_commits_are_installed_from_a_worktree_of_their_own(checkout, tmp_path):
-    """The user's checkout, and what is being worked on in it, is not touched."""
+    """The user's checkout, and what is being worked on in it, is not touched.
+
+    What building another commit left in the worktree is gone before the next one is built.
+    """
     folder, hashes = checkout
     variables = os.environ | pip_variables(tmp_path)
     assert candidates.commits(folder, hashes[0], "HEAD", variables) == hashes
     with worktree(folder, variables) as tree:
         built = []
         for number in (2, 1, 2):
+            (tree / "left.o").touch()
             environment = candidates.commit_environment(
                 hashes[number], tree, tmp_path, variables, built.append
             )
             text = (environment.overlay / "bisected.py").read_text()
             assert text.endswith(f"STATE = {number}\n")
+            assert not (tree / "left.o").exists()
         assert len(built) == 2  # the second time it comes from the cache
     assert not tree.exists()
     assert (folder / "bisected.py").read_text() == "STATE = 'being worked on'\n"

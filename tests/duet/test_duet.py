@@ -175,14 +175,15 @@ def test_a_worker_lost_in_a_round_ends_that_restart_only(tmp_path, variables, st
         assert "first restart" in info["unmeasured"]["top1_agreement"]
 
 
-def test_waiting_ends_with_the_time_of_the_duet(tmp_path, variables, strike):
+def test_waiting_ends_with_the_time_of_the_duet(tmp_path, variables, strike, machine):
     """However long an answer may take, --max-minutes ends it."""
-    said = []
+    said, began_s = [], machine.now_s
     duet = duet_of(tmp_path, variables, "--max-minutes=2", "--max-restarts=3", say=said.append)
     strike(signal.SIGSTOP, "start", 1)
     duet.run()
     assert "was not done when --max-minutes were over" in duet.lost[0]
     assert len(duet.lost) == 1
+    assert machine.now_s - began_s == pytest.approx(120, abs=0.1)
     assert forking.children(os.getpid()) == []
 
 

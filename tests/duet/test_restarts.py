@@ -170,6 +170,24 @@ def test_losing_every_restart_ends_the_duet(tmp_path, variables, monkeypatch):
     assert report(duet) == 10
 
 
+def test_no_restart_begins_that_would_end_after_the_time(tmp_path, variables, machine, monkeypatch):
+    """One takes as long as the longest before, without the evidence that one gathers."""
+    plays = iter([(80, 50), (30, 0), (30, 0)])
+
+    def play(*_, **__):
+        found = made()
+        seconds, found.evidence_s = next(plays)
+        machine.rest(seconds)
+        return found
+
+    monkeypatch.setattr(restart, "play", play)
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-minutes=2", say=said.append)
+    duet.run()
+    assert duet.restarts == 2
+    assert said[-1] == "another restart doesn't fit into 2 minutes"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.usefixtures("machine")
 def test_only_the_first_signal_interrupts(number, monkeypatch):

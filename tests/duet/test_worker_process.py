@@ -65,15 +65,21 @@ def test_requests_are_answered_and_prints_disturb_nothing(start, tmp_path):
     assert (tmp_path / "base.log").read_text() == '{"done": 1}\n'
 
 
-def test_what_it_says_meanwhile_is_passed_on(start, waiting):
+def test_what_it_says_meanwhile_is_passed_on(start, waiting, tmp_path):
     """A worker that says something is not hanging, however long it takes in all."""
+    os.mkfifo(fifo := tmp_path / "fifo")
     said = []
 
     def say(text):
         said.append(text)
         waiting.spend(9)
+        fifo.write_text("go on")
 
-    does = 'answer(said="1 of 2"); answer(said="2 of 2"); answer(done=request["do"])'
+    heard = f"open({str(fifo)!r}).read()"  # so that nothing of what follows was read already
+    does = (
+        f'answer(said="1 of 2"); {heard}; answer(said="2 of 2"); {heard}; '
+        'answer(done=request["do"])'
+    )
     with start(does, say) as partner:
         partner.ask("write", 10)
     assert said == ["base: 1 of 2", "base: 2 of 2"]
@@ -98,13 +104,18 @@ def test_what_it_says_meanwhile_is_passed_on(start, waiting):
     ids=["killed", "crashed", "ended", "asleep", "stopped", "nonsense", "list", "other", "error"],
 )
 def test_a_lost_worker_is_named_with_the_end_of_its_log(start, waiting, does, says):
-    """One line says which worker, what became of it, asked to do what, and its last words."""
+    """One line says which worker, what became of it, asked to do what, and its last words.
+
+    Nobody waits longer for it than was said.
+    """
+    began_s = waiting.now_s
 
     def hang(_):
         waiting.hung = True  # that was all that it says
 
     with start(does, hang) as partner, pytest.raises(LostError) as raised:
         partner.ask("round", 1)
+    assert waiting.now_s - began_s < 1.1
     message = str(raised.value)
     assert message.startswith("base: the worker ")
     assert says in message

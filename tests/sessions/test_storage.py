@@ -14,9 +14,16 @@ from benchmarks.sessions import storage
 from tests.waiting import PATIENCE_S
 
 SAVER = """
-import sys
+import os, sys
 from pathlib import Path
 from benchmarks.sessions import storage
+free_path = storage.free_path
+def and_let_others_run(*place):
+    path = free_path(*place)
+    for _ in range(20):
+        os.sched_yield()
+    return path
+storage.free_path = and_let_others_run  # the moment in which two would find the same number
 folder, mine = Path(sys.argv[1]), sys.argv[2]
 print(flush=True); input()
 for number in range(5):
@@ -130,12 +137,24 @@ def test_changing_keeps_the_rest_and_the_mode(tmp_path):
     assert [each.name for each in tmp_path.iterdir() if each.name != ".lock"] == ["0001_x.json"]
 
 
-def test_a_change_that_fails_changes_nothing(tmp_path):
+class Unwritable:
+    """What fails while it is written."""
+
+    def __repr__(self):
+        return str(1 / 0)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [lambda content: content.update(a=1 / 0), lambda content: content.update(a=Unwritable())],
+    ids=["changing", "writing"],
+)
+def test_a_change_that_fails_changes_nothing(tmp_path, edit):
     """Whatever is raised meanwhile, the file is the old one, and nothing is left beside it."""
     path = storage.save(tmp_path, "x", {"a": 1})
     before = path.read_bytes()
     with pytest.raises(ZeroDivisionError):
-        storage.change(path, lambda content: content.update(a=1 / 0))
+        storage.change(path, edit)
     assert path.read_bytes() == before
     assert {each.name for each in tmp_path.iterdir()} == {".lock", "0001_x.json"}
 
