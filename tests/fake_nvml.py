@@ -70,6 +70,9 @@ class FakeNvml:
     def nvmlInit(self):  # noqa: D102, N802 (pynvml's names)
         return None
 
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: D102, N802
+        return index
+
     def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: D102, N802
         return uuid
 

@@ -51,6 +51,17 @@ def find(device: torch.device, own_pids: Collection[int] | None = None) -> Gpu |
     return Gpu.find(pynvml, uuid, own_pids)
 
 
+def first_name() -> str | None:
+    """Return the name of the machine's first GPU, without torch; None if NVML shows none."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return _text(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)))
+    except Exception:  # pynvml makes a class per error code at run time
+        return None
+
+
 class Gpu:
     """One GPU as NVML shows it. `nvml` is the module pynvml; `handle` is NVML's for the GPU."""
 

@@ -145,12 +145,10 @@ def another(folder: Path, plan: Plan) -> str:
     """Return why a folder's results are not those of this plan here; "" where they are, or none."""
     ours = {
         "plan": json.loads(json.dumps(asdict(plan))),
-        "machine": identity.facts(
-            plan.device, identity.nvml(), os.environ.get("CUDA_VISIBLE_DEVICES")
-        ),
+        "machine": identity.folder_name(plan.device, os.environ.get("CUDA_VISIBLE_DEVICES")),
         "versions": {name: metadata.version(name) for name in installed.PACKAGES},
     }
-    if ours["machine"]["device"] != plan.device:
+    if plan.device == "cuda" and ours["machine"].startswith("cpu-"):
         return f"expected a GPU for --device {plan.device}, found none that NVML shows"
     file = folder / "plan.json"
     if not file.exists():
