@@ -26,6 +26,10 @@ class Steps:
             self._due -= not self._ended
             return self._ended
 
+    def clear(self):
+        """Begin to sample."""
+        self._ended = False
+
     def set(self):
         """End the sampling."""
         with self._changed:

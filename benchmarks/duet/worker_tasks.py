@@ -148,13 +148,10 @@ class Side:
             engine.run(workload, 1)
             clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
-        with attempt.watch.span(), kept_to(self._core), self._slower(slowdown):  # type: ignore[union-attr]
-            attempt.starts_s.append(clock.read() - attempt.watch.start_s)
-            start = clock.now()
-            generation = engine.generate(workload)
-            round_s = clock.now() - start
-        attempt.generations[:] = [generation]  # one: tokens of all would fill memory
-        attempt.rounds.append(round_of(generation, round_s))
+        with attempt.watch, kept_to(self._core), self._slower(slowdown):
+            round_s = attempt.time(engine, workload)
+        del attempt.generations[:-1]  # tokens of all would fill memory
+        attempt.rounds.append(round_of(attempt.generations[-1], round_s))
         return {"round_s": round_s}
 
     def record(self, batch_size: int) -> dict[str, Any]:
@@ -245,12 +242,13 @@ class Side:
 
     def _attempt(self, slowdown: float) -> Attempt:
         """Return where rounds of a kind are kept; before the first of all, peaks start again."""
-        from benchmarks.machine.watch import Spans
         from benchmarks.measure.rounds import Attempt
 
         if not self._attempts:
             self._loaded.reset_peaks()
-        return self._attempts.setdefault(slowdown, Attempt(Spans(self._new_watch)))
+        if slowdown not in self._attempts:
+            self._attempts[slowdown] = Attempt(self._new_watch())
+        return self._attempts[slowdown]
 
     def _stored(self, done: Recorded) -> dict[str, Any]:
         workload = self._workloads[done.batch_size]

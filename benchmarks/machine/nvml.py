@@ -210,12 +210,14 @@ class Sampler:
         self._read = read
         self._interval_s = interval_s
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
         self.samples: deque[Mapping[str, Reading]] = deque(maxlen=MOST_SAMPLES)
         self.failure: Unmeasured | None = None
 
     def start(self) -> None:
-        """Begin to sample."""
+        """Begin to sample, anew if it was stopped."""
+        self._stopping.clear()
+        self.samples.clear()
+        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # the system gives no more threads

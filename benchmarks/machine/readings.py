@@ -22,17 +22,16 @@ SHORTEST_SHARE_S = 0.25  # of less, the steps of the kernel's clocks are a large
 class Observations:
     """What was seen around the timed rounds; a reading that isn't there counts as unmeasured.
 
-    `facts` don't change; `before` and `after` are counters; `samples` came in between; `controls`
-    are the seconds of the control, in order: at the start of the session, before, after. `cold`
-    rounds are meant to include the first of a process, so they needn't be steady. `no_gpu` is why
-    there are no readings of a GPU, where there are none.
+    `facts` don't change; `counts` are how far counters moved, and the load average at the end;
+    `samples` came in between; `controls` are the seconds of the control, in order: at the start of
+    the session, before, after. `cold` rounds are meant to include the first of a process, so they
+    needn't be steady. `no_gpu` is why there are no readings of a GPU, where there are none.
     """
 
     device: str
     rounds_s: Sequence[float]
     facts: Mapping[str, Reading]
-    before: Mapping[str, Reading]
-    after: Mapping[str, Reading]
+    counts: Mapping[str, Reading]
     samples: Sequence[Mapping[str, Reading]] = ()
     controls: Sequence[Mapping[str, float]] = ()
     cold: bool = False
@@ -51,26 +50,25 @@ def readings_of(seen: Observations) -> dict[str, Reading]:
 
 
 def _host(seen: Observations) -> dict[str, Reading]:
-    def passed(name: str) -> Reading:
-        return _combine(lambda then, now: now - then, seen.before.get(name), seen.after.get(name))
+    passed = seen.counts.get
 
-    def rate(value: Reading) -> Reading:
-        return _combine(lambda count, whole: count / max(whole, SHORTEST_WINDOW_S), value, wall_s)
+    def rate(value: Reading | None) -> Reading:
+        return combine(lambda count, whole: count / max(whole, SHORTEST_WINDOW_S), value, wall_s)
 
-    def share(value: Reading) -> Reading:
-        return _combine(lambda part, whole: part / max(whole, SHORTEST_SHARE_S), value, wall_s)
+    def share(value: Reading | None) -> Reading:
+        return combine(lambda part, whole: part / max(whole, SHORTEST_SHARE_S), value, wall_s)
 
-    wall_s, cpu_s = passed("wall_s"), passed("cpu_s")
+    wall_s, cpu_s = _given(passed("wall_s")), _given(passed("cpu_s"))
     on_cpu = seen.device == "cpu"
     waits = Unmeasured("on a GPU the host may sleep while it waits for the device")
     single = Unmeasured("on a GPU the host works in one thread")
     threads = seen.facts.get("threads") if on_cpu else 1
-    cores, load = seen.facts.get("machine_cores"), seen.after.get("load_average")
-    others = share(_combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s))
+    cores, load = seen.facts.get("machine_cores"), passed("load_average")
+    others = share(combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s))
     # Threads beyond the available cores wait for each other, not for other programs.
-    own_cores = _combine(min, threads, seen.facts.get("available_cores", cores))
-    crowding = _combine(lambda busy, own, have: busy + own - have, others, own_cores, cores)
-    excess_load = _combine(lambda average, have: average - have, load, cores)
+    own_cores = combine(min, threads, seen.facts.get("available_cores", cores))
+    crowding = combine(lambda busy, own, have: busy + own - have, others, own_cores, cores)
+    excess_load = combine(lambda average, have: average - have, load, cores)
     known = Unmeasured("not needed: crowding_cores tells how busy others were")
     return {
         "wall_s": wall_s,
@@ -79,8 +77,8 @@ def _host(seen: Observations) -> dict[str, Reading]:
         "involuntary_switches_per_s": rate(passed("involuntary_switches")),
         "voluntary_switches_per_s": rate(passed("voluntary_switches")),
         # The sum over all threads of this process, so that it can exceed the time.
-        "core_wait_share": _combine(lambda waited: min(1, waited), share(passed("core_wait_s"))),
-        "off_core_share": _combine(
+        "core_wait_share": combine(lambda waited: min(1, waited), share(passed("core_wait_s"))),
+        "off_core_share": combine(
             lambda cpu, wall: max(0, wall - cpu) / max(wall, SHORTEST_SHARE_S), cpu_s, wall_s
         )
         if on_cpu
@@ -92,7 +90,7 @@ def _host(seen: Observations) -> dict[str, Reading]:
         "throttled_share": share(passed("throttled_s")),
         "memory_stall_share": share(passed("memory_stall_s")),
         "swapped_pages_per_s": rate(passed("swapped_pages")),
-        "threads_over_cores": _combine(
+        "threads_over_cores": combine(
             lambda used, have: max(0, used - have), threads, seen.facts.get("available_cores")
         )
         if on_cpu
@@ -106,10 +104,6 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
         known = [value for value in values if not isinstance(value, Unmeasured)]
         return summary(known) if known else values[0] if values else seen.no_gpu
 
-    def passed(name: str) -> Reading:
-        values = seen.before.get(name, seen.no_gpu), seen.after.get(name, seen.no_gpu)
-        return _combine(lambda then, now: now - then, *values)
-
     hottest = over("temperature_celsius", max)
     limit = seen.facts.get("slowdown_celsius", seen.no_gpu)
     return {
@@ -120,7 +114,7 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
         "power_watts": over("power_watts", fmean),
         "utilization": over("utilization", fmean),
         "memory_used_bytes": over("memory_used_bytes", max),
-        "energy_joules": passed("total_energy_joules"),
+        "energy_joules": seen.counts.get("total_energy_joules", seen.no_gpu),
         "clock_reasons": over("clock_reasons", _union),
         "throttle_reasons": over(
             "clock_reasons", lambda found: ", ".join(sorted(set().union(*map(_harmful, found))))
@@ -129,13 +123,13 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
             "clock_reasons", lambda found: fmean(bool(_harmful(names)) for names in found)
         ),
         "clock_drop": over("sm_clock_hz", lambda hz: 1 - percentile(hz, 25) / max(hz)),
-        "degrees_over_limit": _combine(lambda now, most: now - most, hottest, limit),
+        "degrees_over_limit": combine(lambda now, most: now - most, hottest, limit),
         "other_gpu_processes": over("other_gpu_processes", max),
         "other_gpu_pids": over("other_gpu_pids", _union),
-        "ecc_errors": _combine(
+        "ecc_errors": combine(
             lambda corrected, uncorrected: corrected + uncorrected,
-            passed("total_ecc_corrected_errors"),
-            passed("total_ecc_uncorrected_errors"),
+            seen.counts.get("total_ecc_corrected_errors", seen.no_gpu),
+            seen.counts.get("total_ecc_uncorrected_errors", seen.no_gpu),
         ),
     }
 
@@ -171,7 +165,7 @@ def _rounds(rounds_s: Sequence[float], *, cold: bool) -> dict[str, Reading]:
     trend = attempt(steadiness.trend)
     return {
         "trend": trend,
-        "trend_size": _combine(abs, trend),
+        "trend_size": combine(abs, trend),
         "first_round_excess": attempt(steadiness.first_excess),
         "outlier_share": attempt(steadiness.outlier_share),
     }
@@ -181,7 +175,7 @@ def _given(value: Reading | None) -> Reading:
     return Unmeasured("not read") if value is None else value
 
 
-def _combine(formula: Callable[..., float], *values: Reading | None) -> Reading:
+def combine(formula: Callable[..., float], *values: Reading | None) -> Reading:
     """Apply a formula to readings; where one is unmeasured, the result is, for its reason."""
     for value in map(_given, values):
         if isinstance(value, Unmeasured):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
 from benchmarks.machine import clock, validity
-from benchmarks.machine.watch import Spans
 from benchmarks.measure import memory
 from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Machine, Round, split_round
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 class Attempt:
     """One set of rounds, where its tensors were, and whether the machine could be trusted."""
 
-    watch: Watch | Spans
+    watch: Watch
     generations: list[Generation] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
     placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
@@ -45,11 +44,22 @@ class Attempt:
         if self.more:
             return Unmeasured("--benchmark-cprofile ran a round more, which is not timed")
         shortest_s = min((each.round_s for each in self.rounds), default=0.0)
-        if isinstance(self.watch, Spans) and shortest_s < SHORTEST_ENERGY_S:
+        if self.watch.blocks > 1 and shortest_s < SHORTEST_ENERGY_S:
             return Unmeasured(
                 f"rounds are watched one by one, and took below {SHORTEST_ENERGY_S} s"
             )
         return self.validity.readings["energy_joules"] if self.validity else NO_GPU  # type: ignore[return-value]
+
+    def begin(self) -> None:
+        """Keep when a round begins."""
+        self.starts_s.append(clock.read() - self.watch.start_s)
+
+    def time(self, engine: Engine, workload: Workload) -> float:
+        """Keep one more generation, and return its seconds."""
+        self.begin()
+        start = clock.now()
+        engine.generate(workload, self.generations)
+        return clock.now() - start
 
     def record(self) -> dict[str, Any]:
         """Return rounds, each with its start in seconds of the watch, validity and samples."""
@@ -128,19 +138,17 @@ class Measurement:
         self.attempts.append(attempt)
 
     def _start(self, attempt: Attempt) -> None:
-        self._show(f"again, round {len(attempt.starts_s) + 1}" if self.attempts else None)
-        attempt.starts_s.append(clock.read() - attempt.watch.start_s)
+        self._show(None)
+        attempt.begin()
 
     def _time(self, attempt: Attempt) -> float:
         """Time a generation as pytest-benchmark does, whose fixture can be used only once."""
-        self._start(attempt)
+        self._show(f"again, round {len(attempt.starts_s) + 1}")
         collecting = gc.isenabled() and self._disable_gc
         if collecting:
             gc.disable()
         try:
-            start = clock.now()
-            self._engine.generate(self._workload, attempt.generations)
-            return clock.now() - start
+            return attempt.time(self._engine, self._workload)
         finally:
             if collecting:
                 gc.enable()
