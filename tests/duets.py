@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,19 +28,21 @@ def duet_of(
     variables: Mapping[str, str],
     *options: str,
     say: Callable[[str], None] = print,
+    **conditions: Any,
 ) -> duet.Duet:
-    """Return a duet of identical sides, as the command makes it, to be played step by step."""
+    """Return a duet of identical sides, as the command makes it, but for some of its conditions."""
     parser = door.Parser()
     measuring.add_arguments(parser)
-    arguments = parser.parse_args([*FAST, "--times-only", *options])
+    arguments = parser.parse_args([*FAST, *options])
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        conditions = measuring.conditions(arguments)
+        usual = measuring.conditions(arguments)
     current = overlay.Environment("current", Path(sys.executable))
-    budget = measuring.budget(arguments, conditions.settings.rounds)
+    budget = measuring.budget(arguments, usual.settings.rounds)
     sides = dict.fromkeys(schedule.SIDES, current)
-    return duet.Duet(conditions, sides, budget, folder / "out", say)
+    changed = replace(usual, **{"evidence": False, **conditions})
+    return duet.Duet(changed, sides, budget, folder / "out", say)
 
 
 def command_in(

@@ -16,7 +16,7 @@ from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.duet import bisection
 from benchmarks.duet.bisection import Tried, Turn
-from benchmarks.duet.duet import Duet, cost
+from benchmarks.duet.duet import Duet
 from benchmarks.environments import candidates, overlay
 from benchmarks.report import verdict_table
 from benchmarks.sessions.outcome import Outcome
@@ -25,8 +25,8 @@ from benchmarks.verdicts.estimate import ENOUGH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.duet.duet import Budget
     from benchmarks.duet.restart import Conditions
+    from benchmarks.duet.schedule import Budget
     from benchmarks.environments.overlay import Environment
     from benchmarks.sessions.outcome import Verdict
 
@@ -121,7 +121,7 @@ class Search:
             folder = self.out / _short(name)
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
             duet = Duet(self.conditions, sides, budget, folder, measuring.say, asked=self.asked)
-            measuring.say(f"{_short(name)}: {cost(duet)}")
+            measuring.say(f"{_short(name)}: {duet.cost()}")
             duet.run()
         except HarnessError as error:
             if duet is None or duet.restarts < ENOUGH:

@@ -12,7 +12,7 @@ from benchmarks.commands import measuring
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
-from benchmarks.duet.duet import Duet, cost
+from benchmarks.duet.duet import Duet
 from benchmarks.environments.overlay import environments
 from benchmarks.report import verdict_table
 from benchmarks.sessions import session
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
                 cache_dir, variables = conditions.settings.cache_dir, conditions.variables
                 found = environments(specs, cache_dir, variables, measuring.say, stack)
                 duet = Duet(conditions, found, budget, out, measuring.say, acknowledged=known)
-                measuring.say(cost(duet))
+                measuring.say(duet.cost())
                 duet.run()
         except KeyboardInterrupt:
             measuring.complain(f"interrupted: {keep(duet)}")

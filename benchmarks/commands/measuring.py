@@ -17,9 +17,8 @@ from types import FrameType
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
-from benchmarks.duet.duet import Budget
 from benchmarks.duet.restart import Conditions
-from benchmarks.duet.schedule import SIDES, Take
+from benchmarks.duet.schedule import SIDES, Budget, Take
 from benchmarks.machine import clock
 
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
@@ -43,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         workload.add_argument(
             option.name, default=default, metavar=option.metavar, help=says.replace("%", "%%")
         )
-    budget = parser.add_argument_group("budget")
+    _add_budget(parser.add_argument_group("budget"))
+
+
+def _add_budget(budget: argparse._ArgumentGroup) -> None:
     budget.add_argument(
         "--max-restarts",
         default=str(RESTARTS),
@@ -64,18 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the order of the rounds (default: random)",
     )
     budget.add_argument(
-        "--answer-within",
-        default="600",
-        metavar="SECONDS",
-        help="a worker that says nothing for so long is ended (default: 600; ten times as much "
-        "while it loads)",
-    )
-    budget.add_argument(
-        "--alternate",
-        action="store_true",
-        help="one process at a time, A B B A, as is done where two models don't fit in memory",
-    )
-    budget.add_argument(
         "--times-only",
         action="store_true",
         help="leave out what one restart gathers beside: counters, profiles, logits",
@@ -85,7 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for sessions and logs (default: .benchmarks/duets/ and the time)",
     )
-    parser.add_argument("--inject", metavar="SIDE=SHARE", help=argparse.SUPPRESS)
 
 
 def conditions(arguments: argparse.Namespace) -> Conditions:
@@ -94,10 +83,8 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
     return Conditions(
         settings=build_settings(options.get, os.environ),
         options=options,
-        takes=_takes(arguments.inject),
+        takes=tuple(map(Take, SIDES)),
         variables=dict(os.environ),
-        answer_within_s=positive("--answer-within", arguments.answer_within),
-        alternate=arguments.alternate,
         evidence=not arguments.times_only,
     )
 
@@ -178,11 +165,3 @@ def complain(line: str) -> None:
     """Print a line to standard error, as `say` does."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
-
-
-def _takes(inject: str | None) -> tuple[Take, ...]:
-    side, _, share = (inject or "").partition("=")
-    if inject and side not in SIDES:
-        raise InputError(f"--inject: expected base=SHARE or head=SHARE; got {inject!r}")
-    slowdown = positive("--inject", share) if inject else 0.0
-    return tuple(Take(each, slowdown if each == side else 0.0) for each in SIDES)

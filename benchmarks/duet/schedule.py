@@ -31,6 +31,17 @@ class Restart:
     place: float
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What a duet may cost at most, how sure its verdicts are, and the seed of its order."""
+
+    restarts: int
+    pairs: int
+    minutes: float
+    alpha: float
+    seed: int
+
+
 def plan(restarts: int, pairs: int, takes: Sequence[Take], seed: int) -> list[Restart]:
     """Return so many restarts, the same for the same seed.
 

@@ -7,12 +7,12 @@ one: what a process was lucky with in the recording counts in both directions. I
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.duet import schedule
+from benchmarks.duet import decisions, schedule
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts.judgement import judge
 
@@ -101,24 +101,14 @@ def smallest(found: Sequence[Power]) -> Power | None:
 
 def _look(pairs: Sequence[Pair], looks: dict[int, float]) -> tuple[set[Outcome], int]:
     """Return what the planned looks decide of the times, and after how many restarts."""
-    decided: dict[tuple[str, str], Outcome] = {}
+    verdicts: list[Verdict] = []
     count = 0
     for count, alpha in looks.items():
         base, head = zip(*pairs[:count], strict=True)
-        for each in _times(judge(base, head, paired=True, alpha=alpha)):
-            key = each.benchmark, each.metric
-            if decided.get(key, Outcome.INCONCLUSIVE) is Outcome.INCONCLUSIVE:
-                decided[key] = each.outcome
-        if _is_over(decided):
+        verdicts = decisions.look(base, head, alpha, verdicts)
+        if decisions.is_enough(verdicts):
             break
-    return set(decided.values()), count
-
-
-def _is_over(decided: Mapping[tuple[str, str], Outcome]) -> bool:
-    """Whether every benchmark has a verdict, as `Duet.decided` says it."""
-    open_ = {name for (name, _), outcome in decided.items() if outcome is Outcome.INCONCLUSIVE}
-    regressed = {name for (name, _), outcome in decided.items() if outcome is Outcome.REGRESSED}
-    return open_ <= regressed
+    return {verdict.outcome for verdict in _times(verdicts)}, count
 
 
 def _times(verdicts: Sequence[Verdict]) -> list[Verdict]:

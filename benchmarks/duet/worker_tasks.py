@@ -46,10 +46,9 @@ class Side:
     Its arguments are the request's, and what it returns is the answer.
     """
 
-    def __init__(self, say: Callable[[str], None], *, may_slow_down: bool) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         """Prepare; nothing is imported or loaded yet."""
         self._say = say
-        self._may_slow_down = may_slow_down
         self._target: Target
         self._engine: Engine | None = None
         self._evidence: Evidence
@@ -139,6 +138,7 @@ class Side:
         A round of the partner has filled the caches with what is its own, and the first step would
         pay for it. The token comes where there was none as well: each round follows the same.
         """
+        from benchmarks.duet.slowdown import slower
         from benchmarks.machine import clock
         from benchmarks.machine.host import kept_to
 
@@ -148,7 +148,7 @@ class Side:
             engine.run(workload, 1)
             clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
-        with attempt.watch, kept_to(self._core), self._slower(slowdown):
+        with attempt.watch, kept_to(self._core), slower(engine, slowdown):
             round_s = attempt.time(engine, workload)
         del attempt.generations[:-1]  # tokens of all would fill memory
         attempt.rounds.append(round_of(attempt.generations[-1], round_s))
@@ -275,10 +275,3 @@ class Side:
         device = self._target.device
         found = nvml.find(device, self._own_pids) if device.type == "cuda" else None
         return Watch(device.type, threads=torch.get_num_threads(), control=None, gpu=found)
-
-    def _slower(self, slowdown: float) -> Any:
-        from benchmarks.duet.slowdown import slower
-
-        if slowdown and not self._may_slow_down:
-            raise InputError("asked to slow down, but not started for it; report this as a bug")
-        return slower(self._loaded, slowdown)
