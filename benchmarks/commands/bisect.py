@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
-from benchmarks.common import git
+from benchmarks.common import git, interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = measuring.out_folder(arguments, "bisects")
     tried: list[Tried] = []
     try:
-        with measuring.interruptible(), ExitStack() as stack:
+        with interrupts.interruptible(), ExitStack() as stack:
             names, environment = _candidates(arguments, conditions, stack)
             good = environment(names[0])
             search = Search(

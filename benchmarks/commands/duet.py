@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     budget = measuring.budget(arguments, conditions.settings.rounds)
     out = measuring.out_folder(arguments, "duets")
     duet = None
-    with measuring.interruptible():
+    with interrupts.interruptible():
         try:
             with ExitStack() as stack:
                 cache_dir, variables = conditions.settings.cache_dir, conditions.variables

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
 from benchmarks.report import verdict_table
@@ -59,12 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     status = judgement.exit_status(verdicts)
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
-        try:
-            arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"--json {arguments.json}: can't write it ({error.strerror}); check the folder"
-            ) from error
+        with whole(arguments.json, "the verdicts") as file:
+            file.write(json.dumps(record, indent=1) + "\n")
     return status
 
 

@@ -5,30 +5,22 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
-from math import inf
 from pathlib import Path
-from types import FrameType
 
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
 from benchmarks.duet.schedule import SIDES, Budget, Take
-from benchmarks.machine import clock
 
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary", "--report")
 RESTARTS = 12
-# Ctrl-C; a stop from outside; a terminal that is gone. Not all systems have all of them.
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
-DEAF_S = 15  # after the first of them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,34 +117,6 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 def own_name() -> str:
     """Return a name for a folder of results: the time, and the process, since two start at once."""
     return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}"
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP interrupt what is inside, and none of them again for a while.
-
-    A terminal that is closed sends two, and impatient fingers do: the second would disturb how
-    workers are ended and what is half-made is removed. What is ignored, as nohup(1) has it, stays
-    so.
-    """
-    heard_at = -inf
-
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
-        nonlocal heard_at
-        if clock.read() - heard_at > DEAF_S:
-            heard_at = clock.read()
-            raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-    before = {each: signal.getsignal(each) for each in numbers}
-    try:
-        for each, was in before.items():
-            if was is not signal.SIG_IGN:
-                signal.signal(each, interrupt)
-        yield
-    finally:
-        for each, was in before.items():
-            signal.signal(each, was or signal.SIG_DFL)  # None: not Python's own
 
 
 def say(line: str) -> None:

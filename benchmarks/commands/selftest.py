@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.common import interrupts
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.common.text import align, percent
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         f"restarts of {budget.pairs} times {len(TAKES)} rounds, at most {budget.minutes:g} "
         f"minutes; results in {out}"
     )
-    with measuring.interruptible(), ExitStack() as stack:
+    with interrupts.interruptible(), ExitStack() as stack:
         specs = {"base": "current", "head": "current"}
         cache_dir, variables = conditions.settings.cache_dir, conditions.variables
         found = environments(specs, cache_dir, variables, measuring.say, stack)

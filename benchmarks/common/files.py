@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,6 +13,18 @@ from benchmarks.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of this one once all is written."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -25,20 +37,16 @@ def whole(out: Path, what: str) -> Iterator[TextIO]:
     """
     path = out.resolve()
     direct = path.exists() and not path.is_file()
-    partial = path if direct else path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        with (
+            nullcontext(path) if direct else beside(path) as partial,
+            partial.open("w", encoding="utf-8", errors="replace", newline="") as file,
+        ):
             yield file
-        if not direct:
-            partial.replace(path)
     except OSError as error:
         raise InputError(
             f"{out}: can't write {what} ({error.strerror}); choose another path"
         ) from error
-    finally:
-        if not direct:
-            partial.unlink(missing_ok=True)
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -49,14 +57,10 @@ def is_disk_full(error: BaseException) -> bool:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON: all of it, or no file. Raises InputError where it can't."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with beside(path) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"can't write {path}: {error.strerror}; free some space, or name another folder"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ def releases(
     found = re.search(r"^Available versions: (.+)$", done.output, re.MULTILINE)
     if done.status or not found:
         raise InputError(
-            f"--package {package}: can't ask the package index: {process.last_line(done.output)}; "
+            f"--package {package}: can't ask the package index: {done.last_line}; "
             "check the name and the network"
         )
     known = {Version(text.strip()): text.strip() for text in found[1].split(",")}

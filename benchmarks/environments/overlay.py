@@ -165,7 +165,7 @@ def _check_version(spec: str, python: Path, variables: Mapping[str, str]) -> Non
     if done.status:
         oldest = ".".join(map(str, OLDEST))
         raise InputError(
-            f"{spec}: expected Python {oldest} or newer; got {process.last_line(done.output)}; "
+            f"{spec}: expected Python {oldest} or newer; got {done.last_line}; "
             "name another interpreter"
         )
 
@@ -208,7 +208,7 @@ def check(spec: str, folder: Path, variables: Mapping[str, str]) -> None:
     done = process.run(command, environment.variables(variables), SECONDS)
     if done.status:
         raise InputError(
-            f"{spec}: installed, but can't be imported: {process.last_line(done.output)}; it may "
+            f"{spec}: installed, but can't be imported: {done.last_line}; it may "
             "need other versions of its dependencies, which an overlay doesn't bring: name them as "
             "well"
         )
@@ -219,15 +219,14 @@ def _pip(spec: str, arguments: Sequence[str], folder: Path, variables: Mapping[s
     done = process.run([*command, *arguments], variables, SECONDS)
     if not done.status:
         return
-    if "No space left on device" in done.output:
+    if "No space left on device" in done.errors:
         free = shutil.disk_usage(folder).free
         raise InputError(
             f"{spec}: can't install it: the disk of {folder} is full ({free / 1e6:,.0f} MB free); "
             "free some, or set XDG_CACHE_HOME to a larger disk"
         )
-    lines = [line.strip() for line in done.output.splitlines()]
-    errors = [line for line in lines if re.match(r"(?i)(\w+)?error:", line)]
-    reason = (errors[-1] if errors else process.last_line(done.output)).removeprefix("ERROR: ")
+    errors = [line for line in done.lines if re.match(r"(?i)(\w+)?error:", line)]
+    reason = (errors[-1] if errors else done.last_line).removeprefix("ERROR: ")
     raise InputError(f"{spec}: pip can't install it: {reason}; check the name and the version")
 
 

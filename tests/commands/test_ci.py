@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.commands import ci, measuring
+from benchmarks.commands import ci
+from benchmarks.common import interrupts
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
@@ -391,7 +392,7 @@ def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, 
     with heard(signal.SIGINT):
         if deaf:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # heard() takes it back
-        with pytest.raises(KeyboardInterrupt), measuring.interruptible():
+        with pytest.raises(KeyboardInterrupt), interrupts.interruptible():
             ci._call("patient", said=said)
     with pytest.raises(ChildProcessError):
         os.waitpid(int(Path("kept").read_text()), os.WNOHANG)

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from benchmarks.commands import measuring
 from benchmarks.commands.duet import report
+from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.duet import restart, schedule, worker_process
 from benchmarks.duet.restart import RestartRun
@@ -184,11 +184,11 @@ def test_only_the_first_signal_interrupts(number, monkeypatch):
             signal.raise_signal(number)
             ended.append("in order")
 
-    with heard(number), pytest.raises(KeyboardInterrupt), measuring.interruptible():
+    with heard(number), pytest.raises(KeyboardInterrupt), interrupts.interruptible():
         work()
     assert ended == ["in order"]
-    monkeypatch.setattr(measuring, "DEAF_S", 0)  # what hangs can still be interrupted later
-    with heard(number), pytest.raises(KeyboardInterrupt), measuring.interruptible():
+    monkeypatch.setattr(interrupts, "DEAF_S", 0)  # what hangs can still be interrupted later
+    with heard(number), pytest.raises(KeyboardInterrupt), interrupts.interruptible():
         work()
     assert ended == ["in order"]
 

@@ -24,6 +24,7 @@ from unittest import mock
 
 from benchmarks.__main__ import Parser
 from benchmarks.commands import measuring
+from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
@@ -214,7 +215,7 @@ def run(folder: Path, steps: Sequence[str], options: Sequence[str]) -> int:
 
 def _run(command: Sequence[str], log: Path) -> int:
     """Run a step with its output in a log. Whatever ends this process ends all that it started."""
-    with log.open("w") as output, measuring.interruptible():
+    with log.open("w") as output, interrupts.interruptible():
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
         )
@@ -331,7 +332,7 @@ def _duet(
     conditions = replace(measuring.conditions(given), takes=takes, evidence=evidence)
     out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
     minutes = []
-    with measuring.interruptible(), ExitStack() as stack:
+    with interrupts.interruptible(), ExitStack() as stack:
         specs = dict.fromkeys(schedule.SIDES, "current")
         cache_dir, variables = conditions.settings.cache_dir, conditions.variables
         sides = environments(specs, cache_dir, variables, measuring.say, stack)
