@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.duet.restart import Conditions
+    from benchmarks.duet.schedule import Budget
     from benchmarks.duet.sensitivity import Pair, Power
 
 SLOWDOWNS = (0.01, 0.02, 0.05)
@@ -58,7 +59,17 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         measuring.complain("too few restarts to tell anything")
         return status or ExitStatus.NOTHING_COMPARED
     measuring.say(f"drawing {sensitivity.DRAWN} duets of each kind from {duet.restarts} restarts")
-    powers = [
+    powers, restart_s = _powers(duet, budget), _restart_s(duet)
+    for line in table(powers, restart_s):
+        measuring.say(line)
+    record = {"restart_s": restart_s, "powers": [asdict(power) for power in powers]}
+    write_json(out / "selftest.json", record)
+    return status
+
+
+def _powers(duet: Duet, budget: Budget) -> list[Power]:
+    """Return what duets of this budget find, drawn from the restarts of one."""
+    return [
         sensitivity.estimate(
             _ways(duet, slowdown),
             slowdown,
@@ -69,12 +80,6 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         )
         for index, slowdown in enumerate((0.0, *SLOWDOWNS))
     ]
-    restart_s = _restart_s(duet)
-    for line in table(powers, restart_s):
-        measuring.say(line)
-    record = {"restart_s": restart_s, "powers": [each.as_record() for each in powers]}
-    write_json(out / "selftest.json", record)
-    return status
 
 
 def table(powers: Sequence[Power], restart_s: float) -> list[str]:

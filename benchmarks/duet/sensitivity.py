@@ -8,9 +8,10 @@ one: what a process was lucky with in the recording counts in both directions. I
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
 from benchmarks.duet import decisions, schedule
 from benchmarks.sessions.outcome import Outcome
@@ -40,10 +41,6 @@ class Power:
     false_alarms: float
     inconclusive: float
     restarts: float
-
-    def as_record(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
 
 
 def estimate(
@@ -76,17 +73,24 @@ def estimate(
         alarms += bool(outcomes & wrong)
         open_ += not outcomes & CALLS and Outcome.INCONCLUSIVE in outcomes
         total += used
-    base, head = zip(*[pair for ways in restarts for pair in ways], strict=True)
-    every = _times(judge(base, head, paired=True, alpha=alpha))
-    known = [each.change for each in every if each.metric == "round_s" and each.change is not None]
     return Power(
         slowdown=slowdown,
-        measured=sum(known) / len(known) if known else None,
+        measured=_measured(restarts, alpha),
         found=found / drawn,
         false_alarms=alarms / drawn,
         inconclusive=open_ / drawn,
         restarts=total / drawn,
     )
+
+
+def _measured(restarts: Sequence[tuple[Pair, Pair]], alpha: float) -> float | None:
+    """Return the change of the round time over all recorded restarts; None if it isn't known."""
+    base, head = zip(*[pair for ways in restarts for pair in ways], strict=True)
+    rounds = [
+        each for each in judge(base, head, paired=True, alpha=alpha) if each.metric == "round_s"
+    ]
+    changes = [each.change for each in rounds if each.change is not None]
+    return fmean(changes) if changes else None
 
 
 def smallest(found: Sequence[Power]) -> Power | None:

@@ -54,19 +54,8 @@ class Partner:
         self._given_up = False
         theirs_in, self._requests = os.pipe()
         self._answers, theirs_out = os.pipe()
-        pipes = ["--requests", str(theirs_in), "--answers", str(theirs_out)]
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("wb") as output:
-                self._process = subprocess.Popen(  # noqa: S603 (this project's own worker)
-                    [*command, *pipes, "--parent", str(os.getpid())],
-                    env=dict(variables),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(theirs_in, theirs_out),
-                    start_new_session=True,  # a group of its own: Ctrl-C is the parent's to handle
-                )
+            self._process = self._start(command, variables, theirs_in, theirs_out)
         except BaseException as error:  # an interrupt as well: the end of the pipe ends the worker
             self._close()
             if not isinstance(error, OSError):
@@ -77,6 +66,22 @@ class Partner:
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
+
+    def _start(
+        self, command: Sequence[str], variables: Mapping[str, str], requests: int, answers: int
+    ) -> subprocess.Popen[bytes]:
+        pipes = ["--requests", str(requests), "--answers", str(answers)]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as output:
+            return subprocess.Popen(  # noqa: S603 (this project's own worker)
+                [*command, *pipes, "--parent", str(os.getpid())],
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(requests, answers),
+                start_new_session=True,  # a group of its own: Ctrl-C is the parent's to handle
+            )
 
     def __enter__(self) -> Partner:
         return self

@@ -51,50 +51,66 @@ def readings_of(seen: Observations) -> dict[str, Reading]:
 
 def _host(seen: Observations) -> dict[str, Reading]:
     passed = seen.counts.get
-
-    def rate(value: Reading | None) -> Reading:
-        return combine(lambda count, whole: count / max(whole, SHORTEST_WINDOW_S), value, wall_s)
-
-    def share(value: Reading | None) -> Reading:
-        return combine(lambda part, whole: part / max(whole, SHORTEST_SHARE_S), value, wall_s)
-
     wall_s, cpu_s = _given(passed("wall_s")), _given(passed("cpu_s"))
-    on_cpu = seen.device == "cpu"
-    waits = Unmeasured("on a GPU the host may sleep while it waits for the device")
-    single = Unmeasured("on a GPU the host works in one thread")
-    threads = seen.facts.get("threads") if on_cpu else 1
-    cores, load = seen.facts.get("machine_cores"), passed("load_average")
-    others = share(combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s))
+
+    def rate(name: str) -> Reading:
+        return _per(wall_s, passed(name), SHORTEST_WINDOW_S)
+
+    def share(name: str) -> Reading:
+        return _per(wall_s, passed(name), SHORTEST_SHARE_S)
+
+    busy_s = combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s)
+    return {
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "load_average": _given(passed("load_average")),
+        "involuntary_switches_per_s": rate("involuntary_switches"),
+        "voluntary_switches_per_s": rate("voluntary_switches"),
+        # The sum over all threads of this process, so that it can exceed the time.
+        "core_wait_share": combine(lambda waited: min(1, waited), share("core_wait_s")),
+        "steal_share": share("machine_steal_s"),
+        "throttled_share": share("throttled_s"),
+        "memory_stall_share": share("memory_stall_s"),
+        "swapped_pages_per_s": rate("swapped_pages"),
+        **_threads(seen, wall_s, cpu_s),
+        **_crowding(seen, _per(wall_s, busy_s, SHORTEST_SHARE_S)),
+    }
+
+
+def _per(wall_s: Reading, value: Reading | None, shortest_s: float) -> Reading:
+    return combine(lambda count, whole: count / max(whole, shortest_s), value, wall_s)
+
+
+def _threads(seen: Observations, wall_s: Reading, cpu_s: Reading) -> dict[str, Reading]:
+    """Return whether the threads had the cores that they need; on a GPU the host works in one."""
+    if seen.device != "cpu":
+        return {
+            "off_core_share": Unmeasured(
+                "on a GPU the host may sleep while it waits for the device"
+            ),
+            "threads_over_cores": Unmeasured("on a GPU the host works in one thread"),
+        }
+    away_s = combine(lambda wall, cpu: max(0, wall - cpu), wall_s, cpu_s)
+    threads, cores = seen.facts.get("threads"), seen.facts.get("available_cores")
+    return {
+        "off_core_share": _per(wall_s, away_s, SHORTEST_SHARE_S),
+        "threads_over_cores": combine(lambda used, have: max(0, used - have), threads, cores),
+    }
+
+
+def _crowding(seen: Observations, others: Reading) -> dict[str, Reading]:
+    """Return how far others, which took so many cores, took this process's."""
+    threads = seen.facts.get("threads") if seen.device == "cpu" else 1
+    cores, load = seen.facts.get("machine_cores"), seen.counts.get("load_average")
     # Threads beyond the available cores wait for each other, not for other programs.
     own_cores = combine(min, threads, seen.facts.get("available_cores", cores))
     crowding = combine(lambda busy, own, have: busy + own - have, others, own_cores, cores)
     excess_load = combine(lambda average, have: average - have, load, cores)
     known = Unmeasured("not needed: crowding_cores tells how busy others were")
     return {
-        "wall_s": wall_s,
-        "cpu_s": cpu_s,
-        "load_average": _given(load),
-        "involuntary_switches_per_s": rate(passed("involuntary_switches")),
-        "voluntary_switches_per_s": rate(passed("voluntary_switches")),
-        # The sum over all threads of this process, so that it can exceed the time.
-        "core_wait_share": combine(lambda waited: min(1, waited), share(passed("core_wait_s"))),
-        "off_core_share": combine(
-            lambda cpu, wall: max(0, wall - cpu) / max(wall, SHORTEST_SHARE_S), cpu_s, wall_s
-        )
-        if on_cpu
-        else waits,
         "others_cores": others,
-        "steal_share": share(passed("machine_steal_s")),
         "crowding_cores": crowding,
         "excess_load": excess_load if isinstance(crowding, Unmeasured) else known,
-        "throttled_share": share(passed("throttled_s")),
-        "memory_stall_share": share(passed("memory_stall_s")),
-        "swapped_pages_per_s": rate(passed("swapped_pages")),
-        "threads_over_cores": combine(
-            lambda used, have: max(0, used - have), threads, seen.facts.get("available_cores")
-        )
-        if on_cpu
-        else single,
     }
 
 
