@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     gap = f", or one of those that can't run: {', '.join(found.between)}" if found.between else ""
     measuring.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
     measuring.say(f"sessions and logs: {out}")
-    return 0
+    return ExitStatus.FINE
 
 
 @dataclass

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         cache_dir, variables = conditions.settings.cache_dir, conditions.variables
         found = environments(specs, cache_dir, variables, measuring.say, stack)
         duet = Duet(conditions, found, recorded, out, measuring.say)
-        status = 0
+        status = ExitStatus.FINE
         try:
             for number, planned in duet.within_budget():
                 if duet.add(number, planned):

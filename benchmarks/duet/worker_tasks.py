@@ -11,16 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, ProfilerError
+from benchmarks.config.settings import build_settings
+from benchmarks.duet.slowdown import slower
 from benchmarks.environments import installed
-from benchmarks.measure.rounds import round_of
+from benchmarks.evidence import output, profiling
+from benchmarks.evidence.agreement import FIGURES
+from benchmarks.evidence.gathering import Evidence
+from benchmarks.machine import clock, host, nvml, validity
+from benchmarks.machine.device import describe, machine_info
+from benchmarks.machine.host import kept_to
+from benchmarks.machine.watch import Watch
+from benchmarks.measure import memory
+from benchmarks.measure.extra_info import extra_info
+from benchmarks.measure.rounds import Attempt, round_of
+from benchmarks.model import loading
+from benchmarks.model.target import find_target
 
 if TYPE_CHECKING:
     import torch
 
     from benchmarks.config.workload import Workload
-    from benchmarks.evidence.gathering import Evidence
-    from benchmarks.machine.watch import Watch
-    from benchmarks.measure.rounds import Attempt
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
@@ -68,9 +78,6 @@ class Side:
         """
         if overlay:
             installed.import_overlay(Path(overlay))
-        from benchmarks.config.settings import build_settings
-        from benchmarks.machine.device import describe, machine_info
-        from benchmarks.model.target import find_target
 
         chosen = build_settings(options.get, os.environ)
         unjudged = dict.fromkeys(UNSTEADY, inf)  # what both sides share cancels in their pairs
@@ -94,9 +101,6 @@ class Side:
 
     def load(self, quantization: str) -> dict[str, Any]:
         """Load the model with a quantization, and attest it; free the one before."""
-        from benchmarks.evidence import gathering
-        from benchmarks.model import loading
-
         self._recorded.clear()
         self._workloads.clear()
         if self._engine:
@@ -104,7 +108,7 @@ class Side:
         cold = not self._history["loaded"]
         self._engine = loading.load(self._target, quantization, cold=cold)
         self._history["loaded"].append(quantization)
-        self._evidence = gathering.Evidence(self._target, self._engine)
+        self._evidence = Evidence(self._target, self._engine)
         return {"load_s": self._engine.load_s}
 
     def pin(self, place: float) -> dict[str, Any]:
@@ -115,8 +119,6 @@ class Side:
         on CUDA it is the thread that launches, and the driver's own stay where they are.
         """
         import torch
-
-        from benchmarks.machine import host
 
         shared = self._target.device.type == "cuda" or torch.get_num_threads() == 1
         self._core = host.core_at(place) if shared else None
@@ -138,10 +140,6 @@ class Side:
         A round of the partner has filled the caches with what is its own, and the first step would
         pay for it. The token comes where there was none as well: each round follows the same.
         """
-        from benchmarks.duet.slowdown import slower
-        from benchmarks.machine import clock
-        from benchmarks.machine.host import kept_to
-
         workload, engine = self._workloads[batch_size], self._loaded
         attempt = self._attempt(slowdown)
         with kept_to(self._core):
@@ -156,10 +154,6 @@ class Side:
 
     def record(self, batch_size: int) -> dict[str, Any]:
         """Close the rounds of a batch size: what follows doesn't count for its peaks of memory."""
-        from benchmarks.machine import validity
-        from benchmarks.measure import memory
-        from benchmarks.measure.extra_info import extra_info
-
         engine, workload = self._loaded, self._workloads[batch_size]
         warmup_rounds = engine.generated(workload) - sum(
             len(attempt.rounds) for attempt in self._attempts.values()
@@ -188,9 +182,6 @@ class Side:
 
         That comes last, and closes the model: a profiler may slow down what follows.
         """
-        from benchmarks.evidence import profiling
-        from benchmarks.evidence.agreement import FIGURES
-
         note = None
         if evidence:
             self._history["profiled"] = True
@@ -215,8 +206,6 @@ class Side:
         """Write the logits of the fixed text into a file, for the other side to compare with."""
         from safetensors.torch import save_file
 
-        from benchmarks.evidence import output
-
         found = output.logits(self._loaded, self._target).cpu().contiguous()
         save_file({"logits": found}, file)
         return {}
@@ -224,8 +213,6 @@ class Side:
     def compare_logits(self, file: str) -> dict[str, Any]:
         """Return how far this side's logits are from those in the file of the other side."""
         from safetensors.torch import load_file
-
-        from benchmarks.evidence import output
 
         found = output.logits(self._loaded, self._target).cpu()
         expected = load_file(file)["logits"].to(found.dtype)
@@ -242,8 +229,6 @@ class Side:
 
     def _attempt(self, slowdown: float) -> Attempt:
         """Return where rounds of a kind are kept; before the first of all, peaks start again."""
-        from benchmarks.measure.rounds import Attempt
-
         if not self._attempts:
             self._loaded.reset_peaks()
         if slowdown not in self._attempts:
@@ -268,9 +253,6 @@ class Side:
     def _new_watch(self) -> Watch:
         """Watch this process; without the suite's own work, as the other side is the control."""
         import torch
-
-        from benchmarks.machine import nvml
-        from benchmarks.machine.watch import Watch
 
         device = self._target.device
         found = nvml.find(device, self._own_pids) if device.type == "cuda" else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.machine import identity, nvml
+from benchmarks.machine import host, identity, nvml
 from benchmarks.machine.software import software
 
 if TYPE_CHECKING:
@@ -42,11 +42,12 @@ def hardware(device: torch.device) -> dict[str, Any]:
     """
     import torch
 
+    cores = host.available_cores()
     facts: dict[str, Any] = {
         "device": device.type,
         "threads": torch.get_num_threads(),
         "cpu_model": identity.cpu_model(),
-        "available_cores": identity.available_cores(),
+        "available_cores": None if isinstance(cores, Unmeasured) else cores,
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -1,4 +1,4 @@
-"""Which machine this is, as far as it can be known without torch: its CPU, cores and first GPU."""
+"""Which machine this is, as far as it can be known without torch: its CPU, and its first GPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.machine import host, nvml
+from benchmarks.machine import nvml
 from benchmarks.machine.host import ROOT, attempt
 
 if TYPE_CHECKING:
@@ -31,12 +31,6 @@ def cpu_model(root: Path = ROOT) -> str | None:
         return name
     parts = [found.get(f"CPU {each}") for each in ("implementer", "part")]
     return "arm {} {}".format(*parts) if all(parts) else None
-
-
-def available_cores(root: Path = ROOT) -> float | None:
-    """Return how many cores' worth of time this process may use, or None where unknown."""
-    cores = host.available_cores(root)
-    return None if isinstance(cores, Unmeasured) else cores
 
 
 def folder_name(device: str, visible: str | None, root: Path = ROOT) -> str:
