@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import pytest
 from benchmarks import __main__ as door
 from benchmarks.commands import measuring
 from benchmarks.duet import duet, schedule
-from benchmarks.environments import overlay
+from benchmarks.environments.overlay import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,9 +36,8 @@ def duet_of(
         for name, value in variables.items():
             patch.setenv(name, value)
         usual = measuring.conditions(arguments)
-    current = overlay.Environment("current", Path(sys.executable))
     budget = measuring.budget(arguments, usual.settings.rounds)
-    sides = dict.fromkeys(schedule.SIDES, current)
+    sides = dict.fromkeys(schedule.SIDES, CURRENT)
     changed = replace(usual, **{"evidence": False, **conditions})
     return duet.Duet(changed, sides, budget, folder / "out", say)
 

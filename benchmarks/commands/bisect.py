@@ -17,7 +17,7 @@ from benchmarks.common.files import write_json
 from benchmarks.duet import bisection
 from benchmarks.duet.bisection import Tried, Turn
 from benchmarks.duet.duet import Duet
-from benchmarks.environments import candidates, overlay
+from benchmarks.environments import candidates
 from benchmarks.report import verdict_table
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts.estimate import ENOUGH
@@ -178,23 +178,19 @@ def _candidates(
     arguments: argparse.Namespace, conditions: Conditions, stack: ExitStack
 ) -> tuple[list[str], Callable[[str], Environment]]:
     """Return the candidates in order, and a function that gives the environment of one."""
-    variables, cache_dir = conditions.variables, conditions.settings.cache_dir
+    overlays, variables = measuring.overlays(conditions), conditions.variables
     good, bad = arguments.good, arguments.bad
     if arguments.package:
         names = candidates.releases(arguments.package, good, bad, variables, measuring.say)
 
         def release(name: str) -> Environment:
             spec = f"{arguments.package}=={name}"
-            return overlay.cached(spec, [spec], cache_dir, variables, measuring.say)
+            return overlays.cached(spec, [spec])
 
         return names, release
     names = candidates.commits(arguments.checkout, good, bad, variables)
     tree = stack.enter_context(git.worktree(arguments.checkout, variables))
-
-    def commit(name: str) -> Environment:
-        return candidates.commit_environment(name, tree, cache_dir, variables, measuring.say)
-
-    return names, commit
+    return names, lambda name: candidates.commit_environment(name, tree, overlays)
 
 
 def _short(name: str) -> str:

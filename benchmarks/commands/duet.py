@@ -14,7 +14,6 @@ from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.duet.duet import Duet
-from benchmarks.environments.overlay import environments
 from benchmarks.report import verdict_table
 from benchmarks.sessions import session
 from benchmarks.verdicts import acknowledged, judgement
@@ -70,9 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     with interrupts.interruptible():
         try:
             with ExitStack() as stack:
-                cache_dir, variables = conditions.settings.cache_dir, conditions.variables
-                found = environments(specs, cache_dir, variables, measuring.say, stack)
-                duet = Duet(conditions, found, budget, out, measuring.say, acknowledged=known)
+                sides = measuring.overlays(conditions).sides(specs, stack)
+                duet = Duet(conditions, sides, budget, out, measuring.say, acknowledged=known)
                 measuring.say(duet.cost())
                 duet.run()
         except KeyboardInterrupt:

@@ -15,6 +15,7 @@ from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
 from benchmarks.duet.schedule import SIDES, Budget, Take
+from benchmarks.environments.overlay import Overlays
 
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
@@ -93,6 +94,11 @@ def budget(arguments: argparse.Namespace, pairs: int) -> Budget:
         alpha=alpha,
         seed=count("--seed", arguments.seed, minimum=0),
     )
+
+
+def overlays(conditions: Conditions) -> Overlays:
+    """Return what builds the environments of both sides."""
+    return Overlays(conditions.settings.cache_dir, conditions.variables, say)
 
 
 def out_folder(arguments: argparse.Namespace, kind: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from benchmarks.common.text import align, percent
 from benchmarks.duet import sensitivity
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import SIDES, Take
-from benchmarks.environments.overlay import environments
+from benchmarks.environments.overlay import CURRENT
 from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
@@ -42,11 +41,8 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         f"restarts of {budget.pairs} times {len(TAKES)} rounds, at most {budget.minutes:g} "
         f"minutes; results in {out}"
     )
-    with interrupts.interruptible(), ExitStack() as stack:
-        specs = {"base": "current", "head": "current"}
-        cache_dir, variables = conditions.settings.cache_dir, conditions.variables
-        found = environments(specs, cache_dir, variables, measuring.say, stack)
-        duet = Duet(conditions, found, recorded, out, measuring.say)
+    with interrupts.interruptible():
+        duet = Duet(conditions, dict.fromkeys(SIDES, CURRENT), recorded, out, measuring.say)
         status = ExitStatus.FINE
         try:
             for number, planned in duet.within_budget():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -24,9 +23,8 @@ from benchmarks.duet import restart
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.restart import Conditions
 from benchmarks.duet.schedule import SIDES, Budget, Take
-from benchmarks.environments.overlay import Environment
+from benchmarks.environments.overlay import CURRENT
 
-CURRENT = Environment("current", Path(sys.executable))
 KINDS = {  # how much base and head are slowed down
     "identical sides": (0.0, 0.0),
     "head slower by 5 %": (0.0, 0.05),

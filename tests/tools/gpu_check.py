@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -33,7 +33,7 @@ from benchmarks.duet import schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
 from benchmarks.environments import installed
-from benchmarks.environments.overlay import environments
+from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock, identity
 from benchmarks.model import loading, quantizing
 from benchmarks.model.target import find_target
@@ -332,10 +332,8 @@ def _duet(
     conditions = replace(measuring.conditions(given), takes=takes, evidence=evidence)
     out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
     minutes = []
-    with interrupts.interruptible(), ExitStack() as stack:
-        specs = dict.fromkeys(schedule.SIDES, "current")
-        cache_dir, variables = conditions.settings.cache_dir, conditions.variables
-        sides = environments(specs, cache_dir, variables, measuring.say, stack)
+    with interrupts.interruptible():
+        sides = dict.fromkeys(schedule.SIDES, CURRENT)
         budget = measuring.budget(given, played.pairs)
         found = Duet(conditions, sides, budget, out, measuring.say)
         start = clock.read()
