@@ -100,19 +100,7 @@ def test_what_cant_be_had_is_one_line_and_leaves_nothing(tmp_path, variables, sp
     assert made(tmp_path) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mount a real file system of 4 MiB."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if not (mount and umount) or os.geteuid() != 0:
-        pytest.skip("mounting a file system takes root and mount(8)")
-    command = [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("this system doesn't let root mount a file system")
-    yield tmp_path
-    subprocess.run([umount, str(tmp_path)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["size=4m"], indirect=True)
 def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk, variables):
     """The message says which disk, how much is free and what to do."""
     with pytest.raises(InputError) as raised, open_("large==1.0", small_disk, variables):
