@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and say what was done with which file.
 
-    Raises InputError where git can't, and for several folders to pull into.
+    Raises InputError if git can't, and for several folders to pull into.
     """
     folders: list[Path] = arguments.storage
     if arguments.action == "list":

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search, print what was tried and where it turned, and return 0 where that was found."""
+    """Search, print what was tried and where it turned, and return 0 if that was found."""
     conditions = measuring.conditions(arguments)
     budget = measuring.budget(arguments, conditions.settings.rounds)
     out = measuring.out_folder(arguments, "bisects")

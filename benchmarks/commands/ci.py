@@ -85,7 +85,7 @@ def _screen(arguments: argparse.Namespace) -> int:
 
 
 def _words(text: str) -> list[str]:
-    """Split --options as a shell does. Raises InputError where a shell would ask for more."""
+    """Split --options as a shell does. Raises InputError if a shell would ask for more."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -144,7 +144,7 @@ def _decide(
 def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
     """Return the commit to compare with, and the versions that differ from its own.
 
-    None where both are those of the session. Raises InputError where they can't be known.
+    None if both are those of the session. Raises InputError if they can't be known.
     """
     if revision:
         installed = {name: metadata.version(name) for name in versions.PINNED}
@@ -175,7 +175,7 @@ def _duet(
 
     One that is accepted is one: it passes, and never becomes a baseline.
 
-    Raises InputError where it can't run, or can't show what changed.
+    Raises InputError if it can't run, or can't show what changed.
     """
     said: list[str] = []
     out = STORAGE / "duets" / measuring.own_name()
@@ -251,7 +251,7 @@ def _call(*module: str, said: list[str] | None = None) -> int:
         try:
             return _follow(process, said)
         except KeyboardInterrupt:
-            # A terminal's Ctrl-C reaches it as well. Where that is ignored, it ignores it, too.
+            # A terminal's Ctrl-C reaches it as well. If that is ignored, it ignores it, too.
             deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
             process.send_signal(signal.SIGTERM if deaf else signal.SIGINT)
             try:

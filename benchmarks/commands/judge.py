@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_different(given: Sequence[Session]) -> None:
-    """Raise InputError where one session is given twice: a copy of it would look like agreement."""
+    """Raise InputError if one session is given twice: a copy of it would look like agreement."""
     known: dict[Any, str] = {}
     for each in given:
         rounds = {name: measured.rounds_s for name, measured in each.measured.items()}

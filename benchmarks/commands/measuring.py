@@ -104,7 +104,7 @@ def overlays(conditions: Conditions) -> Overlays:
 def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
     """Return the folder for results, which is new or empty. Raises InputError otherwise.
 
-    It is made when something is written into it: nothing is left where nothing was measured.
+    It is made when something is written into it: nothing is left if nothing was measured.
     """
     folder = Path(arguments.out or Path(".benchmarks") / kind / own_name())
     try:
@@ -126,7 +126,7 @@ def own_name() -> str:
 
 
 def say(line: str) -> None:
-    """Print a line at once. Where nobody listens any more, what is in files still counts."""
+    """Print a line at once. If nobody listens any more, what is in files still counts."""
     with suppress(OSError):
         print(line, flush=True)
 

@@ -32,7 +32,7 @@ def whole(out: Path, what: str) -> Iterator[TextIO]:
     """Give a file to write `out` into, which takes its place once all is written.
 
     Half a character, of a damaged session, becomes a question mark. What is no regular file,
-    such as /dev/stdout, is written as it is. Raises InputError, which calls it `what`, where it
+    such as /dev/stdout, is written as it is. Raises InputError, which calls it `what`, if it
     can't be written.
     """
     path = out.resolve()
@@ -56,7 +56,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON: all of it, or no file. Raises InputError where it can't."""
+    """Write JSON: all of it, or no file. Raises InputError if it can't."""
     try:
         with beside(path) as partial:
             partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -47,9 +47,9 @@ def run(
 ) -> Done:
     """Run a program, and end it and all that it started when this is interrupted.
 
-    Where this process is killed the kernel ends the program (Linux). It has a group of its own, so
+    If this process is killed the kernel ends the program (Linux). It has a group of its own, so
     that Ctrl-C reaches only this process, which then ends the group.
-    Raises InputError where it can't be started, or takes longer than `timeout_s`; `late` is the
+    Raises InputError if it can't be started, or takes longer than `timeout_s`; `late` is the
     next step then.
     """
     parent, libc = os.getpid(), ctypes.CDLL(None) if sys.platform == "linux" else None

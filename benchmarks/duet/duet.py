@@ -89,7 +89,7 @@ class Duet:
         """Add restarts until every time has a verdict, or the budget is spent.
 
         Each complete restart is saved, and stays, whatever ends the duet. Raises InputError and
-        the like where a side can't run at all.
+        the like if a side can't run at all.
         """
         for number, planned in self.within_budget():
             if not self.add(number, planned):
@@ -213,7 +213,7 @@ class Duet:
 
 
 def _doubts(*sides: Session) -> list[str]:
-    """Return why the times of a restart can't be trusted; empty where they can."""
+    """Return why the times of a restart can't be trusted; empty if they can."""
     return [
         why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
     ]

@@ -201,7 +201,7 @@ def start(
 
 
 def check_sides(started: Mapping[str, Mapping[str, Any]], specs: Mapping[str, str]) -> None:
-    """Raise InputError where both are the same though another was asked for, or machines differ."""
+    """Raise InputError if both are the same though another was asked for, or machines differ."""
     base, head = (started[side] for side in schedule.SIDES)
     if specs["base"] != specs["head"] and installed.identical(base["loaded"], head["loaded"]):
         raise InputError(

@@ -53,7 +53,7 @@ def estimate(
     first: int = schedule.FIRST_LOOK,
     drawn: int = DRAWN,
 ) -> Power:
-    """Return what duets of at most so many restarts find, where one side is slower by `slowdown`.
+    """Return what duets of at most so many restarts find, if one side is slower by `slowdown`.
 
     `restarts` are recorded, each as two pairs of a fast and a slow session: both processes of a
     restart were each of them. `first`: after how many restarts verdicts are tried first.

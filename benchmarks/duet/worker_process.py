@@ -92,7 +92,7 @@ class Partner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let it end by itself where all went well; then end whatever is left."""
+        """Let it end by itself if all went well; then end whatever is left."""
         try:
             if error is None and not self._given_up:
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -113,7 +113,7 @@ class Partner:
         return self.answer(do, timeout_s)
 
     def send(self, do: str, **arguments: Any) -> None:
-        """Make a request, without waiting for its answer. Raises LostError where it is dead."""
+        """Make a request, without waiting for its answer. Raises LostError if it is dead."""
         try:
             os.write(self._requests, (json.dumps({"do": do, **arguments}) + "\n").encode())
         except BrokenPipeError:
@@ -122,7 +122,7 @@ class Partner:
     def answer(self, do: str, timeout_s: float) -> dict[str, Any]:
         """Wait for the answer to the request that was made last; each line heard starts anew.
 
-        Raises the worker's own error where that is one of the suite's, and LostError where it
+        Raises the worker's own error if that is one of the suite's, and LostError if it
         dies, says nothing for `timeout_s`, or answers nonsense.
         """
         while True:

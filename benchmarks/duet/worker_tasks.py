@@ -138,7 +138,7 @@ class Side:
         """Time one generation, watched, after an untimed token.
 
         A round of the partner has filled the caches with what is its own, and the first step would
-        pay for it. The token comes where there was none as well: each round follows the same.
+        pay for it. The token comes if there was none as well: each round follows the same.
         """
         workload, engine = self._workloads[batch_size], self._loaded
         attempt = self._attempt(slowdown)

@@ -25,7 +25,7 @@ def releases(
     """Return the releases from good to bad, in order, as the package index has them.
 
     Without pre-releases, unless an end of the search is one: nobody ships them. They are named by
-    `say`. Raises InputError where it can't be asked, or lacks one of them.
+    `say`. Raises InputError if it can't be asked, or lacks one of them.
     """
     command = [sys.executable, "-m", "pip", "index", "versions", package, "--pre"]
     done = process.run(command, variables, SECONDS)

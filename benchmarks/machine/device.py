@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def resolve(device: str, device_map: str) -> torch.device:
     """Return the device to use: the first GPU, or the CPU.
 
-    Raises InputError where CUDA was asked for and can't be had.
+    Raises InputError if CUDA was asked for and can't be had.
     """
     import torch
 
@@ -35,7 +35,7 @@ def resolve(device: str, device_map: str) -> torch.device:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """Return what decides whether two sessions ran on the same machine; None where unknown.
+    """Return what decides whether two sessions ran on the same machine; None if unknown.
 
     The CPU, the cores that this process may use, and torch's threads; of the GPUs name, memory in
     bytes, number, MIG mode and power limit.

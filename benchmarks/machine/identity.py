@@ -18,7 +18,7 @@ LONGEST = 40  # characters of a name within a folder's name
 
 
 def cpu_model(root: Path = ROOT) -> str | None:
-    """Return the model of the CPU, or None where the system doesn't say.
+    """Return the model of the CPU, or None if the system doesn't say.
 
     Linux on Arm gives numbers instead of a name: implementer and part.
     """

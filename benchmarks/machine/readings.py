@@ -25,7 +25,7 @@ class Observations:
     `facts` don't change; `counts` are how far counters moved, and the load average at the end;
     `samples` came in between; `controls` are the seconds of the control, in order: at the start of
     the session, before, after. `cold` rounds are meant to include the first of a process, so they
-    needn't be steady. `no_gpu` is why there are no readings of a GPU, where there are none.
+    needn't be steady. `no_gpu` is why there are no readings of a GPU, if there are none.
     """
 
     device: str
@@ -192,7 +192,7 @@ def _given(value: Reading | None) -> Reading:
 
 
 def combine(formula: Callable[..., float], *values: Reading | None) -> Reading:
-    """Apply a formula to readings; where one is unmeasured, the result is, for its reason."""
+    """Apply a formula to readings; if one is unmeasured, the result is, for its reason."""
     for value in map(_given, values):
         if isinstance(value, Unmeasured):
             return value

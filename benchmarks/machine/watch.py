@@ -31,8 +31,8 @@ class Watch:
     between them; one that fails doesn't count.
 
     `device` is its type, `threads` are torch's; `control()`, if any, returns the control's seconds,
-    and `start` is what it returned at the start of the session. `gpu` is Unmeasured where NVML
-    can't be used, and None where there is no GPU to watch: then no thread runs.
+    and `start` is what it returned at the start of the session. `gpu` is Unmeasured if NVML
+    can't be used, and None if there is no GPU to watch: then no thread runs.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class Attempt:
     starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
     placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
-    validity: Validity | None = None  # None where nothing was timed
+    validity: Validity | None = None  # None if nothing was timed
     more: bool = False  # generations than were timed, all of them under watch
     machine: Machine = field(init=False)
 
