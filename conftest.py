@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.pytest_session import closing, gating, interrupts, reporting, saving
+from benchmarks.pytest_session import closing, gating, reporting, saving
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import (
@@ -59,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
-    interrupts.listen(config)
+    interrupts.listen(config.add_cleanup)
     config.stash[SUMMARY] = Summary()
     config.stash[COMPARED] = []
     config.stash[HISTORY] = {"loaded": [], "profiled": False}

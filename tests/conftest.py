@@ -13,6 +13,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns in processes that wer
 # The sessions that tests run are none of xdist's: pytest-benchmark would disable their benchmarks.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 
+import shutil
+import subprocess
+
 import hypothesis
 import pytest
 
@@ -199,3 +202,17 @@ def session(
         return Outcome(int(status), out, err, folder)
 
     return run
+
+
+@pytest.fixture
+def small_disk(request, tmp_path):
+    """Mount a real file system of 8 MiB, or of other options; that takes root on Linux."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if not (mount and umount) or os.geteuid() != 0:
+        pytest.skip("mounting a file system takes root and mount(8)")
+    options = getattr(request, "param", "size=8m")
+    command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("this system doesn't let root mount a file system")
+    yield tmp_path
+    subprocess.run([umount, str(tmp_path)], check=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,7 @@ import pytest
 from benchmarks import __main__ as door
 from benchmarks.commands import measuring
 from benchmarks.duet import duet, schedule
-from benchmarks.environments import overlay
-from tests.local_packages import BROKEN, SLOW, pip_in_forks, pip_variables, write_wheel
+from benchmarks.environments.overlay import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,50 +26,22 @@ def duet_of(
     variables: Mapping[str, str],
     *options: str,
     say: Callable[[str], None] = print,
+    **conditions: Any,
 ) -> duet.Duet:
-    """Return a duet of identical sides, as the command makes it, to be played step by step."""
+    """Return a duet of identical sides, as the command makes it, but for some of its conditions."""
     parser = door.Parser()
     measuring.add_arguments(parser)
-    arguments = parser.parse_args([*FAST, "--times-only", *options])
+    arguments = parser.parse_args([*FAST, *options])
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        conditions = measuring.conditions(arguments)
-    current = overlay.Environment("current", Path(sys.executable))
-    budget = measuring.budget(arguments, conditions.settings.rounds)
-    sides = dict.fromkeys(schedule.SIDES, current)
-    return duet.Duet(conditions, sides, budget, folder / "out", say)
-
-
-def command_in(
-    variables: Mapping[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    out: Path,
-) -> Callable[..., tuple[int, str]]:
-    """Return a function that runs a command with results in `out`: its status, and what it says."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        with pip_in_forks():
-            status = door.main([*arguments[:1], *FAST, f"--out={out}", *arguments[1:]])
-        said, complaints = capfd.readouterr()
-        return status, said + complaints
-
-    return run
+        usual = measuring.conditions(arguments)
+    budget = measuring.budget(arguments, usual.settings.rounds)
+    sides = dict.fromkeys(schedule.SIDES, CURRENT)
+    changed = replace(usual, **{"evidence": False, **conditions})
+    return duet.Duet(changed, sides, budget, folder / "out", say)
 
 
 def read(out: Path, side: str) -> list[dict[str, Any]]:
     """Return the saved content of one side, restart by restart."""
     return [json.loads(file.read_text()) for file in sorted(out.glob(f"restart-*-{side}.json"))]
-
-
-def with_packages(environment: Mapping[str, str], index: Path) -> dict[str, str]:
-    """Return the environment in which pip finds four releases of one package, written here.
-
-    The third can't be imported, and the last makes decoding slow.
-    """
-    for number, module in enumerate(["", "", BROKEN, SLOW]):
-        write_wheel(index, "sluggish", f"1.{number}", module)
-    return {**environment, **pip_variables(index)}

@@ -26,6 +26,10 @@ class Steps:
             self._due -= not self._ended
             return self._ended
 
+    def clear(self):
+        """Begin to sample."""
+        self._ended = False
+
     def set(self):
         """End the sampling."""
         with self._changed:
@@ -69,6 +73,9 @@ class FakeNvml:
 
     def nvmlInit(self):  # noqa: D102, N802 (pynvml's names)
         return None
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: D102, N802
+        return index
 
     def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: D102, N802
         return uuid

@@ -63,7 +63,7 @@ def record(
     values, reasons = as_stored(metrics)
     starts = [sum(each.round_s + 0.01 for each in timed[:n]) for n in range(rounds)]
     device, rounds_s = "cuda" if on_gpu else "cpu", [each.round_s for each in timed]
-    judged = validity.judge(Observations(device, rounds_s, {}, {}, {}, cold=True))  # not steady
+    judged = validity.judge(Observations(device, rounds_s, {}, {}, cold=True))  # not steady
     operators = {"aten::_int_mm": 28, "bitsandbytes::int8_vectorwise_quant": 28}
     counts = {"operators": operators, "operators_total": 5630, "int8_operators": operators}
     on_device = {"kernel_launches": launches, "synchronizations": {"stream": 84, "event": 0}}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.git import run_git
 from tests import virtual
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
 FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
 ALONE = ["-k", "throughput"]
 LEAST = ["--batch-size=1", "--new-tokens=2", "--rounds=2", "--warmup-rounds=1", *ALONE]
+GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull} | {
+    f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
 
 
 @dataclass
@@ -55,6 +59,11 @@ def run_module(
             cwd=folder,
             timeout=timeout_s,
         )
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git as nobody in particular, and return what it prints."""
+    return run_git(folder, os.environ | GIT, *arguments)
 
 
 @contextmanager

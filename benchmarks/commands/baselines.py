@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import baseline
 from benchmarks.sessions.branch import Branch
 from benchmarks.sessions.storage import STORAGE
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and say what was done with which file.
 
-    Raises InputError where git can't, and for several folders to pull into.
+    Raises InputError if git can't, and for several folders to pull into.
     """
     folders: list[Path] = arguments.storage
     if arguments.action == "list":
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print(line)
             if sides := len(found.sessions) - len(listed):
                 print(f"not listed: {sides} of duets")
-        return 0
+        return ExitStatus.FINE
     if arguments.action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
     branch = Branch(arguments.remote, arguments.branch, os.environ)
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     for path in moved:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
-    return 0
+    return ExitStatus.FINE
 
 
 def _is_mere_side(session: Session) -> bool:

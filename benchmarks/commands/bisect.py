@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
-from benchmarks.common import git
+from benchmarks.common import git, interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.duet import bisection
 from benchmarks.duet.bisection import Tried, Turn
-from benchmarks.duet.duet import Duet, cost
-from benchmarks.environments import candidates, overlay
+from benchmarks.duet.duet import Duet
+from benchmarks.environments import candidates
 from benchmarks.report import verdict_table
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts.estimate import ENOUGH
@@ -25,8 +25,8 @@ from benchmarks.verdicts.estimate import ENOUGH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.duet.duet import Budget
     from benchmarks.duet.restart import Conditions
+    from benchmarks.duet.schedule import Budget
     from benchmarks.environments.overlay import Environment
     from benchmarks.sessions.outcome import Verdict
 
@@ -55,13 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search, print what was tried and where it turned, and return 0 where that was found."""
+    """Search, print what was tried and where it turned, and return 0 if that was found."""
     conditions = measuring.conditions(arguments)
     budget = measuring.budget(arguments, conditions.settings.rounds)
     out = measuring.out_folder(arguments, "bisects")
     tried: list[Tried] = []
     try:
-        with measuring.interruptible(), ExitStack() as stack:
+        with interrupts.interruptible(), ExitStack() as stack:
             names, environment = _candidates(arguments, conditions, stack)
             good = environment(names[0])
             search = Search(
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     gap = f", or one of those that can't run: {', '.join(found.between)}" if found.between else ""
     measuring.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
     measuring.say(f"sessions and logs: {out}")
-    return 0
+    return ExitStatus.FINE
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Search:
             folder = self.out / _short(name)
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
             duet = Duet(self.conditions, sides, budget, folder, measuring.say, asked=self.asked)
-            measuring.say(f"{_short(name)}: {cost(duet)}")
+            measuring.say(f"{_short(name)}: {duet.cost()}")
             duet.run()
         except HarnessError as error:
             if duet is None or duet.restarts < ENOUGH:
@@ -178,23 +178,19 @@ def _candidates(
     arguments: argparse.Namespace, conditions: Conditions, stack: ExitStack
 ) -> tuple[list[str], Callable[[str], Environment]]:
     """Return the candidates in order, and a function that gives the environment of one."""
-    variables, cache_dir = conditions.variables, conditions.settings.cache_dir
+    overlays, variables = measuring.overlays(conditions), conditions.variables
     good, bad = arguments.good, arguments.bad
     if arguments.package:
         names = candidates.releases(arguments.package, good, bad, variables, measuring.say)
 
         def release(name: str) -> Environment:
             spec = f"{arguments.package}=={name}"
-            return overlay.cached(spec, [spec], cache_dir, variables, measuring.say)
+            return overlays.cached(spec, [spec])
 
         return names, release
     names = candidates.commits(arguments.checkout, good, bad, variables)
     tree = stack.enter_context(git.worktree(arguments.checkout, variables))
-
-    def commit(name: str) -> Environment:
-        return candidates.commit_environment(name, tree, cache_dir, variables, measuring.say)
-
-    return names, commit
+    return names, lambda name: candidates.commit_environment(name, tree, overlays)
 
 
 def _short(name: str) -> str:

@@ -6,18 +6,16 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks.commands import measuring
+from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, ExitStatus
 from benchmarks.config.options import OPTIONS
@@ -29,12 +27,13 @@ from benchmarks.sessions.storage import STORAGE
 from benchmarks.verdicts import acknowledged, promotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from benchmarks.sessions.session import Session
 
 ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
+HISTORY = "check the base out with its history (fetch-depth)"
 # The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
 DUELLED = ("round_s", "ttft_s", "tpot_s")
 
@@ -63,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     What a duet leaves undecided is no regression: it is a warning, and status 0. What no duet could
     look at stays 11. Raises InputError for --options that can't be used.
     """
-    with measuring.interruptible():
+    with interrupts.interruptible():
         return _screen(arguments)
 
 
@@ -86,7 +85,7 @@ def _screen(arguments: argparse.Namespace) -> int:
 
 
 def _words(text: str) -> list[str]:
-    """Split --options as a shell does. Raises InputError where a shell would ask for more."""
+    """Split --options as a shell does. Raises InputError if a shell would ask for more."""
     try:
         return shlex.split(text)
     except ValueError as error:
@@ -145,12 +144,14 @@ def _decide(
 def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
     """Return the commit to compare with, and the versions that differ from its own.
 
-    None where both are those of the session. Raises InputError where they can't be known.
+    None if both are those of the session. Raises InputError if they can't be known.
     """
     if revision:
-        commit = _git("merge-base", revision, "HEAD")
         installed = {name: metadata.version(name) for name in versions.PINNED}
-        return commit, versions.of_pins(_git("show", f"{commit}:constraints.txt"), installed)
+        here, variables = Path.cwd(), os.environ
+        commit = git.run_git(here, variables, "merge-base", revision, "HEAD", next_step=HISTORY)
+        pins = git.run_git(here, variables, "show", f"{commit}:constraints.txt", next_step=HISTORY)
+        return commit, versions.of_pins(pins, installed)
     found = baseline.baselines(baseline.stored(STORAGE).sessions, session)
     if not found or not found[-1].commit.get("id"):
         raise InputError("no baseline says of which commit it is; name what to compare with --base")
@@ -174,7 +175,7 @@ def _duet(
 
     One that is accepted is one: it passes, and never becomes a baseline.
 
-    Raises InputError where it can't run, or can't show what changed.
+    Raises InputError if it can't run, or can't show what changed.
     """
     said: list[str] = []
     out = STORAGE / "duets" / measuring.own_name()
@@ -190,7 +191,7 @@ def _duet(
         status = _call("benchmarks", "duet", "--base", against, *options, said=said)
     else:
         against = commit[:12]
-        with _worktree(commit) as folder:
+        with git.worktree(Path.cwd(), os.environ, commit, HISTORY) as folder:
             status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
         _append(Path(summary), f"### Duet against {against}", said)
@@ -238,31 +239,6 @@ def _promote(path: Path, reason: str | None) -> None:
         print(f"promoted: {path}")
 
 
-@contextmanager
-def _worktree(commit: str) -> Iterator[Path]:
-    """Check a commit out beside this one; raises InputError where it can't be had."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name, "base")
-        _git("worktree", "add", "--detach", str(folder), commit)
-        try:
-            yield folder
-        finally:
-            _git("worktree", "remove", "--force", str(folder))
-
-
-def _git(*arguments: str) -> str:
-    git = shutil.which("git") or "git"
-    done = subprocess.run(  # noqa: S603 (git, and a revision that is no option)
-        [git, *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = (done.stderr.strip() or "no word").splitlines()[-1]
-        raise InputError(
-            f"git {arguments[0]} failed ({said}); check the base out with its history (fetch-depth)"
-        )
-    return done.stdout.strip()
-
-
 def _call(*module: str, said: list[str] | None = None) -> int:
     """Run a module of Python as a user would, in sight, and return its exit status.
 
@@ -275,7 +251,7 @@ def _call(*module: str, said: list[str] | None = None) -> int:
         try:
             return _follow(process, said)
         except KeyboardInterrupt:
-            # A terminal's Ctrl-C reaches it as well. Where that is ignored, it ignores it, too.
+            # A terminal's Ctrl-C reaches it as well. If that is ignored, it ignores it, too.
             deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
             process.send_signal(signal.SIGTERM if deaf else signal.SIGINT)
             try:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
-from benchmarks.duet.duet import Duet, cost
-from benchmarks.environments.overlay import environments
+from benchmarks.duet.duet import Duet
 from benchmarks.report import verdict_table
 from benchmarks.sessions import session
 from benchmarks.verdicts import acknowledged, judgement
@@ -66,13 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
     budget = measuring.budget(arguments, conditions.settings.rounds)
     out = measuring.out_folder(arguments, "duets")
     duet = None
-    with measuring.interruptible():
+    with interrupts.interruptible():
         try:
             with ExitStack() as stack:
-                cache_dir, variables = conditions.settings.cache_dir, conditions.variables
-                found = environments(specs, cache_dir, variables, measuring.say, stack)
-                duet = Duet(conditions, found, budget, out, measuring.say, acknowledged=known)
-                measuring.say(cost(duet))
+                sides = measuring.overlays(conditions).sides(specs, stack)
+                duet = Duet(conditions, sides, budget, out, measuring.say, acknowledged=known)
+                measuring.say(duet.cost())
                 duet.run()
         except KeyboardInterrupt:
             measuring.complain(f"interrupted: {keep(duet)}")

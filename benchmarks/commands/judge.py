@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
 from benchmarks.report import verdict_table
@@ -59,17 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     status = judgement.exit_status(verdicts)
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
-        try:
-            arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(
-                f"--json {arguments.json}: can't write it ({error.strerror}); check the folder"
-            ) from error
+        with whole(arguments.json, "the verdicts") as file:
+            file.write(json.dumps(record, indent=1) + "\n")
     return status
 
 
 def _check_different(given: Sequence[Session]) -> None:
-    """Raise InputError where one session is given twice: a copy of it would look like agreement."""
+    """Raise InputError if one session is given twice: a copy of it would look like agreement."""
     known: dict[Any, str] = {}
     for each in given:
         rounds = {name: measured.rounds_s for name, measured in each.measured.items()}

@@ -5,31 +5,23 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
-from math import inf
 from pathlib import Path
-from types import FrameType
 
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
-from benchmarks.duet.duet import Budget
 from benchmarks.duet.restart import Conditions
-from benchmarks.duet.schedule import SIDES, Take
-from benchmarks.machine import clock
+from benchmarks.duet.schedule import SIDES, Budget, Take
+from benchmarks.environments.overlay import Overlays
 
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary", "--report")
 RESTARTS = 12
-# Ctrl-C; a stop from outside; a terminal that is gone. Not all systems have all of them.
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
-DEAF_S = 15  # after the first of them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         workload.add_argument(
             option.name, default=default, metavar=option.metavar, help=says.replace("%", "%%")
         )
-    budget = parser.add_argument_group("budget")
+    _add_budget(parser.add_argument_group("budget"))
+
+
+def _add_budget(budget: argparse._ArgumentGroup) -> None:
     budget.add_argument(
         "--max-restarts",
         default=str(RESTARTS),
@@ -64,18 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the order of the rounds (default: random)",
     )
     budget.add_argument(
-        "--answer-within",
-        default="600",
-        metavar="SECONDS",
-        help="a worker that says nothing for so long is ended (default: 600; ten times as much "
-        "while it loads)",
-    )
-    budget.add_argument(
-        "--alternate",
-        action="store_true",
-        help="one process at a time, A B B A, as is done where two models don't fit in memory",
-    )
-    budget.add_argument(
         "--times-only",
         action="store_true",
         help="leave out what one restart gathers beside: counters, profiles, logits",
@@ -85,7 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder for sessions and logs (default: .benchmarks/duets/ and the time)",
     )
-    parser.add_argument("--inject", metavar="SIDE=SHARE", help=argparse.SUPPRESS)
 
 
 def conditions(arguments: argparse.Namespace) -> Conditions:
@@ -94,10 +76,8 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
     return Conditions(
         settings=build_settings(options.get, os.environ),
         options=options,
-        takes=_takes(arguments.inject),
+        takes=tuple(map(Take, SIDES)),
         variables=dict(os.environ),
-        answer_within_s=positive("--answer-within", arguments.answer_within),
-        alternate=arguments.alternate,
         evidence=not arguments.times_only,
     )
 
@@ -116,10 +96,15 @@ def budget(arguments: argparse.Namespace, pairs: int) -> Budget:
     )
 
 
+def overlays(conditions: Conditions) -> Overlays:
+    """Return what builds the environments of both sides."""
+    return Overlays(conditions.settings.cache_dir, conditions.variables, say)
+
+
 def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
     """Return the folder for results, which is new or empty. Raises InputError otherwise.
 
-    It is made when something is written into it: nothing is left where nothing was measured.
+    It is made when something is written into it: nothing is left if nothing was measured.
     """
     folder = Path(arguments.out or Path(".benchmarks") / kind / own_name())
     try:
@@ -140,36 +125,8 @@ def own_name() -> str:
     return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{os.getpid()}"
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP interrupt what is inside, and none of them again for a while.
-
-    A terminal that is closed sends two, and impatient fingers do: the second would disturb how
-    workers are ended and what is half-made is removed. What is ignored, as nohup(1) has it, stays
-    so.
-    """
-    heard_at = -inf
-
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (Python's signature)
-        nonlocal heard_at
-        if clock.read() - heard_at > DEAF_S:
-            heard_at = clock.read()
-            raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-    before = {each: signal.getsignal(each) for each in numbers}
-    try:
-        for each, was in before.items():
-            if was is not signal.SIG_IGN:
-                signal.signal(each, interrupt)
-        yield
-    finally:
-        for each, was in before.items():
-            signal.signal(each, was or signal.SIG_DFL)  # None: not Python's own
-
-
 def say(line: str) -> None:
-    """Print a line at once. Where nobody listens any more, what is in files still counts."""
+    """Print a line at once. If nobody listens any more, what is in files still counts."""
     with suppress(OSError):
         print(line, flush=True)
 
@@ -178,11 +135,3 @@ def complain(line: str) -> None:
     """Print a line to standard error, as `say` does."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
-
-
-def _takes(inject: str | None) -> tuple[Take, ...]:
-    side, _, share = (inject or "").partition("=")
-    if inject and side not in SIDES:
-        raise InputError(f"--inject: expected base=SHARE or head=SHARE; got {inject!r}")
-    slowdown = positive("--inject", share) if inject else 0.0
-    return tuple(Take(each, slowdown if each == side else 0.0) for each in SIDES)

@@ -34,13 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Promote or demote each file; one line each, status 1 where one was refused."""
+    """Promote or demote each file; one line each, status 1 if one was refused."""
     refused = [path for path in _paths(arguments) if not _apply(path, arguments)]
     return ExitStatus.FAILED if refused else ExitStatus.FINE
 
 
 def _apply(path: Path, arguments: argparse.Namespace) -> bool:
-    """Promote or demote one file, and say so; False where it was refused."""
+    """Promote or demote one file, and say so; False if it was refused."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         if arguments.demote:

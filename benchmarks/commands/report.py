@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import ExitStatus
 from benchmarks.page import csv_file, intake, render
 from benchmarks.sessions.storage import STORAGE
 
@@ -53,4 +54,4 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         render.write(arguments.out, found, artifacts)
         print(f"report: {arguments.out}")
-    return 0
+    return ExitStatus.FINE

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.common import interrupts
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.common.text import align, percent
 from benchmarks.duet import sensitivity
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import SIDES, Take
-from benchmarks.environments.overlay import environments
+from benchmarks.environments.overlay import CURRENT
 from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.duet.restart import Conditions
+    from benchmarks.duet.schedule import Budget
     from benchmarks.duet.sensitivity import Pair, Power
 
 SLOWDOWNS = (0.01, 0.02, 0.05)
@@ -40,12 +41,9 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         f"restarts of {budget.pairs} times {len(TAKES)} rounds, at most {budget.minutes:g} "
         f"minutes; results in {out}"
     )
-    with measuring.interruptible(), ExitStack() as stack:
-        specs = {"base": "current", "head": "current"}
-        cache_dir, variables = conditions.settings.cache_dir, conditions.variables
-        found = environments(specs, cache_dir, variables, measuring.say, stack)
-        duet = Duet(conditions, found, recorded, out, measuring.say)
-        status = 0
+    with interrupts.interruptible():
+        duet = Duet(conditions, dict.fromkeys(SIDES, CURRENT), recorded, out, measuring.say)
+        status = ExitStatus.FINE
         try:
             for number, planned in duet.within_budget():
                 if duet.add(number, planned):
@@ -57,7 +55,17 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         measuring.complain("too few restarts to tell anything")
         return status or ExitStatus.NOTHING_COMPARED
     measuring.say(f"drawing {sensitivity.DRAWN} duets of each kind from {duet.restarts} restarts")
-    powers = [
+    powers, restart_s = _powers(duet, budget), _restart_s(duet)
+    for line in table(powers, restart_s):
+        measuring.say(line)
+    record = {"restart_s": restart_s, "powers": [asdict(power) for power in powers]}
+    write_json(out / "selftest.json", record)
+    return status
+
+
+def _powers(duet: Duet, budget: Budget) -> list[Power]:
+    """Return what duets of this budget find, drawn from the restarts of one."""
+    return [
         sensitivity.estimate(
             _ways(duet, slowdown),
             slowdown,
@@ -68,12 +76,6 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
         )
         for index, slowdown in enumerate((0.0, *SLOWDOWNS))
     ]
-    restart_s = _restart_s(duet)
-    for line in table(powers, restart_s):
-        measuring.say(line)
-    record = {"restart_s": restart_s, "powers": [each.as_record() for each in powers]}
-    write_json(out / "selftest.json", record)
-    return status
 
 
 def table(powers: Sequence[Power], restart_s: float) -> list[str]:

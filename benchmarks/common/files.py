@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,29 +16,37 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give a path to write to, which takes the place of this one once all is written."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
 def whole(out: Path, what: str) -> Iterator[TextIO]:
     """Give a file to write `out` into, which takes its place once all is written.
 
     Half a character, of a damaged session, becomes a question mark. What is no regular file,
-    such as /dev/stdout, is written as it is. Raises InputError, which calls it `what`, where it
+    such as /dev/stdout, is written as it is. Raises InputError, which calls it `what`, if it
     can't be written.
     """
     path = out.resolve()
     direct = path.exists() and not path.is_file()
-    partial = path if direct else path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        with (
+            nullcontext(path) if direct else beside(path) as partial,
+            partial.open("w", encoding="utf-8", errors="replace", newline="") as file,
+        ):
             yield file
-        if not direct:
-            partial.replace(path)
     except OSError as error:
         raise InputError(
             f"{out}: can't write {what} ({error.strerror}); choose another path"
         ) from error
-    finally:
-        if not direct:
-            partial.unlink(missing_ok=True)
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -48,15 +56,11 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON: all of it, or no file. Raises InputError where it can't."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    """Write JSON: all of it, or no file. Raises InputError if it can't."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with beside(path) as partial:
+            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"can't write {path}: {error.strerror}; free some space, or name another folder"
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)

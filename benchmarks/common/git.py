@@ -9,28 +9,46 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.common import process
 from benchmarks.common.errors import InputError
+from benchmarks.common.process import Done
 
 SECONDS = 600  # for an answer of git or of the package index
+OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a hook they name the repository around
+CHECKOUT = "expected a git checkout, and revisions that it has"
 
 
-def run_git(folder: Path, variables: Mapping[str, str], *arguments: str) -> str:
+def try_git(folder: Path, variables: Mapping[str, str], *arguments: str) -> Done:
+    """Run git in a folder, and return how that ended. It never waits for a password."""
+    around = {name: value for name, value in variables.items() if name not in OURS}
+    command = ["git", "-C", str(folder), *arguments]
+    return process.run(command, {**around, "GIT_TERMINAL_PROMPT": "0"}, SECONDS)
+
+
+def run_git(
+    folder: Path, variables: Mapping[str, str], *arguments: str, next_step: str = CHECKOUT
+) -> str:
     """Return what git prints. Raises InputError, in one line, if it fails."""
-    done = process.run(["git", "-C", str(folder), *arguments], variables, SECONDS)
+    done = try_git(folder, variables, *arguments)
     if done.status:
-        raise InputError(
-            f"{folder}: git {arguments[0]} failed: {process.last_line(done.output)}; "
-            "expected a git checkout, and revisions that it has"
-        )
+        raise InputError(f"git {arguments[0]} failed in {folder}: {reason(done)}; {next_step}")
     return done.output.strip()
 
 
+def reason(done: Done) -> str:
+    """Return the line of git's that says what was wrong; advice comes after it."""
+    telling = (line for line in done.lines if line.startswith("fatal:") or "rejected]" in line)
+    return next(telling, done.last_line)
+
+
 @contextmanager
-def worktree(checkout: Path, variables: Mapping[str, str]) -> Iterator[Path]:
+def worktree(
+    checkout: Path, variables: Mapping[str, str], revision: str = "HEAD", next_step: str = CHECKOUT
+) -> Iterator[Path]:
     """Give a worktree of a checkout, in a folder of its own, and remove it at the end."""
-    with TemporaryDirectory(prefix="bisect-") as folder:
-        path = Path(folder) / "tree"
-        run_git(checkout, variables, "worktree", "add", "--detach", "--quiet", str(path), "HEAD")
+    with TemporaryDirectory(prefix="worktree-") as folder:
+        path = str(Path(folder) / "tree")
+        add = ("worktree", "add", "--detach", "--quiet", path, revision)
+        run_git(checkout, variables, *add, next_step=next_step)
         try:
-            yield path
+            yield Path(path)
         finally:
-            run_git(checkout, variables, "worktree", "remove", "--force", str(path))
+            run_git(checkout, variables, "worktree", "remove", "--force", path)

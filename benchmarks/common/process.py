@@ -20,10 +20,22 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 @dataclass(frozen=True)
 class Done:
-    """How a program ended, and what it wrote."""
+    """How a program ended, and what it wrote to standard output and standard error."""
 
     status: int
     output: str
+    errors: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines that say something, the errors last, without their indentation."""
+        text = f"{self.output}\n{self.errors}"
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    @property
+    def last_line(self) -> str:
+        """The last of them."""
+        return self.lines[-1] if self.lines else "it said nothing"
 
 
 def run(
@@ -35,9 +47,9 @@ def run(
 ) -> Done:
     """Run a program, and end it and all that it started when this is interrupted.
 
-    Where this process is killed the kernel ends the program (Linux). It has a group of its own, so
+    If this process is killed the kernel ends the program (Linux). It has a group of its own, so
     that Ctrl-C reaches only this process, which then ends the group.
-    Raises InputError where it can't be started, or takes longer than `timeout_s`; `late` is the
+    Raises InputError if it can't be started, or takes longer than `timeout_s`; `late` is the
     next step then.
     """
     parent, libc = os.getpid(), ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -48,7 +60,7 @@ def run(
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             start_new_session=True,
             preexec_fn=lambda: die_with(parent, libc),  # no thread holds a lock that it needs
             text=True,
@@ -57,7 +69,7 @@ def run(
     except OSError as error:
         raise InputError(f"can't start {command[0]}: {error.strerror}; install it") from error
     try:
-        output, _ = process.communicate(timeout=timeout_s)
+        output, errors = process.communicate(timeout=timeout_s)
     except BaseException as error:  # an interrupt most of all
         kill_group(process)
         if isinstance(error, subprocess.TimeoutExpired):
@@ -65,7 +77,7 @@ def run(
                 f"{' '.join(command[:4])} …: not done after {timeout_s:.0f} s; {late}"
             ) from error
         raise
-    return Done(process.returncode, output)
+    return Done(process.returncode, output, errors)
 
 
 def module_command(python: Path | str, module: str, *arguments: str) -> list[str]:
@@ -103,9 +115,3 @@ def is_alive(pid: int) -> bool:
     except OSError:  # another user's, or a system without /proc
         return True
     return status.rpartition(")")[2].split()[0] != "Z"  # proc_pid_stat(5): after the name
-
-
-def last_line(output: str) -> str:
-    """Return the last line that says something, without its indentation."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"

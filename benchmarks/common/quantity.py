@@ -33,7 +33,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def as_stored(
     metrics: Mapping[str, Metric],
 ) -> tuple[dict[str, float | int | None], dict[str, str]]:
-    """Return the metrics as JSON holds them, null where unmeasured, and the reasons by name."""
+    """Return the metrics as JSON holds them, null if unmeasured, and the reasons by name."""
     values = {
         name: None if isinstance(value, Unmeasured) else value for name, value in metrics.items()
     }

@@ -34,7 +34,7 @@ class Found:
 
 
 def search(candidates: Sequence[str], turn: Callable[[str], Turn]) -> Found | None:
-    """Return where the candidates, in order, turn from good to bad; None where the last is good.
+    """Return where the candidates, in order, turn from good to bad; None if the last is good.
 
     The first is good by definition, the last is tried first. `turn` is asked for each candidate at
     most once; where it is skipped, the nearest one that isn't decides. With one turn among n

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from benchmarks.common.errors import AttestationError, HarnessError, OutOfMemoryError, OutputError
-from benchmarks.duet import restart, schedule
-from benchmarks.duet.progress import describe_sides, estimate
-from benchmarks.duet.restart import Conditions, Played
-from benchmarks.duet.saving import save_restart
-from benchmarks.duet.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING
+from benchmarks.duet import decisions, progress, restart, schedule
+from benchmarks.duet.restart import Conditions, Played, RestartRun
+from benchmarks.duet.saving import Files
+from benchmarks.duet.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING, Budget
 from benchmarks.duet.worker_process import LostError
 from benchmarks.machine import clock
-from benchmarks.sessions import comparable, pytest_format
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions import comparable
+from benchmarks.sessions.outcome import Verdict
 from benchmarks.verdicts.estimate import ENOUGH
-from benchmarks.verdicts.judgement import judge
 
 if TYPE_CHECKING:
     from benchmarks.duet.schedule import Restart, Take
@@ -32,20 +30,9 @@ GIVE_UP = 3  # restarts in a row that are lost: the next one would be as well
 WRONG = (OutputError, AttestationError)  # what a side does isn't what it is measured for
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a duet may cost at most, how sure its verdicts are, and the seed of its order."""
-
-    restarts: int
-    pairs: int
-    minutes: float
-    alpha: float
-    seed: int
-
-
 @dataclass
 class Duet:
-    """A duet: what it compares, what it has measured so far, and what it says of it."""
+    """A duet: what it compares, what it has measured so far, and what it has decided."""
 
     conditions: Conditions
     environments: Mapping[str, Environment]
@@ -63,11 +50,12 @@ class Duet:
     _looked: int = 0  # how many restarts were complete when they were judged last
     _deadline: float = inf  # in the seconds of `clock.read`
     _in_a_row: int = 0  # restarts that were lost since the last complete one
-    _facts: tuple[dict[str, Any], dict[str, Any]] = field(init=False)  # machine and commit
+    _files: Files = field(init=False)
 
     def __post_init__(self) -> None:
         """Ask what is saved with each session before hours are spent on measuring."""
-        self._facts = pytest_format.machine_info(), pytest_format.commit_info()
+        specs = {side: environment.spec for side, environment in self.environments.items()}
+        self._files = Files(self.out, specs)
 
     @property
     def restarts(self) -> int:
@@ -97,34 +85,11 @@ class Duet:
         looks = {str(count): alpha for count, alpha in self.looks.items()}
         return {"id": self.id, "alpha": self.budget.alpha, "looks": looks}
 
-    @property
-    def decided(self) -> bool:
-        """Whether what is asked has a verdict.
-
-        If nothing particular is, every benchmark needs one: a time of it regressed, and that is
-        not accepted, or none is left open.
-        """
-        if self.asked:
-            return any(
-                (each.benchmark, each.metric) == self.asked
-                and each.outcome is not Outcome.INCONCLUSIVE
-                for each in self.verdicts
-            )
-        found: dict[str, set[Outcome | None]] = {}
-        for each in self.verdicts:
-            if each.kind == "time":
-                passes = each.acknowledged is not None
-                found.setdefault(each.benchmark, set()).add(None if passes else each.outcome)
-        return bool(found) and all(
-            Outcome.REGRESSED in outcomes or Outcome.INCONCLUSIVE not in outcomes
-            for outcomes in found.values()
-        )
-
     def run(self) -> None:
         """Add restarts until every time has a verdict, or the budget is spent.
 
         Each complete restart is saved, and stays, whatever ends the duet. Raises InputError and
-        the like where a side can't run at all.
+        the like if a side can't run at all.
         """
         for number, planned in self.within_budget():
             if not self.add(number, planned):
@@ -133,7 +98,7 @@ class Duet:
             first = min(self.looks)
             if not self._looked and self.trusted == first:
                 self.look(self.looks[first])
-                if self.decided:
+                if decisions.is_enough(self.verdicts, self.asked):
                     return
         self.conclude()
 
@@ -143,15 +108,9 @@ class Duet:
             self.look(self.looks[max(self.looks)])
 
     def look(self, alpha: float) -> None:
-        """Judge what there is. A time that an earlier look decided stays decided."""
-        decided = {
-            (each.benchmark, each.metric): each
-            for each in self.verdicts
-            if each.kind == "time" and each.outcome is not Outcome.INCONCLUSIVE
-        }
+        """Judge what there is."""
         self._looked = self.restarts
-        found = judge(*self.sides, paired=True, alpha=alpha, acknowledged=self.acknowledged)
-        self.verdicts = [decided.get((each.benchmark, each.metric), each) for each in found]
+        self.verdicts = decisions.look(*self.sides, alpha, self.verdicts, self.acknowledged)
 
     def within_budget(self) -> Iterator[tuple[int, Restart]]:
         """Yield the planned restarts while there is time, and a verdict can still be had.
@@ -176,10 +135,10 @@ class Duet:
             return
 
     def add(self, number: int, planned: Restart) -> bool:
-        """Play a restart and save it. False where it is lost.
+        """Play a restart and save it. False if it is lost.
 
-        What keeps a side from running at all is raised: before any restart was complete, that is.
-        Later it passes, or comes again, and GIVE_UP of them end the duet.
+        Before the first complete restart an error is raised, because the side probably cannot run
+        at all. After that the restart counts as lost; GIVE_UP lost restarts in a row end the duet.
         """
         began = clock.read()
         try:
@@ -194,8 +153,7 @@ class Duet:
             return False
         self._in_a_row = 0
         if not self.takes:
-            specs = {side: each.spec for side, each in self.environments.items()}
-            for line in describe_sides(played, specs):
+            for line in progress.describe_sides(played, self.environments):
                 self.say(line)
         for note in played.notes:
             if note not in self.notes:
@@ -209,90 +167,53 @@ class Duet:
         return True
 
     def _play(self, number: int, planned: Restart) -> Played:
-        """Play a restart; where two models don't fit at once, one after the other from here on.
+        """Play a restart; if two models don't fit at once, one after the other from here on.
 
         Only before any restart is complete: one test is of one design.
         """
-
-        def play() -> Played:
-            return restart.play(
-                self.conditions,
-                self.environments,
-                planned,
-                self.out / "logs",
-                f"restart-{number:02}",
-                self.say,
-                evidence=self.conditions.evidence and not self.takes,
-                deadline=self._deadline,
-            )
-
+        run = RestartRun(
+            self.conditions,
+            self.environments,
+            planned,
+            self.out / "logs" / f"restart-{number:02}",
+            self.say,
+            evidence=self.conditions.evidence and not self.takes,
+            deadline=self._deadline,
+        )
         try:
-            return play()
+            return run.play()
         except OutOfMemoryError as error:
             if self.conditions.alternate or self.takes:
                 raise
             self.say(f"two models don't fit at once: {error}")
             self.say(restart.ALTERNATE)
             self.conditions = replace(self.conditions, alternate=True)
-        return play()
+        return replace(run, conditions=self.conditions).play()
 
     def _save(self, number: int, planned: Restart, played: Played) -> None:
         """Save a session of each take: all of them, and then they count."""
-        machine, commit = self._facts
-        alone = self.conditions.alternate  # then pairs are no neighbours
-        content = {}
-        for take in self.conditions.takes:
-            ours = {
-                **self.facts,
-                "side": take.side,
-                "spec": self.environments[take.side].spec,
-                "restart": number,
-                "seed": self.budget.seed,
-                "design": "alternate processes" if alone else "both resident",
-                "order": list(planned.start),
-                "position_in_pair": None if alone else [p.index(take) for p in planned.pairs],
-                "core": played.cores.get(take.side),
-                "injected_slowdown": take.slowdown,
-                "loaded": played.started[take.side]["loaded"],
-                "agreement": played.agreement or None,
-            }
-            content[take] = pytest_format.session(
-                played.benchmarks[take],
-                machine | played.started[take.side]["machine"],
-                commit,
-                {"duet": ours},
-            )
-        for take, session in save_restart(self.out, number, content).items():
+        facts = {**self.facts, "seed": self.budget.seed}
+        saved = self._files.save(number, planned, played, self.conditions, facts)
+        for take, session in saved.items():
             self.takes.setdefault(take, []).append(session)
 
     def progress(self, number: int) -> str:
-        """Return the estimate so far, and what about remains where all restarts are needed."""
+        """Return the estimate so far, and about how long it takes if all restarts are needed."""
         left_s = (self.budget.restarts - number) * self.longest_s
         left_s = max(0.0, min(left_s, self._deadline - clock.read()))
         return (
-            f"restart {number} of at most {self.budget.restarts}: {estimate(*self.sides)}; "
+            f"restart {number} of at most {self.budget.restarts}: "
+            f"{progress.estimate(*self.sides)}; "
             f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
         )
 
+    def cost(self) -> str:
+        """Return about what it may cost if all of it is needed, before it starts."""
+        return progress.cost(self.conditions, self.budget, min(self.looks), self.out)
+
 
 def _doubts(*sides: Session) -> list[str]:
-    """Return why the times of a restart can't be trusted; empty where they can."""
+    """Return why the times of a restart can't be trusted; empty if they can."""
     return [
         why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
     ]
-
-
-def cost(duet: Duet) -> str:
-    """Return about what a duet may cost where all of it is needed, before it starts."""
-    settings, budget = duet.conditions.settings, duet.budget
-    benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
-    rounds = budget.restarts * budget.pairs * len(duet.conditions.takes) * benchmarks
-    first = min(duet.looks)
-    early = f", {first} where they decide" if budget.restarts > first else ""
-    if budget.restarts < ENOUGH:
-        early = f" (no verdict on times comes of fewer than {ENOUGH})"
-    restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
-    return (
-        f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
-        f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {duet.out}"
-    )

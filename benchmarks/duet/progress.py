@@ -8,10 +8,30 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.duet import restart, schedule
-from benchmarks.duet.restart import Played
+from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.duet.restart import Conditions, Played
+    from benchmarks.duet.schedule import Budget
+    from benchmarks.environments.overlay import Environment
     from benchmarks.sessions.session import Session
+
+
+def cost(conditions: Conditions, budget: Budget, first: int, out: Path) -> str:
+    """Return about what a duet may cost, whose first look is after so many restarts."""
+    settings = conditions.settings
+    benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
+    rounds = budget.restarts * budget.pairs * len(conditions.takes) * benchmarks
+    early = f", {first} where they decide" if budget.restarts > first else ""
+    if budget.restarts < ENOUGH:
+        early = f" (no verdict on times comes of fewer than {ENOUGH})"
+    restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
+    return (
+        f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
+        f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {out}"
+    )
 
 
 def estimate(bases: Sequence[Session], heads: Sequence[Session]) -> str:
@@ -27,11 +47,11 @@ def estimate(bases: Sequence[Session], heads: Sequence[Session]) -> str:
     )
 
 
-def describe_sides(played: Played, specs: Mapping[str, str]) -> Iterator[str]:
+def describe_sides(played: Played, sides: Mapping[str, Environment]) -> Iterator[str]:
     """Yield what was compared, as the workers report it, and how their output agrees."""
     base, head = (played.started[side]["loaded"] for side in schedule.SIDES)
     for side, found in played.started.items():
-        yield f"{side} ({specs[side]}) on {found['describes']}: {restart.versions(found)}"
+        yield f"{side} ({sides[side].spec}) on {found['describes']}: {restart.versions(found)}"
     versions = [
         (name, *(each.get(name, {}).get("version", "none") for each in (base, head)))
         for name in {**base, **head}

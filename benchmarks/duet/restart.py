@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from benchmarks.environments.overlay import Environment
 
 SAME = ("device", "gpu", "gpu_count", "threads")  # both sides must run on the same of each
-PATIENCE = 10  # loading may take so many times longer than any other answer
+ANSWER_WITHIN_S = 600  # a worker that says nothing for so long is ended
+LOADED_WITHIN_S = 10 * ANSWER_WITHIN_S  # the same while it loads, warms up or collects
 ALTERNATE = (
     "one process at a time from here on, in the order A B B A over two restarts: a steady drift "
     "cancels in each two of them, but not within one, so expect wider intervals"
@@ -40,8 +42,7 @@ class Conditions:
     options: Mapping[str, str | bool | None]  # the texts that a worker makes its settings from
     takes: tuple[Take, ...]
     variables: Mapping[str, str]
-    answer_within_s: float
-    alternate: bool  # one process at a time, instead of two that alternate rounds
+    alternate: bool = False  # one process at a time, instead of two that alternate rounds
     evidence: bool = True  # counters, profiles and the output, in one restart
 
 
@@ -64,58 +65,132 @@ class Played:
     notes: list[str] = field(default_factory=list)
 
 
-def play(
-    conditions: Conditions,
-    environments: Mapping[str, Environment],
-    planned: Restart,
-    logs: Path,
-    name: str,
-    say: Callable[[str], None],
-    *,
-    evidence: bool,
-    deadline: float,
-) -> Played:
-    """Play a restart, with counters, profiles and logits at the end where `evidence` is wanted.
+@dataclass
+class RestartRun:
+    """Plays a restart, with counters, profiles and logits at the end if `evidence` is wanted.
 
-    Raises LostError where it is lost, and the worker's own error where a side can't run at all.
+    `log` is where logs are, and how their names begin.
     """
-    played = Played()
-    groups = [(side,) for side in planned.start] if conditions.alternate else [planned.start]
-    with TemporaryDirectory(prefix="duet-") as scratch:
-        for sides in groups:
-            with ExitStack() as stack:
-                partners = {}
-                for side in sides:
-                    log = logs / f"{name}-{side}.log"
-                    partner = _partner(side, environments[side], conditions, log, say, deadline)
-                    partners[side] = stack.enter_context(partner)
-                _start(partners, environments, conditions, played)
-                for quantization in conditions.settings.quantizations:
-                    _load(partners, quantization, conditions)
-                    _pin(partners, planned.place, conditions, played)
-                    for batch_size in conditions.settings.batch_sizes:
-                        _measure(partners, planned, batch_size, conditions)
-                    began = clock.read()
-                    if evidence:
-                        _logits(partners, quantization, Path(scratch), conditions, played)
-                    _collect(partners, conditions, played, evidence=evidence)
-                    played.evidence_s += clock.read() - began
-    _compare_outputs(played)
-    return played
+
+    conditions: Conditions
+    environments: Mapping[str, Environment]
+    planned: Restart
+    log: Path
+    say: Callable[[str], None]
+    evidence: bool
+    deadline: float
+
+    def play(self) -> Played:
+        """Return what came of it.
+
+        Raises LostError if it is lost, and the worker's own error if a side can't run at all.
+        """
+        self._played, start = Played(), self.planned.start
+        with TemporaryDirectory(prefix="duet-") as scratch:
+            for sides in [(side,) for side in start] if self.conditions.alternate else [start]:
+                with ExitStack() as stack:
+                    self._partners = {
+                        side: stack.enter_context(self._start(side)) for side in sides
+                    }
+                    self._describe()
+                    for quantization in self.conditions.settings.quantizations:
+                        self._load(quantization)
+                        for batch_size in self.conditions.settings.batch_sizes:
+                            self._measure(batch_size)
+                        began = clock.read()
+                        if self.evidence:
+                            self._compare_logits(quantization, Path(scratch))
+                        self._collect()
+                        self._played.evidence_s += clock.read() - began
+        _compare_outputs(self._played)
+        return self._played
+
+    def _start(self, side: str) -> Partner:
+        log = self.log.with_name(f"{self.log.name}-{side}.log")
+        variables = self.conditions.variables
+        return start(side, self.environments[side], variables, log, self.say, self.deadline)
+
+    def _describe(self) -> None:
+        """Let the workers import at the same time: nothing is timed yet. Check what they are."""
+        packages = sorted({name for each in self.environments.values() for name in each.packages})
+        for side, partner in self._partners.items():
+            overlay = self.environments[side].overlay
+            place = str(overlay) if overlay else None
+            options = dict(self.conditions.options)
+            partner.send("start", options=options, overlay=place, packages=packages)
+        started = self._played.started
+        for side, partner in self._partners.items():
+            started[side] = partner.answer("start", LOADED_WITHIN_S)
+        if len(started) == len(schedule.SIDES):
+            check_sides(started, {side: each.spec for side, each in self.environments.items()})
+
+    def _load(self, quantization: str) -> None:
+        """Load one after the other: two at once could need more memory than both hold afterwards.
+
+        Then put all sides on the same core, if they keep to one. Once: later ones stay there.
+        """
+        for partner in self._partners.values():
+            partner.ask("load", LOADED_WITHIN_S, quantization=quantization)
+        cores = self._played.cores
+        for side, partner in self._partners.items():
+            if side not in cores:
+                answer = partner.ask("pin", ANSWER_WITHIN_S, place=self.planned.place)
+                cores[side] = answer["core"]
+        if len(set(cores.values())) > 1:
+            raise LostError(f"expected both sides on the same core, got {cores}")
+
+    def _measure(self, batch_size: int) -> None:
+        """Warm up and play the pairs. One side works at a time."""
+        partners = self._partners
+        pids = [partner.pid for partner in partners.values()]
+        for partner in partners.values():
+            partner.ask("warm_up", LOADED_WITHIN_S, batch_size=batch_size, own_pids=pids)
+        for take in (take for pair in self.planned.pairs for take in pair if take.side in partners):
+            asked = {"batch_size": batch_size, "slowdown": take.slowdown}
+            partners[take.side].ask("round", ANSWER_WITHIN_S, **asked)
+        for partner in partners.values():
+            partner.ask("record", ANSWER_WITHIN_S, batch_size=batch_size)
+
+    def _collect(self) -> None:
+        """Fetch what is stored of all rounds with this quantization."""
+        played = self._played
+        for side, partner in self._partners.items():
+            answer = partner.ask("collect", LOADED_WITHIN_S, evidence=self.evidence)
+            if answer["note"]:
+                played.notes.append(f"{side}: no counters: {answer['note']}")
+            for each in answer["benchmarks"]:
+                bench = pytest_format.benchmark(each["params"], each["data"], each["extra_info"])
+                played.benchmarks[Take(side, each["slowdown"])].append(bench)
+                played.outputs[bench["param"]][side] = each["tokens"]
+                played.workloads[bench["param"]][side] = each["extra_info"]["workload"]
+
+    def _compare_logits(self, quantization: str, scratch: Path) -> None:
+        """Compare those of the fixed text: the side that comes first leaves its own in a file."""
+        file = scratch / f"{quantization}.safetensors"
+        for partner in self._partners.values():
+            try:
+                if not file.exists():
+                    partner.ask("logits", ANSWER_WITHIN_S, file=str(file))
+                    continue
+                agreement = partner.ask("compare_logits", ANSWER_WITHIN_S, file=str(file))
+            except LostError as error:
+                self._played.notes.append(f"no comparison of logits: {error}")
+                return
+            del agreement["done"]
+            self._played.agreement[quantization] = agreement
 
 
-def _partner(
+def start(
     side: str,
     environment: Environment,
-    conditions: Conditions,
+    inherited: Mapping[str, str],
     log: Path,
     say: Callable[[str], None],
-    deadline: float,
+    deadline: float = inf,
 ) -> Partner:
+    """Start a worker in an environment; see `Partner`."""
     command = process.module_command(environment.python, "benchmarks", "worker")
-    if any(take.slowdown for take in conditions.takes):
-        command.append("--may-slow-down")
-    variables = environment.variables(conditions.variables)
+    variables = environment.variables(inherited)
     # An idle worker must not spin: Intel's OpenMP does for 200 ms after its work, and with this
     # policy any OpenMP does for ever.
     variables.setdefault("KMP_BLOCKTIME", "1")
@@ -125,28 +200,8 @@ def _partner(
     return Partner(side, command, variables, log, say, deadline=deadline)
 
 
-def _start(
-    partners: Mapping[str, Partner],
-    environments: Mapping[str, Environment],
-    conditions: Conditions,
-    played: Played,
-) -> None:
-    """Start the workers at the same time: nothing is timed yet. Check that they can be compared."""
-    patience_s = PATIENCE * conditions.answer_within_s
-    packages = sorted({name for each in environments.values() for name in each.packages})
-    for side, partner in partners.items():
-        overlay = environments[side].overlay
-        place = str(overlay) if overlay else None
-        options = dict(conditions.options)
-        partner.send("start", options=options, overlay=place, packages=packages)
-    for side, partner in partners.items():
-        played.started[side] = partner.answer("start", patience_s)
-    if len(played.started) == len(schedule.SIDES):
-        check_sides(played.started, {side: each.spec for side, each in environments.items()})
-
-
 def check_sides(started: Mapping[str, Mapping[str, Any]], specs: Mapping[str, str]) -> None:
-    """Raise InputError where both are the same though another was asked for, or machines differ."""
+    """Raise InputError if both are the same though another was asked for, or machines differ."""
     base, head = (started[side] for side in schedule.SIDES)
     if specs["base"] != specs["head"] and installed.identical(base["loaded"], head["loaded"]):
         raise InputError(
@@ -166,84 +221,6 @@ def check_sides(started: Mapping[str, Mapping[str, Any]], specs: Mapping[str, st
 def versions(started: Mapping[str, Any]) -> str:
     """Return the versions that a worker reports, in a few words."""
     return ", ".join(f"{name} {each['version']}" for name, each in started["loaded"].items())
-
-
-def _load(partners: Mapping[str, Partner], quantization: str, conditions: Conditions) -> None:
-    """Load one after the other: two at once could need more memory than both hold afterwards."""
-    for partner in partners.values():
-        patience_s = PATIENCE * conditions.answer_within_s
-        partner.ask("load", patience_s, quantization=quantization)
-
-
-def _pin(
-    partners: Mapping[str, Partner], place: float, conditions: Conditions, played: Played
-) -> None:
-    """Put all sides on the same core, where they keep to one. Once: later ones stay there."""
-    for side, partner in partners.items():
-        if side not in played.cores:
-            found = partner.ask("pin", conditions.answer_within_s, place=place)
-            played.cores[side] = found["core"]
-    if len(set(played.cores.values())) > 1:
-        raise LostError(f"expected both sides on the same core, got {played.cores}")
-
-
-def _measure(
-    partners: Mapping[str, Partner],
-    planned: Restart,
-    batch_size: int,
-    conditions: Conditions,
-) -> None:
-    """Warm up and play the pairs. One side works at a time."""
-    patience_s = conditions.answer_within_s
-    pids = [partner.pid for partner in partners.values()]
-    for partner in partners.values():
-        partner.ask("warm_up", PATIENCE * patience_s, batch_size=batch_size, own_pids=pids)
-    for pair in planned.pairs:
-        for take in pair:
-            if take.side in partners:
-                asked = {"batch_size": batch_size, "slowdown": take.slowdown}
-                partners[take.side].ask("round", patience_s, **asked)
-    for partner in partners.values():
-        partner.ask("record", patience_s, batch_size=batch_size)
-
-
-def _collect(
-    partners: Mapping[str, Partner], conditions: Conditions, played: Played, *, evidence: bool
-) -> None:
-    """Fetch what is stored of all rounds with this quantization."""
-    patience_s = PATIENCE * conditions.answer_within_s
-    for side, partner in partners.items():
-        found = partner.ask("collect", patience_s, evidence=evidence)
-        if found["note"]:
-            played.notes.append(f"{side}: no counters: {found['note']}")
-        for each in found["benchmarks"]:
-            bench = pytest_format.benchmark(each["params"], each["data"], each["extra_info"])
-            played.benchmarks[Take(side, each["slowdown"])].append(bench)
-            played.outputs[bench["param"]][side] = each["tokens"]
-            played.workloads[bench["param"]][side] = each["extra_info"]["workload"]
-
-
-def _logits(
-    partners: Mapping[str, Partner],
-    quantization: str,
-    scratch: Path,
-    conditions: Conditions,
-    played: Played,
-) -> None:
-    """Compare the logits of the fixed text: the side that comes first leaves its own in a file."""
-    file = scratch / f"{quantization}.safetensors"
-    for partner in partners.values():
-        asked = {"file": str(file)}
-        try:
-            if file.exists():
-                found = partner.ask("compare_logits", conditions.answer_within_s, **asked)
-                found.pop("done")
-                played.agreement[quantization] = found
-            else:
-                partner.ask("logits", conditions.answer_within_s, **asked)
-        except LostError as error:
-            played.notes.append(f"no comparison of logits: {error}")
-            return
 
 
 def _compare_outputs(played: Played) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.common.text import percent
 from benchmarks.verdicts import exact
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
     Restarts = dict[float, Session]  # sessions of one side, by the number of the restart
-    Groups = dict[tuple[Any, ...], Restarts]
 
 PACKAGES = ("torch", "transformers", "bitsandbytes")
 
@@ -41,10 +41,8 @@ class Duet:
 
     @property
     def alpha(self) -> float | None:
-        """The level that it is judged at; None where its files don't say so."""
-        alpha = self.head[-1].saved["duet"].get("alpha")
-        stored = alpha if alpha is not None and 0 < alpha < 1 else None
-        return alpha_after(self.head) or stored
+        """The level that it is judged at; None if its files don't say so."""
+        return alpha_after(self.head)
 
     @property
     def slowdown(self) -> float:
@@ -64,40 +62,32 @@ def find(sessions: Iterable[Session]) -> tuple[list[Duet], list[str]]:
 
     Of a self-test every slowdown of head is a duet of its own against the base as it is.
     """
-    groups, mixed = _groups(sessions)
-    found: list[Duet] = []
+    bases: defaultdict[str, Restarts] = defaultdict(dict)
+    heads: defaultdict[tuple[str, float], Restarts] = defaultdict(dict)
+    for session in sessions:
+        if duet := session.saved.get("duet"):
+            slowdown = duet.get("injected_slowdown") or 0
+            if duet["side"] == "head":
+                heads[duet["id"], slowdown][duet["restart"]] = session
+            elif not slowdown:
+                bases[duet["id"]][duet["restart"]] = session
+    duets: dict[tuple[str, float], Duet] = {}
+    for (id_, slowdown), head in heads.items():
+        if both := sorted(bases[id_].keys() & head.keys()):
+            duets[id_, slowdown] = Duet([bases[id_][n] for n in both], [head[n] for n in both])
+    unslowed = [head for (_, slowdown), head in heads.items() if not slowdown]
+    paired = {id(side) for duet in duets.values() for side in (*duet.base, *duet.head)}
     problems = [
-        f"{key[0]}: expected the restarts of one duet, got several of the same number; "
-        "give the folders of the duets, not their files put together"
-        for key in mixed
+        f"{side.name}: expected both sides of a duet's restart, got one; give all its files"
+        for restarts in (*bases.values(), *unslowed)
+        for side in restarts.values()
+        if id(side) not in paired
     ]
-    for key, base in groups.items():
-        whose, side, _, slowdown = key
-        if side != "base" or slowdown or whose in mixed:
-            continue
-        for (other, against, _, _), head in groups.items():
-            if other == whose and against == "head":
-                both = sorted(base.keys() & head.keys())
-                if both:
-                    found.append(Duet([base[n] for n in both], [head[n] for n in both]))
-    paired = {id(each) for duet in found for each in (*duet.base, *duet.head)}
-    alone = [
-        each
-        for (whose, _, _, slowdown), restarts in groups.items()
-        if whose not in mixed and not slowdown
-        for each in restarts.values()
-        if id(each) not in paired
-    ]
-    problems += [
-        f"{each.name}: expected both sides of a duet's restart, got one; give all its files"
-        for each in alone
-    ]
-    newest: dict[tuple[Any, ...], str] = {}
-    for each in found:  # those of one self-test are as old as each other
-        whose = _whose(each.head[-1])
-        newest[whose] = max(newest.get(whose, ""), each.when)
-    found.sort(key=lambda each: (newest[_whose(each.head[-1])], -each.slowdown))
-    return found, problems
+    newest: dict[str, str] = {}  # those of one self-test are as old as each other
+    for (id_, _), duet in duets.items():
+        newest[id_] = max(newest.get(id_, ""), duet.when)
+    order = sorted(duets, key=lambda key: (newest[key[0]], -key[1]))
+    return [duets[key] for key in order], problems
 
 
 def folder(session: Session) -> str:
@@ -119,35 +109,6 @@ def versions(session: Session) -> str:
     )
 
 
-def _groups(sessions: Iterable[Session]) -> tuple[Groups, set[tuple[Any, ...]]]:
-    """Return restarts by duet, side, SPEC and slowdown; and the duets that can't be told apart.
-
-    The same file twice is one restart. Without an id, what has one folder and one seed is one
-    duet, as long as it has one base, and each restart once.
-    """
-    groups: Groups = {}
-    mixed = set()
-    for each in sessions:
-        if not (duet := each.saved.get("duet")):
-            continue
-        whose = _whose(each)
-        key = whose, duet["side"], duet.get("spec"), duet.get("injected_slowdown") or 0
-        known = groups.setdefault(key, {}).setdefault(duet["restart"], each)
-        if known is not each and replace(known, name="") != replace(each, name=""):
-            mixed.add(whose)
-    bases = [(key[0], key[3]) for key in groups if key[1] == "base"]
-    mixed |= {whose for whose, slowdown in bases if bases.count((whose, slowdown)) > 1}
-    return groups, mixed
-
-
-def _whose(session: Session) -> tuple[Any, ...]:
-    """Return what is the same for all sessions of one duet, and of no other."""
-    duet = session.saved["duet"]
-    if known := duet.get("id"):
-        return (known,)
-    return folder(session), duet.get("seed")
-
-
 def _spec(session: Session) -> str:
     return str(session.saved["duet"].get("spec") or versions(session))
 
@@ -159,10 +120,10 @@ def _many(restarts: int) -> str:
 def alpha_after(restarts: Sequence[Session]) -> float | None:
     """Return the share of the error that the sessions of one side of a stored duet are judged by.
 
-    That of the look after so many restarts, or of the last one, as where a duet was cut short.
-    None where the files don't say.
+    That of the analysis planned for this number of restarts; of the last planned one if the duet
+    stopped early; None if the files don't record it.
     """
     duet = (restarts[-1].saved.get("duet") if restarts else None) or {}
-    known = {int(count): float(alpha) for count, alpha in (duet.get("looks") or {}).items()}
-    alpha = known.get(len(restarts), known[max(known)]) if known else 0
+    looks = {int(count): float(alpha) for count, alpha in (duet.get("looks") or {}).items()}
+    alpha = looks.get(len(restarts), looks[max(looks)]) if looks else 0
     return alpha if 0 < alpha < 1 else None

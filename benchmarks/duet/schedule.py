@@ -8,7 +8,7 @@ from random import Random
 
 SIDES = ("base", "head")
 FIRST_LOOK = 5  # restarts after which verdicts are tried for the first time
-FIRST_LOOK_ALTERNATING = 6  # the same where a drift cancels only over two restarts
+FIRST_LOOK_ALTERNATING = 6  # the same if a drift cancels only over two restarts
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,22 @@ class Restart:
     place: float
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What a duet may cost at most, how sure its verdicts are, and the seed of its order."""
+
+    restarts: int
+    pairs: int
+    minutes: float
+    alpha: float
+    seed: int
+
+
 def plan(restarts: int, pairs: int, takes: Sequence[Take], seed: int) -> list[Restart]:
     """Return so many restarts, the same for the same seed.
 
     Of each two neighbouring restarts one starts with either side: neither a drift over the
-    restarts nor an advantage of the process that starts second favours a side. Where one process
+    restarts nor an advantage of the process that starts second favours a side. If one process
     runs at a time that makes A B B A of each two, in which a steady drift cancels. Within a restart
     every order of a pair is played forwards and backwards. One pair that is left over begins with
     the side that started second.

@@ -7,12 +7,13 @@ one: what a process was lucky with in the recording counts in both directions. I
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import TYPE_CHECKING
 
-from benchmarks.duet import schedule
+from benchmarks.duet import decisions, schedule
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts.judgement import judge
 
@@ -41,10 +42,6 @@ class Power:
     inconclusive: float
     restarts: float
 
-    def as_record(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
-        return asdict(self)
-
 
 def estimate(
     restarts: Sequence[tuple[Pair, Pair]],
@@ -56,7 +53,7 @@ def estimate(
     first: int = schedule.FIRST_LOOK,
     drawn: int = DRAWN,
 ) -> Power:
-    """Return what duets of at most so many restarts find, where one side is slower by `slowdown`.
+    """Return what duets of at most so many restarts find, if one side is slower by `slowdown`.
 
     `restarts` are recorded, each as two pairs of a fast and a slow session: both processes of a
     restart were each of them. `first`: after how many restarts verdicts are tried first.
@@ -76,17 +73,24 @@ def estimate(
         alarms += bool(outcomes & wrong)
         open_ += not outcomes & CALLS and Outcome.INCONCLUSIVE in outcomes
         total += used
-    base, head = zip(*[pair for ways in restarts for pair in ways], strict=True)
-    every = _times(judge(base, head, paired=True, alpha=alpha))
-    known = [each.change for each in every if each.metric == "round_s" and each.change is not None]
     return Power(
         slowdown=slowdown,
-        measured=sum(known) / len(known) if known else None,
+        measured=_measured(restarts, alpha),
         found=found / drawn,
         false_alarms=alarms / drawn,
         inconclusive=open_ / drawn,
         restarts=total / drawn,
     )
+
+
+def _measured(restarts: Sequence[tuple[Pair, Pair]], alpha: float) -> float | None:
+    """Return the change of the round time over all recorded restarts; None if it isn't known."""
+    base, head = zip(*[pair for ways in restarts for pair in ways], strict=True)
+    rounds = [
+        each for each in judge(base, head, paired=True, alpha=alpha) if each.metric == "round_s"
+    ]
+    changes = [each.change for each in rounds if each.change is not None]
+    return fmean(changes) if changes else None
 
 
 def smallest(found: Sequence[Power]) -> Power | None:
@@ -101,24 +105,14 @@ def smallest(found: Sequence[Power]) -> Power | None:
 
 def _look(pairs: Sequence[Pair], looks: dict[int, float]) -> tuple[set[Outcome], int]:
     """Return what the planned looks decide of the times, and after how many restarts."""
-    decided: dict[tuple[str, str], Outcome] = {}
+    verdicts: list[Verdict] = []
     count = 0
     for count, alpha in looks.items():
         base, head = zip(*pairs[:count], strict=True)
-        for each in _times(judge(base, head, paired=True, alpha=alpha)):
-            key = each.benchmark, each.metric
-            if decided.get(key, Outcome.INCONCLUSIVE) is Outcome.INCONCLUSIVE:
-                decided[key] = each.outcome
-        if _is_over(decided):
+        verdicts = decisions.look(base, head, alpha, verdicts)
+        if decisions.is_enough(verdicts):
             break
-    return set(decided.values()), count
-
-
-def _is_over(decided: Mapping[tuple[str, str], Outcome]) -> bool:
-    """Whether every benchmark has a verdict, as `Duet.decided` says it."""
-    open_ = {name for (name, _), outcome in decided.items() if outcome is Outcome.INCONCLUSIVE}
-    regressed = {name for (name, _), outcome in decided.items() if outcome is Outcome.REGRESSED}
-    return open_ <= regressed
+    return {verdict.outcome for verdict in _times(verdicts)}, count
 
 
 def _times(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -25,9 +25,7 @@ REQUESTS = (
 )
 
 
-def serve(
-    side_of: Callable[[Callable[[str], None]], Side], requests: IO[str], answers: IO[str]
-) -> None:
+def serve(requests: IO[str], answers: IO[str]) -> None:
     """Answer each request, in order, until they end.
 
     What the suite understands is an answer as well; any other error is, with its traceback in the
@@ -38,7 +36,7 @@ def serve(
         answers.write(json.dumps(content) + "\n")
         answers.flush()
 
-    side = side_of(lambda text: answer(said=text))
+    side = Side(lambda text: answer(said=text))
     for line in requests:
         request = json.loads(line)
         name = request.pop("do")
@@ -66,12 +64,11 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser.add_argument("--requests", type=int, required=True)
     parser.add_argument("--answers", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True)
-    parser.add_argument("--may-slow-down", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     process.die_with(given.parent, ctypes.CDLL(None) if sys.platform == "linux" else None)
     for descriptor in (given.requests, given.answers):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 (a positional argument of Python's)
     with os.fdopen(given.requests) as requests, os.fdopen(given.answers, "w") as answers:
-        serve(lambda say: Side(say, may_slow_down=given.may_slow_down), requests, answers)
+        serve(requests, answers)
         sys.stdout.flush()
         os._exit(0)  # taking torch apart takes longer than forgetting it

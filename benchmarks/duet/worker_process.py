@@ -54,19 +54,8 @@ class Partner:
         self._given_up = False
         theirs_in, self._requests = os.pipe()
         self._answers, theirs_out = os.pipe()
-        pipes = ["--requests", str(theirs_in), "--answers", str(theirs_out)]
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("wb") as output:
-                self._process = subprocess.Popen(  # noqa: S603 (this project's own worker)
-                    [*command, *pipes, "--parent", str(os.getpid())],
-                    env=dict(variables),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=(theirs_in, theirs_out),
-                    start_new_session=True,  # a group of its own: Ctrl-C is the parent's to handle
-                )
+            self._process = self._start(command, variables, theirs_in, theirs_out)
         except BaseException as error:  # an interrupt as well: the end of the pipe ends the worker
             self._close()
             if not isinstance(error, OSError):
@@ -78,6 +67,22 @@ class Partner:
             os.close(theirs_in)
             os.close(theirs_out)
 
+    def _start(
+        self, command: Sequence[str], variables: Mapping[str, str], requests: int, answers: int
+    ) -> subprocess.Popen[bytes]:
+        pipes = ["--requests", str(requests), "--answers", str(answers)]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as output:
+            return subprocess.Popen(  # noqa: S603 (this project's own worker)
+                [*command, *pipes, "--parent", str(os.getpid())],
+                env=dict(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(requests, answers),
+                start_new_session=True,  # a group of its own: Ctrl-C is the parent's to handle
+            )
+
     def __enter__(self) -> Partner:
         return self
 
@@ -87,7 +92,7 @@ class Partner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let it end by itself where all went well; then end whatever is left."""
+        """Let it end by itself if all went well; then end whatever is left."""
         try:
             if error is None and not self._given_up:
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -108,7 +113,7 @@ class Partner:
         return self.answer(do, timeout_s)
 
     def send(self, do: str, **arguments: Any) -> None:
-        """Make a request, without waiting for its answer. Raises LostError where it is dead."""
+        """Make a request, without waiting for its answer. Raises LostError if it is dead."""
         try:
             os.write(self._requests, (json.dumps({"do": do, **arguments}) + "\n").encode())
         except BrokenPipeError:
@@ -117,7 +122,7 @@ class Partner:
     def answer(self, do: str, timeout_s: float) -> dict[str, Any]:
         """Wait for the answer to the request that was made last; each line heard starts anew.
 
-        Raises the worker's own error where that is one of the suite's, and LostError where it
+        Raises the worker's own error if that is one of the suite's, and LostError if it
         dies, says nothing for `timeout_s`, or answers nonsense.
         """
         while True:

@@ -11,16 +11,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, ProfilerError
+from benchmarks.config.settings import build_settings
+from benchmarks.duet.slowdown import slower
 from benchmarks.environments import installed
-from benchmarks.measure.rounds import round_of
+from benchmarks.evidence import output, profiling
+from benchmarks.evidence.agreement import FIGURES
+from benchmarks.evidence.gathering import Evidence
+from benchmarks.machine import clock, host, nvml, validity
+from benchmarks.machine.device import describe, machine_info
+from benchmarks.machine.host import kept_to
+from benchmarks.machine.watch import Watch
+from benchmarks.measure import memory
+from benchmarks.measure.extra_info import extra_info
+from benchmarks.measure.rounds import Attempt, round_of
+from benchmarks.model import loading
+from benchmarks.model.target import find_target
 
 if TYPE_CHECKING:
     import torch
 
     from benchmarks.config.workload import Workload
-    from benchmarks.evidence.gathering import Evidence
-    from benchmarks.machine.watch import Watch
-    from benchmarks.measure.rounds import Attempt
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
@@ -46,10 +56,9 @@ class Side:
     Its arguments are the request's, and what it returns is the answer.
     """
 
-    def __init__(self, say: Callable[[str], None], *, may_slow_down: bool) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
         """Prepare; nothing is imported or loaded yet."""
         self._say = say
-        self._may_slow_down = may_slow_down
         self._target: Target
         self._engine: Engine | None = None
         self._evidence: Evidence
@@ -69,9 +78,6 @@ class Side:
         """
         if overlay:
             installed.import_overlay(Path(overlay))
-        from benchmarks.config.settings import build_settings
-        from benchmarks.machine.device import describe, machine_info
-        from benchmarks.model.target import find_target
 
         chosen = build_settings(options.get, os.environ)
         unjudged = dict.fromkeys(UNSTEADY, inf)  # what both sides share cancels in their pairs
@@ -95,9 +101,6 @@ class Side:
 
     def load(self, quantization: str) -> dict[str, Any]:
         """Load the model with a quantization, and attest it; free the one before."""
-        from benchmarks.evidence import gathering
-        from benchmarks.model import loading
-
         self._recorded.clear()
         self._workloads.clear()
         if self._engine:
@@ -105,7 +108,7 @@ class Side:
         cold = not self._history["loaded"]
         self._engine = loading.load(self._target, quantization, cold=cold)
         self._history["loaded"].append(quantization)
-        self._evidence = gathering.Evidence(self._target, self._engine)
+        self._evidence = Evidence(self._target, self._engine)
         return {"load_s": self._engine.load_s}
 
     def pin(self, place: float) -> dict[str, Any]:
@@ -116,8 +119,6 @@ class Side:
         on CUDA it is the thread that launches, and the driver's own stay where they are.
         """
         import torch
-
-        from benchmarks.machine import host
 
         shared = self._target.device.type == "cuda" or torch.get_num_threads() == 1
         self._core = host.core_at(place) if shared else None
@@ -137,32 +138,22 @@ class Side:
         """Time one generation, watched, after an untimed token.
 
         A round of the partner has filled the caches with what is its own, and the first step would
-        pay for it. The token comes where there was none as well: each round follows the same.
+        pay for it. The token comes if there was none as well: each round follows the same.
         """
-        from benchmarks.machine import clock
-        from benchmarks.machine.host import kept_to
-
         workload, engine = self._workloads[batch_size], self._loaded
         attempt = self._attempt(slowdown)
         with kept_to(self._core):
             engine.run(workload, 1)
             clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
-        with attempt.watch.span(), kept_to(self._core), self._slower(slowdown):  # type: ignore[union-attr]
-            attempt.starts_s.append(clock.read() - attempt.watch.start_s)
-            start = clock.now()
-            generation = engine.generate(workload)
-            round_s = clock.now() - start
-        attempt.generations[:] = [generation]  # one: tokens of all would fill memory
-        attempt.rounds.append(round_of(generation, round_s))
+        with attempt.watch, kept_to(self._core), slower(engine, slowdown):
+            round_s = attempt.time(engine, workload)
+        del attempt.generations[:-1]  # tokens of all would fill memory
+        attempt.rounds.append(round_of(attempt.generations[-1], round_s))
         return {"round_s": round_s}
 
     def record(self, batch_size: int) -> dict[str, Any]:
         """Close the rounds of a batch size: what follows doesn't count for its peaks of memory."""
-        from benchmarks.machine import validity
-        from benchmarks.measure import memory
-        from benchmarks.measure.extra_info import extra_info
-
         engine, workload = self._loaded, self._workloads[batch_size]
         warmup_rounds = engine.generated(workload) - sum(
             len(attempt.rounds) for attempt in self._attempts.values()
@@ -191,9 +182,6 @@ class Side:
 
         That comes last, and closes the model: a profiler may slow down what follows.
         """
-        from benchmarks.evidence import profiling
-        from benchmarks.evidence.agreement import FIGURES
-
         note = None
         if evidence:
             self._history["profiled"] = True
@@ -218,8 +206,6 @@ class Side:
         """Write the logits of the fixed text into a file, for the other side to compare with."""
         from safetensors.torch import save_file
 
-        from benchmarks.evidence import output
-
         found = output.logits(self._loaded, self._target).cpu().contiguous()
         save_file({"logits": found}, file)
         return {}
@@ -227,8 +213,6 @@ class Side:
     def compare_logits(self, file: str) -> dict[str, Any]:
         """Return how far this side's logits are from those in the file of the other side."""
         from safetensors.torch import load_file
-
-        from benchmarks.evidence import output
 
         found = output.logits(self._loaded, self._target).cpu()
         expected = load_file(file)["logits"].to(found.dtype)
@@ -245,12 +229,11 @@ class Side:
 
     def _attempt(self, slowdown: float) -> Attempt:
         """Return where rounds of a kind are kept; before the first of all, peaks start again."""
-        from benchmarks.machine.watch import Spans
-        from benchmarks.measure.rounds import Attempt
-
         if not self._attempts:
             self._loaded.reset_peaks()
-        return self._attempts.setdefault(slowdown, Attempt(Spans(self._new_watch)))
+        if slowdown not in self._attempts:
+            self._attempts[slowdown] = Attempt(self._new_watch())
+        return self._attempts[slowdown]
 
     def _stored(self, done: Recorded) -> dict[str, Any]:
         workload = self._workloads[done.batch_size]
@@ -271,16 +254,6 @@ class Side:
         """Watch this process; without the suite's own work, as the other side is the control."""
         import torch
 
-        from benchmarks.machine import nvml
-        from benchmarks.machine.watch import Watch
-
         device = self._target.device
         found = nvml.find(device, self._own_pids) if device.type == "cuda" else None
         return Watch(device.type, threads=torch.get_num_threads(), control=None, gpu=found)
-
-    def _slower(self, slowdown: float) -> Any:
-        from benchmarks.duet.slowdown import slower
-
-        if slowdown and not self._may_slow_down:
-            raise InputError("asked to slow down, but not started for it; report this as a bug")
-        return slower(self._loaded, slowdown)

@@ -12,8 +12,7 @@ from packaging.version import InvalidVersion, Version
 from benchmarks.common import process
 from benchmarks.common.errors import InputError
 from benchmarks.common.git import SECONDS, run_git
-from benchmarks.environments import overlay
-from benchmarks.environments.overlay import Environment
+from benchmarks.environments.overlay import Environment, Overlays
 
 
 def releases(
@@ -26,14 +25,14 @@ def releases(
     """Return the releases from good to bad, in order, as the package index has them.
 
     Without pre-releases, unless an end of the search is one: nobody ships them. They are named by
-    `say`. Raises InputError where it can't be asked, or lacks one of them.
+    `say`. Raises InputError if it can't be asked, or lacks one of them.
     """
     command = [sys.executable, "-m", "pip", "index", "versions", package, "--pre"]
     done = process.run(command, variables, SECONDS)
     found = re.search(r"^Available versions: (.+)$", done.output, re.MULTILINE)
     if done.status or not found:
         raise InputError(
-            f"--package {package}: can't ask the package index: {process.last_line(done.output)}; "
+            f"--package {package}: can't ask the package index: {done.last_line}; "
             "check the name and the network"
         )
     known = {Version(text.strip()): text.strip() for text in found[1].split(",")}
@@ -82,16 +81,11 @@ def _as_known(known: Mapping[Version, str], name: str) -> str:
         return name
 
 
-def commit_environment(
-    commit: str,
-    tree: Path,
-    cache_dir: Path,
-    variables: Mapping[str, str],
-    say: Callable[[str], None],
-) -> Environment:
-    """Return the overlay of a commit, installed from its worktree where the cache lacks it."""
+def commit_environment(commit: str, tree: Path, overlays: Overlays) -> Environment:
+    """Return the overlay of a commit, installed from its worktree if the cache lacks it."""
+    variables = overlays.variables
     run_git(tree, variables, "checkout", "--detach", "--quiet", "--force", commit)
     run_git(tree, variables, "clean", "-ffdxq")  # what building another commit left
     origin = run_git(tree, variables, "rev-parse", "--git-common-dir")
     key = f"commit-{commit[:12]} of {origin}"
-    return overlay.cached(commit[:12], [str(tree)], cache_dir, variables, say, key=key)
+    return overlays.cached(commit[:12], [str(tree)], key)

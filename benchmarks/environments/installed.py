@@ -20,8 +20,8 @@ JUNK = frozenset({"tests", "test", "docs", "examples", "benchmarks"})
 def report(packages: list[str]) -> dict[str, dict[str, str | None]]:
     """Return, for Python and each package that is installed, its version, place and contents.
 
-    `contents` is a hash of the hashes in its RECORD: equal where the same files were installed,
-    wherever to; None where an installer left no RECORD.
+    `contents` is a hash of the hashes in its RECORD: equal if the same files were installed,
+    wherever to; None if an installer left no RECORD.
     """
     found: dict[str, dict[str, str | None]] = {
         "python": {

@@ -18,7 +18,7 @@ PINNED = (*LAID_OVER, "torch")
 
 
 def of_sessions(base: Session, head: Session) -> dict[str, tuple[Any, Any]]:
-    """Return the versions that differ between two sessions, then and now; None where unknown."""
+    """Return the versions that differ between two sessions, then and now; None if unknown."""
     then, now = (each.machine.get("software") or {} for each in (base, head))
     pairs = {name: (then.get(name), now.get(name)) for name in TREATMENT}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -41,7 +41,7 @@ def of_pins(text: str, installed: Mapping[str, str]) -> dict[str, tuple[Any, Any
 def requirements(changed: Mapping[str, tuple[Any, Any]]) -> str:
     """Return the versions of the base as the SPEC of an overlay.
 
-    Raises InputError, which names them, where there are some that an overlay can't bring.
+    Raises InputError, which names them, if there are some that an overlay can't bring.
     """
     if beyond := [
         f"{name} {then or 'unknown'} -> {now or 'unknown'}"

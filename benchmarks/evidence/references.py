@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import TYPE_CHECKING
 
+from benchmarks.common.files import beside
 from benchmarks.config import settings
 from benchmarks.config.workload import shipped_text
 from benchmarks.evidence.output import TOKENS, logits
@@ -38,13 +38,8 @@ def ensure_reference(target: Target) -> Path:
     with loading.load(target, "fp16", cold=False) as engine:
         expected = logits(engine, target).cpu().contiguous()
     metadata = {"key": key, "sha256": _tensor_sha256(expected)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with beside(path) as partial:
         partial.write_bytes(save({"logits": expected}, metadata))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 

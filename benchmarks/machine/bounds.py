@@ -45,7 +45,7 @@ def _bound(default: float, cause: Cause, says: str, what: str, next_step: str) -
 class Bounds:
     """The largest value of each reading, by its name, at which the machine is trusted.
 
-    Where several readings show one cause, the words of the first are used. "Quiet" are 20
+    If several readings show one cause, the words of the first are used. "Quiet" are 20
     processes with 5 rounds of a one-thread torch workload on a shared 2-core machine; "neighbour"
     are 4 more, with another process spinning on the same core.
     """
@@ -75,7 +75,7 @@ class Bounds:
         "cores that others and this process used beyond those of the machine",
         IDLE,
     )
-    # One task too many on average. The load average lags by a minute, so it counts only where
+    # One task too many on average. The load average lags by a minute, so it counts only if
     # the machine doesn't tell how busy others were.
     excess_load: float = _bound(
         1,

@@ -32,7 +32,7 @@ def wait(descriptor: int, seconds: float) -> bool:
 def now() -> float:
     """Return seconds of this clock, read when every GPU in use has finished its work.
 
-    For pytest-benchmark's `--benchmark-timer`. Where torch isn't loaded, or has not touched a
+    For pytest-benchmark's `--benchmark-timer`. If torch isn't loaded, or has not touched a
     GPU, there is no work to wait for; and waiting would create a context there.
     """
     torch = sys.modules.get("torch")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.machine import identity, nvml
+from benchmarks.machine import host, identity, nvml
 from benchmarks.machine.software import software
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def resolve(device: str, device_map: str) -> torch.device:
     """Return the device to use: the first GPU, or the CPU.
 
-    Raises InputError where CUDA was asked for and can't be had.
+    Raises InputError if CUDA was asked for and can't be had.
     """
     import torch
 
@@ -35,18 +35,19 @@ def resolve(device: str, device_map: str) -> torch.device:
 
 
 def hardware(device: torch.device) -> dict[str, Any]:
-    """Return what decides whether two sessions ran on the same machine; None where unknown.
+    """Return what decides whether two sessions ran on the same machine; None if unknown.
 
     The CPU, the cores that this process may use, and torch's threads; of the GPUs name, memory in
     bytes, number, MIG mode and power limit.
     """
     import torch
 
+    cores = host.available_cores()
     facts: dict[str, Any] = {
         "device": device.type,
         "threads": torch.get_num_threads(),
         "cpu_model": identity.cpu_model(),
-        "available_cores": identity.available_cores(),
+        "available_cores": None if isinstance(cores, Unmeasured) else cores,
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

@@ -78,7 +78,7 @@ def available_cores(root: Path = ROOT) -> Metric:
 def core_at(place: float) -> int | None:
     """Return the core that `place`, from 0 to 1, draws from those that this thread may run on.
 
-    The same for each process that may use the same. None where the system can't keep a thread to
+    The same for each process that may use the same. None if the system can't keep a thread to
     one core.
     """
     if not hasattr(os, "sched_setaffinity"):
@@ -97,7 +97,7 @@ def kept_to(core: int | None) -> Iterator[None]:
     """Keep this thread to a core, and let it run where it could before when the block ends.
 
     Other threads of the process stay where they are; one that is started meanwhile keeps to the
-    core as well. None: nothing is done. Raises OSError where the core can't be used.
+    core as well. None: nothing is done. Raises OSError if the core can't be used.
     """
     if core is None:
         yield
@@ -154,7 +154,7 @@ def _cpu_groups(root: Path) -> list[Path]:
 
 
 def _quota(folder: Path) -> float | None:
-    """Return a group's quota in cores, or None where it has none."""
+    """Return a group's quota in cores, or None if it has none."""
     if (folder / "cpu.max").exists():
         quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
         return None if quota == "max" else int(quota) / int(period)
@@ -224,7 +224,7 @@ def _pairs(path: Path) -> dict[str, int]:
 
 
 def reset_peak_resident(process: Path = PROCESS) -> bool:
-    """Let the peak of this process's resident memory start again; False where that can't be."""
+    """Let the peak of this process's resident memory start again; False if that can't be."""
     try:
         (process / "clear_refs").write_text("5", encoding="ascii")
     except OSError:

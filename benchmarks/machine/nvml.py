@@ -51,6 +51,17 @@ def find(device: torch.device, own_pids: Collection[int] | None = None) -> Gpu |
     return Gpu.find(pynvml, uuid, own_pids)
 
 
+def first_name() -> str | None:
+    """Return the name of the machine's first GPU, without torch; None if NVML shows none."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return _text(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)))
+    except Exception:  # pynvml makes a class per error code at run time
+        return None
+
+
 class Gpu:
     """One GPU as NVML shows it. `nvml` is the module pynvml; `handle` is NVML's for the GPU."""
 
@@ -199,12 +210,14 @@ class Sampler:
         self._read = read
         self._interval_s = interval_s
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
         self.samples: deque[Mapping[str, Reading]] = deque(maxlen=MOST_SAMPLES)
         self.failure: Unmeasured | None = None
 
     def start(self) -> None:
-        """Begin to sample."""
+        """Begin to sample, anew if it was stopped."""
+        self._stopping.clear()
+        self.samples.clear()
+        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # the system gives no more threads

@@ -22,17 +22,16 @@ SHORTEST_SHARE_S = 0.25  # of less, the steps of the kernel's clocks are a large
 class Observations:
     """What was seen around the timed rounds; a reading that isn't there counts as unmeasured.
 
-    `facts` don't change; `before` and `after` are counters; `samples` came in between; `controls`
-    are the seconds of the control, in order: at the start of the session, before, after. `cold`
-    rounds are meant to include the first of a process, so they needn't be steady. `no_gpu` is why
-    there are no readings of a GPU, where there are none.
+    `facts` don't change; `counts` are how far counters moved, and the load average at the end;
+    `samples` came in between; `controls` are the seconds of the control, in order: at the start of
+    the session, before, after. `cold` rounds are meant to include the first of a process, so they
+    needn't be steady. `no_gpu` is why there are no readings of a GPU, if there are none.
     """
 
     device: str
     rounds_s: Sequence[float]
     facts: Mapping[str, Reading]
-    before: Mapping[str, Reading]
-    after: Mapping[str, Reading]
+    counts: Mapping[str, Reading]
     samples: Sequence[Mapping[str, Reading]] = ()
     controls: Sequence[Mapping[str, float]] = ()
     cold: bool = False
@@ -51,52 +50,67 @@ def readings_of(seen: Observations) -> dict[str, Reading]:
 
 
 def _host(seen: Observations) -> dict[str, Reading]:
-    def passed(name: str) -> Reading:
-        return _combine(lambda then, now: now - then, seen.before.get(name), seen.after.get(name))
+    passed = seen.counts.get
+    wall_s, cpu_s = _given(passed("wall_s")), _given(passed("cpu_s"))
 
-    def rate(value: Reading) -> Reading:
-        return _combine(lambda count, whole: count / max(whole, SHORTEST_WINDOW_S), value, wall_s)
+    def rate(name: str) -> Reading:
+        return _per(wall_s, passed(name), SHORTEST_WINDOW_S)
 
-    def share(value: Reading) -> Reading:
-        return _combine(lambda part, whole: part / max(whole, SHORTEST_SHARE_S), value, wall_s)
+    def share(name: str) -> Reading:
+        return _per(wall_s, passed(name), SHORTEST_SHARE_S)
 
-    wall_s, cpu_s = passed("wall_s"), passed("cpu_s")
-    on_cpu = seen.device == "cpu"
-    waits = Unmeasured("on a GPU the host may sleep while it waits for the device")
-    single = Unmeasured("on a GPU the host works in one thread")
-    threads = seen.facts.get("threads") if on_cpu else 1
-    cores, load = seen.facts.get("machine_cores"), seen.after.get("load_average")
-    others = share(_combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s))
-    # Threads beyond the available cores wait for each other, not for other programs.
-    own_cores = _combine(min, threads, seen.facts.get("available_cores", cores))
-    crowding = _combine(lambda busy, own, have: busy + own - have, others, own_cores, cores)
-    excess_load = _combine(lambda average, have: average - have, load, cores)
-    known = Unmeasured("not needed: crowding_cores tells how busy others were")
+    busy_s = combine(lambda busy, own: busy - own, passed("machine_busy_s"), cpu_s)
     return {
         "wall_s": wall_s,
         "cpu_s": cpu_s,
-        "load_average": _given(load),
-        "involuntary_switches_per_s": rate(passed("involuntary_switches")),
-        "voluntary_switches_per_s": rate(passed("voluntary_switches")),
+        "load_average": _given(passed("load_average")),
+        "involuntary_switches_per_s": rate("involuntary_switches"),
+        "voluntary_switches_per_s": rate("voluntary_switches"),
         # The sum over all threads of this process, so that it can exceed the time.
-        "core_wait_share": _combine(lambda waited: min(1, waited), share(passed("core_wait_s"))),
-        "off_core_share": _combine(
-            lambda cpu, wall: max(0, wall - cpu) / max(wall, SHORTEST_SHARE_S), cpu_s, wall_s
-        )
-        if on_cpu
-        else waits,
+        "core_wait_share": combine(lambda waited: min(1, waited), share("core_wait_s")),
+        "steal_share": share("machine_steal_s"),
+        "throttled_share": share("throttled_s"),
+        "memory_stall_share": share("memory_stall_s"),
+        "swapped_pages_per_s": rate("swapped_pages"),
+        **_threads(seen, wall_s, cpu_s),
+        **_crowding(seen, _per(wall_s, busy_s, SHORTEST_SHARE_S)),
+    }
+
+
+def _per(wall_s: Reading, value: Reading | None, shortest_s: float) -> Reading:
+    return combine(lambda count, whole: count / max(whole, shortest_s), value, wall_s)
+
+
+def _threads(seen: Observations, wall_s: Reading, cpu_s: Reading) -> dict[str, Reading]:
+    """Return whether the threads had the cores that they need; on a GPU the host works in one."""
+    if seen.device != "cpu":
+        return {
+            "off_core_share": Unmeasured(
+                "on a GPU the host may sleep while it waits for the device"
+            ),
+            "threads_over_cores": Unmeasured("on a GPU the host works in one thread"),
+        }
+    away_s = combine(lambda wall, cpu: max(0, wall - cpu), wall_s, cpu_s)
+    threads, cores = seen.facts.get("threads"), seen.facts.get("available_cores")
+    return {
+        "off_core_share": _per(wall_s, away_s, SHORTEST_SHARE_S),
+        "threads_over_cores": combine(lambda used, have: max(0, used - have), threads, cores),
+    }
+
+
+def _crowding(seen: Observations, others: Reading) -> dict[str, Reading]:
+    """Return how far others, which took so many cores, took this process's."""
+    threads = seen.facts.get("threads") if seen.device == "cpu" else 1
+    cores, load = seen.facts.get("machine_cores"), seen.counts.get("load_average")
+    # Threads beyond the available cores wait for each other, not for other programs.
+    own_cores = combine(min, threads, seen.facts.get("available_cores", cores))
+    crowding = combine(lambda busy, own, have: busy + own - have, others, own_cores, cores)
+    excess_load = combine(lambda average, have: average - have, load, cores)
+    known = Unmeasured("not needed: crowding_cores tells how busy others were")
+    return {
         "others_cores": others,
-        "steal_share": share(passed("machine_steal_s")),
         "crowding_cores": crowding,
         "excess_load": excess_load if isinstance(crowding, Unmeasured) else known,
-        "throttled_share": share(passed("throttled_s")),
-        "memory_stall_share": share(passed("memory_stall_s")),
-        "swapped_pages_per_s": rate(passed("swapped_pages")),
-        "threads_over_cores": _combine(
-            lambda used, have: max(0, used - have), threads, seen.facts.get("available_cores")
-        )
-        if on_cpu
-        else single,
     }
 
 
@@ -105,10 +119,6 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
         values = [sample[name] for sample in seen.samples if name in sample]
         known = [value for value in values if not isinstance(value, Unmeasured)]
         return summary(known) if known else values[0] if values else seen.no_gpu
-
-    def passed(name: str) -> Reading:
-        values = seen.before.get(name, seen.no_gpu), seen.after.get(name, seen.no_gpu)
-        return _combine(lambda then, now: now - then, *values)
 
     hottest = over("temperature_celsius", max)
     limit = seen.facts.get("slowdown_celsius", seen.no_gpu)
@@ -120,7 +130,7 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
         "power_watts": over("power_watts", fmean),
         "utilization": over("utilization", fmean),
         "memory_used_bytes": over("memory_used_bytes", max),
-        "energy_joules": passed("total_energy_joules"),
+        "energy_joules": seen.counts.get("total_energy_joules", seen.no_gpu),
         "clock_reasons": over("clock_reasons", _union),
         "throttle_reasons": over(
             "clock_reasons", lambda found: ", ".join(sorted(set().union(*map(_harmful, found))))
@@ -129,13 +139,13 @@ def _gpu(seen: Observations) -> dict[str, Reading]:
             "clock_reasons", lambda found: fmean(bool(_harmful(names)) for names in found)
         ),
         "clock_drop": over("sm_clock_hz", lambda hz: 1 - percentile(hz, 25) / max(hz)),
-        "degrees_over_limit": _combine(lambda now, most: now - most, hottest, limit),
+        "degrees_over_limit": combine(lambda now, most: now - most, hottest, limit),
         "other_gpu_processes": over("other_gpu_processes", max),
         "other_gpu_pids": over("other_gpu_pids", _union),
-        "ecc_errors": _combine(
+        "ecc_errors": combine(
             lambda corrected, uncorrected: corrected + uncorrected,
-            passed("total_ecc_corrected_errors"),
-            passed("total_ecc_uncorrected_errors"),
+            seen.counts.get("total_ecc_corrected_errors", seen.no_gpu),
+            seen.counts.get("total_ecc_uncorrected_errors", seen.no_gpu),
         ),
     }
 
@@ -171,7 +181,7 @@ def _rounds(rounds_s: Sequence[float], *, cold: bool) -> dict[str, Reading]:
     trend = attempt(steadiness.trend)
     return {
         "trend": trend,
-        "trend_size": _combine(abs, trend),
+        "trend_size": combine(abs, trend),
         "first_round_excess": attempt(steadiness.first_excess),
         "outlier_share": attempt(steadiness.outlier_share),
     }
@@ -181,8 +191,8 @@ def _given(value: Reading | None) -> Reading:
     return Unmeasured("not read") if value is None else value
 
 
-def _combine(formula: Callable[..., float], *values: Reading | None) -> Reading:
-    """Apply a formula to readings; where one is unmeasured, the result is, for its reason."""
+def combine(formula: Callable[..., float], *values: Reading | None) -> Reading:
+    """Apply a formula to readings; if one is unmeasured, the result is, for its reason."""
     for value in map(_given, values):
         if isinstance(value, Unmeasured):
             return value

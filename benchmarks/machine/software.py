@@ -1,4 +1,4 @@
-"""Where it comes from: versions, commits, the native library, and the checkpoint's weights."""
+"""What was installed: versions, commits, the native library, and the checkpoint's weights."""
 
 from __future__ import annotations
 

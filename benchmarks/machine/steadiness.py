@@ -40,7 +40,7 @@ def first_excess(rounds_s: Sequence[float]) -> float:
 def trend(rounds_s: Sequence[float]) -> float:
     """Return the drift from the first round to the last, as a share of the median, signed.
 
-    Slope of Theil and Sen: the median of the slopes of all pairs. 0 where the order of the rounds
+    Slope of Theil and Sen: the median of the slopes of all pairs. 0 if the order of the rounds
     is no evidence of a drift: Mann and Kendall's S within two standard deviations. Raises
     ValueError for fewer than five rounds, which can't show one.
     """

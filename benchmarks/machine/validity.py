@@ -32,7 +32,7 @@ class Validity:
         return tuple(map(_reason, self.findings))
 
     def as_record(self) -> dict[str, Any]:
-        """Return it as it is stored: null where unmeasured, and the reasons for that by name."""
+        """Return it as it is stored: null if unmeasured, and the reasons for that by name."""
         values, unmeasured = as_stored(self.readings)  # type: ignore[arg-type]
         return {
             "valid": self.valid,

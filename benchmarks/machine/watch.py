@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Reading, Unmeasured, as_stored
 from benchmarks.machine import clock, host
 from benchmarks.machine.nvml import INTERVAL_S, Gpu, Sampler
-from benchmarks.machine.readings import Observations
+from benchmarks.machine.readings import Observations, combine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,15 +24,15 @@ SERIES = (
 )
 
 
-LAST = ("load_average",)  # a state, not a counter: the last reading counts
-
-
 class Watch:
     """Around timed rounds: control, counters, and on a GPU a sampling thread in between.
 
+    Several blocks may be watched, one after the other. They count as one, without what happened
+    between them; one that fails doesn't count.
+
     `device` is its type, `threads` are torch's; `control()`, if any, returns the control's seconds,
-    and `start` is what it returned at the start of the session. `gpu` is Unmeasured where NVML
-    can't be used, and None where there is no GPU to watch: then no thread runs.
+    and `start` is what it returned at the start of the session. `gpu` is Unmeasured if NVML
+    can't be used, and None if there is no GPU to watch: then no thread runs.
     """
 
     def __init__(
@@ -57,18 +55,21 @@ class Watch:
         self._facts: dict[str, Reading] = host.facts(threads, root)
         self._samples: list[Mapping[str, Reading]] = []
         self._sampler = Sampler(gpu.sample, interval_s) if isinstance(gpu, Gpu) else None
+        self._neighbours: list[Mapping[str, Reading]] = []  # when the block began
         self._before: dict[str, Reading] = {}
-        self._after: dict[str, Reading] = {}
-        self.start_s = 0.0  # on the steady clock, when the block began
+        self._counts: dict[str, Reading] = {}
+        self.blocks = 0  # that were watched to their end
+        self.start_s = 0.0  # on the steady clock, when the first block began
 
     def __enter__(self) -> Watch:
         """Run the control, read everything once, and begin to sample."""
         self._run_control()
-        self._look()
+        self._neighbours = self._others()
         if isinstance(self._gpu, Gpu):
             self._facts |= self._gpu.facts()
-        self._before = self._count()
-        self.start_s = clock.read()
+        self._before = self._read()
+        if not self.blocks:
+            self.start_s = clock.read()
         if self._sampler:
             self._sampler.start()
         return self
@@ -83,13 +84,15 @@ class Watch:
         if self._sampler:
             self._sampler.stop()
         if error is None:
-            self._after = self._count()
+            self._count(self._read())
+            self._samples += self._neighbours
             if self._sampler:
                 self._samples += self._sampler.samples
                 if self._sampler.failure:
                     self._facts["gpu_sampler"] = self._sampler.failure
-            self._look()
+            self._samples += self._others()
             self._run_control()
+            self.blocks += 1
 
     def observations(self, rounds_s: Sequence[float], *, cold: bool = False) -> Observations:
         """Return what was seen, for `validity.judge`; `cold` rounds needn't be steady."""
@@ -97,8 +100,7 @@ class Watch:
             device=self._device,
             rounds_s=tuple(rounds_s),
             facts=self._facts,
-            before=self._before,
-            after=self._after,
+            counts=self._counts,
             samples=tuple(self._samples),
             controls=tuple(self._controls),
             cold=cold,
@@ -106,7 +108,7 @@ class Watch:
         )
 
     def series(self) -> dict[str, list[Any]] | None:
-        """Return the GPU's samples as columns, in seconds since the block began; None without."""
+        """Return the GPU's samples as columns, in seconds since the first block began."""
         samples = [sample for sample in self._samples if "at_s" in sample]
         if not samples:
             return None
@@ -118,86 +120,19 @@ class Watch:
         if self._control:
             self._controls.append(self._control())
 
-    def _count(self) -> dict[str, Reading]:
+    def _read(self) -> dict[str, Reading]:
         counters: dict[str, Reading] = {**host.snapshot(self._root)}
         return counters | (self._gpu.counters() if isinstance(self._gpu, Gpu) else {})
 
-    def _look(self) -> None:
-        """Keep who else is on the GPU; an idle moment says nothing of clocks."""
-        if isinstance(self._gpu, Gpu):
-            self._samples.append(self._gpu.others())
+    def _count(self, now: Mapping[str, Reading]) -> None:
+        """Add what was counted in this block; the load average is a state: the last one counts."""
+        for name, value in now.items():
+            sum_, then = self._counts.get(name, 0), self._before[name]
+            self._counts[name] = combine(
+                lambda sum_, then, now: sum_ + now - then, sum_, then, value
+            )
+        self._counts["load_average"] = now["load_average"]
 
-
-class Spans:
-    """Rounds that are watched one by one, and looked at together as a `Watch` is."""
-
-    def __init__(self, new_watch: Callable[[], Watch]) -> None:
-        """Prepare; `new_watch` makes the watch of one round."""
-        self._new_watch = new_watch
-        self._watches: list[Watch] = []
-
-    @property
-    def start_s(self) -> float:
-        """When the first span began, on the steady clock."""
-        return self._watches[0].start_s
-
-    @contextmanager
-    def span(self) -> Iterator[None]:
-        """Watch what happens inside; a span that fails isn't kept."""
-        watch = self._new_watch()
-        with watch:
-            self._watches.append(watch)
-            try:
-                yield
-            except BaseException:
-                self._watches.pop()
-                raise
-
-    def observations(self, rounds_s: Sequence[float], *, cold: bool = False) -> Observations:
-        """Return what was seen in all spans; `cold` rounds needn't be steady."""
-        return joined([watch.observations(rounds_s, cold=cold) for watch in self._watches])
-
-    def series(self) -> dict[str, list[Any]] | None:
-        """Return the GPU's samples of all spans as columns, in seconds since the first began."""
-        columns: dict[str, list[Any]] = {}
-        for watch in self._watches:
-            for name, values in (watch.series() or {}).items():
-                shift = watch.start_s - self.start_s if name == "t_s" else None
-                columns.setdefault(name, []).extend(
-                    values if shift is None else [value + shift for value in values]
-                )
-        return columns or None
-
-
-def joined(seen: Sequence[Observations]) -> Observations:
-    """Return several observations as one: what was counted is added up, without the gaps."""
-    first, last = seen[0], seen[-1]
-    return replace(
-        last,
-        before=dict.fromkeys(last.before, 0),
-        after={name: _total(name, seen) for name in last.after},
-        samples=tuple(sample for each in seen for sample in each.samples),
-        facts={**first.facts, **last.facts},
-    )
-
-
-def _total(name: str, seen: Sequence[Observations]) -> Reading:
-    if name in LAST:
-        return seen[-1].after[name]
-    total: float = 0
-    for each in seen:
-        change = _change(name, each.before, each.after)
-        if isinstance(change, Unmeasured):
-            return change
-        total += change
-    return total
-
-
-def _change(
-    name: str, before: Mapping[str, Reading], after: Mapping[str, Reading]
-) -> float | Unmeasured:
-    then, now = before.get(name, Unmeasured("not read")), after[name]
-    for value in (then, now):
-        if isinstance(value, Unmeasured):
-            return value
-    return now - then  # type: ignore[operator]
+    def _others(self) -> list[Mapping[str, Reading]]:
+        """Return who else is on the GPU; an idle moment says nothing of clocks."""
+        return [self._gpu.others()] if isinstance(self._gpu, Gpu) else []

@@ -102,7 +102,7 @@ class ModelCost:
     decode_weight_bytes: int
     kv_bytes_per_token: int
     partly_read: Unmeasured | None = None  # why a step reads less than all of it
-    window_tokens: int | None = None  # to which some layers attend; None where all see all
+    window_tokens: int | None = None  # to which some layers attend; None if all see all
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
 from benchmarks.machine import clock, validity
-from benchmarks.machine.watch import Spans
 from benchmarks.measure import memory
 from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Machine, Round, split_round
 
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
 class Attempt:
     """One set of rounds, where its tensors were, and whether the machine could be trusted."""
 
-    watch: Watch | Spans
+    watch: Watch
     generations: list[Generation] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
     placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
-    validity: Validity | None = None  # None where nothing was timed
+    validity: Validity | None = None  # None if nothing was timed
     more: bool = False  # generations than were timed, all of them under watch
     machine: Machine = field(init=False)
 
@@ -45,11 +44,22 @@ class Attempt:
         if self.more:
             return Unmeasured("--benchmark-cprofile ran a round more, which is not timed")
         shortest_s = min((each.round_s for each in self.rounds), default=0.0)
-        if isinstance(self.watch, Spans) and shortest_s < SHORTEST_ENERGY_S:
+        if self.watch.blocks > 1 and shortest_s < SHORTEST_ENERGY_S:
             return Unmeasured(
                 f"rounds are watched one by one, and took below {SHORTEST_ENERGY_S} s"
             )
         return self.validity.readings["energy_joules"] if self.validity else NO_GPU  # type: ignore[return-value]
+
+    def begin(self) -> None:
+        """Keep when a round begins."""
+        self.starts_s.append(clock.read() - self.watch.start_s)
+
+    def time(self, engine: Engine, workload: Workload) -> float:
+        """Keep one more generation, and return its seconds."""
+        self.begin()
+        start = clock.now()
+        engine.generate(workload, self.generations)
+        return clock.now() - start
 
     def record(self) -> dict[str, Any]:
         """Return rounds, each with its start in seconds of the watch, validity and samples."""
@@ -63,50 +73,37 @@ class Attempt:
         }
 
 
+@dataclass
 class Measurement:
     """Times the generations of one benchmark under watch, and keeps what every attempt saw.
 
-    `again_within_s`: rounds that took less than these seconds in all are timed once more where
-    the machine couldn't be trusted. `cold` rounds can't be: the process is warm afterwards.
+    `again_within_s`: rounds that took less than these seconds in all are timed once more if the
+    machine couldn't be trusted. `cold` rounds can't be: the process is warm afterwards.
     """
 
-    def __init__(
-        self,
-        benchmark: Any,
-        engine: Engine,
-        workload: Workload,
-        *,
-        new_watch: Callable[[], Watch],
-        bounds: Bounds,
-        again_within_s: float,
-        cold: bool,
-        disable_gc: bool,
-        show: Callable[..., None],
-    ) -> None:
-        """Prepare; nothing is run before the call."""
-        self._benchmark = benchmark
-        self._engine = engine
-        self._workload = workload
-        self._new_watch = new_watch
-        self._bounds = bounds
-        self._again_within_s = again_within_s
-        self._cold = cold
-        self._disable_gc = disable_gc
-        self._show = show
-        self.warmup_rounds = 0  # generations of this workload that came before the first round
-        self.attempts: list[Attempt] = []
+    benchmark: Any
+    engine: Engine
+    workload: Workload
+    new_watch: Callable[[], Watch]
+    bounds: Bounds
+    again_within_s: float
+    cold: bool
+    disable_gc: bool
+    show: Callable[..., None]
+    warmup_rounds: int = 0  # generations of this workload that came before the first round
+    attempts: list[Attempt] = field(default_factory=list)
 
     def __call__(self, rounds: int) -> list[Generation]:
         """Time so many rounds, and return the generations of those that count."""
-        self.warmup_rounds = self._engine.generated(self._workload)
+        self.warmup_rounds = self.engine.generated(self.workload)
         with self._attempt() as attempt:
-            self._benchmark.pedantic(
-                self._engine.generate,
-                args=(self._workload, attempt.generations),
+            self.benchmark.pedantic(
+                self.engine.generate,
+                args=(self.workload, attempt.generations),
                 rounds=rounds,
                 setup=lambda: self._start(attempt),
             )
-            times = self._benchmark.stats.stats.data if self._benchmark.stats else []
+            times = self.benchmark.stats.stats.data if self.benchmark.stats else []
             attempt.more = len(attempt.generations) > rounds  # one, for --benchmark-cprofile
             del attempt.generations[rounds:], attempt.starts_s[rounds:]
         self._judge(attempt, times)
@@ -118,29 +115,27 @@ class Measurement:
 
     @contextmanager
     def _attempt(self) -> Iterator[Attempt]:
-        watch = self._new_watch()
+        watch = self.new_watch()
         attempt = Attempt(watch)
         with watch:
-            self._engine.reset_peaks()
+            self.engine.reset_peaks()
             yield attempt
-            attempt.placement = memory.place(self._engine.model)
-            attempt.machine = memory.machine(self._engine, attempt.placement)
+            attempt.placement = memory.place(self.engine.model)
+            attempt.machine = memory.machine(self.engine, attempt.placement)
         self.attempts.append(attempt)
 
     def _start(self, attempt: Attempt) -> None:
-        self._show(f"again, round {len(attempt.starts_s) + 1}" if self.attempts else None)
-        attempt.starts_s.append(clock.read() - attempt.watch.start_s)
+        self.show(None)
+        attempt.begin()
 
     def _time(self, attempt: Attempt) -> float:
         """Time a generation as pytest-benchmark does, whose fixture can be used only once."""
-        self._start(attempt)
-        collecting = gc.isenabled() and self._disable_gc
+        self.show(f"again, round {len(attempt.starts_s) + 1}")
+        collecting = gc.isenabled() and self.disable_gc
         if collecting:
             gc.disable()
         try:
-            start = clock.now()
-            self._engine.generate(self._workload, attempt.generations)
-            return clock.now() - start
+            return attempt.time(self.engine, self.workload)
         finally:
             if collecting:
                 gc.enable()
@@ -151,15 +146,15 @@ class Measurement:
         pairs = zip(attempt.generations, rounds_s, strict=True)
         attempt.rounds = [round_of(generation, round_s) for generation, round_s in pairs]
         if times:
-            seen = attempt.watch.observations(times, cold=self._cold)
-            attempt.validity = validity.judge(seen, self._bounds)
+            seen = attempt.watch.observations(times, cold=self.cold)
+            attempt.validity = validity.judge(seen, self.bounds)
 
     def _worth_again(self, attempt: Attempt) -> bool:
         return (
             attempt.validity is not None
             and not attempt.validity.valid
-            and not self._cold
-            and sum(each.round_s for each in attempt.rounds) < self._again_within_s
+            and not self.cold
+            and sum(each.round_s for each in attempt.rounds) < self.again_within_s
         )
 
 

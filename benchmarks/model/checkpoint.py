@@ -47,7 +47,7 @@ class Checkpoint:
     def estimated_bytes(self, quantization: str) -> int:
         """Estimate the bytes of the loaded weights: quantized linears, and the rest in 16 bits.
 
-        A matrix is a quantized linear where its name isn't an embedding's or the output head's.
+        A matrix is a quantized linear if its name isn't an embedding's or the output head's.
         """
         bits = {"int8-decomp": 8, "int8": 8, "nf4": 4.5, "nf4-dq": 4.127}.get(quantization, 16)
         total = 0.0
@@ -58,7 +58,7 @@ class Checkpoint:
 
 
 def default_model(device: str) -> str:
-    """Return the model that is measured where the user names none."""
+    """Return the model that is measured if the user names none."""
     return HUB_MODEL if device == "cuda" else "synthetic:tiny"
 
 
@@ -67,7 +67,7 @@ def resolve(
 ) -> Checkpoint:
     """Find a model's files, downloading or writing them where they are missing, and check them.
 
-    Raises InputError, whose message is one line, where the model can't be had or is damaged.
+    Raises InputError, whose message is one line, if the model can't be had or is damaged.
     """
     commit = None
     folder = Path(os.path.expanduser(model))  # noqa: PTH111 (pathlib's raises for ~nobody)
@@ -86,7 +86,7 @@ def resolve(
 
 
 def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
-    """Read what a checkpoint's folder says of itself. Raises InputError where it isn't one."""
+    """Read what a checkpoint's folder says of itself. Raises InputError if it isn't one."""
     config = _read_json(path, "config.json")
     if "quantization_config" in config:
         raise InputError(

@@ -83,7 +83,7 @@ class Engine:
     def generate(self, workload: Workload, log: list[Generation] | None = None) -> Generation:
         """Generate exactly `workload.new_tokens` tokens for every row, and append it to `log`.
 
-        Raises WorkError where another number of tokens comes out, OutOfMemoryError where the
+        Raises WorkError if another number of tokens comes out, OutOfMemoryError if the
         device has too little memory.
         """
         marks = clock.StepMarks(self.device)

@@ -31,7 +31,7 @@ def weights_bytes_by_device(model: Any) -> dict[str, int]:
 def decode_weight_bytes(model: Any) -> int:
     """Return the bytes that one decode step reads: all but the embedding.
 
-    Of the embedding a step reads one row for each token. Where the output head shares its
+    Of the embedding a step reads one row for each token. If the output head shares its
     storage, the head's share counts.
     """
     import torch
@@ -54,7 +54,7 @@ def kv_bytes_per_token(model: Any) -> int:
 
 
 def partly_read(config: Any) -> Unmeasured | None:
-    """Return why a decode step reads less than all weights, or all keys; None where it reads all.
+    """Return why a decode step reads less than all weights, or all keys; None if it reads all.
 
     Then the bytes above are no lower bound of what a step reads. A window is another matter: it
     may be longer than what is generated.
@@ -70,7 +70,7 @@ def partly_read(config: Any) -> Unmeasured | None:
 
 
 def window_tokens(config: Any) -> int | None:
-    """Return to how many tokens the layers of least sight attend; None where all see all."""
+    """Return to how many tokens the layers of least sight attend; None if all see all."""
     text = config.get_text_config()
     kinds = getattr(text, "layer_types", None) or getattr(text, "attention_layers", None) or []
     local = {"sliding_attention", "local"} & set(kinds)

@@ -15,9 +15,12 @@ HUB_MODEL = "meta-llama/Llama-3.1-8B"
 NEXT_STEP = "use --model synthetic:llama-3.1-8b (or synthetic:tiny), which needs no download"
 
 
+LOGIN = "log in with `hf auth login`"
+
+
 def download(model: str, revision: str | None, say: Callable[[str], None]) -> tuple[Path, str]:
     """Fetch a hub model's safetensors, configuration and tokenizer; returns folder and commit."""
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import snapshot_download
 
     say(f"looking for {model}")
     try:
@@ -27,39 +30,32 @@ def download(model: str, revision: str | None, say: Callable[[str], None]) -> tu
             allow_patterns=["*.json", "model*.safetensors", "tokenizer*", "*.txt"],
             ignore_patterns=["original/*", "consolidated*"],
         )
-    except errors.GatedRepoError as error:
-        raise InputError(
-            f"--model {model}: access is restricted; ask for it on the model's page and log in "
-            f"with `hf auth login`, or {NEXT_STEP}"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise InputError(f"--revision: {model} has no revision {revision!r}") from error
-    except errors.RepositoryNotFoundError as error:
-        raise InputError(
-            f"--model {model}: no such model on the hub, or no access; check the name, log in "
-            f"with `hf auth login`, or {NEXT_STEP}"
-        ) from error
-    except errors.HFValidationError as error:
-        raise InputError(
-            f"--model: expected a hub id, a folder or synthetic:NAME; got {model!r}"
-        ) from error
     except Exception as error:  # the hub's client raises what its HTTP library does
-        if files.is_disk_full(error):
-            raise InputError(
-                f"--model {model}: the disk is full; free some, or set HF_HOME to a larger disk"
-            ) from error
-        if isinstance(error, PermissionError):
-            raise InputError(
-                f"--model {model}: can't write the hub's cache; "
-                "set HF_HOME to a folder that can be written"
-            ) from error
-        if getattr(getattr(error, "response", None), "status_code", None) == 401:
-            raise InputError(
-                f"--model {model}: the hub refused the access token; log in with "
-                f"`hf auth login`, or {NEXT_STEP}"
-            ) from error
-        raise InputError(
-            f"--model {model}: can't reach the hub, and this machine's cache lacks the model "
-            f"({type(error).__name__}); connect, or {NEXT_STEP}"
-        ) from error
+        raise InputError(_advice(error, model, revision)) from error
     return Path(folder), Path(folder).name
+
+
+def _advice(error: Exception, model: str, revision: str | None) -> str:
+    """Return what went wrong and what to do, without the error's text, which may hold a token."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"--revision: {model} has no revision {revision!r}"
+    if isinstance(error, errors.HFValidationError):
+        return f"--model: expected a hub id, a folder or synthetic:NAME; got {model!r}"
+    if isinstance(error, errors.GatedRepoError):
+        says = f"access is restricted; ask for it on the model's page and {LOGIN}, or {NEXT_STEP}"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        says = f"no such model on the hub, or no access; check the name, {LOGIN}, or {NEXT_STEP}"
+    elif files.is_disk_full(error):
+        says = "the disk is full; free some, or set HF_HOME to a larger disk"
+    elif isinstance(error, PermissionError):
+        says = "can't write the hub's cache; set HF_HOME to a folder that can be written"
+    elif getattr(getattr(error, "response", None), "status_code", None) == 401:
+        says = f"the hub refused the access token; {LOGIN}, or {NEXT_STEP}"
+    else:
+        says = (
+            "can't reach the hub, and this machine's cache lacks the model "
+            f"({type(error).__name__}); connect, or {NEXT_STEP}"
+        )
+    return f"--model {model}: {says}"

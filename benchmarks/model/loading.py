@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def load(target: Target, quantization: str, *, cold: bool) -> Engine:
     """Load the model with a quantization; `cold`: nothing was generated in this process yet.
 
-    Raises OutOfMemoryError or InputError where it can't be loaded, and leaves nothing behind.
+    Raises OutOfMemoryError or InputError if it can't be loaded, and leaves nothing behind.
     """
     import torch
     from transformers import AutoModelForCausalLM

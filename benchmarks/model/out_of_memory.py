@@ -22,7 +22,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def within_memory(
     compute: Callable[[], torch.Tensor], what: str, device: torch.device, next_step: str
 ) -> torch.Tensor:
-    """Return what is computed without gradients; raise OutOfMemoryError where memory runs out."""
+    """Return what is computed without gradients; raise OutOfMemoryError if memory runs out."""
     import torch
 
     try:

@@ -32,7 +32,7 @@ class Seen:
 def on_device() -> Iterator[Seen]:
     """Let loads quantize as soon as a weight is on the device; the bits are the same.
 
-    Where transformers or bitsandbytes are built in another way, or a weight is on the host,
+    If transformers or bitsandbytes are built in another way, or a weight is on the host,
     transformers' own way is taken. Its loader goes on after an error and raises one of its own,
     which doesn't say that memory ran out: the real ones are kept.
     """
@@ -74,7 +74,7 @@ def quantized(weight: torch.Tensor, parameter: torch.nn.Parameter) -> torch.nn.P
     """Return a weight of shape (out, in), quantized as `parameter`, an Int8Params, would be.
 
     By the code of bitsandbytes that a move to the device would call, whatever its release. None
-    where it has none, or the parameter is to stay unquantized.
+    if it has none, or the parameter is to stay unquantized.
     """
     from bitsandbytes.nn.modules import Int8Params
 
@@ -87,7 +87,7 @@ def quantized(weight: torch.Tensor, parameter: torch.nn.Parameter) -> torch.nn.P
 
 
 def _converted(value: Any, name: str, model: Any) -> torch.nn.Parameter | None:
-    """Return a loaded weight, quantized; None on the host, or where its linear isn't plain."""
+    """Return a loaded weight, quantized; None on the host, or if its linear isn't plain."""
     import torch
 
     if model is None:

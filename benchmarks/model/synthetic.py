@@ -50,10 +50,10 @@ def recipe_for(model: str) -> Recipe:
 
 
 def ensure(recipe: Recipe, cache_dir: Path, say: Callable[[str], None]) -> Path:
-    """Return the folder of this checkpoint, writing it first where the cache lacks it.
+    """Return the folder of this checkpoint, writing it first if the cache lacks it.
 
     It is written beside its place and moved there when complete: an interrupted write leaves no
-    checkpoint, and of two processes the second waits for the first. Raises InputError where the
+    checkpoint, and of two processes the second waits for the first. Raises InputError if the
     disk is too small or the folder can't be written.
     """
     from filelock import FileLock

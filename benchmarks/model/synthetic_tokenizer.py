@@ -12,35 +12,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SPLIT = (  # Llama 3's own
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
 def write_tokenizer(config: Mapping[str, Any], folder: Path) -> None:
     """Write a byte-level BPE tokenizer like Llama 3's: any text in, and every id decodes.
 
     Its words are those of the suite's prompts; the rest of the vocabulary is filled with names.
     """
-    from tokenizers import (
-        AddedToken,
-        Regex,
-        Tokenizer,
-        decoders,
-        models,
-        pre_tokenizers,
-        processors,
-    )
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, processors
+    from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
 
     size, first_special = config["vocab_size"], config["bos_token_id"]
-    split = (  # Llama 3's own
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-    )
-    words = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(split), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    level = ByteLevel(add_prefix_space=False, use_regex=False)
+    words = Sequence([Split(Regex(SPLIT), behavior="isolated"), level])
     texts = [TEMPLATE.format(topic=topic) for topic in TOPICS] + [shipped_text()]
     known = [word for text in texts for word, _ in words.pre_tokenize_str(text)]
-    pieces = list(dict.fromkeys([*sorted(pre_tokenizers.ByteLevel.alphabet()), *known]))
+    pieces = list(dict.fromkeys([*sorted(ByteLevel.alphabet()), *known]))
     pieces += [f"Ġw{number}" for number in range(first_special - len(pieces))]
     specials = ["<|begin_of_text|>", "<|end_of_text|>"]
     specials += [f"<|reserved_{number}|>" for number in range(size - first_special - len(specials))]

@@ -153,7 +153,7 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     from transformers.utils import logging as transformers_logging
 
     # The advice and the progress bars of third parties would drown the result. bitsandbytes logs
-    # a line per call of a linear where activations aren't float16: milliseconds per token.
+    # a line per call of a linear if activations aren't float16: milliseconds per token.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

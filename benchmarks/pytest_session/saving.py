@@ -14,12 +14,10 @@ from benchmarks.pytest_session.state import (
     BENCHMARKS,
     CONTENT,
     FILE,
-    MACHINE,
     OUTCOME,
     SAVE,
     SAVED,
     SETTINGS,
-    TARGET,
 )
 from benchmarks.sessions import storage
 from benchmarks.sessions.storage import DEFAULT_STORAGE
@@ -35,9 +33,8 @@ def take_over(config: pytest.Config) -> None:
     config.stash[BENCHMARKS] = []
     if option.benchmark_storage == DEFAULT_STORAGE and not (option.help or option.collectonly):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        found = identity.facts(config.stash[SETTINGS].device, identity.nvml(), visible)
-        config.stash[MACHINE] = found
-        option.benchmark_storage = f"{DEFAULT_STORAGE}/{identity.folder_name(found)}"
+        name = identity.folder_name(config.stash[SETTINGS].device, visible)
+        option.benchmark_storage = f"{DEFAULT_STORAGE}/{name}"
     name = option.benchmark_save or option.benchmark_autosave
     if name and (place := folder(config)):
         config.stash[SAVE] = place, name
@@ -122,18 +119,5 @@ def amend(session: pytest.Session) -> None:
 
 
 def closing_lines(config: pytest.Config) -> list[str]:
-    """Return where the session was saved, and what is odd about the place."""
-    lines = [config.stash[SAVED]] if SAVED in config.stash else []
-    guess, target = config.stash.get(MACHINE, None), config.stash.get(TARGET, None)
-    if lines and guess and target:
-        from benchmarks.machine import device
-
-        used = device.hardware(target.device)
-        names = [each.get("gpu") or each["device"] for each in (guess, used)]
-        if names[0] != names[1]:
-            lines.append(
-                f"the folder is named after {names[0]}, but torch used {names[1]}: that is only a "
-                "name, sessions are compared by the facts in their files; "
-                "--benchmark-storage chooses another folder"
-            )
-    return lines
+    """Return where the session was saved."""
+    return [config.stash[SAVED]] if SAVED in config.stash else []

@@ -34,7 +34,6 @@ ALL_RUN = pytest.StashKey[bool]()  # pytest came to the end of the benchmarks
 SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
 FILE: pytest.StashKey[Path] = pytest.StashKey()  # that it was saved in
 SAVED = pytest.StashKey[str]()  # the line that says where it was saved
-MACHINE = pytest.StashKey[dict[str, Any]]()  # which the default storage was named after
 
 
 def short_name(item: pytest.Item) -> str:

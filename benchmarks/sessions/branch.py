@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common import git
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.session import read_session
@@ -23,13 +22,12 @@ from benchmarks.sessions.session import read_session
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from benchmarks.common.process import Done
+
 COMMIT = (
     *("-c", "user.name=LLM.int8() benchmarks", "-c", "user.email=benchmarks@example.invalid"),
     *("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message"),
 )
-OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a hook they name the repository around
-TRIES = 8  # each try that fails means that another pusher succeeded
-TIMEOUT_S = 300
 
 
 @dataclass(frozen=True)
@@ -56,33 +54,19 @@ class Branch:
         So is a later demotion. What others push meanwhile is kept. Raises InputError where the
         remote can't be written.
         """
-        for _ in range(TRIES):
+        while True:  # a push that another one overtook is made again, on what is there now
             with self._clone() as (clone, head):
-                there = set(_identities(clone))
-                wanted = [
-                    path
-                    for path in baseline.files(folder)
-                    if (content := _content(path))
-                    and ((content["llm_int8"].get("promoted")) or _identity(content) in there)
-                ]
-                copied = _copy(folder, clone, wanted)
+                copied = _copy(folder, clone, _wanted(folder, clone))
                 if not copied:
                     return []
                 self._git("add", "--force", "--", "*.json", cwd=clone)  # no lock files
                 self._git(*COMMIT, f"Keep {', '.join(each.stem for each in copied)}", cwd=clone)
-                pushed = self._try("push", "--quiet", "origin", f"HEAD:{self._ref}", cwd=clone)
-                if pushed.returncode == 0:
+                to = f"HEAD:{self._ref}"
+                pushed = git.try_git(clone, self.environment, "push", "--quiet", "origin", to)
+                if not pushed.status:
                     return copied
                 if self._head(clone) == head:  # nobody was faster, so it is something else
                     raise self._failed(pushed)
-        raise InputError(
-            f"{self.remote}: {TRIES} times another process pushed to {self.name} first; try again"
-        )
-
-    @property
-    def _environment(self) -> dict[str, str]:
-        around = {name: value for name, value in self.environment.items() if name not in OURS}
-        return {**around, "GIT_TERMINAL_PROMPT": "0"}  # never wait for a password
 
     @property
     def _ref(self) -> str:
@@ -112,43 +96,27 @@ class Branch:
         return listed.split()[0] if listed else None
 
     def _git(self, *arguments: str, cwd: Path) -> str:
-        done = self._try(*arguments, cwd=cwd)
-        if done.returncode:
+        done = git.try_git(cwd, self.environment, *arguments)
+        if done.status:
             raise self._failed(done)
-        return done.stdout.strip()
+        return done.output.strip()
 
-    def _try(self, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        git = shutil.which("git")
-        if git is None:
-            raise InputError("expected git on the PATH, got none; install it")
-        try:
-            return subprocess.run(  # noqa: S603 (git, with arguments of ours)
-                [git, *arguments],
-                cwd=cwd,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise InputError(
-                f"git {arguments[0]} took more than {TIMEOUT_S} s; check the network"
-            ) from error
-
-    def _failed(self, done: subprocess.CompletedProcess[str]) -> InputError:
+    def _failed(self, done: Done) -> InputError:
         return InputError(
-            f"{self.remote}: git can't reach branch {self.name} ({_reason(done.stderr)}); "
+            f"{self.remote}: git can't reach branch {self.name} ({git.reason(done)}); "
             "check the remote, the network and the permissions"
         )
 
 
-def _reason(stderr: str) -> str:
-    """Return the line of git's that says what was wrong; advice comes after it."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no word"]
-    telling = (line for line in lines if line.startswith("fatal:") or "rejected]" in line)
-    return next(telling, lines[-1])
+def _wanted(folder: Path, clone: Path) -> list[Path]:
+    """Return the baselines of a folder, and what the branch has of it, promoted or not."""
+    there = _identities(clone)
+    contents = {path: _content(path) for path in baseline.files(folder)}
+    return [
+        path
+        for path, content in contents.items()
+        if content and (content["llm_int8"].get("promoted") or _identity(content) in there)
+    ]
 
 
 def _copy(source: Path, target: Path, paths: Sequence[Path]) -> list[Path]:

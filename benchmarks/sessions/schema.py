@@ -137,7 +137,7 @@ SAVED = {
         {
             "side": frozenset({"base", "head"}),
             "restart": NUMBER,
-            "id": Maybe((str, int)),
+            "id": (str, int),
             "seed": Maybe((int, str)),
             "spec": Maybe(str),
             "injected_slowdown": Maybe(NUMBER),

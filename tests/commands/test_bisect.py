@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from math import log2
 
@@ -16,9 +15,11 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.git import run_git, worktree
 from benchmarks.duet import bisection
 from benchmarks.duet.bisection import Turn
-from benchmarks.environments import candidates, overlay
+from benchmarks.environments import candidates
+from benchmarks.environments.overlay import Environment, Overlays
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests.local_packages import pip_in_forks, pip_variables, write_checkout, write_wheel
+from tests.running import git
 
 
 @given(data=st.data(), count=st.integers(2, 40))
@@ -81,23 +82,13 @@ def quick_pip():
 def checkout(tmp_path):
     """Return a git checkout of a package with four commits, and the commits' hashes."""
     folder = write_checkout(tmp_path / "checkout", "bisected", "STATE = 0\n")
-    who = {
-        f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-    }
-    environment = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull}
-
-    def git(*arguments):
-        command = ["git", "-C", str(folder), *arguments]
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    git("init", "--quiet")
+    git(folder, "init", "--quiet")
     hashes = []
     for state in range(4):
         (folder / "bisected.py").write_text(f"STATE = {state}\n")
-        git("add", ".")
-        git("commit", "--quiet", "-m", str(state))
-        hashes.append(git("rev-parse", "HEAD"))
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", str(state))
+        hashes.append(git(folder, "rev-parse", "HEAD"))
     (folder / "bisected.py").write_text("STATE = 'being worked on'\n")
     return folder, hashes
 
@@ -115,7 +106,7 @@ def test_commits_are_installed_from_a_worktree_of_their_own(checkout, tmp_path):
         for number in (2, 1, 2):
             (tree / "left.o").touch()
             environment = candidates.commit_environment(
-                hashes[number], tree, tmp_path, variables, built.append
+                hashes[number], tree, Overlays(tmp_path, variables, built.append)
             )
             text = (environment.overlay / "bisected.py").read_text()
             assert text.endswith(f"STATE = {number}\n")
@@ -159,7 +150,7 @@ def test_releases_are_ordered_and_pre_releases_are_named(tmp_path):
 
 def searching(environment, metric=None):
     """Return a search that has not asked anything."""
-    good = overlay.Environment("good", sys.executable, environment)
+    good = Environment("good", sys.executable, environment)
     return Search(None, None, None, good, lambda _: good, [], metric=metric)
 
 
@@ -167,18 +158,15 @@ def test_a_commit_that_changes_no_file_of_the_package_is_good(checkout, tmp_path
     """Nothing is measured: the same files can't be slower."""
     folder, hashes = checkout
     (folder / "README").write_text("more words\n")
-    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x"]
     for command in (["checkout", "-q", "bisected.py"], ["add", "."], ["commit", "-qm", "words"]):
-        subprocess.run([*git, *command], check=True)
+        git(folder, *command)
     variables = os.environ | pip_variables(tmp_path)
     with worktree(folder, variables) as tree:
         older, same, words = (
             candidates.commit_environment(
                 run_git(folder, variables, "rev-parse", rev),
                 tree,
-                tmp_path,
-                variables,
-                lambda _: None,
+                Overlays(tmp_path, variables, print),
             )
             for rev in (hashes[0], hashes[3], "HEAD")
         )

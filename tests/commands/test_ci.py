@@ -3,21 +3,20 @@
 import json
 import os
 import signal
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.commands import ci, measuring
+from benchmarks.commands import ci
+from benchmarks.common import interrupts
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
-from tests import stored
+from tests import running, stored
 from tests.running import heard
 from tests.stored import LIFTED, promoted, verdict
-from tests.waiting import PATIENCE_S
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 OPTIONS = "--model synthetic:llama-3.1-8b"
@@ -35,13 +34,7 @@ def pins(**others):
 
 def git(*arguments):
     """Run git where we are, and return what it prints."""
-    return subprocess.run(
-        ["git", "-c", "user.name=x", "-c", "user.email=x@example.invalid", *arguments],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=PATIENCE_S,
-    ).stdout.strip()
+    return running.git(Path(), *arguments)
 
 
 class Machine:
@@ -391,7 +384,7 @@ def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, 
     with heard(signal.SIGINT):
         if deaf:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # heard() takes it back
-        with pytest.raises(KeyboardInterrupt), measuring.interruptible():
+        with pytest.raises(KeyboardInterrupt), interrupts.interruptible():
             ci._call("patient", said=said)
     with pytest.raises(ChildProcessError):
         os.waitpid(int(Path("kept").read_text()), os.WNOHANG)

@@ -122,7 +122,7 @@ def test_versions_are_told(judge):
         (["--base", "{good}", "--head", "{other}", "{third}", "--paired"], "as many sessions"),
         (["--base", "{good}"], "--head"),
         (["--base", "{good}", "--head", "{other}", "--gate", "loose"], "--gate"),
-        (["--base", "{good}", "--head", "{other}", "--json", "no/such/folder"], "can't write"),
+        (["--base", "{good}", "--head", "{other}", "--json", "{good}/x"], "can't write"),
         (["--base", "{good}", "{other}", "--head", "{copy}"], "expected each session once"),
         (["--base", "{good}", "{good}", "--head", "{other}"], "leave one of them out"),
     ],

@@ -5,22 +5,25 @@ The workers are forked and their clock is the tests' own, but for one that start
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
 import sys
 from functools import partial
-from math import inf
 
 import pytest
 
 from benchmarks import __main__ as door
+from benchmarks.commands.duet import report
+from benchmarks.commands.measuring import say
 from benchmarks.duet import restart, schedule
 from benchmarks.duet.worker_process import Partner
 from benchmarks.evidence import counters, profiling
 from benchmarks.sessions.session import read_session
 from tests import forking, virtual
-from tests.duets import FAST, SHORT, command_in, duet_of, read, with_packages
+from tests.duets import FAST, duet_of, read
 from tests.running import interrupt_at, run_module
 from tests.waiting import PATIENCE_S, gone
 
@@ -29,30 +32,24 @@ NAME = f"benchmarks/test_throughput.py::test_throughput[{SLOWED}]"
 
 
 @pytest.fixture(scope="module")
-def variables(environment, tmp_path_factory):
-    """Return the environment in which workers find the tests' checkpoint, and pip their wheels."""
-    return with_packages(environment, tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
-    """Return a function that runs a command, as a user does, and returns status and output."""
-    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
-
-
-@pytest.fixture(scope="module")
 def slowed(variables, tmp_path_factory):
     """Run a duet whose head really works half as long again, in its own process.
 
     It spins for that, so its steps are short. Its evidence is of few of them.
     """
-    out = tmp_path_factory.mktemp("slowed")
-    options = ["--base=current", "--inject=head=0.5", "--max-restarts=3", f"--out={out}", *SHORT]
+    folder, said = tmp_path_factory.mktemp("slowed"), io.StringIO()
+    takes = (schedule.Take("base"), schedule.Take("head", 0.5))
+    options = ["--max-restarts=3", "--quantization=int8-decomp"]
     with pytest.MonkeyPatch.context() as patch, virtual.installed(virtual.Machine(step_s=0.001)):
         patch.setattr(counters, "count", partial(counters.count, steps=range(2, 4)))
         profile = partial(profiling.profile_decode, steps=range(2, 3))
         patch.setattr(profiling, "profile_decode", profile)
-        return run_module("benchmarks", "duet", *options, environment=variables), out
+        duet = duet_of(folder, variables, *options, say=say, takes=takes, evidence=True)
+        with contextlib.redirect_stdout(said):
+            say(duet.cost())
+            duet.run()
+            status = report(duet)
+    return status, said.getvalue().splitlines(), folder / "out"
 
 
 @pytest.fixture
@@ -78,9 +75,8 @@ def test_a_real_slowdown_is_regressed_and_says_where(slowed):
 
     Half as long again is half as long again: the tests' machine has so little noise.
     """
-    done, out = slowed
-    assert done.returncode == 1, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
+    status, lines, out = slowed
+    assert status == 1, lines
     assert lines[0].startswith(
         "at most 3 restarts, 12 rounds of 2 new tokens in all, and about 60 min"
     )
@@ -100,7 +96,7 @@ def test_a_real_slowdown_is_regressed_and_says_where(slowed):
 
 def test_each_side_and_restart_is_a_session_of_its_own(slowed):
     """The files say which side and order they are, and have what a session of pytest has."""
-    _, out = slowed
+    *_, out = slowed
     for side in schedule.SIDES:
         first, _, third = read(out, side)
         assert (
@@ -135,7 +131,7 @@ def test_each_side_and_restart_is_a_session_of_its_own(slowed):
 
 def test_pytest_benchmarks_tool_and_the_judge_read_the_files(slowed, capfd):
     """The same verdict comes from the files, and the plain tool compares them."""
-    _, out = slowed
+    *_, out = slowed
     files = {side: sorted(map(str, out.glob(f"restart-*-{side}.json"))) for side in schedule.SIDES}
     compared = [*files["base"], *files["head"]]
     with forking.instead_of_new_processes():
@@ -149,14 +145,13 @@ def test_pytest_benchmarks_tool_and_the_judge_read_the_files(slowed, capfd):
 
 @pytest.mark.parametrize(
     ("number", "says"),
-    [(signal.SIGKILL, "was killed (SIGKILL)"), (signal.SIGSTOP, "said nothing for 20 s")],
+    [(signal.SIGKILL, "was killed (SIGKILL)"), (signal.SIGSTOP, "said nothing for 600 s")],
     ids=["killed", "hanging"],
 )
 def test_a_worker_lost_in_a_round_ends_that_restart_only(tmp_path, variables, strike, number, says):
     """It is said what was lost, the next restart counts, and no process is left."""
     said = []
-    options = ["--answer-within=20", "--max-restarts=1", "--alternate"]
-    duet = duet_of(tmp_path, variables, *options, say=said.append)
+    duet = duet_of(tmp_path, variables, "--max-restarts=1", say=said.append, alternate=True)
     strike(number, "round", 2)
     (planned,) = schedule.plan(1, 2, duet.conditions.takes, 1)
     assert not duet.add(1, planned)
@@ -233,7 +228,7 @@ def test_bisect_finds_the_release_that_was_made_slow(command, tmp_path):
 
 def test_a_saved_session_reads_back_as_it_was_measured(slowed):
     """What is judged at once and what is judged later are the same."""
-    _, out = slowed
+    *_, out = slowed
     file = out / "restart-01-head.json"
     session = read_session(file)
     assert session.measured[NAME].rounds_s == tuple(
@@ -246,9 +241,8 @@ def test_a_worker_starts_as_a_users_does(variables, tmp_path):
     """In an interpreter of its own, on the real clock, it does all that a duet asks of it."""
     duet = duet_of(tmp_path, variables)
     current = duet.environments["base"]
-    with restart._partner(
-        "base", current, duet.conditions, tmp_path / "log", print, inf
-    ) as partner:
+    variables = duet.conditions.variables
+    with restart.start("base", current, variables, tmp_path / "log", print) as partner:
         assert partner.pid not in forking.children(os.getpid())
 
         def ask(do, **arguments):

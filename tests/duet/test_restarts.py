@@ -7,26 +7,15 @@ import signal
 
 import pytest
 
-from benchmarks.commands import measuring
 from benchmarks.commands.duet import report
+from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.duet import restart, schedule, worker_process
+from benchmarks.duet.restart import RestartRun
 from benchmarks.sessions import pytest_format
 from benchmarks.sessions.outcome import Outcome
-from tests.duets import command_in, duet_of, read, with_packages
+from tests.duets import duet_of, read
 from tests.running import heard
-
-
-@pytest.fixture(scope="module")
-def variables(environment, tmp_path_factory):
-    """Return the environment in which the tests' checkpoint is found, and pip their wheels."""
-    return with_packages(environment, tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
-    """Return a function that runs a command, as a user does, and returns status and output."""
-    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
 
 
 def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):
@@ -46,7 +35,7 @@ def test_what_the_gate_accepts_passes_in_a_duet_as_well(
 ):
     """Up to its ceiling, and in sight."""
     plays = (made(slower=1.3 + luck) for luck in (0.0, 0.01, -0.01, 0.02, -0.01, 0.01))
-    monkeypatch.setattr(restart, "play", lambda *_, **__: next(plays))
+    monkeypatch.setattr(RestartRun, "play", lambda _: next(plays))
     known = tmp_path / "accepted.toml"
     known.write_text(
         '[[acknowledged]]\nbenchmark = "*"\nmetric = "round_s"\nreason = "exact outliers"\n'
@@ -65,15 +54,15 @@ def test_an_error_in_a_late_restart_costs_that_restart_only(tmp_path, variables,
     """What ran once may fail by chance: it is lost, its order is played again, the design stays."""
     orders, plays = [], iter([made(), kind("head: can't load"), made(), made(), made()])
 
-    def play(conditions, _environments, planned, *_, **__):
-        assert not conditions.alternate
-        orders.append(planned)
+    def play(run):
+        assert not run.conditions.alternate
+        orders.append(run.planned)
         found = next(plays)
         if isinstance(found, Exception):
             raise found
         return found
 
-    monkeypatch.setattr(restart, "play", play)
+    monkeypatch.setattr(RestartRun, "play", play)
     said = []
     duet = duet_of(tmp_path, variables, "--max-restarts=4", say=said.append)
     duet.run()
@@ -94,13 +83,13 @@ def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
     """The table, the verdicts and the command that judges the files again, then the error."""
     plays = iter([made(), made(), made(), error])
 
-    def play(*_, **__):
+    def play(_):
         found = next(plays)
         if isinstance(found, BaseException):
             raise found
         return found
 
-    monkeypatch.setattr(restart, "play", play)
+    monkeypatch.setattr(RestartRun, "play", play)
     out = tmp_path / "with a space"
     arguments = ("duet", "--base=current", f"--out={out}")
     if status == 3:
@@ -132,13 +121,13 @@ def test_two_models_that_dont_fit_are_measured_one_after_the_other(
     """It is said plainly, and the restart is played again with one process at a time."""
     said, played = [], []
 
-    def too_large(conditions, *_, **__):
-        played.append(conditions.alternate)
-        if not conditions.alternate:
+    def too_large(run):
+        played.append(run.conditions.alternate)
+        if not run.conditions.alternate:
             raise OutOfMemoryError("head: out of memory while loading")
         raise worker_process.LostError("far enough")
 
-    monkeypatch.setattr(restart, "play", too_large)
+    monkeypatch.setattr(RestartRun, "play", too_large)
     duet = duet_of(tmp_path, variables, "--max-restarts=2", say=said.append)
     duet.run()
     assert played == [False, True]
@@ -151,16 +140,16 @@ def test_two_models_that_dont_fit_are_measured_one_after_the_other(
 def test_alternating_processes_are_looked_at_after_an_even_number(tmp_path, variables):
     """A drift cancels over each two restarts."""
     assert duet_of(tmp_path, variables).looks == {5: 0.025, 12: 0.025}
-    assert duet_of(tmp_path, variables, "--alternate").looks == {6: 0.025, 12: 0.025}
+    assert duet_of(tmp_path, variables, alternate=True).looks == {6: 0.025, 12: 0.025}
 
 
 def test_losing_every_restart_ends_the_duet(tmp_path, variables, monkeypatch):
     """After three in a row it gives up; nothing was compared, which is no pass."""
 
-    def lost(*_, **__):
+    def lost(_):
         raise worker_process.LostError("head: the worker died")
 
-    monkeypatch.setattr(restart, "play", lost)
+    monkeypatch.setattr(RestartRun, "play", lost)
     said = []
     duet = duet_of(tmp_path, variables, "--max-restarts=12", say=said.append)
     duet.run()
@@ -201,11 +190,11 @@ def test_only_the_first_signal_interrupts(number, monkeypatch):
             signal.raise_signal(number)
             ended.append("in order")
 
-    with heard(number), pytest.raises(KeyboardInterrupt), measuring.interruptible():
+    with heard(number), pytest.raises(KeyboardInterrupt), interrupts.interruptible():
         work()
     assert ended == ["in order"]
-    monkeypatch.setattr(measuring, "DEAF_S", 0)  # what hangs can still be interrupted later
-    with heard(number), pytest.raises(KeyboardInterrupt), measuring.interruptible():
+    monkeypatch.setattr(interrupts, "DEAF_S", 0)  # what hangs can still be interrupted later
+    with heard(number), pytest.raises(KeyboardInterrupt), interrupts.interruptible():
         work()
     assert ended == ["in order"]
 

@@ -15,7 +15,8 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.process import module_command
-from benchmarks.environments import installed, overlay
+from benchmarks.environments import installed
+from benchmarks.environments.overlay import Overlays, split_requirements
 from tests.local_packages import BROKEN, pip_in_forks, pip_variables, write_checkout, write_wheel
 from tests.running import heard
 from tests.waiting import PATIENCE_S, gone, line_of
@@ -47,8 +48,8 @@ def open_(spec, cache_dir, variables):
     """Open a SPEC silently. What runs inside starts as ever."""
     with ExitStack() as stack:
         with pip_in_forks():
-            opened = overlay.opened(spec, cache_dir, variables, lambda _: None)
-            environment = stack.enter_context(opened)
+            overlays = Overlays(cache_dir, variables, lambda _: None)
+            environment = stack.enter_context(overlays.opened(spec))
         yield environment
 
 
@@ -99,19 +100,7 @@ def test_what_cant_be_had_is_one_line_and_leaves_nothing(tmp_path, variables, sp
     assert made(tmp_path) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mount a real file system of 4 MiB."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if not (mount and umount) or os.geteuid() != 0:
-        pytest.skip("mounting a file system takes root and mount(8)")
-    command = [mount, "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("this system doesn't let root mount a file system")
-    yield tmp_path
-    subprocess.run([umount, str(tmp_path)], check=True)
-
-
+@pytest.mark.parametrize("small_disk", ["size=4m"], indirect=True)
 def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk, variables):
     """The message says which disk, how much is free and what to do."""
     with pytest.raises(InputError) as raised, open_("large==1.0", small_disk, variables):
@@ -123,8 +112,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(small_disk, variables):
 
 def test_several_requirements_and_their_commas():
     """Commas part requirements, but not the parts of one."""
-    split = overlay.split_requirements
-    assert split("transformers==5.20,bitsandbytes>=0.49,<0.50") == [
+    assert split_requirements("transformers==5.20,bitsandbytes>=0.49,<0.50") == [
         "bitsandbytes>=0.49,<0.50",
         "transformers==5.20",
     ]
@@ -173,6 +161,7 @@ def test_an_interpreter_that_cant_run_the_suite_is_refused_at_once(tmp_path, var
 def test_a_version_of_this_suite_without_the_workers_door_is_refused_at_once(tmp_path, variables):
     """In one line, before a worker is started that could only be lost; this version has it."""
     older, this = tmp_path / "older", tmp_path / "this"
+    overlays = Overlays(tmp_path, variables, print)
     (older / "benchmarks").mkdir(parents=True)
     (older / "benchmarks" / "__init__.py").touch()
     (older / "benchmarks" / "__main__.py").write_text("raise SystemExit(4)\n")
@@ -181,9 +170,9 @@ def test_a_version_of_this_suite_without_the_workers_door_is_refused_at_once(tmp
         "for each side; name a newer one"
     )
     with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
-        overlay.check("older", older, variables)
+        overlays.check("older", older)
     shutil.copytree(ROOT / "benchmarks", this / "benchmarks")
-    overlay.check("this", this, variables)
+    overlays.check("this", this)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])

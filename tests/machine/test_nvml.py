@@ -67,26 +67,6 @@ def test_an_older_driver_is_asked_by_the_older_name(nvml, gpu):
     assert gpu.sample()["clock_reasons"] == "hw_slowdown"
 
 
-def test_another_process_is_seen(nvml, gpu):
-    """A second process is counted and named; this process is none of the others."""
-    nvml.pids = [OWN, 4711]
-    sample = gpu.sample()
-    assert (sample["other_gpu_processes"], sample["other_gpu_pids"]) == (1, "4711")
-
-
-@pytest.mark.parametrize("pids", [[], [12345]])
-def test_a_list_without_this_process_is_no_evidence(nvml, gpu, pids):
-    """Containers hide processes, or number them otherwise: "can't see" isn't "none"."""
-    nvml.pids = pids
-    assert "may hide others" in gpu.sample()["other_gpu_processes"].reason
-
-
-def test_of_several_strangers_one_may_be_this_process(nvml, gpu):
-    """Numbered otherwise, one of two is this process, and the other one is another."""
-    nvml.pids = [12345, 12346]
-    assert gpu.sample()["other_gpu_processes"] == 1
-
-
 def test_what_nvml_refuses_becomes_its_reason(nvml, gpu):
     """Without permission every reading is unmeasured, with NVML's words, and nothing raises."""
     names = [name for name in dir(nvml) if name.startswith("nvml")]
@@ -158,11 +138,26 @@ def test_a_sampler_that_can_not_start_says_so(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("listed", "others"),
-    [([7, 8], 0), ([7, 8, 9], 1), ([1, 2], None), ([1, 2, 3], 1)],
-    ids=["both", "and a stranger", "both, hidden", "both, hidden, and a stranger"],
+    ("own", "listed", "others"),
+    [
+        ([7], [7, 9], 1),
+        ([7], [], None),
+        ([7], [1], None),
+        ([7], [1, 2], 1),
+        ([7, 8], [7, 8], 0),
+        ([7, 8], [7, 8, 9], 1),
+        ([7, 8], [1, 2], None),
+        ([7, 8], [1, 2, 3], 1),
+    ],
 )
-def test_a_workers_partner_is_no_stranger(listed, others):
-    """Two workers of a duet share a GPU; also where a container numbers processes otherwise."""
-    found = Gpu(FakeNvml(pids=listed), "handle", own_pids=[7, 8]).others()["other_gpu_processes"]
-    assert isinstance(found, Unmeasured) if others is None else found == others
+def test_strangers_are_counted_if_own_processes_can_be_told(own, listed, others):
+    """A container hides processes, or numbers them otherwise: "can't see" isn't "none".
+
+    Of more of them than there are own ones, the rest are strangers. Two workers of a duet share a
+    GPU, and are none to each other.
+    """
+    found = Gpu(FakeNvml(pids=listed), "handle", own_pids=own).others()["other_gpu_processes"]
+    if others is None:
+        assert "may hide others" in found.reason
+    else:
+        assert found == others

@@ -36,8 +36,7 @@ def seen(device="cpu", rounds_s=STEADY, facts=None, samples=(SAMPLE,) * 20, cont
         rounds_s=rounds_s,
         facts={"threads": 1, "machine_cores": 2, "available_cores": 2, "slowdown_celsius": 90}
         | (facts or {}),
-        before=dict.fromkeys(NOW, 0),
-        after=NOW | now,
+        counts=NOW | now,
         samples=samples,
         controls=controls or [CONTROL, CONTROL, CONTROL],
     )
@@ -142,7 +141,7 @@ def test_a_few_events_in_a_short_time_are_no_rate():
 def test_nothing_measured_is_valid_but_says_so():
     """Without any reading there are reasons of null for each, no guess, and no refusal."""
     gone = Unmeasured("NVML can't be used (Insufficient Permissions)")
-    bare = Observations("cuda", (1.0,), {}, {}, {}, no_gpu=gone)
+    bare = Observations("cuda", (1.0,), {}, {}, no_gpu=gone)
     record = judge(bare).as_record()
     assert record["valid"]
     names = {bound.name for bound in fields(Bounds)}

@@ -32,7 +32,6 @@ from benchmarks.measure.metrics import (
     generation_metrics,
     mean_decode_context,
     script_speed,
-    speed_of_light_s,
     split_round,
     tokens_per_s,
     tpot_s,
@@ -111,14 +110,6 @@ def test_the_old_scripts_speed() -> None:
     assert tokens_per_s(8, 128, 2.0) == 512.0
 
 
-@given(counts, counts, seconds, st.sampled_from([1e-3, 1e3, 1e6]))
-def test_tokens_per_s_is_a_rate(batch_size: int, new: int, round_s: float, unit: float) -> None:
-    """Tokens are rate x seconds, and the same round in another unit of time scales the rate."""
-    rate = tokens_per_s(batch_size, new, round_s)
-    assert rate * round_s == pytest.approx(batch_size * new)
-    assert tokens_per_s(batch_size, new, round_s * unit) == pytest.approx(rate / unit)
-
-
 def test_a_round_splits_into_first_token_and_gaps() -> None:
     """TTFT is the first logits and the tail that follows them; the gaps lie between the logits."""
     split = split_round(2.0, [0.5, 0.75, 1.25, 1.5])
@@ -176,18 +167,6 @@ def test_mean_context_is_the_mean_over_the_decode_steps(prompt: int, new: int) -
     """The KV cache's mean length is that of the steps that read it: prompt + 1 to + (new - 1)."""
     steps = [prompt + step for step in range(1, new)]
     assert mean_decode_context(prompt, new) == pytest.approx(mean(steps))
-
-
-def test_speed_of_light() -> None:
-    """The ceiling is bytes over bandwidth: 9.08 GB at 4.8 TB/s take 1.89 ms."""
-    assert speed_of_light_s(9.08e9, 4.8e12) == pytest.approx(0.00189, rel=1e-2)
-
-
-@given(seconds, counts)
-def test_mbu_is_light_over_tpot(gap_s: float, batch_size: int) -> None:
-    """MBU is the least time of a decode step over the time that it took."""
-    metrics = measure(rounds=[Round(9.0, 1.0, (gap_s,) * 3)], batch_size=batch_size)
-    assert metrics["mbu"] == pytest.approx(metrics["speed_of_light_tpot_s"] / metrics["tpot_s"])
 
 
 @pytest.mark.parametrize(

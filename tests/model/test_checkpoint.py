@@ -174,12 +174,6 @@ def test_a_folder_that_does_not_exist(
         resolve(model, None, tmp_path, print)
 
 
-def test_an_unknown_synthetic_model_is_refused(tmp_path: Path) -> None:
-    """A wrong synthetic name is told the right ones, and is never looked for on the hub."""
-    with pytest.raises(InputError, match="expected one of synthetic:tiny"):
-        resolve("synthetic:huge", None, tmp_path, print)
-
-
 def test_a_revision_is_of_the_hub(folder: Path, tmp_path: Path) -> None:
     """A revision of a folder or a synthetic model would be ignored, so it is refused."""
     for model in (str(folder), "synthetic:tiny"):

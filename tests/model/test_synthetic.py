@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -24,13 +23,12 @@ from tests import forking
 from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from benchmarks.model.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Recipe("tiny")
-TINY_BYTES = 26_747_904  # 13,373,952 parameters
 
 # Writes synthetic:tiny into argv[1]. A line on stdin lets it begin; `say` is argv[2].
 WRITER = """
@@ -94,12 +92,6 @@ def test_names_and_shapes_are_those_that_transformers_loads(name: str) -> None:
         model = LlamaForCausalLM(LlamaConfig(**CONFIGS[name]))
     wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     assert tensor_shapes(CONFIGS[name]) == wanted
-
-
-def test_total_bytes() -> None:
-    """The size that is announced, and asked of the disk, is two bytes for each parameter."""
-    assert synthetic_weights.total_bytes(Recipe("llama-3.1-8b")) == 16_060_522_496
-    assert synthetic_weights.total_bytes(TINY) == TINY_BYTES
 
 
 def test_two_writes_are_equal(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
@@ -270,20 +262,6 @@ class Usage(NamedTuple):
     total: int
     used: int
     free: int
-
-
-@pytest.fixture
-def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a real file system of 8 MiB; mounting one takes root on Linux."""
-    mount, umount = shutil.which("mount"), shutil.which("umount")
-    if not (mount and umount) or os.geteuid() != 0:
-        pytest.skip("mounting a file system takes root and mount(8)")
-    options = getattr(request, "param", "size=8m")
-    command = [mount, "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("this system doesn't let root mount a file system")
-    yield tmp_path
-    subprocess.run([umount, str(tmp_path)], check=True)
 
 
 def test_too_small_a_disk_is_seen_before_writing(

@@ -54,7 +54,7 @@ def duet_contents(
     return [
         full_records.session(
             (NAME, full_records.record(n, slower=slower if side == "head" else 1.0)),
-            saved={"duet": {"side": side, "restart": n, **duet}},
+            saved={"duet": {"id": "one", "side": side, "restart": n, **duet}},
             when=day(first_day + n),
         )
         for n in range(restarts)
@@ -391,8 +391,8 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
 
 def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
     """Of two duets in one folder of results the newest is shown, and the other is named."""
-    write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, seed=1, spec="old"))
-    write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, seed=1, spec="new", first_day=9))
+    write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, id="a", spec="old"))
+    write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, id="b", spec="new", first_day=9))
     full_records.write(tmp_path / "selftests" / "selftest.json", {"powers": []})
     full_records.write(tmp_path / "bisects" / "tried.json", {"tried": []})
     found = intake.gather([tmp_path])
@@ -407,24 +407,10 @@ def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
 
 def test_an_id_tells_duets_apart_that_were_put_together() -> None:
     """Files of two duets in one folder are told apart by the id of the duet, in any order."""
-    contents = [
-        *duet_contents(3, 1.0, first_day=9, id="b"),
-        *duet_contents(4, 1.5, id="a"),
-    ]
-    found = intake.select(read(*contents))
-    shown = choose_sides(found.sessions)
+    contents = [*duet_contents(3, 1.0, first_day=9, id="b"), *duet_contents(4, 1.5, id="a")]
+    shown = choose_sides(intake.select(read(*contents, *contents)).sessions)
     assert "A duet of 3 restarts" in shown.basis
     assert len(shown.notes) == 1
-
-
-def test_duets_that_can_not_be_told_apart_are_not_judged() -> None:
-    """Without ids, two restarts of one number are named, and no verdict is made of them."""
-    contents = [*duet_contents(3, 1.0), *duet_contents(3, 1.5, first_day=9)]
-    shown = choose_sides(intake.select(read(*contents)).sessions)
-    assert shown.verdicts is None
-    assert "several of the same number" in shown.notes[0]
-    twice = duet_contents(3, 1.0)
-    assert choose_sides(intake.select(read(*twice, *twice)).sessions).verdicts
 
 
 def test_a_slowdown_on_purpose_is_another_duet() -> None:
@@ -443,7 +429,7 @@ def test_a_slowdown_on_purpose_is_another_duet() -> None:
 
 def test_a_duet_gives_its_own_verdicts(tmp_path: Path) -> None:
     """Verdicts beside the files are shown as they are; without, or damaged ones, it says so."""
-    folder = write_duet(tmp_path / "duet", duet_contents(5, 1.1, alpha=0.01))
+    folder = write_duet(tmp_path / "duet", duet_contents(5, 1.1, looks={"5": 0.01}))
     own = full_records.verdict(NAME, "round_s", "NO CHANGE", detail="as it was said")
     full_records.write(folder / "verdicts.json", {"exit_status": 0, "verdicts": [own]})
     found = intake.gather(sorted(folder.glob("*.json")))

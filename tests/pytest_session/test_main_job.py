@@ -7,7 +7,7 @@ import statistics
 import pytest
 import torch
 
-from benchmarks.machine import identity
+from benchmarks.machine import host, identity
 from tests import virtual
 from tests.running import ALONE, FAST, LEAST, SECRET, Outcome, command, run_module
 
@@ -149,7 +149,7 @@ def test_machine_info_names_device_and_versions(full):
         "device": "cpu",
         "threads": 1,
         "cpu_model": identity.cpu_model(),
-        "available_cores": identity.available_cores(),
+        "available_cores": host.available_cores(),
     }
     assert info["software"]["torch"].startswith(torch.__version__.split("+")[0])
     assert {"transformers", "bitsandbytes", "accelerate", "cuda", "driver"} <= set(info["software"])

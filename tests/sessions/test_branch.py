@@ -13,27 +13,14 @@ from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.branch import Branch, _copy
 from tests import stored
+from tests.running import GIT, git
 from tests.stored import promoted
 from tests.waiting import PATIENCE_S
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
+    **GIT,
 }
-
-
-def git(folder, *arguments):
-    """Run git, and return what it prints."""
-    done = subprocess.run(
-        ["git", *arguments],  # noqa: S607 (the user's)
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture

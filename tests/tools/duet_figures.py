@@ -7,13 +7,10 @@ python -m tests.tools.duet_figures --help.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections import Counter
-from math import inf
+from dataclasses import replace
 from pathlib import Path
 from random import random
 from statistics import median
@@ -21,15 +18,18 @@ from time import monotonic
 
 from benchmarks.__main__ import Parser
 from benchmarks.commands import measuring
+from benchmarks.commands.measuring import say
 from benchmarks.duet import restart
-from benchmarks.environments import overlay
+from benchmarks.duet.duet import Duet
+from benchmarks.duet.restart import Conditions
+from benchmarks.duet.schedule import SIDES, Budget, Take
+from benchmarks.environments.overlay import CURRENT
 
-ROOT = Path(__file__).parents[2]
-KINDS = {
-    "identical sides": [],
-    "head slower by 5 %": ["--inject=head=0.05"],
-    "head faster by 5 %": ["--inject=base=0.0526"],
-    "head slower by 2 %": ["--inject=head=0.02"],
+KINDS = {  # how much base and head are slowed down
+    "identical sides": (0.0, 0.0),
+    "head slower by 5 %": (0.0, 0.05),
+    "head faster by 5 %": (0.0526, 0.0),
+    "head slower by 2 %": (0.0, 0.02),
 }
 WANTED = {
     "identical sides": None,
@@ -47,15 +47,14 @@ def main() -> None:
     parser.add_argument("--slowed", type=int, default=10, help="duets of each slowdown")
     parser.add_argument("--processes", type=int, default=8, help="for figure 6")
     parser.add_argument("options", nargs="*", help="after --: options of each duet")
-    given = parser.parse_args()
-    figures = given.figures.split(",")
+    asked = parser.parse_args()
+    figures = asked.figures.split(",")
     if "6" in figures:
-        idle_partner(given.processes, given.options)
+        idle_partner(asked.processes, asked.options)
     for kind in KINDS:
-        if ("1" if kind == "identical sides" else "2") in figures:
-            duets(
-                kind, given.identical if kind == "identical sides" else given.slowed, given.options
-            )
+        same = kind == "identical sides"
+        if ("1" if same else "2") in figures:
+            duets(kind, asked.identical if same else asked.slowed, asked.options)
 
 
 def duets(kind: str, times: int, options: list[str]) -> None:
@@ -67,20 +66,11 @@ def duets(kind: str, times: int, options: list[str]) -> None:
     right, rounds, outcomes, minutes = 0, 0, Counter(), []
     for number in range(1, times + 1):
         with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "out"
-            command = [sys.executable, "-m", "benchmarks", "duet", "--base=current", "--times-only"]
+            played = duet(kind, Path(folder) / "out", options)
             start = monotonic()
-            done = subprocess.run(
-                [*command, *KINDS[kind], f"--out={out}", *options],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            played.run()
             minutes.append((monotonic() - start) / 60)
-            if not (out / "verdicts.json").exists():
-                sys.exit(f"{kind}: {done.stdout}{done.stderr}")
-            verdicts = json.loads((out / "verdicts.json").read_text())["verdicts"]
+        verdicts = [each.as_record() for each in played.verdicts]
         found = {v["metric"]: v for v in verdicts if v["kind"] == "time"}
         outcomes.update(each["outcome"] for each in found.values())
         judged = {each["outcome"] for each in found.values()}
@@ -100,15 +90,28 @@ def duets(kind: str, times: int, options: list[str]) -> None:
     )
 
 
+def duet(kind: str, out: Path, options: list[str]) -> Duet:
+    """Return a duet of a kind, to be run."""
+    conditions, budget = given(["--times-only", *options])
+    slowed = tuple(map(Take, SIDES, KINDS[kind]))
+    return Duet(replace(conditions, takes=slowed), dict.fromkeys(SIDES, CURRENT), budget, out, say)
+
+
+def given(options: list[str]) -> tuple[Conditions, Budget]:
+    """Return what these options of a duet mean."""
+    parser = Parser()
+    measuring.add_arguments(parser)
+    arguments = parser.parse_args(options)
+    conditions = measuring.conditions(arguments)
+    return conditions, measuring.budget(arguments, conditions.settings.rounds)
+
+
 def idle_partner(processes: int, options: list[str]) -> None:
     """Compare the rounds of a process that alternates with a partner with its own alone.
 
     Alone, rounds follow each other, with nothing but the untimed token between.
     """
-    parser = Parser()
-    measuring.add_arguments(parser)
-    conditions = measuring.conditions(parser.parse_args(options))
-    current = overlay.Environment("current", Path(sys.executable))
+    conditions, _ = given(options)
     rounds, size = conditions.settings.rounds, conditions.settings.batch_sizes[0]
     ratios = []
     for number in range(1, processes + 1):
@@ -116,7 +119,7 @@ def idle_partner(processes: int, options: list[str]) -> None:
 
             def start(side, folder=folder):
                 log = Path(folder) / f"{side}.log"
-                return restart._partner(side, current, conditions, log, print, inf)
+                return restart.start(side, CURRENT, conditions.variables, log, print)
 
             place = random()
             with start("base") as one:

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +24,7 @@ from unittest import mock
 
 from benchmarks.__main__ import Parser
 from benchmarks.commands import measuring
+from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
@@ -32,7 +33,7 @@ from benchmarks.duet import schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
 from benchmarks.environments import installed
-from benchmarks.environments.overlay import environments
+from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock, identity
 from benchmarks.model import loading, quantizing
 from benchmarks.model.target import find_target
@@ -145,12 +146,10 @@ def another(folder: Path, plan: Plan) -> str:
     """Return why a folder's results are not those of this plan here; "" where they are, or none."""
     ours = {
         "plan": json.loads(json.dumps(asdict(plan))),
-        "machine": identity.facts(
-            plan.device, identity.nvml(), os.environ.get("CUDA_VISIBLE_DEVICES")
-        ),
+        "machine": identity.folder_name(plan.device, os.environ.get("CUDA_VISIBLE_DEVICES")),
         "versions": {name: metadata.version(name) for name in installed.PACKAGES},
     }
-    if ours["machine"]["device"] != plan.device:
+    if plan.device == "cuda" and ours["machine"].startswith("cpu-"):
         return f"expected a GPU for --device {plan.device}, found none that NVML shows"
     file = folder / "plan.json"
     if not file.exists():
@@ -216,7 +215,7 @@ def run(folder: Path, steps: Sequence[str], options: Sequence[str]) -> int:
 
 def _run(command: Sequence[str], log: Path) -> int:
     """Run a step with its output in a log. Whatever ends this process ends all that it started."""
-    with log.open("w") as output, measuring.interruptible():
+    with log.open("w") as output, interrupts.interruptible():
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
         )
@@ -333,10 +332,8 @@ def _duet(
     conditions = replace(measuring.conditions(given), takes=takes, evidence=evidence)
     out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
     minutes = []
-    with measuring.interruptible(), ExitStack() as stack:
-        specs = dict.fromkeys(schedule.SIDES, "current")
-        cache_dir, variables = conditions.settings.cache_dir, conditions.variables
-        sides = environments(specs, cache_dir, variables, measuring.say, stack)
+    with interrupts.interruptible():
+        sides = dict.fromkeys(schedule.SIDES, CURRENT)
         budget = measuring.budget(given, played.pairs)
         found = Duet(conditions, sides, budget, out, measuring.say)
         start = clock.read()
