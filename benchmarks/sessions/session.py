@@ -12,15 +12,72 @@ from benchmarks.common.errors import InputError
 from benchmarks.sessions.schema import check_types
 from benchmarks.sessions.unchecked import Unchecked, of_records
 
+Record = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Measured:
-    """One benchmark of a session: its rounds, and all that was stored beside them."""
+    """One benchmark of a session: its rounds, and all that was stored beside them.
+
+    What a record lacks is empty: one of another suite, or of a session that was interrupted.
+    """
 
     fullname: str
     rounds_s: tuple[float, ...]
-    info: Mapping[str, Any] = field(default_factory=dict)  # extra_info; {} in a foreign file
-    positions: tuple[int, ...] = ()  # of each round in its pair of a duet, where that is known
+    info: Record = field(default_factory=dict)  # extra_info; {} in a foreign file
+    positions: tuple[int, ...] = ()  # of each round in its pair of a duet, if that is known
+
+    @property
+    def workload(self) -> Record:
+        """What was measured."""
+        return self.info.get("workload") or {}
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """The metrics by name; None if one could not be measured."""
+        return self.info.get("metrics") or {}
+
+    @property
+    def validity(self) -> Record:
+        """Whether the machine could be trusted; empty if that wasn't judged."""
+        return self.info.get("validity") or {}
+
+    @property
+    def attestation(self) -> Record:
+        """What really ran."""
+        return self.info.get("attestation") or {}
+
+    @property
+    def profile(self) -> Mapping[str, Record]:
+        """The profiled phases by name."""
+        return self.info.get("profile") or {}
+
+    @property
+    def decode_steps(self) -> Sequence[int] | None:
+        """The first decode step that was counted, and the one after the last."""
+        return (self.info.get("counters") or {}).get("decode_steps")
+
+    @property
+    def has_counters(self) -> bool:
+        """Whether anything was counted."""
+        return bool(self.info.get("counters"))
+
+    def counters(self, phase: str) -> dict[str, int]:
+        """Return the counters of a phase by dotted names, without its operators."""
+        flat: dict[str, int] = {}
+        for name, value in self._counted(phase).items():
+            if isinstance(value, Mapping) and not name.endswith("operators"):
+                flat |= {f"{name}.{part}": count for part, count in value.items()}
+            elif isinstance(value, int):
+                flat[name] = value
+        return flat
+
+    def operators(self, phase: str) -> Mapping[str, int]:
+        """Return how often each operator was called in a phase."""
+        return self._counted(phase).get("operators") or {}
+
+    def _counted(self, phase: str) -> Record:
+        return (self.info.get("counters") or {}).get(phase) or {}
 
 
 @dataclass(frozen=True)
@@ -29,10 +86,35 @@ class Session:
 
     name: str  # of its file, or "this session"
     measured: Mapping[str, Measured]
-    machine: Mapping[str, Any] = field(default_factory=dict)  # machine_info
-    commit: Mapping[str, Any] = field(default_factory=dict)  # commit_info
+    machine: Record = field(default_factory=dict)  # machine_info
+    commit: Record = field(default_factory=dict)  # commit_info
     when: str = ""  # ISO 8601
-    saved: Mapping[str, Any] = field(default_factory=dict)  # what this suite adds to the file
+    saved: Record = field(default_factory=dict)  # what this suite adds to the file
+
+    @property
+    def hardware(self) -> Record:
+        """The facts that make a machine this one."""
+        return self.machine.get("hardware") or {}
+
+    @property
+    def software(self) -> Record:
+        """The versions by name."""
+        return self.machine.get("software") or {}
+
+    @property
+    def verdicts(self) -> Sequence[Record]:
+        """The verdicts that were stored with it, as JSON has them."""
+        return self.saved.get("verdicts") or ()
+
+    @property
+    def promoted(self) -> Record:
+        """When, and by which force, it was made a baseline; empty if it never was."""
+        return self.saved.get("promoted") or {}
+
+    @property
+    def duet(self) -> Record:
+        """Which side of which duet it is; empty if it is of none."""
+        return self.saved.get("duet") or {}
 
 
 def read_session(path: Path) -> Session:
@@ -99,4 +181,4 @@ def unchecked_note(sessions: Sequence[Session]) -> list[str]:
 
 def unchecked_of(session: Session) -> Unchecked:
     """Return what some benchmark of a session wasn't held to."""
-    return of_records(each.info.get("validity") for each in session.measured.values())
+    return of_records(each.validity for each in session.measured.values())
