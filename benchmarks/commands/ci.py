@@ -114,7 +114,7 @@ def _decide(
     session: Session, arguments: argparse.Namespace, shared: Mapping[str, str]
 ) -> tuple[int, str | None]:
     """Return the status that a suspicion ends with, and why it may be promoted all the same."""
-    suspicious = [each for each in session.saved.get("verdicts") or [] if each.get("suspicious")]
+    suspicious = [each for each in session.verdicts if each.get("suspicious")]
     unseen = [each for each in suspicious if each["metric"] not in DUELLED]
     doubts = [each for each in unseen if not each.get("acknowledged")]
     try:
@@ -135,7 +135,7 @@ def _decide(
     if status == ExitStatus.UNDECIDED:
         _warn("suspicious and undecided: no regression was found, and none was ruled out")
         return ExitStatus.FINE, None
-    accepted = any(each.get("acknowledged") for each in session.saved.get("verdicts") or [])
+    accepted = any(each.get("acknowledged") for each in session.verdicts)
     loose = unchecked_of(session)  # which no duet makes good
     if status != ExitStatus.FINE or unseen or accepted or loose or not clear:
         return status, None
@@ -212,16 +212,13 @@ def _is_clear(verdicts: Path) -> bool:
 
 def _workload(session: Session, shared: Mapping[str, str]) -> list[str]:
     """Return the options of a duet that measures what the session did, and not its own default."""
-    lengths = [
-        int((each.info.get("workload") or {}).get("new_tokens") or 0)
-        for each in session.measured.values()
-    ]
+    lengths = [int(each.workload.get("new_tokens") or 0) for each in session.measured.values()]
     longest = max(lengths, default=0)  # throughput's: a profile has a single token
     given = {"--new-tokens": str(longest), **shared} if longest else shared
     return [f"{name}={value}" for name, value in given.items()]
 
 
-def _unseen(verdicts: list[dict[str, Any]]) -> str:
+def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
     """Return what no duet measures, and what to do about it."""
     names = ", ".join(f"{each['benchmark']} {each['metric']}" for each in verdicts)
     return f"{names}: no duet measures it; look at it, and measure again on a quiet machine"

@@ -42,14 +42,14 @@ class Duet:
     @property
     def alpha(self) -> float | None:
         """The level that it is judged at; None where its files don't say so."""
-        alpha = self.head[-1].saved["duet"].get("alpha")
+        alpha = self.head[-1].duet.get("alpha")
         stored = alpha if alpha is not None and 0 < alpha < 1 else None
         return alpha_after(self.head) or stored
 
     @property
     def slowdown(self) -> float:
         """The share by which head was slowed down on purpose, as a self-test does."""
-        return float(self.head[-1].saved["duet"].get("injected_slowdown") or 0)
+        return float(self.head[-1].duet.get("injected_slowdown") or 0)
 
     def __str__(self) -> str:
         """Return what it compared, in a few words."""
@@ -128,7 +128,7 @@ def _groups(sessions: Iterable[Session]) -> tuple[Groups, set[tuple[Any, ...]]]:
     groups: Groups = {}
     mixed = set()
     for each in sessions:
-        if not (duet := each.saved.get("duet")):
+        if not (duet := each.duet):
             continue
         whose = _whose(each)
         key = whose, duet["side"], duet.get("spec"), duet.get("injected_slowdown") or 0
@@ -142,14 +142,14 @@ def _groups(sessions: Iterable[Session]) -> tuple[Groups, set[tuple[Any, ...]]]:
 
 def _whose(session: Session) -> tuple[Any, ...]:
     """Return what is the same for all sessions of one duet, and of no other."""
-    duet = session.saved["duet"]
+    duet = session.duet
     if known := duet.get("id"):
         return (known,)
     return folder(session), duet.get("seed")
 
 
 def _spec(session: Session) -> str:
-    return str(session.saved["duet"].get("spec") or versions(session))
+    return str(session.duet.get("spec") or versions(session))
 
 
 def _many(restarts: int) -> str:
@@ -162,7 +162,7 @@ def alpha_after(restarts: Sequence[Session]) -> float | None:
     That of the look after so many restarts, or of the last one, as where a duet was cut short.
     None where the files don't say.
     """
-    duet = (restarts[-1].saved.get("duet") if restarts else None) or {}
+    duet = restarts[-1].duet if restarts else {}
     known = {int(count): float(alpha) for count, alpha in (duet.get("looks") or {}).items()}
     alpha = known.get(len(restarts), known[max(known)]) if known else 0
     return alpha if 0 < alpha < 1 else None

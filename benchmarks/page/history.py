@@ -53,7 +53,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 
     Of more sessions than a page holds the newest are kept; `left_out` says how many aren't.
     """
-    sessions = [each for each in sessions if not each.saved.get("duet")]
+    sessions = [each for each in sessions if not each.duet]
     if len(sessions) < 2:
         return None
     kept = _newest(sessions)
@@ -86,20 +86,17 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 
 def values(measured: Measured) -> dict[str, float]:
     """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
-    info = measured.info
     found = {"round_s": median(measured.rounds_s)} | {
         name: value
-        for name, value in info["metrics"].items()
+        for name, value in measured.metrics.items()
         if value is not None and name not in MULTIPLES
     }
     for phase in ("decode", "prefill"):
-        counts = (info.get("counters") or {}).get(phase) or {}
-        for name in COUNTERS:
-            count = counts.get(name)
-            if isinstance(count, dict):  # synchronizations: stream, event, device
-                count = sum(count.values())
-            if count is not None:
-                found[f"{phase}.{name}"] = count
+        counted: dict[str, int] = {}
+        for name, count in measured.counters(phase).items():
+            total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
+            counted[total] = counted.get(total, 0) + count
+        found |= {f"{phase}.{name}": counted[name] for name in COUNTERS if name in counted}
     return found
 
 
@@ -153,11 +150,7 @@ def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
 
 def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     """Return how a session is marked for one benchmark, and why."""
-    verdicts = [
-        each
-        for each in session.saved.get("verdicts") or ()
-        if each["benchmark"] == measured.fullname
-    ]
+    verdicts = [each for each in session.verdicts if each["benchmark"] == measured.fullname]
     allowed = [each for each in verdicts if each["acknowledged"]]
     regressed = [
         f"{each['metric']} {columns.change(each['change'])}"
@@ -171,7 +164,7 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     if allowed:
         return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
     if "passed" in session.saved and baseline.is_baseline(session):
-        forced = session.saved["promoted"].get("forced")
+        forced = session.promoted.get("forced")
         return "baseline", f"promoted although refused: {forced}" if forced else "promoted"
     return "session", ""
 

@@ -42,9 +42,9 @@ def choose_sides(sessions: Sequence[Session], stored: Stored | None = None) -> S
     """
     found, notes = saved_duets.find(sessions)
     newest = sessions[-1]
-    if newest.saved.get("duet") and found:
+    if newest.duet and found:
         return _duet(found, notes, stored or {})
-    if newest.saved.get("duet"):
+    if newest.duet:
         return Sides(newest, notes=notes)
     earlier = [each for each in sessions[:-1] if "passed" in each.saved]
     known = baseline.baselines(earlier, newest)
@@ -73,7 +73,7 @@ def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
     basis = (
         f"A duet of {count} restart{'s' * (count != 1)}; base is {saved_duets.versions(base)}, "
         f"head is {saved_duets.versions(head)}{slowed if duet.slowdown else ''}. {whose}. Below "
-        f"the verdicts, restart {head.saved['duet']['restart']:g} of head is shown: the newest "
+        f"the verdicts, restart {head.duet['restart']:g} of head is shown: the newest "
         f"{'that has counters' if _counted(head) else 'one, since none has counters'}"
     )
     return Sides(head, base, verdicts, basis, duet, notes)
@@ -92,4 +92,4 @@ def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:
 
 
 def _counted(session: Session) -> bool:
-    return any(each.info.get("counters") for each in session.measured.values())
+    return any(each.has_counters for each in session.measured.values())

@@ -35,7 +35,7 @@ def machine_differences(base: Session, head: Session) -> list[str]:
 
 def machine_facts(session: Session) -> dict[str, Any]:
     """Return what makes the machine of a session this one, and no other."""
-    hardware = dict(session.machine.get("hardware") or {})
+    hardware = dict(session.hardware)
     for name, unit in ROUNDED.items():
         if isinstance(value := hardware.get(name), (int, float)):
             hardware[name] = round(value / unit) * unit
@@ -62,11 +62,10 @@ def workload_differences(base: Measured, head: Measured) -> list[str]:
 
 def workload_facts(measured: Measured) -> dict[str, Any]:
     """Return what a record says that it measured."""
-    info = measured.info
-    facts = dict(info.get("workload") or {})
-    if "schema" in info:
-        facts["schema"] = info["schema"]
-    checkpoint = (info.get("attestation") or {}).get("checkpoint") or {}
+    facts = dict(measured.workload)
+    if "schema" in measured.info:
+        facts["schema"] = measured.info["schema"]
+    checkpoint = measured.attestation.get("checkpoint") or {}
     if checkpoint.get("index_sha256"):
         facts["weights_sha256"] = checkpoint["index_sha256"]
     return facts
@@ -76,6 +75,13 @@ def treatment(base: Session, head: Session) -> list[str]:
     """Return the versions that differ between two sessions: what is compared."""
     then, now = (each.machine.get("software") or {} for each in (base, head))
     return _differences(then, now, TREATMENT)
+
+
+def changed_calls(base: Measured, head: Measured, phase: str) -> list[tuple[str, int, int]]:
+    """Return the operators that are called more or less often in a phase, with both counts."""
+    then, now = base.operators(phase), head.operators(phase)
+    counts = [(name, then.get(name, 0), now.get(name, 0)) for name in {**then, **now}]
+    return [(name, before, after) for name, before, after in counts if before != after]
 
 
 def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
@@ -94,8 +100,7 @@ def failure(session: Session) -> str | None:
 
     One that was made a baseline all the same, with a reason, is one.
     """
-    promoted = session.saved.get("promoted") or {}
-    if session.saved.get("passed") is not False or promoted.get("forced"):
+    if session.saved.get("passed") is not False or session.promoted.get("forced"):
         return None
     status = session.saved.get("exit_status")  # of one that is just ending it isn't known yet
     why = "" if status is None else f" (exit status {status})"
@@ -104,7 +109,7 @@ def failure(session: Session) -> str | None:
 
 def doubts(measured: Measured) -> list[str]:
     """Return why the times of a record can't be trusted; empty if they can."""
-    return of_one(measured.info.get("validity"))
+    return of_one(measured.validity)
 
 
 def _differences(

@@ -53,7 +53,7 @@ class Measured:
         return self.info.get("profile") or {}
 
     @property
-    def decode_steps(self) -> Sequence[int] | None:
+    def decode_steps(self) -> list[int] | None:
         """The first decode step that was counted, and the one after the last."""
         return (self.info.get("counters") or {}).get("decode_steps")
 

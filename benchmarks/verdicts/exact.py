@@ -60,7 +60,7 @@ def newest_code(records: Sequence[Record]) -> list[Record]:
 
 def with_evidence(records: Sequence[Record]) -> Record:
     """Return the newest record that has counters, or the newest: a duet counts in one restart."""
-    return next((each for each in records[::-1] if each.measured.info.get("counters")), records[-1])
+    return next((each for each in records[::-1] if each.measured.has_counters), records[-1])
 
 
 def counters(phase: str) -> Values:
@@ -70,30 +70,25 @@ def counters(phase: str) -> Values:
     """
 
     def values(measured: Measured) -> dict[str, float]:
-        counted = (measured.info.get("counters") or {}).get(phase) or {}
-        flat = {name: value for name, value in counted.items() if isinstance(value, int)}
-        for name, value in (counted.get("synchronizations") or {}).items():
-            flat[f"synchronizations.{name}"] = value
-        return {f"{phase}.{name}": n for name, n in flat.items() if not name.endswith("_bytes")}
+        counted = measured.counters(phase).items()
+        return {f"{phase}.{name}": n for name, n in counted if not name.endswith("_bytes")}
 
     return values
 
 
 def memory(measured: Measured) -> dict[str, float]:
     """Return the bytes that gate. Resident memory of the host isn't among them: it is noisy."""
-    metrics = measured.info.get("metrics") or {}
-    counted = measured.info.get("counters") or {}
-    found = {name: metrics.get(name) for name in ("weights_bytes", "peak_allocated_bytes")}
+    found = {name: measured.metrics.get(name) for name in ("weights_bytes", "peak_allocated_bytes")}
     for phase in PHASES:
-        peak = (counted.get(phase) or {}).get("peak_allocated_bytes")
+        peak = measured.counters(phase).get("peak_allocated_bytes")
         found[f"{phase}.peak_allocated_bytes"] = peak
     return {name: value for name, value in found.items() if value is not None}
 
 
 def agreement(measured: Measured) -> dict[str, float]:
     """Return how far the output is from that of fp16, as far as it was measured."""
-    metrics = measured.info.get("metrics") or {}
-    return {name: metrics[name] for name in AGREEMENT if metrics.get(name) is not None}
+    known = {name: measured.metrics.get(name) for name in AGREEMENT}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _sides(
@@ -169,11 +164,7 @@ def _agreement(
 def _other_tokens(base: Sequence[Record], head: Sequence[Record]) -> bool:
     """Whether the two sides are known to have generated different tokens."""
     then, now = (
-        {
-            digest
-            for each in side
-            if (digest := (each.measured.info.get("attestation") or {}).get("tokens_sha256"))
-        }
+        {digest for each in side if (digest := each.measured.attestation.get("tokens_sha256"))}
         for side in (base, head)
     )
     return bool(then and now) and then.isdisjoint(now)
@@ -181,13 +172,11 @@ def _other_tokens(base: Sequence[Record], head: Sequence[Record]) -> bool:
 
 def _steps(records: Sequence[Record]) -> list[Any]:
     """Return the ranges of decode steps over which these records counted."""
-    ranges = [(each.measured.info.get("counters") or {}).get("decode_steps") for each in records]
-    return sorted(each for each in ranges if each)[:1]
+    return sorted(steps for each in records if (steps := each.measured.decode_steps))[:1]
 
 
 def _code(session: Session) -> tuple[Any, ...]:
-    software = session.machine.get("software") or {}
-    return session.commit.get("id"), sorted(software.items(), key=str)
+    return session.commit.get("id"), sorted(session.software.items(), key=str)
 
 
 def _one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:

@@ -89,7 +89,7 @@ def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
         shifts = [log(after / before) for before, after in zip(then, now, strict=False)]
         doubts = comparable.doubts(base.measured) or comparable.doubts(head.measured)
         yield Observation(
-            restart=head.session.saved["duet"]["restart"],
+            restart=head.session.duet["restart"],
             change=100 * expm1(median(shifts)),
             pairs=[100 * expm1(shift) for shift in shifts],
             counts=not doubts,
