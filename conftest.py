@@ -205,7 +205,7 @@ def pytest_benchmark_compare_machine_info(
     pytest-benchmark compares before, and all of it, clock rates of the moment included: it would
     warn every time. Told that nothing differs, it is silent.
     """
-    config.stash[COMPARED].append(compared_benchmark["machine_info"])
+    config.stash[COMPARED].append((compared_benchmark["machine_info"], machine_info))
     compared_benchmark["machine_info"] = machine_info
 
 

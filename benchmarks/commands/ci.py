@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from benchmarks.commands import measuring
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, ExitStatus
+from benchmarks.common.packages import COMPARED
 from benchmarks.config.options import OPTIONS
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, comparable
@@ -149,7 +150,7 @@ def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[
     """
     if revision:
         commit = _git("merge-base", revision, "HEAD")
-        installed = {name: metadata.version(name) for name in versions.PINNED}
+        installed = {name: metadata.version(name) for name in COMPARED}
         return commit, versions.of_pins(_git("show", f"{commit}:constraints.txt"), installed)
     found = baseline.baselines(baseline.stored(STORAGE).sessions, session)
     if not found or not found[-1].commit.get("id"):
@@ -157,7 +158,7 @@ def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[
     newest = found[-1]
     if _same_code(newest, session):
         return None
-    return newest.commit["id"], versions.of_sessions(newest, session)
+    return newest.commit["id"], comparable.changed_versions(newest, session)
 
 
 def _same_code(base: Session, head: Session) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.packages import in_short
 from benchmarks.common.text import percent
 from benchmarks.verdicts import exact
 from benchmarks.verdicts.records import Record
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     Restarts = dict[float, Session]  # sessions of one side, by the number of the restart
     Groups = dict[tuple[Any, ...], Restarts]
-
-PACKAGES = ("torch", "transformers", "bitsandbytes")
 
 
 @dataclass(frozen=True)
@@ -113,10 +112,7 @@ def telling(side: Sequence[Session]) -> Session:
 
 def versions(session: Session) -> str:
     """Return the versions that a side ran with."""
-    software = session.machine.get("software") or {}
-    return ", ".join(f"{name} {software[name]}" for name in PACKAGES if software.get(name)) or (
-        "unknown"
-    )
+    return in_short(session.software) or "unknown"
 
 
 def _groups(sessions: Iterable[Session]) -> tuple[Groups, set[tuple[Any, ...]]]:

@@ -10,12 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.packages import PACKAGES
 from benchmarks.machine import nvml
 
 if TYPE_CHECKING:
     import torch
-
-PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "pytest-benchmark")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
+            found[package.name] = metadata.version(package.name)
     return found
 
 

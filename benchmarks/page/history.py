@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.packages import in_short
 from benchmarks.page.figures.kit import (
     BLUE,
     GREEN,
@@ -171,15 +172,13 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
 
 def _describe(session: Session) -> dict[str, str]:
     commit = session.commit
-    software = session.machine.get("software") or {}
-    packages = ("torch", "transformers", "bitsandbytes")
     return {
         "name": session.name.rpartition("/")[2],
         "when": session.when[:16].replace("T", " "),
         "commit": f"{str(commit.get('id') or 'unknown')[:10]}"
         + (f" ({commit['branch']})" if commit.get("branch") else "")
         + (" with changes" if commit.get("dirty") else ""),
-        "versions": ", ".join(f"{name} {software[name]}" for name in packages if name in software),
+        "versions": in_short(session.software),
     }
 
 

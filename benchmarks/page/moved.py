@@ -30,12 +30,8 @@ def tables(base: Session, head: Session) -> list[tuple[str, Table]]:
 
 
 def _versions(base: Session, head: Session) -> Table:
-    then, now = base.software, head.software
-    rows = [
-        (name, str(then.get(name)), str(now.get(name)))
-        for name in {**then, **now}
-        if then.get(name) != now.get(name)
-    ]
+    changed = comparable.changed(base.software, head.software)
+    rows = [(name, str(then), str(now)) for name, (then, now) in changed.items()]
     return Table(("package", "base", "head"), rows, left=(0, 1, 2))
 
 

@@ -26,7 +26,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
     """Return what was measured, on what, and when, in a few lines."""
     infos = [measured.info for measured in session.measured.values()]
     workloads = [info["workload"] for info in infos]
-    software = session.machine.get("software") or {}
+    software = session.software
     commit = session.commit
     models = dict.fromkeys(
         f"{each['model']} ({each.get('weights') or 'unknown'} weights)" for each in workloads

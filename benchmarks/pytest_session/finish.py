@@ -49,8 +49,10 @@ def write_compared(terminalreporter: Any, config: pytest.Config) -> None:
     if (target := config.stash.get(TARGET, None)) and config.stash[COMPARED]:
         from benchmarks.machine import device
         from benchmarks.sessions import comparable
+        from benchmarks.sessions.session import Session
 
-        ours = device.machine_info(target.device)
-        for theirs in config.stash[COMPARED]:
-            for line in comparable.differences(ours, theirs):
+        for theirs, ours in config.stash[COMPARED]:
+            machine = {**ours, **device.machine_info(target.device)}
+            base, head = (Session("", {}, machine=each) for each in (theirs, machine))
+            for line in comparable.differences(base, head):
                 terminalreporter.write_line(line)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
-PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
 
 
 def judge(
@@ -171,12 +170,14 @@ def _decide(base: Sequence[Session], head: Sequence[Session]) -> str:
     if not base or not head:
         return ""
     then, now = (max(side, key=lambda each: (each.when, each.name)) for side in (base, head))
-    software, ours = (each.machine.get("software") or {} for each in (then, now))
-    changed = [
-        f"{name}=={software[name]}"
-        for name in PACKAGES
-        if name in software and software[name] != ours.get(name)
-    ]
+    changed = comparable.changed_versions(then, now)
+    duet = "decide it: python -m benchmarks duet --base"
+    if "driver" in changed:
+        return f"no duet can bring back driver {changed['driver'][0]}: measure a new baseline"
+    if beyond := comparable.beyond_a_duet(changed):
+        needed = ", ".join(f"{name} {sides[0] or 'unknown'}" for name, sides in beyond.items())
+        return f"{duet} PATH (the Python of an environment with {needed})"
+    if changed:
+        return f"{duet} {comparable.as_spec(changed)}"
     commit = str(then.commit.get("id") or "")[:12]
-    command = f"decide it: python -m benchmarks duet --base {','.join(changed) or 'PATH'}"
-    return command if changed else f"{command} (a checkout of {commit or 'the baseline'})"
+    return f"{duet} PATH (a checkout of {commit or 'the baseline'})"
