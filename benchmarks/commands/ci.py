@@ -32,6 +32,7 @@ from benchmarks.verdicts import acknowledged, promotion
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from benchmarks.sessions.comparable import Changes
     from benchmarks.sessions.session import Session
 
 ARTIFACTS = "artifacts"
@@ -143,7 +144,7 @@ def _decide(
     return status, f"suspicious, but a duet against {against} found no regression"
 
 
-def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+def _base(session: Session, revision: str | None) -> tuple[str, Changes] | None:
     """Return the commit to compare with, and the versions that differ from its own.
 
     None where both are those of the session. Raises InputError where they can't be known.
@@ -169,7 +170,7 @@ def _same_code(base: Session, head: Session) -> bool:
 
 
 def _duet(
-    commit: str, changed: Mapping[str, tuple[Any, Any]], options: list[str], summary: str | None
+    commit: str, changed: Changes, options: list[str], summary: str | None
 ) -> tuple[str, int, bool]:
     """Run a duet and return what it was against, its status, and whether it found no regression.
 

@@ -48,7 +48,6 @@ class Settings:
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
     report: Path | None
-    script_table: bool
     gate: str | None  # None: nothing is judged
     summaries: tuple[Path, ...]  # files to which Markdown is added
     cache_dir: Path
@@ -61,17 +60,14 @@ class Settings:
         return "text" + hashlib.sha256(self.prompt.encode()).hexdigest()[:8]
 
 
-def build_settings(
-    value: Callable[[str], str | bool | None], environment: Mapping[str, str]
-) -> Settings:
+def build_settings(value: Callable[[str], str | None], environment: Mapping[str, str]) -> Settings:
     """Build the settings from `value(dest)`, the text of each option, and the environment.
 
     Raises InputError, whose message is one line, for the first option that can't be used.
     """
 
     def text(name: str) -> str | None:
-        given = value(name.lstrip("-").replace("-", "_"))
-        return given if isinstance(given, str) else None
+        return value(name.lstrip("-").replace("-", "_"))
 
     prompt = text("--prompt")
     if prompt is not None and not _is_text(prompt):
@@ -108,7 +104,6 @@ def build_settings(
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
         report=Path(report) if report else None,
-        script_table=bool(value("script_table")),
         gate=(gate := _gate(text("--gate"))),
         summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
         cache_dir=_cache_dir(environment),

@@ -92,7 +92,6 @@ class Summary:
 
     records: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)  # by quantization
-    script_tables: list[str] = field(default_factory=list)
     artifacts: Path | None = None
 
     def add(self, name: str, extra_info: Mapping[str, Any], example: str | None) -> None:
@@ -123,7 +122,6 @@ class Summary:
             for phase, profile in info.get("profile", {}).items():
                 yield from hotspot_table(f"{name}: {phase}{busy(profile)}", profile["operators"])
                 yield ""
-        yield from self.script_tables
 
     def _evidence(self) -> Iterator[str]:
         """Yield a line for each quantization and batch size: they have all evidence in common."""
