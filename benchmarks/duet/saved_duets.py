@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.common.packages import in_short
 from benchmarks.common.text import percent
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from benchmarks.sessions.session import Session
 
-    Restarts = dict[float, Session]  # sessions of one side, by the number of the restart
-    Groups = dict[tuple[Any, ...], Restarts]
-
 
 @dataclass(frozen=True)
 class Duet:
@@ -27,6 +24,11 @@ class Duet:
 
     base: Sequence[Session]
     head: Sequence[Session]
+
+    @property
+    def id(self) -> str:
+        """What its sessions have in common, and no others."""
+        return str(self.head[-1].duet["id"])
 
     @property
     def when(self) -> str:
@@ -39,11 +41,9 @@ class Duet:
         return folder(self.head[-1])
 
     @property
-    def alpha(self) -> float | None:
-        """The level that it is judged at; None where its files don't say so."""
-        alpha = self.head[-1].duet.get("alpha")
-        stored = alpha if alpha is not None and 0 < alpha < 1 else None
-        return alpha_after(self.head) or stored
+    def alpha(self) -> float:
+        """The level that it is judged at."""
+        return alpha_after(self.head)
 
     @property
     def slowdown(self) -> float:
@@ -61,42 +61,30 @@ class Duet:
 def find(sessions: Iterable[Session]) -> tuple[list[Duet], list[str]]:
     """Return the duets, the newest last, and a line for all that can't be paired.
 
-    Of a self-test every slowdown of head is a duet of its own against the base as it is.
+    Of a self-test every slowdown of head is a duet of its own against the base as it is. The same
+    file twice is one restart.
     """
-    groups, mixed = _groups(sessions)
+    groups: dict[tuple[str, str, float], dict[float, Session]] = {}
+    for each in sessions:
+        if whose := each.duet:
+            key = whose["id"], whose["side"], whose.get("injected_slowdown") or 0
+            groups.setdefault(key, {}).setdefault(whose["restart"], each)
     found: list[Duet] = []
-    problems = [
-        f"{key[0]}: expected the restarts of one duet, got several of the same number; "
-        "give the folders of the duets, not their files put together"
-        for key in mixed
-    ]
-    for key, base in groups.items():
-        whose, side, _, slowdown = key
-        if side != "base" or slowdown or whose in mixed:
-            continue
-        for (other, against, _, _), head in groups.items():
-            if other == whose and against == "head":
-                both = sorted(base.keys() & head.keys())
-                if both:
-                    found.append(Duet([base[n] for n in both], [head[n] for n in both]))
+    for (name, side, _), head in groups.items():
+        base = groups.get((name, "base", 0), {})
+        if side == "head" and (both := sorted(base.keys() & head.keys())):
+            found.append(Duet([base[n] for n in both], [head[n] for n in both]))
     paired = {id(each) for duet in found for each in (*duet.base, *duet.head)}
-    alone = [
-        each
-        for (whose, _, _, slowdown), restarts in groups.items()
-        if whose not in mixed and not slowdown
-        for each in restarts.values()
-        if id(each) not in paired
-    ]
-    problems += [
+    problems = [
         f"{each.name}: expected both sides of a duet's restart, got one; give all its files"
-        for each in alone
+        for (_, _, slowdown), restarts in groups.items()
+        for each in restarts.values()
+        if not slowdown and id(each) not in paired
     ]
-    newest: dict[tuple[Any, ...], str] = {}
-    for each in found:  # those of one self-test are as old as each other
-        whose = _whose(each.head[-1])
-        newest[whose] = max(newest.get(whose, ""), each.when)
-    found.sort(key=lambda each: (newest[_whose(each.head[-1])], -each.slowdown))
-    return found, problems
+    newest: dict[str, str] = {}
+    for duet in found:  # those of one self-test are as old as each other
+        newest[duet.id] = max(newest.get(duet.id, ""), duet.when)
+    return sorted(found, key=lambda each: (newest[each.id], -each.slowdown)), problems
 
 
 def folder(session: Session) -> str:
@@ -115,35 +103,6 @@ def versions(session: Session) -> str:
     return in_short(session.software) or "unknown"
 
 
-def _groups(sessions: Iterable[Session]) -> tuple[Groups, set[tuple[Any, ...]]]:
-    """Return restarts by duet, side, SPEC and slowdown; and the duets that can't be told apart.
-
-    The same file twice is one restart. Without an id, what has one folder and one seed is one
-    duet, as long as it has one base, and each restart once.
-    """
-    groups: Groups = {}
-    mixed = set()
-    for each in sessions:
-        if not (duet := each.duet):
-            continue
-        whose = _whose(each)
-        key = whose, duet["side"], duet.get("spec"), duet.get("injected_slowdown") or 0
-        known = groups.setdefault(key, {}).setdefault(duet["restart"], each)
-        if known is not each and replace(known, name="") != replace(each, name=""):
-            mixed.add(whose)
-    bases = [(key[0], key[3]) for key in groups if key[1] == "base"]
-    mixed |= {whose for whose, slowdown in bases if bases.count((whose, slowdown)) > 1}
-    return groups, mixed
-
-
-def _whose(session: Session) -> tuple[Any, ...]:
-    """Return what is the same for all sessions of one duet, and of no other."""
-    duet = session.duet
-    if known := duet.get("id"):
-        return (known,)
-    return folder(session), duet.get("seed")
-
-
 def _spec(session: Session) -> str:
     return str(session.duet.get("spec") or versions(session))
 
@@ -152,13 +111,10 @@ def _many(restarts: int) -> str:
     return f"{restarts} restart{'s' * (restarts != 1)}"
 
 
-def alpha_after(restarts: Sequence[Session]) -> float | None:
+def alpha_after(restarts: Sequence[Session]) -> float:
     """Return the share of the error that the sessions of one side of a stored duet are judged by.
 
-    That of the look after so many restarts, or of the last one, as where a duet was cut short.
-    None where the files don't say.
+    That of the look after so many restarts, or of the last one, if a duet was cut short.
     """
-    duet = restarts[-1].duet if restarts else {}
-    known = {int(count): float(alpha) for count, alpha in (duet.get("looks") or {}).items()}
-    alpha = known.get(len(restarts), known[max(known)]) if known else 0
-    return alpha if 0 < alpha < 1 else None
+    looks = {int(count): alpha for count, alpha in restarts[-1].duet["looks"].items()}
+    return float(looks.get(len(restarts), looks[max(looks)]))

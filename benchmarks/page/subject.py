@@ -84,11 +84,9 @@ def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:
     if duet.folder in stored and not duet.slowdown:
         own = [from_record(each) for each in stored[duet.folder]]
         return own, "The verdicts are the duet's own, as it stored them"
-    alpha = judgement.ALPHA if duet.alpha is None else duet.alpha
-    found = judgement.judge(duet.base, duet.head, paired=True, alpha=alpha)
-    whose = "the duet's" if duet.alpha else "the default, since the duet's isn't stored"
+    found = judgement.judge(duet.base, duet.head, paired=True, alpha=duet.alpha)
     why = "no verdicts of it alone lie beside its files"
-    return found, f"The verdicts are given now, as {why}; alpha is {alpha:g}, {whose}"
+    return found, f"The verdicts are given now, as {why}; alpha is {duet.alpha:g}, the duet's"
 
 
 def _counted(session: Session) -> bool:

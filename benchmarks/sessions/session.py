@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions.schema import check_types
+from benchmarks.sessions import schema
 from benchmarks.sessions.unchecked import Unchecked, of_records
 
 Record = Mapping[str, Any]
@@ -51,6 +51,11 @@ class Measured:
     def profile(self) -> Mapping[str, Record]:
         """The profiled phases by name."""
         return self.info.get("profile") or {}
+
+    @property
+    def steps(self) -> Sequence[Record]:
+        """The rounds, each with its `ttft_s` and the `step_s` of every further token."""
+        return [each for each in self.info.get("rounds") or () if each["step_s"]]
 
     @property
     def decode_steps(self) -> list[int] | None:
@@ -139,24 +144,19 @@ def parse_session(content: Any, name: str) -> Session:
 
     Raises InputError where it isn't pytest-benchmark's, or has no raw data.
     """
-    try:
-        check_types(content)
-        duet = (content.get("llm_int8") or {}).get("duet") or {}
-        positions = tuple(int(each) for each in duet.get("position_in_pair") or ())
-        measured = [_measured(each, positions) for each in content["benchmarks"]]
-        session = Session(
-            name=name,
-            measured={each.fullname: each for each in measured},
-            machine=dict(content.get("machine_info") or {}),
-            commit=dict(content.get("commit_info") or {}),
-            when=str(content.get("datetime", "")),
-            saved=dict(content.get("llm_int8") or {}),
-        )
-    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(
-            f"{name}: expected JSON of pytest-benchmark with the rounds of every benchmark, got "
-            f"another format ({type(error).__name__}: {error}); save it with --benchmark-save-data"
-        ) from error
+    if damaged := schema.difference(content, schema.FILE):
+        raise _damaged(name, damaged)
+    saved = content.get("llm_int8") or {}
+    positions = (saved.get("duet") or {}).get("position_in_pair") or ()
+    measured = [_measured(each, tuple(positions), name) for each in content["benchmarks"]]
+    session = Session(
+        name=name,
+        measured={each.fullname: each for each in measured},
+        machine=content.get("machine_info") or {},
+        commit=content.get("commit_info") or {},
+        when=content.get("datetime") or "",
+        saved=saved,
+    )
     if len(session.measured) < len(measured):
         raise InputError(
             f"{name}: expected each benchmark once, got one twice; "
@@ -165,12 +165,23 @@ def parse_session(content: Any, name: str) -> Session:
     return session
 
 
-def _measured(benchmark: Mapping[str, Any], positions: tuple[int, ...]) -> Measured:
-    rounds_s = tuple(float(value) for value in benchmark["stats"]["data"])
-    if not rounds_s or not all(0 < value < float("inf") for value in rounds_s):
-        raise ValueError(f"{benchmark['fullname']} has no rounds, or impossible ones")
-    info = dict(benchmark.get("extra_info") or {})
-    return Measured(str(benchmark["fullname"]), rounds_s, info, positions)
+def _measured(benchmark: Record, positions: tuple[int, ...], name: str) -> Measured:
+    fullname, rounds_s = benchmark["fullname"], tuple(map(float, benchmark["stats"]["data"]))
+    if not rounds_s or min(rounds_s) <= 0:
+        raise _damaged(name, f"{fullname} has no rounds, or impossible ones")
+    info = benchmark.get("extra_info") or {}
+    if (number := info.get("schema")) != schema.SCHEMA:  # another suite's, or a newer one's
+        info = {"schema": number} if number else {}
+    if damaged := schema.difference(info, schema.READABLE):
+        raise _damaged(name, f"{fullname}: {damaged}")
+    return Measured(fullname, rounds_s, info, positions)
+
+
+def _damaged(name: str, why: str) -> InputError:
+    return InputError(
+        f"{name}: expected JSON of pytest-benchmark with the rounds of every benchmark, got "
+        f"another format ({why}); save it with --benchmark-save-data"
+    )
 
 
 def unchecked_note(sessions: Sequence[Session]) -> list[str]:

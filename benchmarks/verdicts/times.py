@@ -7,7 +7,6 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.sessions.outcome import Outcome, Verdict
-from benchmarks.sessions.schema import steps
 from benchmarks.verdicts import estimate
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def series(measured: Measured) -> dict[str, tuple[float, ...]]:
     if "cold_process" in measured.info:
         return {"cold_round_s": measured.rounds_s[:1]} if measured.info["cold_process"] else {}
     found = {"round_s": measured.rounds_s}
-    rounds = steps(measured.info)
+    rounds = measured.steps
     if len(rounds) == len(measured.rounds_s):
         found["ttft_s"] = tuple(each["ttft_s"] for each in rounds)
         found["tpot_s"] = tuple(sum(each["step_s"]) / len(each["step_s"]) for each in rounds)

@@ -222,7 +222,7 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     (ours / "gpu/0004_d.json").write_text("{")
     side = stored.write(ours / "duets/1/restart-01-base.json", day=4)
     content = json.loads(side.read_text())
-    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": {"id": 1}}}))
+    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": stored.DUET}}))
     assert main(["baselines", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("skipped .benchmarks/gpu/0004_d.json")
