@@ -88,7 +88,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         revision=_optional_text("--revision", text("--revision")),
         device=_choice("--device", text("--device"), DEVICES),
         device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
-        quantizations=_choices("--quantization", text("--quantization"), QUANTIZATIONS),
+        quantizations=_choices("--quantization", text("--quantization"), tuple(QUANTIZATIONS)),
         batch_sizes=_counts("--batch-size", text("--batch-size")),
         new_tokens=_count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,
@@ -232,4 +232,4 @@ def _split(text: str | None) -> list[str]:
 
 def dtype_name(settings: Settings, quantization: str) -> str:
     """Return the name of the dtype of activations, and of what isn't quantized."""
-    return {"fp16": "float16", "bf16": "bfloat16"}.get(quantization, settings.dtype)
+    return QUANTIZATIONS[quantization].dtype or settings.dtype

@@ -33,13 +33,6 @@ MARKS = {  # what is told apart, the strongest first: colour, shape
     "baseline": (GREEN, "diamond"),
     "session": (BLUE, "circle"),
 }
-# Fixed multiples of others, for one workload.
-MULTIPLES = {
-    "tokens_per_s_per_row",
-    "script_speed",
-    "prefill_tokens_per_s",
-    "decode_tokens_per_s",
-}
 COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
 # so many of them. So a page stays below 3 MB.
@@ -90,7 +83,7 @@ def values(measured: Measured) -> dict[str, float]:
     found = {"round_s": median(measured.rounds_s)} | {
         name: value
         for name, value in measured.metrics.items()
-        if value is not None and name not in MULTIPLES
+        if value is not None and not columns.is_multiple(name)
     }
     for phase in ("decode", "prefill"):
         counted: dict[str, int] = {}
@@ -126,7 +119,7 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
 def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     """Return a column of values for each metric; one number where they are all the same."""
     rows = [values(each) for each in measured]
-    names = [name for name in columns.TITLES if any(name in row for row in rows)]
+    names = [name for name in columns.METRICS if any(name in row for row in rows)]
     names += sorted({name for row in rows for name in row} - set(names))
     series = []
     for name in names:
