@@ -147,7 +147,7 @@ def pytest_runtest_makereport(
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
     if (report.failed or report.skipped) and state.gate:
-        state.gate.absent[item.nodeid] = f"{report.outcome}: it has no result now"
+        state.gate.miss(item.nodeid, report.outcome)
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):
         report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
     return report

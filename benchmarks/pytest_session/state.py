@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.report.summary import Summary
+from benchmarks.sessions.outcome import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +31,13 @@ class Gate:
     notes: list[str]
     acknowledgements: tuple[Acknowledgement, ...]
     named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
-    absent: dict[str, str] = field(default_factory=dict)  # by full name, why
+    absent: dict[str, Cause] = field(default_factory=dict)  # by full name, why
     deselected: set[str] = field(default_factory=set)
     verdicts: list[Verdict] = field(default_factory=list)
+
+    def miss(self, name: str, outcome: str) -> None:
+        """Keep that a benchmark was skipped, or failed."""
+        self.absent[name] = Cause(outcome)
 
 
 @dataclass

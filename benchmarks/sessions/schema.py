@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import Cause, Outcome
 
 NUMBER = (int, float)
 DEEPEST = 30  # of what is nested freely
@@ -127,6 +127,7 @@ VERDICT = {
     "reasons": [str],
     "acknowledged": MAYBE_TEXT,
     "suspicious": Maybe(bool),
+    "cause": Maybe(frozenset(each.value for each in Cause)),
 }
 SAVED = {
     "passed": Maybe(bool),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import reasons
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _compared(
     found = []
     for metric, before, after in _sides(values, base, head):
         if not (before and after):
-            found.append(_one_sided(benchmark, metric, kind, gone=bool(before)))
+            found.append(one_sided(benchmark, metric, kind, gone=bool(before)))
         elif min(after) > max(before) * (1 + tolerance):
             found.append(
                 _verdict(benchmark, metric, kind, Outcome.REGRESSED, max(before), min(after))
@@ -139,7 +139,7 @@ def _agreement(
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):
         if not (before and after):
-            found.append(_one_sided(benchmark, metric, "agreement", gone=bool(before)))
+            found.append(one_sided(benchmark, metric, "agreement", gone=bool(before)))
             continue
         sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
@@ -179,13 +179,15 @@ def _code(session: Session) -> tuple[Any, ...]:
     return session.commit.get("id"), sorted(session.software.items(), key=str)
 
 
-def _one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+    """Return the verdict on a metric that one side lacks."""
+    cause = Cause.GONE if gone else Cause.NEW
     says = (
         "gone: the baseline has it, this session has not; was it interrupted?"
         if gone
         else "new: this session has it, the baseline has not; promote a session that has"
     )
-    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says)
+    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says, cause=cause)
 
 
 def _verdict(

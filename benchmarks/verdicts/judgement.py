@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import comparable
-from benchmarks.sessions.outcome import COMPARED, Outcome, Verdict
+from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
 from benchmarks.verdicts import exact, reasons, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
-from benchmarks.verdicts.records import Material, gather, nothing
+from benchmarks.verdicts.records import ComparableRecords, collect, verdict_without_data
 from benchmarks.verdicts.times import Timing
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def judge(
     gate: str = "screen",
     alpha: float = ALPHA,
     acknowledged: Sequence[Acknowledgement] = (),
-    absent: Mapping[str, str] | None = None,
+    absent: Mapping[str, Cause] | None = None,
     today: date | None = None,
 ) -> list[Verdict]:
     """Return a verdict for each metric of each benchmark that either side has.
@@ -53,15 +53,15 @@ def judge(
     names = sorted({name for session in (*base, *head) for name in session.measured})
     found = [] if paired else _failures(head)
     timings: list[Timing] = []
-    materials: dict[str, Material] = {}
+    by_name: dict[str, ComparableRecords] = {}
     for name in names:
-        material = gather(name, base, head, paired=paired)
-        if verdict := nothing(material, base, head, absent or {}):
+        records = collect(name, base, head, paired=paired)
+        if verdict := verdict_without_data(records, base, head, absent or {}):
             found.append(verdict)
             continue
-        materials[name] = material
-        found += exact.verdicts(name, material.base, material.head)
-        more, unjudged = _timings(material)
+        by_name[name] = records
+        found += exact.verdicts(name, records.base, records.head)
+        more, unjudged = _timings(records)
         timings += more
         found += unjudged
     if paired:
@@ -69,7 +69,7 @@ def judge(
     else:
         decide = _decide(base, head)
         found += times.screen(timings, alpha=alpha, strict=gate == "strict", decide=decide)
-    found = [_explain(each, found, materials) for each in found]
+    found = [_explain(each, found, by_name) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
 
@@ -92,21 +92,21 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
     return ExitStatus.UNDECIDED if Outcome.INCONCLUSIVE in open_ else ExitStatus.FINE
 
 
-def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
+def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
-    name = material.benchmark
-    base, head, doubted = material.trusted()
+    name = records.benchmark
+    base, head, doubted = records.trusted()
     if head and not base:
-        says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
+        says = f"no baseline could be trusted ({doubted[0].says}); demote it, and promote another"
         return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
     if not base or not head:
-        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
-    note = _note([why for _, why in material.left_out] + doubted)
-    if material.paired and (cut := times.cut_short(list(zip(base, head, strict=True)))):
+        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0].says)]
+    note = _note([each.short for each in (*records.left_out, *doubted)])
+    if records.paired and (cut := times.cut_short(list(zip(base, head, strict=True)))):
         note = "; ".join(filter(None, (note, cut)))
     timings, gone = [], []
     for metric in dict.fromkeys(metric for each in base for metric in times.series(each)):
-        if material.paired:
+        if records.paired:
             found = times.paired(metric, list(zip(base, head, strict=True)))
         else:
             found = times.unpaired(metric, base, head)
@@ -114,13 +114,15 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
             timings.append(Timing(name, metric, found, times.limits(metric), note))
         else:
             says = "gone: the baseline has it, this session has not"
-            gone.append(Verdict(name, metric, "time", Outcome.MISSING, detail=says))
+            gone.append(
+                Verdict(name, metric, "time", Outcome.MISSING, detail=says, cause=Cause.GONE)
+            )
     return timings, gone
 
 
 def _note(left_out: Sequence[str]) -> str:
     """Return how many records were left out, and why the first was, without what to do."""
-    return f"{len(left_out)} left out ({left_out[0].partition(';')[0]})" if left_out else ""
+    return f"{len(left_out)} left out ({left_out[0]})" if left_out else ""
 
 
 def _failures(head: Sequence[Session]) -> list[Verdict]:
@@ -133,16 +135,16 @@ def _failures(head: Sequence[Session]) -> list[Verdict]:
 
 
 def _explain(
-    verdict: Verdict, found: Sequence[Verdict], materials: Mapping[str, Material]
+    verdict: Verdict, found: Sequence[Verdict], by_name: Mapping[str, ComparableRecords]
 ) -> Verdict:
     """Return the verdict with its reasons where a time regressed."""
     if verdict.kind != "time" or verdict.outcome is not Outcome.REGRESSED:
         return verdict
     others = [each for each in found if each.benchmark == verdict.benchmark]
-    material = materials[verdict.benchmark]
+    records = by_name[verdict.benchmark]
     base, head = (
         exact.with_evidence(exact.newest_code(side)).session
-        for side in (material.base, material.head)
+        for side in (records.base, records.head)
     )
     return reasons.explain_time(verdict, others, base, head)
 

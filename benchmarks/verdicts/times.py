@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import estimate
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ class _Finding:
     outcome: Outcome
     detail: str
     suspicious: bool = False
+    cause: Cause | None = None
 
 
 def _few_baselines(timing: Timing) -> _Finding:
@@ -175,7 +176,8 @@ def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Find
     if estimate.share(half) > limits.blind:
         says = f"sessions vary so much that less than {wide} doesn't show"
         if timing.metric in PARTS:  # of a round that is judged as a whole, and is open by itself
-            return _Finding(Outcome.NO_CHANGE, f"{says}; the round has it as well")
+            says = f"{says}; the round has it as well"
+            return _Finding(Outcome.NO_CHANGE, says, cause=Cause.ROUND_IS_OPEN)
         return _Finding(Outcome.INCONCLUSIVE, says)
     return _Finding(Outcome.NO_CHANGE, _why_none(limits, wide, alone=alone, sure=p <= alpha))
 
@@ -249,6 +251,7 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
         p=p,
         detail=f"{finding.detail}; {timing.note}" if timing.note else finding.detail,
         suspicious=finding.suspicious,
+        cause=Cause.LEFT_OUT if timing.note and not finding.cause else finding.cause,
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts.acknowledged import Acknowledgement
 from benchmarks.verdicts.judgement import exit_status, judge
 from benchmarks.verdicts.times import series
@@ -387,8 +387,8 @@ def test_other_tokens_that_nothing_vouches_for_are_open():
     [
         (False, True, {}, "new"),
         (True, False, {}, "gone"),
-        (True, False, {THROUGHPUT: "skipped: no GPU"}, "skipped: no GPU"),
-        (True, False, {THROUGHPUT: "failed: out of memory"}, "failed: out of memory"),
+        (True, False, {THROUGHPUT: Cause.SKIPPED}, "skipped: it has no result"),
+        (True, False, {THROUGHPUT: Cause.FAILED}, "failed: it has no result"),
     ],
 )
 def test_what_one_side_lacks_is_missing(base, head, absent, says):
