@@ -69,19 +69,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
     def text(name: str) -> str | None:
         return value(name.lstrip("-").replace("-", "_"))
 
-    prompt = text("--prompt")
-    if prompt is not None and not _is_text(prompt):
-        raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
-    if prompt is not None and not prompt.strip():
-        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
-    prompt_tokens = _optional_count("--prompt-tokens", text("--prompt-tokens"))
-    if prompt is not None and prompt_tokens is not None:
-        raise InputError(
-            "--prompt and --prompt-tokens: expected one of them, got both; "
-            "a text is used at its own length, so leave --prompt-tokens away"
-        )
-    if prompt is None and prompt_tokens is None:
-        prompt_tokens = DEFAULT_PROMPT_TOKENS
+    prompt, prompt_tokens = _prompts(text("--prompt"), text("--prompt-tokens"))
     artifacts, report = text("--artifacts"), text("--report")
     return Settings(
         model=_optional_text("--model", text("--model")),
@@ -90,11 +78,11 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
         quantizations=_choices("--quantization", text("--quantization"), tuple(QUANTIZATIONS)),
         batch_sizes=_counts("--batch-size", text("--batch-size")),
-        new_tokens=_count("--new-tokens", text("--new-tokens")),
+        new_tokens=count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,
         prompt=prompt,
-        rounds=_count("--rounds", text("--rounds")),
-        warmup_rounds=_count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
+        rounds=count("--rounds", text("--rounds")),
+        warmup_rounds=count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
         dtype=_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
@@ -110,6 +98,23 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
     )
 
 
+def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | None]:
+    """Return a text for every row, or the length of the prompts."""
+    tokens = _optional_count("--prompt-tokens", given)
+    if prompt is None:
+        return None, tokens or DEFAULT_PROMPT_TOKENS
+    if not _is_text(prompt):
+        raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
+    if not prompt.strip():
+        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
+    if tokens is not None:
+        raise InputError(
+            "--prompt and --prompt-tokens: expected one of them, got both; "
+            "a text is used at its own length, so leave --prompt-tokens away"
+        )
+    return prompt, None
+
+
 def _cache_dir(environment: Mapping[str, str]) -> Path:
     """Where the user's caches are (XDG Base Directory Specification)."""
     base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
@@ -118,7 +123,7 @@ def _cache_dir(environment: Mapping[str, str]) -> Path:
 
 def _threads(given: str | None, inherited: str | None) -> int | None:
     if given is None and inherited:
-        return _count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
+        return count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
     return _optional_count("--threads", given)
 
 
@@ -157,11 +162,6 @@ def positive(option: str, text: str) -> float:
     if not 0 < number < math.inf:
         raise InputError(f"{option}: expected a number above 0; got {text!r}")
     return number
-
-
-def count(option: str, text: str, minimum: int = 1) -> int:
-    """Return a whole number. Raises InputError, in one line, for any other text."""
-    return _count(option, text, minimum)
 
 
 def _seconds(option: str, text: str | None) -> float:
@@ -204,11 +204,11 @@ def _counts(option: str, text: str | None) -> tuple[int, ...]:
     numbers = _split(text)
     if not numbers:
         raise InputError(f"{option}: expected whole numbers of at least 1, as in 1,8; got {text!r}")
-    return tuple(dict.fromkeys(_count(option, number) for number in numbers))
+    return tuple(dict.fromkeys(count(option, number) for number in numbers))
 
 
 def _optional_count(option: str, text: str | None) -> int | None:
-    return None if text is None else _count(option, text)
+    return None if text is None else count(option, text)
 
 
 def _is_text(text: str) -> bool:
@@ -219,7 +219,8 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _count(option: str, text: str | None, minimum: int = 1) -> int:
+def count(option: str, text: str | None, minimum: int = 1) -> int:
+    """Return a whole number. Raises InputError, in one line, for any other text."""
     number = int(text) if text and text.isascii() and text.isdigit() else None
     if number is None or number < minimum:
         raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")

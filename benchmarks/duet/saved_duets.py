@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common.packages import in_short
-from benchmarks.common.text import percent
+from benchmarks.common.text import count, percent
 from benchmarks.verdicts import exact
 from benchmarks.verdicts.records import Record
 
@@ -55,7 +55,7 @@ class Duet:
         base, head = (_spec(side[-1]) for side in (self.base, self.head))
         slowed = f", slowed down by {percent(self.slowdown)}" if self.slowdown else ""
         when = f", saved {self.when[:16].replace('T', ' ')}" if self.when else ""
-        return f"{head}{slowed} against {base} ({_many(len(self.head))}{when})"
+        return f"{head}{slowed} against {base} ({count(len(self.head), 'restart')}{when})"
 
 
 def find(sessions: Iterable[Session]) -> tuple[list[Duet], list[str]]:
@@ -105,10 +105,6 @@ def versions(session: Session) -> str:
 
 def _spec(session: Session) -> str:
     return str(session.duet.get("spec") or versions(session))
-
-
-def _many(restarts: int) -> str:
-    return f"{restarts} restart{'s' * (restarts != 1)}"
 
 
 def alpha_after(restarts: Sequence[Session]) -> float:

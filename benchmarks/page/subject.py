@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.text import count
 from benchmarks.duet import saved_duets
 from benchmarks.report import columns
 from benchmarks.sessions import baseline
@@ -68,10 +69,9 @@ def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
     base, head = saved_duets.telling(duet.base), saved_duets.telling(duet.head)
     beside = [each for each in others if each.folder == duet.folder and not each.slowdown]
     verdicts, whose = _verdicts(duet, {} if beside else stored)  # whose they are isn't known then
-    count = len(duet.head)
     slowed = f", slowed down on purpose by {columns.text('x_share', duet.slowdown)}"
     basis = (
-        f"A duet of {count} restart{'s' * (count != 1)}; base is {saved_duets.versions(base)}, "
+        f"A duet of {count(len(duet.head), 'restart')}; base is {saved_duets.versions(base)}, "
         f"head is {saved_duets.versions(head)}{slowed if duet.slowdown else ''}. {whose}. Below "
         f"the verdicts, restart {head.duet['restart']:g} of head is shown: the newest "
         f"{'that has counters' if _counted(head) else 'one, since none has counters'}"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import align, duration, percent, short, size
+from benchmarks.common.text import align, count, duration, percent, short, size
 from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -68,19 +68,19 @@ def markdown(
 
 def counts(verdicts: Sequence[Verdict]) -> str:
     """Return how many figures were compared, and what came of all of them, in one line."""
-    number = Counter(each.outcome for each in verdicts)
-    compared = sum(number[outcome] for outcome in COMPARED)
+    numbers = Counter(each.outcome for each in verdicts)
+    compared = sum(numbers[outcome] for outcome in COMPARED)
     passed = Counter(each.outcome for each in verdicts if each.acknowledged is not None)
-    of_them = {each: f" ({count} acknowledged)" for each, count in passed.items()}
+    of_them = {each: f" ({number} acknowledged)" for each, number in passed.items()}
     why = Counter(each.cause for each in verdicts if each.outcome is Outcome.MISSING)
     kinds = ", ".join(f"{why[cause]} {cause}" for cause in Cause if why[cause])
     return (
-        f"{compared or 'nothing'} compared: {number[Outcome.REGRESSED]} regressed"
+        f"{compared or 'nothing'} compared: {numbers[Outcome.REGRESSED]} regressed"
         f"{of_them.get(Outcome.REGRESSED, '')}, "
-        f"{number[Outcome.IMPROVED]} improved, {number[Outcome.NO_CHANGE]} unchanged, "
-        f"{number[Outcome.INCONCLUSIVE]} inconclusive{of_them.get(Outcome.INCONCLUSIVE, '')}; "
-        f"{number[Outcome.MISSING]} missing{f' ({kinds})' if kinds else ''}, "
-        f"{number[Outcome.NOT_COMPARABLE]} not comparable, {number[Outcome.INVALID]} invalid"
+        f"{numbers[Outcome.IMPROVED]} improved, {numbers[Outcome.NO_CHANGE]} unchanged, "
+        f"{numbers[Outcome.INCONCLUSIVE]} inconclusive{of_them.get(Outcome.INCONCLUSIVE, '')}; "
+        f"{numbers[Outcome.MISSING]} missing{f' ({kinds})' if kinds else ''}, "
+        f"{numbers[Outcome.NOT_COMPARABLE]} not comparable, {numbers[Outcome.INVALID]} invalid"
     )
 
 
@@ -115,7 +115,7 @@ def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
     said: dict[str, list[str]] = {}
     for name in dict.fromkeys(each.benchmark for each in quiet):
         number = Counter(each.kind for each in quiet if each.benchmark == name)
-        kinds = [_number(number[kind], what) for kind, what in FIGURES.items() if number[kind]]
+        kinds = [count(number[kind], what) for kind, what in FIGURES.items() if number[kind]]
         said.setdefault(", ".join(kinds), []).append(short(name))
     return [
         f"{names[0] if len(names) == 1 else f'{len(names)} benchmarks, each'}: {kinds} unchanged"
@@ -158,7 +158,7 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
     if verdict.detail and not _is_plain(verdict):
         yield verdict.detail
     if more:
-        yield f"the same in {_number(more, 'more benchmark')}"
+        yield f"the same in {count(more, 'more benchmark')}"
 
 
 def _is_plain(verdict: Verdict) -> bool:
@@ -172,7 +172,7 @@ def _is_plain(verdict: Verdict) -> bool:
 def remarks(verdicts: Sequence[Verdict]) -> list[str]:
     """Return what is to be known of unchanged times without an interval, each once."""
     said = Counter(each.detail for each in verdicts if _is_plain(each) and each.p is None)
-    return [f"{_number(count, 'time')} unchanged: {detail}" for detail, count in said.items()]
+    return [f"{count(number, 'time')} unchanged: {detail}" for detail, number in said.items()]
 
 
 def cells(verdict: Verdict) -> list[str]:
@@ -203,10 +203,6 @@ def _value(verdict: Verdict, value: float) -> str:
     if verdict.kind == "memory":
         return size(value)
     return percent(value) if verdict.kind == "agreement" else f"{value:,.0f}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _percent(share: float) -> str:

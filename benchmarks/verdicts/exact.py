@@ -113,21 +113,19 @@ def _compared(
     """Judge values of which more is worse, by their ratio."""
     found = []
     for metric, before, after in _sides(values, base, head):
+        says = ""
         if not (before and after):
             found.append(one_sided(benchmark, metric, kind, gone=bool(before)))
-        elif min(after) > max(before) * (1 + tolerance):
-            found.append(
-                _verdict(benchmark, metric, kind, Outcome.REGRESSED, max(before), min(after))
-            )
+            continue
+        if min(after) > max(before) * (1 + tolerance):
+            outcome, sides = Outcome.REGRESSED, (max(before), min(after))
         elif max(after) * (1 + tolerance) < min(before):
-            found.append(
-                _verdict(benchmark, metric, kind, Outcome.IMPROVED, min(before), max(after))
-            )
+            outcome, sides = Outcome.IMPROVED, (min(before), max(after))
         else:
-            same = {*before} == {*after}
-            says = "" if same else f"within {tolerance:.0%}" if tolerance else "within its range"
-            sides = median(before), median(after)
-            found.append(_verdict(benchmark, metric, kind, Outcome.NO_CHANGE, *sides, says))
+            outcome, sides = Outcome.NO_CHANGE, (median(before), median(after))
+            if {*before} != {*after}:
+                says = f"within {tolerance:.0%}" if tolerance else "within its range"
+        found.append(_verdict(benchmark, metric, kind, outcome, *sides, says))
     return found
 
 
@@ -144,13 +142,8 @@ def _agreement(
         sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
         worse = sign * (now - then)
-        outcome = (
-            Outcome.REGRESSED
-            if worse > bound
-            else Outcome.IMPROVED
-            if worse < -bound
-            else Outcome.NO_CHANGE
-        )
+        moved = Outcome.REGRESSED if worse > 0 else Outcome.IMPROVED
+        outcome = moved if abs(worse) > bound else Outcome.NO_CHANGE
         says = tokens if abs(worse) <= bound else f"by more than {bound:g}"
         found.append(_verdict(benchmark, metric, "agreement", outcome, then, now, says))
     if other and not found:

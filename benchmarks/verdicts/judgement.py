@@ -12,7 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
 from benchmarks.verdicts import exact, reasons, times
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
+FINE = ExitStatus.FINE
+STATUS = {
+    Outcome.REGRESSED: ExitStatus.FAILED,
+    Outcome.INVALID: ExitStatus.INVALID,
+    Outcome.NOT_COMPARABLE: ExitStatus.NOTHING_COMPARED,
+    Outcome.MISSING: ExitStatus.NOTHING_COMPARED,
+    Outcome.INCONCLUSIVE: ExitStatus.UNDECIDED,
+}
 
 
 def judge(
@@ -50,46 +58,36 @@ def judge(
             f"a duet needs as many sessions of head as of base, one pair for each restart; "
             f"got {len(base)} of base and {len(head)} of head"
         )
-    names = sorted({name for session in (*base, *head) for name in session.measured})
     found = [] if paired else _failures(head)
     timings: list[Timing] = []
     by_name: dict[str, ComparableRecords] = {}
-    for name in names:
+    for name in sorted({name for session in (*base, *head) for name in session.measured}):
         records = collect(name, base, head, paired=paired)
         if verdict := verdict_without_data(records, base, head, absent or {}):
             found.append(verdict)
             continue
         by_name[name] = records
-        found += exact.verdicts(name, records.base, records.head)
         more, unjudged = _timings(records)
         timings += more
-        found += unjudged
+        found += [*exact.verdicts(name, records.base, records.head), *unjudged]
     if paired:
         found += times.duel(timings, alpha=alpha)
     else:
-        decide = _decide(base, head)
-        found += times.screen(timings, alpha=alpha, strict=gate == "strict", decide=decide)
+        strict, decide = gate == "strict", _decide(base, head)
+        found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
     found = [_explain(each, found, by_name) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
 
 
 def exit_status(verdicts: Sequence[Verdict]) -> int:
-    """Return what a command ends with: 0 only where all was compared and nothing is open.
+    """Return what a command ends with: 0 only if all was compared and nothing is open.
 
-    1 REGRESSED, 12 INVALID, 10 NOT COMPARABLE or MISSING or nothing compared, 11 INCONCLUSIVE; the
-    first that applies. What is acknowledged passes.
+    What is acknowledged passes.
     """
-    open_ = {each.outcome for each in verdicts if each.acknowledged is None}
-    if Outcome.REGRESSED in open_:
-        return ExitStatus.FAILED
-    if Outcome.INVALID in open_:
-        return ExitStatus.INVALID
-    if open_ & {Outcome.NOT_COMPARABLE, Outcome.MISSING}:
-        return ExitStatus.NOTHING_COMPARED
-    if not any(each.outcome in COMPARED for each in verdicts):
-        return ExitStatus.NOTHING_COMPARED
-    return ExitStatus.UNDECIDED if Outcome.INCONCLUSIVE in open_ else ExitStatus.FINE
+    compared = any(each.outcome in COMPARED for each in verdicts)
+    open_ = [STATUS.get(each.outcome, FINE) for each in verdicts if each.acknowledged is None]
+    return first(FINE if compared else ExitStatus.NOTHING_COMPARED, *open_)
 
 
 def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.common.text import count
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import estimate
 
@@ -101,18 +102,18 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
     return estimate.paired(restarts, orders) if restarts else None
 
 
-def _head_first(base: Measured, head: Measured, count: int) -> list[bool]:
+def _head_first(base: Measured, head: Measured, pairs: int) -> list[bool]:
     """Return in which of so many pairs head came first; in none where it isn't known."""
-    known = list(zip(base.positions, head.positions, strict=False))[:count]
-    return [ours > theirs for ours, theirs in known] if len(known) == count else [False] * count
+    known = list(zip(base.positions, head.positions, strict=False))[:pairs]
+    return [ours > theirs for ours, theirs in known] if len(known) == pairs else [False] * pairs
 
 
 def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
     """Return that rounds of restarts have no partner, and so don't count; "" where all have."""
-    count = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
-    if not count:
+    restarts = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
+    if not restarts:
         return ""
-    return f"{_count(count, 'restart')} with more rounds on one side, of which these don't count"
+    return f"{count(restarts, 'restart')} with more rounds on one side, of which these don't count"
 
 
 PARTS = ("ttft_s", "tpot_s")  # of a round
@@ -152,7 +153,7 @@ class _Finding:
 
 def _few_baselines(timing: Timing) -> _Finding:
     size, limits = _size(timing), timing.limits
-    few = f"only {_count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
+    few = f"only {count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
     if size > limits.gross:
         return _Finding(_direction(timing), f"{few}; but {_gross(limits)}")
     if size > limits.doubt:
@@ -192,12 +193,12 @@ def _why_none(limits: Limits, wide: str, *, alone: bool, sure: bool) -> str:
 
 def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -> _Finding:
     found, size, limits = timing.estimate, _size(timing), timing.limits
-    count = _count(found.count, "restart")
+    restarts = count(found.count, "restart")
     if p is None:  # however large the change: one process may be unlucky by any amount
-        says = f"only {count}, too few to tell how much they vary; {estimate.ENOUGH} at least"
+        says = f"only {restarts}, too few to tell how much they vary; {estimate.ENOUGH} at least"
         return _Finding(Outcome.INCONCLUSIVE, says)
     if p <= alpha and size > limits.floor:
-        return _Finding(_direction(timing), f"over {count}")
+        return _Finding(_direction(timing), f"over {restarts}")
     if p <= alpha:
         return _Finding(Outcome.NO_CHANGE, _small(limits))
     if found.equivalent(limits.equivalence, alpha):
@@ -211,7 +212,7 @@ def _small(limits: Limits) -> str:
 
 def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
     """Return what the data would have found, and how much more of it decides."""
-    says = f"{_count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
+    says = f"{count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
     needed = estimate.restarts_needed(found, limits.floor, alpha)
     if needed is None or needed > SENSIBLE:
         says = f"{says}; they vary too much for more of them to decide"
@@ -257,7 +258,3 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
 
 def _gross(limits: Limits) -> str:
     return f"by more than a factor of {1 + limits.gross:.3g}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
@@ -14,7 +13,6 @@ from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.branch import Branch, _copy
 from tests import stored
 from tests.stored import promoted
-from tests.waiting import PATIENCE_S
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -111,46 +109,6 @@ def test_the_later_of_promotion_and_demotion_counts(clone):
     assert other.pull(theirs) == [theirs / "gpu/0001_a.json"]
     (session,) = baseline.stored(theirs).sessions
     assert not baseline.is_baseline(session)
-
-
-PUSHER = """
-import sys
-from pathlib import Path
-from benchmarks.sessions.branch import Branch
-import os
-here = Path(sys.argv[1])
-print(flush=True); input()
-Branch("origin", "baselines", os.environ, here).push(here / ".benchmarks")
-"""
-
-
-def test_two_that_push_at_once_lose_nothing(clone, tmp_path):
-    """Four clones push new baselines at the same moment, to a branch that isn't there yet."""
-    running = []
-    for number in range(1, 5):
-        folder, _ = clone(f"clone{number}")
-        stored.write(folder / "gpu/0001_ci.json", day=number, promoted=promoted())
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-c", PUSHER, tmp_path / f"clone{number}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=ENVIRONMENT,
-                text=True,
-            )
-        )
-    for process in running:
-        process.stdout.readline()
-    for process in running:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        process.communicate(timeout=PATIENCE_S)
-    assert [process.returncode for process in running] == [0] * 4
-    assert on_branch(tmp_path) == [f"gpu/{number:04}_ci.json" for number in range(1, 5)]
-    folder, branch = clone("all")
-    branch.pull(folder)
-    assert len({each.when for each in baseline.stored(folder).sessions}) == 4
 
 
 def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
