@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common import process
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.session import read_session
@@ -71,7 +71,7 @@ class Branch:
                 self._git("add", "--force", "--", "*.json", cwd=clone)  # no lock files
                 self._git(*COMMIT, f"Keep {', '.join(each.stem for each in copied)}", cwd=clone)
                 pushed = self._try("push", "--quiet", "origin", f"HEAD:{self._ref}", cwd=clone)
-                if pushed.returncode == 0:
+                if not pushed.status:
                     return copied
                 if self._head(clone) == head:  # nobody was faster, so it is something else
                     raise self._failed(pushed)
@@ -91,7 +91,7 @@ class Branch:
     @contextmanager
     def _clone(self) -> Iterator[tuple[Path, str | None]]:
         """Check the branch out into a folder of its own; with it the commit, None without one."""
-        url = self._git("remote", "get-url", self.remote, cwd=self.here)
+        url = process.last_line(self._git("remote", "get-url", self.remote, cwd=self.here))
         if Path(url).exists():
             url = str(Path(url).resolve())
         with tempfile.TemporaryDirectory() as name:
@@ -102,53 +102,37 @@ class Branch:
             head = self._head(clone)
             if head:
                 self._git("fetch", "--quiet", "--depth=1", "origin", self._ref, cwd=clone)
-                head = self._git("rev-parse", "FETCH_HEAD", cwd=clone)
+                head = process.last_line(self._git("rev-parse", "FETCH_HEAD", cwd=clone))
                 self._git("checkout", "--quiet", "--detach", head, cwd=clone)
             yield clone, head
 
     def _head(self, clone: Path) -> str | None:
-        """Return the commit of the remote's branch, or None where it has no such branch."""
+        """Return the commit of the remote's branch, or None if it has no such branch."""
         listed = self._git("ls-remote", "origin", self._ref, cwd=clone)
-        return listed.split()[0] if listed else None
+        commit = re.search(rf"^(\w+)\s+{re.escape(self._ref)}$", listed, re.MULTILINE)
+        return commit[1] if commit else None
 
     def _git(self, *arguments: str, cwd: Path) -> str:
         done = self._try(*arguments, cwd=cwd)
-        if done.returncode:
+        if done.status:
             raise self._failed(done)
-        return done.stdout.strip()
+        return done.output
 
-    def _try(self, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        git = shutil.which("git")
-        if git is None:
-            raise InputError("expected git on the PATH, got none; install it")
-        try:
-            return subprocess.run(  # noqa: S603 (git, with arguments of ours)
-                [git, *arguments],
-                cwd=cwd,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise InputError(
-                f"git {arguments[0]} took more than {TIMEOUT_S} s; check the network"
-            ) from error
+    def _try(self, *arguments: str, cwd: Path) -> process.Done:
+        return process.run(["git", *arguments], self._environment, TIMEOUT_S, cwd=cwd)
 
-    def _failed(self, done: subprocess.CompletedProcess[str]) -> InputError:
+    def _failed(self, done: process.Done) -> InputError:
         return InputError(
-            f"{self.remote}: git can't reach branch {self.name} ({_reason(done.stderr)}); "
+            f"{self.remote}: git can't reach branch {self.name} ({_reason(done.output)}); "
             "check the remote, the network and the permissions"
         )
 
 
-def _reason(stderr: str) -> str:
+def _reason(output: str) -> str:
     """Return the line of git's that says what was wrong; advice comes after it."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no word"]
+    lines = [line.strip() for line in output.splitlines()]
     telling = (line for line in lines if line.startswith("fatal:") or "rejected]" in line)
-    return next(telling, lines[-1])
+    return next(telling, process.last_line(output))
 
 
 def _copy(source: Path, target: Path, paths: Sequence[Path]) -> list[Path]:
