@@ -17,7 +17,7 @@ from benchmarks.duet.saving import save_restart
 from benchmarks.duet.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING
 from benchmarks.duet.worker_process import LostError
 from benchmarks.machine import clock
-from benchmarks.sessions import comparable, pytest_format
+from benchmarks.sessions import pytest_format
 from benchmarks.sessions.outcome import Outcome, Verdict
 from benchmarks.verdicts.estimate import ENOUGH
 from benchmarks.verdicts.judgement import judge
@@ -277,9 +277,7 @@ class Duet:
 
 def _doubts(*sides: Session) -> list[str]:
     """Return why the times of a restart can't be trusted; empty where they can."""
-    return [
-        why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
-    ]
+    return [why for side in sides for each in side.measured.values() for why in each.doubts]
 
 
 def cost(duet: Duet) -> str:

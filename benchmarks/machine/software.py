@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.packages import PACKAGES
+from benchmarks.common.packages import LAID_OVER, PACKAGES
 from benchmarks.machine import nvml
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         **software(device),
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "commits": {"torch": torch.version.git_version}
-        | {name: _commit(name) for name in ("transformers", "accelerate", "bitsandbytes")},
+        | {name: _commit(name) for name in LAID_OVER},
         "bitsandbytes_library": library.name if library else None,
         "bitsandbytes_library_sha256": _file_sha256(library) if library else None,
     }

@@ -19,7 +19,7 @@ from benchmarks.page.figures.kit import (
 )
 from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, comparable
+from benchmarks.sessions import baseline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,8 +153,8 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     ]
     if regressed:
         return "REGRESSED", ", ".join(regressed)
-    if doubts := comparable.doubts(measured):
-        return "INVALID", "; ".join(doubts)
+    if measured.doubts:
+        return "INVALID", "; ".join(measured.doubts)
     if allowed:
         return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
     if "passed" in session.saved and baseline.is_baseline(session):

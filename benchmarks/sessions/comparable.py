@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import LAID_OVER, TREATMENT
-from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.session import unchecked_note
 
 if TYPE_CHECKING:
@@ -134,11 +133,6 @@ def failure(session: Session) -> str | None:
     status = session.saved.get("exit_status")  # of one that is just ending it isn't known yet
     why = "" if status is None else f" (exit status {status})"
     return f"{session.name} failed or was interrupted{why}"
-
-
-def doubts(measured: Measured) -> list[str]:
-    """Return why the times of a record can't be trusted; empty if they can."""
-    return of_one(measured.validity)
 
 
 def changed(then: Record, now: Record, names: Collection[str] = ()) -> Changes:

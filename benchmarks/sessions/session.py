@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import schema
+from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.unchecked import Unchecked, of_records
 
 Record = Mapping[str, Any]
@@ -41,6 +42,11 @@ class Measured:
     def validity(self) -> Record:
         """Whether the machine could be trusted; empty if that wasn't judged."""
         return self.info.get("validity") or {}
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why its times can't be trusted; empty if they can."""
+        return of_one(self.validity)
 
     @property
     def attestation(self) -> Record:

@@ -127,8 +127,8 @@ def verdict_without_data(
 
 def _doubts(measured: Measured) -> list[tuple[str, str]]:
     """Return why times can't be trusted, with and without the next steps."""
-    reasons = doubts.of_one(measured.validity)
-    return list(zip(reasons, doubts.in_short(measured.validity), strict=True)) if reasons else []
+    short = doubts.in_short(measured.validity) if measured.doubts else []
+    return list(zip(measured.doubts, short, strict=True))
 
 
 def _first(reasons: Sequence[tuple[str, str]]) -> LeftOut:

@@ -22,7 +22,6 @@ from benchmarks.page.figures.kit import (
     plot,
 )
 from benchmarks.report import verdict_table
-from benchmarks.sessions import comparable
 from benchmarks.verdicts import times
 from benchmarks.verdicts.records import collect
 
@@ -87,7 +86,7 @@ def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
         if not then or not now:
             continue
         shifts = [log(after / before) for before, after in zip(then, now, strict=False)]
-        doubts = comparable.doubts(base.measured) or comparable.doubts(head.measured)
+        doubts = base.measured.doubts or head.measured.doubts
         yield Observation(
             restart=head.session.duet["restart"],
             change=100 * expm1(median(shifts)),
