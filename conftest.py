@@ -25,14 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
     group = parser.getgroup("LLM.int8() benchmarks")
     for option in OPTIONS:
-        if option.bare:
-            group.addoption(
-                option.name, nargs="?", const=option.bare, metavar=option.metavar, help=option.help
-            )
-        else:
-            group.addoption(
-                option.name, default=option.default, metavar=option.metavar, help=option.help
-            )
+        value = {"nargs": "?", "const": option.bare} if option.bare else {}
+        group.addoption(
+            option.name, default=option.default, metavar=option.metavar, help=option.help, **value
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -37,7 +37,7 @@ class Settings:
     quantizations: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     new_tokens: int
-    prompt_tokens: int | None  # None where `prompt` is given: its own length counts
+    prompt_tokens: int | None  # None if `prompt` is given: its own length counts
     prompt: str | None
     rounds: int
     warmup_rounds: int

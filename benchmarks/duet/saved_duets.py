@@ -108,9 +108,9 @@ def _spec(session: Session) -> str:
 
 
 def alpha_after(restarts: Sequence[Session]) -> float:
-    """Return the share of the error that the sessions of one side of a stored duet are judged by.
+    """Return the alpha of the analysis planned for this number of restarts of one side.
 
-    That of the look after so many restarts, or of the last one, if a duet was cut short.
+    The last planned one if the duet stopped early.
     """
     looks = {int(count): alpha for count, alpha in restarts[-1].duet["looks"].items()}
     return float(looks.get(len(restarts), looks[max(looks)]))

@@ -95,7 +95,7 @@ def _check_compare_fail(config: pytest.Config) -> None:
 
 
 def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | None:
-    """Judge what was measured, and return the status to end with; None where nothing is judged.
+    """Judge what was measured, and return the status to end with; None if nothing is judged.
 
     A status that says more, such as a test that failed or an interrupt, stays.
     """
@@ -132,7 +132,7 @@ def lines(gate: Gate, status: int) -> list[str]:
 def summarize(config: pytest.Config) -> None:
     """Add verdicts and metrics to the files that want them, as Markdown.
 
-    Raises InputError where a file can't be written.
+    Raises InputError if a file can't be written.
     """
     from benchmarks.report import verdict_table
 

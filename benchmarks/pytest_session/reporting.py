@@ -12,7 +12,7 @@ from benchmarks.pytest_session.state import state_of
 
 
 def check(config: pytest.Config) -> None:
-    """Raise InputError where the report, once all is measured, could not be written."""
+    """Raise InputError if the report, once all is measured, could not be written."""
     if report := state_of(config).settings.report:
         from benchmarks.page import render
 

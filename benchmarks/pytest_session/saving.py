@@ -33,19 +33,19 @@ def take_over(config: pytest.Config) -> None:
 
 
 def folder(config: pytest.Config) -> Path | None:
-    """Return where sessions are stored, or None where that is no folder."""
+    """Return where sessions are stored, or None if that is no folder."""
     place = config.option.benchmark_storage.removeprefix("file://")
     return None if "://" in place else Path(place)
 
 
 def check(config: pytest.Config) -> None:
-    """Raise InputError where the session, once measured, could not be saved."""
+    """Raise InputError if the session, once measured, could not be saved."""
     if save := state_of(config).save:
         storage.check(save[0])
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what is saved of this session, or None where nothing was measured.
+    """Return what is saved of this session, or None if nothing was measured.
 
     It goes through the hooks that pytest-benchmark offers for it, in its order, and once: asking
     for the CPU and the commit takes a second.

@@ -62,7 +62,7 @@ def files(folder: Path) -> list[Path]:
 def named(folder: Path, name: str) -> list[Path]:
     """Return the saved files that --benchmark-compare=NAME means: a file, or a pattern of names.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     path, pattern = Path(name), f"{name.rstrip('*')}*.json"
     if path.is_file():
@@ -82,7 +82,7 @@ def named(folder: Path, name: str) -> list[Path]:
 
 
 def own(session: Session) -> Session:
-    """Return the session, or raise InputError where another suite, or an older one, saved it."""
+    """Return the session, or raise InputError if another suite, or an older one, saved it."""
     if not isinstance(session.saved.get("passed"), bool):
         raise InputError(
             f"{session.name}: expected a session of this suite, got one that doesn't say whether "
@@ -92,7 +92,7 @@ def own(session: Session) -> Session:
 
 
 def objections(session: Session) -> list[str]:
-    """Return why a session should not become a baseline; nothing where it may."""
+    """Return why a session should not become a baseline; nothing if it may."""
     found = []
     if not session.measured:
         found.append("it measured nothing")
@@ -129,11 +129,11 @@ def is_loose(session: Session) -> bool:
 def baselines(known: Iterable[Session], current: Session) -> list[Session]:
     """Return the baselines to judge a session by, oldest first.
 
-    Each is cut down to the benchmarks that it is a baseline of, so that of one benchmark all have
-    the machine and the workload of the current session; where there is none, the newest that
-    differs stays, so that the verdict can say by what. A level that was accepted (a forced
-    regression, a benchmark that was given up, an improvement that later baselines confirm)
-    starts anew: what is older doesn't count. Of the rest the newest count.
+    Each session keeps only the benchmarks measured on the current machine with the current
+    workload. If a benchmark has no such baseline, the newest other one is kept, so that the verdict
+    can say what differs. Older baselines of a benchmark are ignored once a new level is accepted: a
+    forced regression, a benchmark that was given up, an improvement that later baselines confirm.
+    Of the rest the newest count.
     """
     newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
     names = dict.fromkeys(name for each in newest_first for name in each.measured)

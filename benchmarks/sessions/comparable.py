@@ -25,7 +25,7 @@ ROUNDED = {"gpu_memory_bytes": 2**30, "power_limit_watts": 1}  # drivers differ 
 
 
 def machine_differences(base: Session, head: Session) -> list[str]:
-    """Return in which facts the machines of two sessions differ; empty where they don't.
+    """Return in which facts the machines of two sessions differ; empty if they don't.
 
     A fact that neither side has doesn't count: a plain file of pytest-benchmark has few.
     """
@@ -51,7 +51,7 @@ def unknown_facts(base: Session, head: Session) -> list[str]:
 
 
 def workload_differences(base: Measured, head: Measured) -> list[str]:
-    """Return in which facts two records measured something else; empty where they didn't.
+    """Return in which facts two records measured something else; empty if they didn't.
 
     A fact that one side alone has is a difference; one that neither has is none.
     """
@@ -124,7 +124,7 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
 
 
 def failure(session: Session) -> str | None:
-    """Return why a session is no evidence: it failed, or was interrupted; None where it is one.
+    """Return why a session is no evidence: it failed, or was interrupted; None if it is one.
 
     One that was made a baseline all the same, with a reason, is one.
     """

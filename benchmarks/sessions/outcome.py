@@ -43,7 +43,7 @@ class Verdict:
     """What is said of one metric of one benchmark, and why.
 
     `change` is head / base - 1, `low` and `high` its interval; `p` is adjusted for all times that
-    were judged together. None where there is no such number.
+    were judged together. None if there is no such number.
     """
 
     benchmark: str  # fullname

@@ -131,7 +131,7 @@ class Session:
 def read_session(path: Path) -> Session:
     """Read a file that pytest-benchmark saved with raw data.
 
-    Raises InputError, in one line that names the file, where it is none.
+    Raises InputError, in one line that names the file, if it is none.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -148,7 +148,7 @@ def read_session(path: Path) -> Session:
 def parse_session(content: Any, name: str) -> Session:
     """Return the session in the content of a file; `name` is what errors call it.
 
-    Raises InputError where it isn't pytest-benchmark's, or has no raw data.
+    Raises InputError if it isn't pytest-benchmark's, or has no raw data.
     """
     if damaged := schema.difference(content, schema.FILE):
         raise _damaged(name, damaged)

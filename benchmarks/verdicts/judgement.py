@@ -51,7 +51,7 @@ def judge(
     restart of a duet. `gate`: "screen" or "strict", for times against the past. `alpha`: the
     two-sided level for all times together. `absent`: why benchmarks have no result in head, by
     full name. `today`: on which acknowledgements must hold; today's date by default. Raises
-    InputError where a duet lacks a partner.
+    InputError if a duet lacks a partner.
     """
     if paired and len(base) != len(head):
         raise InputError(

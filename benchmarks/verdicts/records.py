@@ -105,7 +105,7 @@ def verdict_without_data(
     head: Sequence[Session],
     absent: Mapping[str, Cause],
 ) -> Verdict | None:
-    """Return the verdict where nothing of a benchmark can be compared; None where something can.
+    """Return the verdict on a benchmark of which nothing can be compared; None if something can.
 
     `absent`: why benchmarks have no result in head, by full name.
     """
@@ -139,7 +139,7 @@ def _first(reasons: Sequence[tuple[str, str]]) -> LeftOut:
 
 
 def _obstacle(base: Record, heads: Sequence[Record]) -> LeftOut | None:
-    """Return why a record must not be compared with these; None where it may."""
+    """Return why a record must not be compared with these; None if it may."""
     for head in heads:
         if differ := comparable.machine_differences(base.session, head.session):
             return _left_out(Outcome.NOT_COMPARABLE, f"another machine: {', '.join(differ)}")

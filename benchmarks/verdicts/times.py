@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """From which change on something is said, as shares.
+    """The changes that decide what is said, as shares.
 
     `floor`: a smaller change isn't reported, however sure. `equivalence`: no change means that
-    one of this size is ruled out. `doubt`: a change that is suspicious by itself, be it that one
-    or two baselines can't tell how much sessions vary, be it that so many times are judged that
-    one of them goes beyond its interval by chance. `gross`: a change that needs no duet. `blind`:
-    where an interval is wider, the past can't tell what matters.
+    one of this size is ruled out. `doubt`: a change this large is suspicious even without
+    significance: with one or two baselines the spread is unknown, and among many times one exceeds
+    its interval by chance. `gross`: a change that needs no duet. `blind`: with a wider interval the
+    past can't tell what matters.
     """
 
     floor: float
@@ -79,7 +79,7 @@ def series(measured: Measured) -> dict[str, tuple[float, ...]]:
 
 
 def unpaired(metric: str, base: Sequence[Measured], head: Sequence[Measured]) -> Estimate | None:
-    """Estimate from sessions of different times; None where one side lacks the metric."""
+    """Estimate from sessions of different times; None if one side lacks the metric."""
     sides = [
         [median(values[metric]) for values in map(series, side) if metric in values]
         for side in (base, head)
@@ -90,8 +90,8 @@ def unpaired(metric: str, base: Sequence[Measured], head: Sequence[Measured]) ->
 def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate | None:
     """Estimate from restarts of a duet: round k of one side belongs to round k of the other.
 
-    Where a restart was cut short, the rounds that both sides have count. None where no restart has
-    the metric on both sides.
+    If a restart was cut short, the rounds that both sides have count. None if no restart has the
+    metric on both sides.
     """
     restarts, orders = [], []
     for sides in pairs:
@@ -109,7 +109,7 @@ def _head_first(base: Measured, head: Measured, pairs: int) -> list[bool]:
 
 
 def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
-    """Return that rounds of restarts have no partner, and so don't count; "" where all have."""
+    """Say how many restarts have rounds without a partner, which don't count; "" if none has."""
     restarts = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
     if not restarts:
         return ""
