@@ -17,23 +17,7 @@ from benchmarks.machine import clock
 from benchmarks.pytest_session import closing, gating, reporting, saving
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
-from benchmarks.pytest_session.state import (
-    ALL_RUN,
-    COLLECTED,
-    COMPARED,
-    EVIDENCE,
-    GATE,
-    HISTORY,
-    NOT_COMPARED,
-    OUTCOME,
-    PROGRESS,
-    SESSION,
-    SETTINGS,
-    SUMMARY,
-    TARGET,
-    short_name,
-)
-from benchmarks.report.summary import Summary
+from benchmarks.pytest_session.state import STATE, SessionState, short_name, state_of
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
@@ -42,28 +26,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
     group = parser.getgroup("LLM.int8() benchmarks")
     for option in OPTIONS:
-        if option.flag:
-            group.addoption(option.name, action="store_true", help=option.help)
-        elif option.bare:
-            group.addoption(
-                option.name, nargs="?", const=option.bare, metavar=option.metavar, help=option.help
-            )
-        else:
-            group.addoption(
-                option.name, default=option.default, metavar=option.metavar, help=option.help
-            )
+        value = {"nargs": "?", "const": option.bare} if option.bare else {}
+        group.addoption(
+            option.name, default=option.default, metavar=option.metavar, help=option.help, **value
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     try:
-        config.stash[SETTINGS] = build_settings(config.getoption, os.environ)
+        config.stash[STATE] = SessionState(build_settings(config.getoption, os.environ))
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     interrupts.listen(config.add_cleanup)
-    config.stash[SUMMARY] = Summary()
-    config.stash[COMPARED] = []
-    config.stash[HISTORY] = {"loaded": [], "profiled": False}
     # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
     if config.option.benchmark_timer == DEFAULT_TIMER:
         config.option.benchmark_timer = clock.TIMER
@@ -79,8 +54,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize every benchmark that wants an engine. Ids hold scalars: they join baselines."""
     if not _is_benchmark(metafunc.fixturenames):
         return
-    metafunc.config.stash[COLLECTED] = True
-    settings = metafunc.config.stash[SETTINGS]
+    state = state_of(metafunc.config)
+    state.collected, settings = True, state.settings
     metafunc.parametrize("quantization", settings.quantizations, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
     metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
@@ -92,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
-    quantizations = config.stash[SETTINGS].quantizations
+    quantizations = state_of(config).settings.quantizations
 
     def order(item: Any) -> tuple[int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):
@@ -111,12 +86,13 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     from benchmarks.machine import device, software
     from benchmarks.model.target import find_target
 
-    config.stash[PROGRESS] = progress = Progress(config)
+    state = state_of(config)
+    state.progress = progress = Progress(config)
     progress.take_over()
     try:
         saving.check(config)
         reporting.check(config)
-        config.stash[TARGET] = target = find_target(config.stash[SETTINGS], progress.say)
+        state.target = target = find_target(state.settings, progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     except ImportError as error:
@@ -137,12 +113,12 @@ def pytest_runtest_teardown(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
     """Check what really ran when the last benchmark of a model is done, while it is loaded."""
-    failure = None
-    evidence = item.config.stash.get(EVIDENCE, None)
-    if evidence and (nextitem is None or _quantization(nextitem) != _quantization(item)):
-        del item.config.stash[EVIDENCE]
-        item.config.stash[HISTORY]["profiled"] = True
-        item.config.stash[PROGRESS].show(f"{_quantization(item)}: checking what ran")
+    failure, state = None, state_of(item.config)
+    evidence, done = state.evidence, not nextitem or _quantization(nextitem) != _quantization(item)
+    if evidence and state.progress and done:
+        state.evidence = None
+        state.history["profiled"] = True
+        state.progress.show(f"{_quantization(item)}: checking what ran")
         try:
             evidence.finish()
         except Exception as error:  # raised below: the teardown itself must happen in any case
@@ -159,16 +135,16 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say that a benchmark failed; an error that the suite understands is one line of its own."""
     report = yield
-    progress = item.config.stash.get(PROGRESS, None)
-    if progress is None:
+    state = state_of(item.config)
+    if (progress := state.progress) is None:
         return report
     progress.clear()
     if report.failed:
         progress.say(f"{short_name(item)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
-    if (report.failed or report.skipped) and (gate := item.config.stash.get(GATE, None)):
-        gate.absent[item.nodeid] = f"{report.outcome}: it has no result now"
+    if (report.failed or report.skipped) and state.gate:
+        state.gate.miss(item.nodeid, report.outcome)
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):
         report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
     return report
@@ -178,7 +154,7 @@ def pytest_report_teststatus(
     report: pytest.TestReport | pytest.CollectReport, config: pytest.Config
 ) -> tuple[str, str, str] | None:
     """Print no dots among the lines that say what a benchmark measured."""
-    progress = config.stash.get(PROGRESS, None)
+    progress = state_of(config).progress
     if progress is None or not progress.taken_over or report.outcome not in ("passed", "failed"):
         return None
     if report.when != "call" and report.passed:
@@ -191,7 +167,7 @@ def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
     """Add the device and the versions to what pytest-benchmark stores of the machine."""
-    if target := config.stash.get(TARGET, None):
+    if target := state_of(config).target:
         from benchmarks.machine import device
 
         machine_info.update(device.machine_info(target.device))
@@ -206,19 +182,19 @@ def pytest_benchmark_compare_machine_info(
     pytest-benchmark compares before, and all of it, clock rates of the moment included: it would
     warn every time. Told that nothing differs, it is silent.
     """
-    config.stash[COMPARED].append(compared_benchmark["machine_info"])
+    state_of(config).compared.append((compared_benchmark["machine_info"], machine_info))
     compared_benchmark["machine_info"] = machine_info
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Add how the session ended to the file, that of --benchmark-json as well."""
-    output_json["llm_int8"] = config.stash[OUTCOME]
+    output_json["llm_int8"] = state_of(config).outcome
 
 
 def pytest_deselected(items: Iterable[pytest.Item]) -> None:
     """Keep which benchmarks nobody wants now: the gate doesn't miss them."""
     for item in items:
-        if gate := item.config.stash.get(GATE, None):
+        if gate := state_of(item.config).gate:
             gate.deselected.add(item.nodeid)
 
 
@@ -226,7 +202,7 @@ def pytest_deselected(items: Iterable[pytest.Item]) -> None:
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Keep that all was run: until then a session has not passed, whatever its status says."""
     result = yield
-    session.config.stash[ALL_RUN] = True
+    state_of(session.config).all_run = True
     return result
 
 
@@ -260,24 +236,20 @@ def pytest_terminal_summary(
     """Write the tables of the session, then the verdicts, then where the files are."""
     from pytest_benchmark.session import PerformanceRegression
 
-    failure = config.stash.get(NOT_COMPARED, None)
-    status = ExitStatus.NOTHING_COMPARED
+    state = state_of(config)
+    failure, status = state.not_compared, ExitStatus.NOTHING_COMPARED
     try:
         result = yield
     except PerformanceRegression as error:  # of --benchmark-compare-fail
         failure, status, result = str(error), ExitStatus.FAILED, None
-    session = config.stash[SESSION]
-    config.stash[SUMMARY].write(terminalreporter)
+    state.summary.write(terminalreporter)
     write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)
-        ended = first(int(session.exitstatus), status)
-        if ended != session.exitstatus:
-            session.exitstatus = ended
-            saving.amend(session)
-    if GATE in config.stash:
+        saving.end_with(config, first(state.status, status))
+    if state.gate:
         terminalreporter.section("gate")
-        for line in gating.lines(config, int(session.exitstatus)):
+        for line in gating.lines(state.gate, state.status):
             terminalreporter.write_line(line)
     reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
     for line in (*saving.closing_lines(config), *reported):
@@ -286,8 +258,7 @@ def pytest_terminal_summary(
         gating.summarize(config)
     except InputError as error:
         terminalreporter.write_line(str(error), red=True)
-        session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
-        saving.amend(session)
+        saving.end_with(config, state.status or pytest.ExitCode.INTERNAL_ERROR)
     return result
 
 

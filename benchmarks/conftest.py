@@ -12,17 +12,7 @@ import pytest
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session.progress import Progress
-from benchmarks.pytest_session.state import (
-    BENCHMARKS,
-    EVIDENCE,
-    HISTORY,
-    PROGRESS,
-    PROPERTY,
-    SETTINGS,
-    SUMMARY,
-    TARGET,
-    short_name,
-)
+from benchmarks.pytest_session.state import SessionState, short_name, state_of
 from benchmarks.report.lines import headline
 
 if TYPE_CHECKING:
@@ -37,35 +27,35 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def settings(request: pytest.FixtureRequest) -> Settings:
+def state(request: pytest.FixtureRequest) -> SessionState:
+    """Return what this session keeps."""
+    return state_of(request.config)
+
+
+@pytest.fixture(scope="session")
+def settings(state: SessionState) -> Settings:
     """Return what the command line asks for."""
-    return request.config.stash[SETTINGS]
+    return state.settings
 
 
 @pytest.fixture(scope="session")
-def target(request: pytest.FixtureRequest) -> Target:
+def target(state: SessionState) -> Target:
     """Return device, checkpoint and tokenizer of this session."""
-    return request.config.stash[TARGET]
+    return state.target
 
 
 @pytest.fixture(scope="session")
-def progress(request: pytest.FixtureRequest) -> Progress:
+def progress(state: SessionState) -> Progress:
     """Return where to write lines for whoever waits."""
-    return request.config.stash[PROGRESS]
-
-
-@pytest.fixture(scope="session")
-def history(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Return what this process did so far, which may show in what it measures next."""
-    return request.config.stash[HISTORY]
+    return state.progress
 
 
 @pytest.fixture(scope="session", autouse=True)
 def verdicts_in_junit_xml(
-    record_testsuite_property: Callable[[str, object], None], request: pytest.FixtureRequest
+    record_testsuite_property: Callable[[str, object], None], state: SessionState
 ) -> None:
     """Keep the function that puts a property into the report of --junitxml, for the verdicts."""
-    request.config.stash[PROPERTY] = record_testsuite_property
+    state.add_property = record_testsuite_property
 
 
 @pytest.fixture(scope="session")
@@ -73,17 +63,16 @@ def engine(
     quantization: str,
     target: Target,
     progress: Progress,
-    history: dict[str, Any],
-    request: pytest.FixtureRequest,
+    state: SessionState,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
     from benchmarks.model import loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    with loading.load(target, quantization, cold=not history["loaded"]) as engine:
-        history["loaded"].append(quantization)
-        request.config.stash[EVIDENCE] = gathering.Evidence(target, engine)
+    with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
+        state.history["loaded"].append(quantization)
+        state.evidence = gathering.Evidence(target, engine)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -156,9 +145,9 @@ def new_watch(
 
 
 @pytest.fixture
-def benchmark(benchmark: Any, request: pytest.FixtureRequest) -> Any:
+def benchmark(benchmark: Any, state: SessionState) -> Any:
     """Return pytest-benchmark's fixture, and remember it: its results are saved at the end."""
-    request.config.stash[BENCHMARKS].append(benchmark)
+    state.benchmarks.append(benchmark)
     return benchmark
 
 
@@ -199,7 +188,7 @@ def record(
     target: Target,
     workload: Workload,
     progress: Progress,
-    history: dict[str, Any],
+    state: SessionState,
     measure: Measurement,
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
@@ -216,35 +205,33 @@ def record(
             warmup_rounds=measure.warmup_rounds,
         )
         benchmark.has_error = False
-        benchmark.extra_info.update(info, process=copy.deepcopy(history))
-        request.config.stash[EVIDENCE].add(benchmark, workload, generations[-1].tokens)
+        benchmark.extra_info.update(info, process=copy.deepcopy(state.history))
+        state.evidence.add(benchmark, workload, generations[-1].tokens)
         example = None
         if target.checkpoint.weights == "real":  # the text of others is nonsense
             row = generations[-1].tokens[0].tolist()
             example = engine.decode(row[workload.prompt_tokens :])
-        request.config.stash[SUMMARY].add(short_name(request.node), benchmark.extra_info, example)
-        progress.say(f"{short_name(request.node)}: {headline(info)}")
+        name = short_name(request.node)
+        state.summary.add(name, benchmark.extra_info, example)
+        progress.say(f"{name}: {headline(info)}")
 
     return store
 
 
 @pytest.fixture
 def store_profiles(
-    benchmark: Any, settings: Settings, history: dict[str, Any], request: pytest.FixtureRequest
+    benchmark: Any, state: SessionState, request: pytest.FixtureRequest
 ) -> Callable[..., None]:
     """Return the function that stores profiles beside a benchmark's record, and writes files."""
-    summary = request.config.stash[SUMMARY]
+    artifacts = state.settings.artifacts
 
     def store(*profiles: Profile) -> None:
-        history["profiled"] = True
+        state.history["profiled"] = True
         benchmark.extra_info["profile"] = {each.phase: each.record() for each in profiles}
-        for each in profiles:
-            if settings.script_table:
-                summary.script_tables.append(each.script_table())
-            if settings.artifacts:
-                summary.artifacts = settings.artifacts
-                folder = settings.artifacts / request.node.name
-                each.write(folder, script_table=settings.script_table)
+        if artifacts:
+            state.summary.artifacts = artifacts
+            for each in profiles:
+                each.write(artifacts / request.node.name)
 
     return store
 

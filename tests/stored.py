@@ -6,6 +6,7 @@ VALID = {"valid": True, "reasons": []}
 INVALID = {"valid": False, "reasons": ["the clock dropped"]}
 LIFTED = {**VALID, "bounds_lifted": ["trend_size"]}
 WIDENED = {**VALID, "bounds_widened": {"trend_size": 0.2}}
+DUET = {"id": "d", "side": "base", "restart": 1, "looks": {"5": 0.05}}
 HARDWARE = {"device": "cuda", "gpu": "NVIDIA H200", "gpu_count": 1}
 
 
@@ -50,7 +51,8 @@ def promoted(forced=None):
 
 def verdict(benchmark, outcome, kind="time"):
     """Return a verdict as it is stored, as far as it matters here."""
-    return {"benchmark": benchmark, "metric": "round_s", "kind": kind, "outcome": outcome}
+    found = {"benchmark": benchmark, "metric": "round_s", "kind": kind, "outcome": outcome}
+    return {**found, "detail": "", "reasons": []}
 
 
 def write(path, **kwargs):

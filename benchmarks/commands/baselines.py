@@ -65,13 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _is_mere_side(session: Session) -> bool:
-    return bool(session.saved.get("duet")) and not baseline.is_baseline(session)
+    return bool(session.duet) and not baseline.is_baseline(session)
 
 
 def _line(session: Session) -> str:
     """Return a session with what decides whether later ones are compared with it."""
     if baseline.is_baseline(session):
-        forced = session.saved["promoted"]["forced"]
+        forced = session.promoted["forced"]
         state = f"baseline (forced: {forced})" if forced else "baseline"
     else:
         state = "; ".join(baseline.objections(session)) or "not promoted"

@@ -18,6 +18,7 @@ from benchmarks.commands import measuring
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, ExitStatus
+from benchmarks.common.packages import COMPARED
 from benchmarks.config.options import OPTIONS
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, comparable
@@ -29,6 +30,7 @@ from benchmarks.verdicts import acknowledged, promotion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.sessions.comparable import Changes
     from benchmarks.sessions.session import Session
 
 ARTIFACTS = "artifacts"
@@ -113,7 +115,7 @@ def _decide(
     session: Session, arguments: argparse.Namespace, shared: Mapping[str, str]
 ) -> tuple[int, str | None]:
     """Return the status that a suspicion ends with, and why it may be promoted all the same."""
-    suspicious = [each for each in session.saved.get("verdicts") or [] if each.get("suspicious")]
+    suspicious = [each for each in session.verdicts if each.get("suspicious")]
     unseen = [each for each in suspicious if each["metric"] not in DUELLED]
     doubts = [each for each in unseen if not each.get("acknowledged")]
     try:
@@ -134,20 +136,20 @@ def _decide(
     if status == ExitStatus.UNDECIDED:
         _warn("suspicious and undecided: no regression was found, and none was ruled out")
         return ExitStatus.FINE, None
-    accepted = any(each.get("acknowledged") for each in session.saved.get("verdicts") or [])
+    accepted = any(each.get("acknowledged") for each in session.verdicts)
     loose = unchecked_of(session)  # which no duet makes good
     if status != ExitStatus.FINE or unseen or accepted or loose or not clear:
         return status, None
     return status, f"suspicious, but a duet against {against} found no regression"
 
 
-def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[Any, Any]]] | None:
+def _base(session: Session, revision: str | None) -> tuple[str, Changes] | None:
     """Return the commit to compare with, and the versions that differ from its own.
 
     None if both are those of the session. Raises InputError if they can't be known.
     """
     if revision:
-        installed = {name: metadata.version(name) for name in versions.PINNED}
+        installed = {name: metadata.version(name) for name in COMPARED}
         here, variables = Path.cwd(), os.environ
         commit = git.run_git(here, variables, "merge-base", revision, "HEAD", next_step=HISTORY)
         pins = git.run_git(here, variables, "show", f"{commit}:constraints.txt", next_step=HISTORY)
@@ -158,7 +160,7 @@ def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[
     newest = found[-1]
     if _same_code(newest, session):
         return None
-    return newest.commit["id"], versions.of_sessions(newest, session)
+    return newest.commit["id"], comparable.changed_versions(newest, session)
 
 
 def _same_code(base: Session, head: Session) -> bool:
@@ -169,7 +171,7 @@ def _same_code(base: Session, head: Session) -> bool:
 
 
 def _duet(
-    commit: str, changed: Mapping[str, tuple[Any, Any]], options: list[str], summary: str | None
+    commit: str, changed: Changes, options: list[str], summary: str | None
 ) -> tuple[str, int, bool]:
     """Run a duet and return what it was against, its status, and whether it found no regression.
 
@@ -213,16 +215,13 @@ def _is_clear(verdicts: Path) -> bool:
 
 def _workload(session: Session, shared: Mapping[str, str]) -> list[str]:
     """Return the options of a duet that measures what the session did, and not its own default."""
-    lengths = [
-        int((each.info.get("workload") or {}).get("new_tokens") or 0)
-        for each in session.measured.values()
-    ]
+    lengths = [int(each.workload.get("new_tokens") or 0) for each in session.measured.values()]
     longest = max(lengths, default=0)  # throughput's: a profile has a single token
     given = {"--new-tokens": str(longest), **shared} if longest else shared
     return [f"{name}={value}" for name, value in given.items()]
 
 
-def _unseen(verdicts: list[dict[str, Any]]) -> str:
+def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
     """Return what no duet measures, and what to do about it."""
     names = ", ".join(f"{each['benchmark']} {each['metric']}" for each in verdicts)
     return f"{names}: no duet measures it; look at it, and measure again on a quiet machine"

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_different([*base, *head])
     notes = comparable.notes(base, head)
     alpha = judgement.ALPHA
-    if arguments.paired and (stored := saved_duets.alpha_after(head)):
-        alpha = stored
+    if arguments.paired and head and head[-1].duet:
+        alpha = saved_duets.alpha_after(head)
         notes = [*notes, f"alpha {alpha:g}: that of a look of this duet"]
     verdicts = judgement.judge(
         base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha

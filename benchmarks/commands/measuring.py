@@ -20,7 +20,7 @@ from benchmarks.environments.overlay import Overlays
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
-NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary", "--report")
+NOT_OURS = ("--artifacts", "--again-within", "--gate", "--summary", "--report")
 RESTARTS = 12
 
 

@@ -68,7 +68,7 @@ def _paths(arguments: argparse.Namespace) -> list[Path]:
     found = baseline.stored(arguments.storage)
     for line in found.damaged:
         print(line)
-    own = [each for each in found.sessions if not each.saved.get("duet")]
+    own = [each for each in found.sessions if not each.duet]
     if not own:
         raise InputError(
             f"--latest: no session is stored below {arguments.storage}; "

@@ -31,9 +31,9 @@ def beside(path: Path) -> Iterator[Path]:
 def whole(out: Path, what: str) -> Iterator[TextIO]:
     """Give a file to write `out` into, which takes its place once all is written.
 
-    Half a character, of a damaged session, becomes a question mark. What is no regular file,
-    such as /dev/stdout, is written as it is. Raises InputError, which calls it `what`, if it
-    can't be written.
+    Half a character, as of a path in another encoding, becomes a question mark. What is no
+    regular file, such as /dev/stdout, is written as it is. Raises InputError, which calls it
+    `what`, if it can't be written.
     """
     path = out.resolve()
     direct = path.exists() and not path.is_file()

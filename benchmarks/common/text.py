@@ -56,6 +56,11 @@ def short(fullname: str) -> str:
     return fullname.rpartition("::")[2].removeprefix("test_")
 
 
+def count(number: int, what: str) -> str:
+    """Return a number of things in words, as in "1 restart" and "2 restarts"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message."""
     return (str(error).strip().splitlines() or [""])[0]

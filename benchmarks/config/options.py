@@ -22,7 +22,6 @@ class Option:
     help: str
     default: str | None = None
     metavar: str | None = None
-    flag: bool = False
     bare: str | None = None  # what the option means without a value, where it needs none
 
     @property
@@ -98,11 +97,6 @@ OPTIONS = (
     ),
     Option("--report", "write one HTML page of this session there", metavar="FILE"),
     Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
-    Option(
-        "--script-table",
-        "print the profile table of the old script as well (by cpu_time_total, 50 rows)",
-        flag=True,
-    ),
     Option(
         "--gate",
         "judge this session by the promoted baselines, or those that --benchmark-compare=NAME "

@@ -37,7 +37,7 @@ class Settings:
     quantizations: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     new_tokens: int
-    prompt_tokens: int | None  # None where `prompt` is given: its own length counts
+    prompt_tokens: int | None  # None if `prompt` is given: its own length counts
     prompt: str | None
     rounds: int
     warmup_rounds: int
@@ -48,7 +48,6 @@ class Settings:
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
     report: Path | None
-    script_table: bool
     gate: str | None  # None: nothing is judged
     summaries: tuple[Path, ...]  # files to which Markdown is added
     cache_dir: Path
@@ -61,44 +60,29 @@ class Settings:
         return "text" + hashlib.sha256(self.prompt.encode()).hexdigest()[:8]
 
 
-def build_settings(
-    value: Callable[[str], str | bool | None], environment: Mapping[str, str]
-) -> Settings:
+def build_settings(value: Callable[[str], str | None], environment: Mapping[str, str]) -> Settings:
     """Build the settings from `value(dest)`, the text of each option, and the environment.
 
     Raises InputError, whose message is one line, for the first option that can't be used.
     """
 
     def text(name: str) -> str | None:
-        given = value(name.lstrip("-").replace("-", "_"))
-        return given if isinstance(given, str) else None
+        return value(name.lstrip("-").replace("-", "_"))
 
-    prompt = text("--prompt")
-    if prompt is not None and not _is_text(prompt):
-        raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
-    if prompt is not None and not prompt.strip():
-        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
-    prompt_tokens = _optional_count("--prompt-tokens", text("--prompt-tokens"))
-    if prompt is not None and prompt_tokens is not None:
-        raise InputError(
-            "--prompt and --prompt-tokens: expected one of them, got both; "
-            "a text is used at its own length, so leave --prompt-tokens away"
-        )
-    if prompt is None and prompt_tokens is None:
-        prompt_tokens = DEFAULT_PROMPT_TOKENS
+    prompt, prompt_tokens = _prompts(text("--prompt"), text("--prompt-tokens"))
     artifacts, report = text("--artifacts"), text("--report")
     return Settings(
         model=_optional_text("--model", text("--model")),
         revision=_optional_text("--revision", text("--revision")),
         device=_choice("--device", text("--device"), DEVICES),
         device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
-        quantizations=_choices("--quantization", text("--quantization"), QUANTIZATIONS),
+        quantizations=_choices("--quantization", text("--quantization"), tuple(QUANTIZATIONS)),
         batch_sizes=_counts("--batch-size", text("--batch-size")),
-        new_tokens=_count("--new-tokens", text("--new-tokens")),
+        new_tokens=count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,
         prompt=prompt,
-        rounds=_count("--rounds", text("--rounds")),
-        warmup_rounds=_count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
+        rounds=count("--rounds", text("--rounds")),
+        warmup_rounds=count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
         dtype=_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
@@ -108,11 +92,27 @@ def build_settings(
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
         report=Path(report) if report else None,
-        script_table=bool(value("script_table")),
         gate=(gate := _gate(text("--gate"))),
         summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
         cache_dir=_cache_dir(environment),
     )
+
+
+def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | None]:
+    """Return a text for every row, or the length of the prompts."""
+    tokens = _optional_count("--prompt-tokens", given)
+    if prompt is None:
+        return None, tokens or DEFAULT_PROMPT_TOKENS
+    if not _is_text(prompt):
+        raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
+    if not prompt.strip():
+        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
+    if tokens is not None:
+        raise InputError(
+            "--prompt and --prompt-tokens: expected one of them, got both; "
+            "a text is used at its own length, so leave --prompt-tokens away"
+        )
+    return prompt, None
 
 
 def _cache_dir(environment: Mapping[str, str]) -> Path:
@@ -123,7 +123,7 @@ def _cache_dir(environment: Mapping[str, str]) -> Path:
 
 def _threads(given: str | None, inherited: str | None) -> int | None:
     if given is None and inherited:
-        return _count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
+        return count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
     return _optional_count("--threads", given)
 
 
@@ -162,11 +162,6 @@ def positive(option: str, text: str) -> float:
     if not 0 < number < math.inf:
         raise InputError(f"{option}: expected a number above 0; got {text!r}")
     return number
-
-
-def count(option: str, text: str, minimum: int = 1) -> int:
-    """Return a whole number. Raises InputError, in one line, for any other text."""
-    return _count(option, text, minimum)
 
 
 def _seconds(option: str, text: str | None) -> float:
@@ -209,11 +204,11 @@ def _counts(option: str, text: str | None) -> tuple[int, ...]:
     numbers = _split(text)
     if not numbers:
         raise InputError(f"{option}: expected whole numbers of at least 1, as in 1,8; got {text!r}")
-    return tuple(dict.fromkeys(_count(option, number) for number in numbers))
+    return tuple(dict.fromkeys(count(option, number) for number in numbers))
 
 
 def _optional_count(option: str, text: str | None) -> int | None:
-    return None if text is None else _count(option, text)
+    return None if text is None else count(option, text)
 
 
 def _is_text(text: str) -> bool:
@@ -224,7 +219,8 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _count(option: str, text: str | None, minimum: int = 1) -> int:
+def count(option: str, text: str | None, minimum: int = 1) -> int:
+    """Return a whole number. Raises InputError, in one line, for any other text."""
     number = int(text) if text and text.isascii() and text.isdigit() else None
     if number is None or number < minimum:
         raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")
@@ -237,4 +233,4 @@ def _split(text: str | None) -> list[str]:
 
 def dtype_name(settings: Settings, quantization: str) -> str:
     """Return the name of the dtype of activations, and of what isn't quantized."""
-    return {"fp16": "float16", "bf16": "bfloat16"}.get(quantization, settings.dtype)
+    return QUANTIZATIONS[quantization].dtype or settings.dtype

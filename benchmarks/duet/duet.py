@@ -16,7 +16,6 @@ from benchmarks.duet.saving import Files
 from benchmarks.duet.schedule import FIRST_LOOK, FIRST_LOOK_ALTERNATING, Budget
 from benchmarks.duet.worker_process import LostError
 from benchmarks.machine import clock
-from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.verdicts.estimate import ENOUGH
 
@@ -214,6 +213,4 @@ class Duet:
 
 def _doubts(*sides: Session) -> list[str]:
     """Return why the times of a restart can't be trusted; empty if they can."""
-    return [
-        why for side in sides for each in side.measured.values() for why in comparable.doubts(each)
-    ]
+    return [why for side in sides for each in side.measured.values() for why in each.doubts]

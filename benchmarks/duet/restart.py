@@ -39,7 +39,7 @@ class Conditions:
     """What both sides do, and how."""
 
     settings: Settings
-    options: Mapping[str, str | bool | None]  # the texts that a worker makes its settings from
+    options: Mapping[str, str | None]  # the texts that a worker makes its settings from
     takes: tuple[Take, ...]
     variables: Mapping[str, str]
     alternate: bool = False  # one process at a time, instead of two that alternate rounds

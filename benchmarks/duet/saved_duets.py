@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import percent
+from benchmarks.common.packages import in_short
+from benchmarks.common.text import count, percent
 from benchmarks.verdicts import exact
 from benchmarks.verdicts.records import Record
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     Restarts = dict[float, Session]  # sessions of one side, by the number of the restart
 
-PACKAGES = ("torch", "transformers", "bitsandbytes")
-
 
 @dataclass(frozen=True)
 class Duet:
@@ -28,6 +27,11 @@ class Duet:
 
     base: Sequence[Session]
     head: Sequence[Session]
+
+    @property
+    def id(self) -> str:
+        """What its sessions have in common, and no others."""
+        return str(self.head[-1].duet["id"])
 
     @property
     def when(self) -> str:
@@ -40,37 +44,38 @@ class Duet:
         return folder(self.head[-1])
 
     @property
-    def alpha(self) -> float | None:
-        """The level that it is judged at; None if its files don't say so."""
+    def alpha(self) -> float:
+        """The level that it is judged at."""
         return alpha_after(self.head)
 
     @property
     def slowdown(self) -> float:
         """The share by which head was slowed down on purpose, as a self-test does."""
-        return float(self.head[-1].saved["duet"].get("injected_slowdown") or 0)
+        return float(self.head[-1].duet.get("injected_slowdown") or 0)
 
     def __str__(self) -> str:
         """Return what it compared, in a few words."""
         base, head = (_spec(side[-1]) for side in (self.base, self.head))
         slowed = f", slowed down by {percent(self.slowdown)}" if self.slowdown else ""
         when = f", saved {self.when[:16].replace('T', ' ')}" if self.when else ""
-        return f"{head}{slowed} against {base} ({_many(len(self.head))}{when})"
+        return f"{head}{slowed} against {base} ({count(len(self.head), 'restart')}{when})"
 
 
 def find(sessions: Iterable[Session]) -> tuple[list[Duet], list[str]]:
     """Return the duets, the newest last, and a line for all that can't be paired.
 
-    Of a self-test every slowdown of head is a duet of its own against the base as it is.
+    Of a self-test every slowdown of head is a duet of its own against the base as it is. The same
+    file twice is one restart.
     """
     bases: defaultdict[str, Restarts] = defaultdict(dict)
     heads: defaultdict[tuple[str, float], Restarts] = defaultdict(dict)
     for session in sessions:
-        if duet := session.saved.get("duet"):
-            slowdown = duet.get("injected_slowdown") or 0
-            if duet["side"] == "head":
-                heads[duet["id"], slowdown][duet["restart"]] = session
+        if whose := session.duet:
+            slowdown = whose.get("injected_slowdown") or 0
+            if whose["side"] == "head":
+                heads[whose["id"], slowdown][whose["restart"]] = session
             elif not slowdown:
-                bases[duet["id"]][duet["restart"]] = session
+                bases[whose["id"]][whose["restart"]] = session
     duets: dict[tuple[str, float], Duet] = {}
     for (id_, slowdown), head in heads.items():
         if both := sorted(bases[id_].keys() & head.keys()):
@@ -103,27 +108,17 @@ def telling(side: Sequence[Session]) -> Session:
 
 def versions(session: Session) -> str:
     """Return the versions that a side ran with."""
-    software = session.machine.get("software") or {}
-    return ", ".join(f"{name} {software[name]}" for name in PACKAGES if software.get(name)) or (
-        "unknown"
-    )
+    return in_short(session.software) or "unknown"
 
 
 def _spec(session: Session) -> str:
-    return str(session.saved["duet"].get("spec") or versions(session))
+    return str(session.duet.get("spec") or versions(session))
 
 
-def _many(restarts: int) -> str:
-    return f"{restarts} restart{'s' * (restarts != 1)}"
+def alpha_after(restarts: Sequence[Session]) -> float:
+    """Return the alpha of the analysis planned for this number of restarts of one side.
 
-
-def alpha_after(restarts: Sequence[Session]) -> float | None:
-    """Return the share of the error that the sessions of one side of a stored duet are judged by.
-
-    That of the analysis planned for this number of restarts; of the last planned one if the duet
-    stopped early; None if the files don't record it.
+    The last planned one if the duet stopped early.
     """
-    duet = (restarts[-1].saved.get("duet") if restarts else None) or {}
-    looks = {int(count): float(alpha) for count, alpha in (duet.get("looks") or {}).items()}
-    alpha = looks.get(len(restarts), looks[max(looks)]) if looks else 0
-    return alpha if 0 < alpha < 1 else None
+    looks = {int(count): alpha for count, alpha in restarts[-1].duet["looks"].items()}
+    return float(looks.get(len(restarts), looks[max(looks)]))

@@ -12,7 +12,6 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate")
 # Not imported: a folder of a wheel that isn't meant as a package, and would load what it likes.
 JUNK = frozenset({"tests", "test", "docs", "examples", "benchmarks"})
 
@@ -23,6 +22,8 @@ def report(packages: list[str]) -> dict[str, dict[str, str | None]]:
     `contents` is a hash of the hashes in its RECORD: equal if the same files were installed,
     wherever to; None if an installer left no RECORD.
     """
+    from benchmarks.common.packages import COMPARED  # which an overlay on its own doesn't need
+
     found: dict[str, dict[str, str | None]] = {
         "python": {
             "version": platform.python_version(),
@@ -30,7 +31,7 @@ def report(packages: list[str]) -> dict[str, dict[str, str | None]]:
             "contents": None,
         }
     }
-    for name in dict.fromkeys((*PACKAGES, *packages)):
+    for name in dict.fromkeys((*COMPARED, *packages)):
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:

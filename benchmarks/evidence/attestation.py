@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import AttestationError
-from benchmarks.config.quantization import LINEARS, OPERATORS, THRESHOLDS
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine.software import provenance
 from benchmarks.model.checkpoint import index_sha256
@@ -82,7 +82,7 @@ def attest_workload(
         f"activations: expected {expected}, got {dtype}" for dtype in sorted(dtypes - {expected})
     ]
     odd = sum(module.in_features % 4 != 0 for module in linears)
-    if odd and engine.device.type == "cuda" and engine.quantization in OPERATORS:
+    if odd and engine.device.type == "cuda" and QUANTIZATIONS[engine.quantization].operator:
         # Without a warning: cuBLASLt has no int8 product for such an inner dimension.
         problems.append(f"{odd} linears multiply in fp32: in_features is no multiple of 4")
     problems += _missing_calls(engine.quantization, len(linears), counters)
@@ -111,14 +111,13 @@ def _linears_of(target: Target) -> tuple[list[str], list[str]]:
 
 
 def _asked(target: Target, quantization: str, linears: int) -> dict[str, Any]:
-    dtype = dtype_name(target.settings, quantization)
-    kind, weights = LINEARS.get(quantization, ("Linear", dtype))
+    known, dtype = QUANTIZATIONS[quantization], dtype_name(target.settings, quantization)
     return {
-        "linears": {kind: linears},
+        "linears": {known.linear: linears},
         "quantized_elsewhere": 0,
-        "threshold": THRESHOLDS.get(quantization),
-        "weight_dtype": weights,
-        "weight_format": quantization if quantization.startswith("nf4") else None,
+        "threshold": known.threshold,
+        "weight_dtype": known.weights or dtype,
+        "weight_format": quantization if known.is_4bit else None,
         "dtype": dtype,
         "devices": str(target.device),
         "attn_implementation": target.settings.attn_implementation,
@@ -218,9 +217,10 @@ def _missing_calls(quantization: str, linears: int, counters: Mapping[str, Any])
     first, stop = counters["decode_steps"]
     expected = linears * (stop - first)
     called: Mapping[str, int] = counters["decode"]["int8_operators"]
-    if quantization in OPERATORS:
-        name, calls = OPERATORS[quantization], called.get(OPERATORS[quantization], 0)
-    elif quantization in LINEARS:  # which 4-bit operator is called depends on the shapes
+    known = QUANTIZATIONS[quantization]
+    if known.operator:
+        name, calls = known.operator, called.get(known.operator, 0)
+    elif known.is_4bit:  # which 4-bit operator is called depends on the shapes
         name, calls = "4-bit operators", sum(n for op, n in called.items() if "4bit" in op)
         calls = min(calls, expected)
     else:
@@ -230,7 +230,7 @@ def _missing_calls(quantization: str, linears: int, counters: Mapping[str, Any])
 
 def _int8_product(engine: Engine, decode: Mapping[str, Any]) -> str | None:
     """Say what multiplies; bitsandbytes chooses fp32 by design on a CPU without AVX-512."""
-    if engine.quantization not in OPERATORS:
+    if not QUANTIZATIONS[engine.quantization].operator:
         return None
     if engine.device.type == "cuda":
         return "bitsandbytes::int8_linear_matmul"
@@ -240,7 +240,7 @@ def _int8_product(engine: Engine, decode: Mapping[str, Any]) -> str | None:
 
 
 def _outliers(quantization: str, seen: Mapping[str, list[int]]) -> dict[str, Any]:
-    threshold = THRESHOLDS.get(quantization)
+    threshold = QUANTIZATIONS[quantization].threshold
     if not threshold:
         return {"outliers": None, "note": f"{quantization} has no outlier path"}
     if not any(map(any, seen.values())):

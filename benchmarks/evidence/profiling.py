@@ -60,22 +60,6 @@ class Profile:
         by = "self_device_time_total" if self.on_device else "self_cpu_time_total"
         return str(self.trace.key_averages().table(sort_by=by, row_limit=-1))
 
-    def script_table(self) -> str:
-        """Return the table of the old script: by total CPU time, top-level operators, 50 rows.
-
-        Made from a trace without Python frames: with them, as in the script, the only two
-        top-level events are the interpreter's own.
-        """
-        averages = self.trace.key_averages()
-        return str(
-            averages.table(
-                sort_by="cpu_time_total",
-                max_name_column_width=50,
-                top_level_events_only=True,
-                row_limit=50,
-            )
-        )
-
     @property
     def on_device(self) -> bool:
         """Whether any time was spent on a GPU."""
@@ -88,7 +72,7 @@ class Profile:
             return None
         return sum(hotspot.self_device_s for hotspot in self.hotspots) / self.wall_s
 
-    def write(self, folder: Path, *, script_table: bool) -> list[Path]:
+    def write(self, folder: Path) -> list[Path]:
         """Write table, Chrome trace and folded stacks into a folder, and return their paths."""
         folder.mkdir(parents=True, exist_ok=True)
         table = folder / f"{self.phase}.table.txt"
@@ -100,9 +84,6 @@ class Profile:
             if lines:
                 files.append(folder / f"{self.phase}.{where}.stacks.txt")
                 files[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        if script_table:
-            files.append(folder / f"{self.phase}.script-table.txt")
-            files[-1].write_text(self.script_table(), encoding="utf-8")
         return files
 
 

@@ -10,12 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.packages import LAID_OVER, PACKAGES
 from benchmarks.machine import nvml
 
 if TYPE_CHECKING:
     import torch
-
-PACKAGES = ("torch", "transformers", "bitsandbytes", "accelerate", "pytest-benchmark")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         **software(device),
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         "commits": {"torch": torch.version.git_version}
-        | {name: _commit(name) for name in ("transformers", "accelerate", "bitsandbytes")},
+        | {name: _commit(name) for name in LAID_OVER},
         "bitsandbytes_library": library.name if library else None,
         "bitsandbytes_library_sha256": _file_sha256(library) if library else None,
     }
@@ -58,7 +57,7 @@ def versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
+            found[package.name] = metadata.version(package.name)
     return found
 
 

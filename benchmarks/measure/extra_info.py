@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import Metric, as_stored
-from benchmarks.config.quantization import THRESHOLDS
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.measure.memory import model_cost
 from benchmarks.measure.metrics import generation_metrics
@@ -66,7 +66,7 @@ def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, An
         "weights": checkpoint.weights,
         "outlier_channels": checkpoint.outlier_channels,
         "quantization": quantization,
-        "threshold": THRESHOLDS.get(quantization),
+        "threshold": QUANTIZATIONS[quantization].threshold,
         "dtype": dtype_name(target.settings, quantization),
         "attn_implementation": target.settings.attn_implementation,
         "device": engine.device.type,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, download
 
@@ -49,7 +50,7 @@ class Checkpoint:
 
         A matrix is a quantized linear if its name isn't an embedding's or the output head's.
         """
-        bits = {"int8-decomp": 8, "int8": 8, "nf4": 4.5, "nf4-dq": 4.127}.get(quantization, 16)
+        bits = QUANTIZATIONS[quantization].bits
         total = 0.0
         for name, shape in self.shapes.items():
             kept = len(shape) != 2 or "embed" in name or "lm_head" in name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import HarnessError, InputError, plain
 from benchmarks.common.text import first_line
-from benchmarks.config.quantization import THRESHOLDS
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine import clock
 from benchmarks.model import quantizing
@@ -88,16 +88,9 @@ def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
     """Return the BitsAndBytesConfig of a quantization, None for the unquantized ones."""
     from transformers import BitsAndBytesConfig
 
-    if quantization in THRESHOLDS:
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=THRESHOLDS[quantization])
-    if quantization in ("nf4", "nf4-dq"):
-        return BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_compute_dtype=dtype,
-            bnb_4bit_use_double_quant=quantization == "nf4-dq",
-        )
-    return None
+    known = QUANTIZATIONS[quantization]
+    computed_in = {"bnb_4bit_compute_dtype": dtype} if known.is_4bit else {}
+    return BitsAndBytesConfig(**known.options, **computed_in) if known.options else None
 
 
 def _checked(engine: Engine, checkpoint: Checkpoint, info: Mapping[str, Any]) -> Engine:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import first_line
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.workload import Workload, build_workload
 from benchmarks.machine import device
 from benchmarks.model.checkpoint import default_model, resolve
@@ -125,7 +126,7 @@ def _check_linears(checkpoint: Checkpoint, settings: Settings, model: Any) -> No
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    quantized = [name for name in settings.quantizations if name not in ("fp16", "bf16")]
+    quantized = [name for name in settings.quantizations if QUANTIZATIONS[name].weights]
     if any(isinstance(module, Conv1D) for module in model.modules()):
         raise InputError(
             f"--model {checkpoint.name}: expected linears, got GPT-2's transposed ones (Conv1D), "

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 FILES = {  # what a profile leaves beside its stacks, and what opens it
     "trace.json.gz": "trace, for ui.perfetto.dev",
     "table.txt": "table of all operators",
-    "script-table.txt": "table of the old script",
     "host.stacks.txt": "folded stacks of the host, for speedscope.app",
     "device.stacks.txt": "folded stacks of the device, for speedscope.app",
 }

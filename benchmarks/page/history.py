@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.packages import in_short
 from benchmarks.page.figures.kit import (
     BLUE,
     GREEN,
@@ -18,7 +19,7 @@ from benchmarks.page.figures.kit import (
 )
 from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, comparable
+from benchmarks.sessions import baseline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,13 +32,6 @@ MARKS = {  # what is told apart, the strongest first: colour, shape
     "acknowledged": (PURPLE, "square"),
     "baseline": (GREEN, "diamond"),
     "session": (BLUE, "circle"),
-}
-# Fixed multiples of others, for one workload.
-MULTIPLES = {
-    "tokens_per_s_per_row",
-    "script_speed",
-    "prefill_tokens_per_s",
-    "decode_tokens_per_s",
 }
 COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
@@ -53,7 +47,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 
     Of more sessions than a page holds the newest are kept; `left_out` says how many aren't.
     """
-    sessions = [each for each in sessions if not each.saved.get("duet")]
+    sessions = [each for each in sessions if not each.duet]
     if len(sessions) < 2:
         return None
     kept = _newest(sessions)
@@ -86,20 +80,17 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 
 def values(measured: Measured) -> dict[str, float]:
     """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
-    info = measured.info
     found = {"round_s": median(measured.rounds_s)} | {
         name: value
-        for name, value in info["metrics"].items()
-        if value is not None and name not in MULTIPLES
+        for name, value in measured.metrics.items()
+        if value is not None and not columns.is_multiple(name)
     }
     for phase in ("decode", "prefill"):
-        counts = (info.get("counters") or {}).get(phase) or {}
-        for name in COUNTERS:
-            count = counts.get(name)
-            if isinstance(count, dict):  # synchronizations: stream, event, device
-                count = sum(count.values())
-            if count is not None:
-                found[f"{phase}.{name}"] = count
+        counted: dict[str, int] = {}
+        for name, count in measured.counters(phase).items():
+            total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
+            counted[total] = counted.get(total, 0) + count
+        found |= {f"{phase}.{name}": counted[name] for name in COUNTERS if name in counted}
     return found
 
 
@@ -128,7 +119,7 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
 def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
     """Return a column of values for each metric; one number where they are all the same."""
     rows = [values(each) for each in measured]
-    names = [name for name in columns.TITLES if any(name in row for row in rows)]
+    names = [name for name in columns.METRICS if any(name in row for row in rows)]
     names += sorted({name for row in rows for name in row} - set(names))
     series = []
     for name in names:
@@ -153,11 +144,7 @@ def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
 
 def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     """Return how a session is marked for one benchmark, and why."""
-    verdicts = [
-        each
-        for each in session.saved.get("verdicts") or ()
-        if each["benchmark"] == measured.fullname
-    ]
+    verdicts = [each for each in session.verdicts if each["benchmark"] == measured.fullname]
     allowed = [each for each in verdicts if each["acknowledged"]]
     regressed = [
         f"{each['metric']} {columns.change(each['change'])}"
@@ -166,27 +153,25 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
     ]
     if regressed:
         return "REGRESSED", ", ".join(regressed)
-    if doubts := comparable.doubts(measured):
-        return "INVALID", "; ".join(doubts)
+    if measured.doubts:
+        return "INVALID", "; ".join(measured.doubts)
     if allowed:
         return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
     if "passed" in session.saved and baseline.is_baseline(session):
-        forced = session.saved["promoted"].get("forced")
+        forced = session.promoted.get("forced")
         return "baseline", f"promoted although refused: {forced}" if forced else "promoted"
     return "session", ""
 
 
 def _describe(session: Session) -> dict[str, str]:
     commit = session.commit
-    software = session.machine.get("software") or {}
-    packages = ("torch", "transformers", "bitsandbytes")
     return {
         "name": session.name.rpartition("/")[2],
         "when": session.when[:16].replace("T", " "),
         "commit": f"{str(commit.get('id') or 'unknown')[:10]}"
         + (f" ({commit['branch']})" if commit.get("branch") else "")
         + (" with changes" if commit.get("dirty") else ""),
-        "versions": ", ".join(f"{name} {software[name]}" for name in packages if name in software),
+        "versions": in_short(session.software),
     }
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions
 CLOCKS = 1.01  # a token is timed by the device's clock, a round by that of --benchmark-timer
-HALVES = b"\\ud"  # how JSON writes what may be half a character, in lower case
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,7 @@ def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
     if not kept:
         why = f": {problems[0]}" if problems else ""
         raise InputError(f"expected a saved session of this suite, got none{why}")
-    lines = tuple(map(plain, problems))
-    return Intake(tuple(sorted(kept, key=lambda each: each.when)), lines)
-
-
-def plain(value: Any) -> Any:
-    """Return JSON values without halves of characters, which no file can hold."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {plain(name): plain(part) for name, part in value.items()}
-    return [plain(part) for part in value] if isinstance(value, list) else value
+    return Intake(tuple(sorted(kept, key=lambda each: each.when)), tuple(problems))
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -93,22 +82,15 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(path: Path) -> Session | str:
     """Return a session, or why it can't be read."""
     try:
-        session = read_session(path)
-        if HALVES in path.read_bytes().lower():
-            session = _plain(session)
+        return read_session(path)
     except InputError as error:
         return str(error)
-    except (RecursionError, OverflowError) as error:
-        return _damaged(path, error)
-    except OSError as error:
-        return f"{path}: can't read it ({error.strerror}); check the path"
-    return session
 
 
 def _verdicts(path: Path) -> Sequence[Any] | str | None:
     """Return the verdicts that a duet stored, why they can't be shown, or None without any."""
     try:
-        content = plain(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
         damaged = difference(content, schema.STORED)
     except FileNotFoundError:
         return None
@@ -123,27 +105,8 @@ def _damaged(path: Path, error: Exception) -> str:
     return f"{path}: expected JSON of this suite, got a damaged file ({error}); delete it"
 
 
-def _plain(session: Session) -> Session:
-    """Return a session without halves of characters in any text."""
-    measured = {
-        plain(name): replace(each, fullname=plain(each.fullname), info=plain(each.info))
-        for name, each in session.measured.items()
-    }
-    return replace(
-        session,
-        measured=measured,
-        machine=plain(session.machine),
-        commit=plain(session.commit),
-        when=plain(session.when),
-        saved=plain(session.saved),
-    )
-
-
 def _usable(session: Session) -> tuple[Session, list[str]]:
     """Return a session without the benchmarks that can't be shown, and the reasons."""
-    if damaged := _damage(session):
-        says = f"expected what is known of the machine, got a damaged record ({damaged})"
-        return replace(session, measured={}), [says]
     reasons, kept = [], {}
     for name, measured in session.measured.items():
         reason = _unusable(measured)
@@ -151,20 +114,7 @@ def _usable(session: Session) -> tuple[Session, list[str]]:
             kept[name] = measured
         elif reason not in reasons:  # a foreign file has the same one for every benchmark
             reasons.append(reason)
-    saved: Any = session.saved
-    if saved and (damaged := difference(saved, schema.SAVED, "llm_int8")):
-        reasons.append(f"expected verdicts of this suite, got damaged ones ({damaged})")
-        saved = {}
-    return replace(session, measured=kept, saved=saved), reasons
-
-
-def _damage(session: Session) -> str | None:
-    """Return where what is known of the machine and the commit can't be shown."""
-    return (
-        difference(session.machine, schema.MACHINE, "machine_info")
-        or difference(session.machine, schema.Sayable(), "machine_info")
-        or difference(session.commit, schema.Sayable(), "commit_info")
-    )
+    return replace(session, measured=kept), reasons
 
 
 def _unusable(measured: Measured) -> str | None:

@@ -19,7 +19,7 @@ def machine_key(session: Session) -> str:
 
 def machine_label(session: Session) -> str:
     """Return a machine in a few words."""
-    hardware = session.machine.get("hardware") or {}
+    hardware = session.hardware
     cpu = (session.machine.get("cpu") or {}).get("brand_raw") or "unknown CPU"
     if gpu := hardware.get("gpu"):
         number = hardware.get("gpu_count") or 1

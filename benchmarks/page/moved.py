@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.text import short
 from benchmarks.page.figures.kit import MOST_NAME, Table
 from benchmarks.report import columns
+from benchmarks.sessions import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.sessions.session import Session
+    from benchmarks.sessions.session import Measured, Session
 
 PHASES = ("decode", "prefill")
 OPERATORS = 12  # that gained or lost, for each benchmark and phase
@@ -29,19 +30,15 @@ def tables(base: Session, head: Session) -> list[tuple[str, Table]]:
 
 
 def _versions(base: Session, head: Session) -> Table:
-    then, now = (each.machine.get("software") or {} for each in (base, head))
-    rows = [
-        (name, str(then.get(name)), str(now.get(name)))
-        for name in {**then, **now}
-        if then.get(name) != now.get(name)
-    ]
+    changed = comparable.changed(base.software, head.software)
+    rows = [(name, str(then), str(now)) for name, (then, now) in changed.items()]
     return Table(("package", "base", "head"), rows, left=(0, 1, 2))
 
 
 def _counters(base: Session, head: Session) -> Table:
     rows = []
     for name, then, now in _both(base, head):
-        before, after = (_flat(info.get("counters")) for info in (then, now))
+        before, after = (_counted(each) for each in (then, now))
         for counter in {**before, **after}:
             old, new = before.get(counter), after.get(counter)
             if old != new:
@@ -52,17 +49,13 @@ def _counters(base: Session, head: Session) -> Table:
 def _calls(base: Session, head: Session) -> Table:
     """List the operators whose number of calls changed most."""
     rows = []
-    for name, *infos in _both(base, head):
+    for name, then, now in _both(base, head):
         for phase in PHASES:
-            before, after = (
-                ((info.get("counters") or {}).get(phase) or {}).get("operators") or {}
-                for info in infos
-            )
-            changed = [each for each in {**before, **after} if before.get(each) != after.get(each)]
-            changed.sort(key=lambda each: -abs(after.get(each, 0) - before.get(each, 0)))
+            changed = comparable.changed_calls(then, now, phase)
+            changed.sort(key=lambda change: -abs(change[2] - change[1]))
             rows += [
-                (name, phase, each[:MOST_NAME], *_numbers(before.get(each, 0), after.get(each, 0)))
-                for each in changed[:OPERATORS]
+                (name, phase, operator[:MOST_NAME], *_numbers(before, after))
+                for operator, before, after in changed[:OPERATORS]
             ]
     return Table(("benchmark", "phase", "operator", "base", "head", "change"), rows, left=(0, 1, 2))
 
@@ -70,9 +63,9 @@ def _calls(base: Session, head: Session) -> Table:
 def _own_times(base: Session, head: Session) -> Table:
     """List the operators whose own time, on the device where there is one, changed most."""
     rows = []
-    for name, *infos in _both(base, head):
+    for name, *sides in _both(base, head):
         for phase in PHASES:
-            before, after = (_times((info.get("profile") or {}).get(phase)) for info in infos)
+            before, after = (_times(each.profile.get(phase)) for each in sides)
             shared = [each for each in before if after.get(each, before[each]) != before[each]]
             shared.sort(key=lambda each: -abs(after[each] - before[each]))
             rows += [
@@ -96,24 +89,22 @@ def _times(profile: Mapping[str, Any] | None) -> dict[str, float]:
     return {each["name"]: each[field] for each in operators}
 
 
-def _both(base: Session, head: Session) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+def _both(base: Session, head: Session) -> list[tuple[str, Measured, Measured]]:
     """Return short name and records of the benchmarks that both sides have."""
     return [
-        (short(name), base.measured[name].info, measured.info)
+        (short(name), base.measured[name], measured)
         for name, measured in head.measured.items()
         if name in base.measured
     ]
 
 
-def _flat(counters: Mapping[str, Any] | None, prefix: str = "") -> dict[str, float]:
-    """Return counters by dotted names, without the operators, which are listed apart."""
-    flat: dict[str, float] = {}
-    for name, value in (counters or {}).items():
-        if isinstance(value, dict) and not name.endswith("operators"):
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, (int, float)):
-            flat[f"{prefix}{name}"] = value
-    return flat
+def _counted(measured: Measured) -> dict[str, int]:
+    """Return the counters of both phases, without the operators, which are listed apart."""
+    return {
+        f"{phase}.{name}": count
+        for phase in reversed(PHASES)
+        for name, count in measured.counters(phase).items()
+    }
 
 
 def _numbers(old: float | None, new: float | None) -> tuple[str, str, str]:

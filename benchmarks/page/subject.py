@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.text import count
 from benchmarks.duet import saved_duets
 from benchmarks.report import columns
 from benchmarks.sessions import baseline
@@ -42,9 +43,9 @@ def choose_sides(sessions: Sequence[Session], stored: Stored | None = None) -> S
     """
     found, notes = saved_duets.find(sessions)
     newest = sessions[-1]
-    if newest.saved.get("duet") and found:
+    if newest.duet and found:
         return _duet(found, notes, stored or {})
-    if newest.saved.get("duet"):
+    if newest.duet:
         return Sides(newest, notes=notes)
     earlier = [each for each in sessions[:-1] if "passed" in each.saved]
     known = baseline.baselines(earlier, newest)
@@ -68,12 +69,11 @@ def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
     base, head = saved_duets.telling(duet.base), saved_duets.telling(duet.head)
     beside = [each for each in others if each.folder == duet.folder and not each.slowdown]
     verdicts, whose = _verdicts(duet, {} if beside else stored)  # whose they are isn't known then
-    count = len(duet.head)
     slowed = f", slowed down on purpose by {columns.text('x_share', duet.slowdown)}"
     basis = (
-        f"A duet of {count} restart{'s' * (count != 1)}; base is {saved_duets.versions(base)}, "
+        f"A duet of {count(len(duet.head), 'restart')}; base is {saved_duets.versions(base)}, "
         f"head is {saved_duets.versions(head)}{slowed if duet.slowdown else ''}. {whose}. Below "
-        f"the verdicts, restart {head.saved['duet']['restart']:g} of head is shown: the newest "
+        f"the verdicts, restart {head.duet['restart']:g} of head is shown: the newest "
         f"{'that has counters' if _counted(head) else 'one, since none has counters'}"
     )
     return Sides(head, base, verdicts, basis, duet, notes)
@@ -84,12 +84,10 @@ def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:
     if duet.folder in stored and not duet.slowdown:
         own = [from_record(each) for each in stored[duet.folder]]
         return own, "The verdicts are the duet's own, as it stored them"
-    alpha = judgement.ALPHA if duet.alpha is None else duet.alpha
-    found = judgement.judge(duet.base, duet.head, paired=True, alpha=alpha)
-    whose = "the duet's" if duet.alpha else "the default, since the duet's isn't stored"
+    found = judgement.judge(duet.base, duet.head, paired=True, alpha=duet.alpha)
     why = "no verdicts of it alone lie beside its files"
-    return found, f"The verdicts are given now, as {why}; alpha is {alpha:g}, {whose}"
+    return found, f"The verdicts are given now, as {why}; alpha is {duet.alpha:g}, the duet's"
 
 
 def _counted(session: Session) -> bool:
-    return any(each.info.get("counters") for each in session.measured.values())
+    return any(each.has_counters for each in session.measured.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.exit_status import MEANS, OPEN
-from benchmarks.pytest_session.state import COLLECTED, GATE, SUMMARY
+from benchmarks.pytest_session.state import state_of
 
 if TYPE_CHECKING:
     import pytest
@@ -16,12 +16,12 @@ def write(session: pytest.Session) -> None:
 
     Nothing is said of a session without benchmarks, such as the suite's own tests.
     """
-    config = session.config
+    config, state = session.config, state_of(session.config)
     terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is None or COLLECTED not in config.stash or config.option.collectonly:
+    if terminal is None or not state.collected or config.option.collectonly:
         return
-    warning = config.stash[SUMMARY].warning
-    if warning and GATE not in config.stash:  # a gate says so by its status
+    warning = state.summary.warning
+    if warning and not state.gate:  # a gate says so by its status
         terminal.write_line(warning, yellow=True)
     status = int(session.exitstatus)
     if says := MEANS.get(status):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,12 @@ import pytest
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.pytest_session import saving
-from benchmarks.pytest_session.state import GATE, NOT_COMPARED, SETTINGS, SUMMARY
+from benchmarks.pytest_session.state import Gate, state_of
 from benchmarks.report.summary import markdown
 from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.sessions.session import Session, parse_session, read_session
 from benchmarks.verdicts import acknowledged
-from benchmarks.verdicts.acknowledged import Acknowledgement
 
 ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
 JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # unless something went wrong
@@ -29,19 +29,6 @@ SAYS: dict[int, str] = {
 }
 
 
-@dataclass
-class Gate:
-    """What a session is judged by, why some of its benchmarks have no result, and the judgement."""
-
-    base: list[Session]
-    notes: list[str]
-    acknowledgements: tuple[Acknowledgement, ...]
-    named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
-    absent: dict[str, str] = field(default_factory=dict)  # by full name, why
-    deselected: set[str] = field(default_factory=set)
-    verdicts: list[Verdict] = field(default_factory=list)
-
-
 def prepare(config: pytest.Config) -> None:
     """Find what to judge by, before anything is measured.
 
@@ -49,7 +36,8 @@ def prepare(config: pytest.Config) -> None:
     """
     _check_compare(config)
     _check_compare_fail(config)
-    if not config.stash[SETTINGS].gate or config.option.collectonly:
+    state = state_of(config)
+    if not state.settings.gate or config.option.collectonly:
         return
     folder = saving.folder(config)
     if folder is None:
@@ -61,14 +49,14 @@ def prepare(config: pytest.Config) -> None:
     name = config.option.benchmark_compare
     if isinstance(name, str) and name:
         base = [read_session(path) for path in baseline.named(folder, name)]
-        config.stash[GATE] = Gate(base, [f"baselines: {name}"], acknowledgements, named=True)
+        state.gate = Gate(base, [f"baselines: {name}"], acknowledgements, named=True)
         return
     known = baseline.stored(folder)
     base = [each for each in known.sessions if baseline.is_baseline(each)]
     notes = [f"baselines: {len(base)} promoted of {len(known.sessions)} saved in {folder}"]
     if loose := sum(map(baseline.is_loose, known.sessions)):
         notes.append(f"not checked in full (--bounds), and so no baselines: {loose} promoted")
-    config.stash[GATE] = Gate(base, [*notes, *known.damaged], acknowledgements)
+    state.gate = Gate(base, [*notes, *known.damaged], acknowledgements)
 
 
 def _check_compare(config: pytest.Config) -> None:
@@ -103,26 +91,26 @@ def _check_compare_fail(config: pytest.Config) -> None:
         baseline.named(folder, "[0-9]" if name is True else name)
     except InputError as error:
         option.benchmark_compare_fail = None
-        config.stash[NOT_COMPARED] = str(error)
+        state_of(config).not_compared = str(error)
 
 
 def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | None:
-    """Judge what was measured, and return the status to end with; None where nothing is judged.
+    """Judge what was measured, and return the status to end with; None if nothing is judged.
 
     A status that says more, such as a test that failed or an interrupt, stays.
     """
     from benchmarks.verdicts import judgement
 
-    config = session.config
-    if not (gate := config.stash.get(GATE, None)):
+    state = state_of(session.config)
+    if not (gate := state.gate):
         return None
     head = parse_session(content, "this session") if content else None
-    base, heads = _base(gate, head, config), [head] if head else []
+    base, heads = _base(gate, head, session.config), [head] if head else []
     gate.notes += comparable.notes(base, heads)
     gate.verdicts = judgement.judge(
         base,
         heads,
-        gate=config.stash[SETTINGS].gate or "screen",
+        gate=state.settings.gate or "screen",
         acknowledged=gate.acknowledgements,
         absent=gate.absent,
     )
@@ -130,14 +118,13 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     status = judgement.exit_status(gate.verdicts)
     if session.exitstatus not in JUDGED:
         return None
-    return first(status, ExitStatus.INVALID) if config.stash[SUMMARY].causes else status
+    return first(status, ExitStatus.INVALID) if state.summary.causes else status
 
 
-def lines(config: pytest.Config, status: int) -> list[str]:
+def lines(gate: Gate, status: int) -> list[str]:
     """Return what the terminal shows of the judgement."""
     from benchmarks.report import verdict_table
 
-    gate = config.stash[GATE]
     says = SAYS.get(status, "NOT PASSED")
     return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {says}, exit status {status}"]
 
@@ -145,16 +132,17 @@ def lines(config: pytest.Config, status: int) -> list[str]:
 def summarize(config: pytest.Config) -> None:
     """Add verdicts and metrics to the files that want them, as Markdown.
 
-    Raises InputError where a file can't be written.
+    Raises InputError if a file can't be written.
     """
     from benchmarks.report import verdict_table
 
-    gate, summary = config.stash.get(GATE, None), config.stash[SUMMARY]
+    state = state_of(config)
+    gate, summary = state.gate, state.summary
     parts = [verdict_table.markdown(gate.verdicts, gate.notes)] if gate else []
     if summary.records:
         parts.append(markdown(summary.records))
         parts.append("".join(f"- {verdict_table.text(line)}\n" for line in summary.validity()))
-    for path in config.stash[SETTINGS].summaries:
+    for path in state.settings.summaries:
         _add(path, "\n".join(parts))
 
 
@@ -168,12 +156,10 @@ def _add(path: Path, text: str) -> None:
         ) from error
 
 
-def properties(verdicts: list[Verdict]) -> list[tuple[str, str]]:
-    """Return verdicts as names and values, for --junitxml."""
-    return [
-        (f"{each.benchmark} {each.metric}", " ".join([each.outcome.value, _change(each)]).strip())
-        for each in verdicts
-    ]
+def add_properties(verdicts: list[Verdict], add: Callable[[str, object], None]) -> None:
+    """Add verdicts to the report of --junitxml."""
+    for each in verdicts:
+        add(f"{each.benchmark} {each.metric}", f"{each.outcome.value} {_change(each)}".strip())
 
 
 def _change(verdict: Verdict) -> str:

@@ -8,12 +8,12 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.pytest_session import saving
-from benchmarks.pytest_session.state import GATE, SESSION, SETTINGS
+from benchmarks.pytest_session.state import state_of
 
 
 def check(config: pytest.Config) -> None:
-    """Raise InputError where the report, once all is measured, could not be written."""
-    if report := config.stash[SETTINGS].report:
+    """Raise InputError if the report, once all is measured, could not be written."""
+    if report := state_of(config).settings.report:
         from benchmarks.page import render
 
         render.check(report)
@@ -21,7 +21,8 @@ def check(config: pytest.Config) -> None:
 
 def closing_lines(config: pytest.Config) -> list[str]:
     """Write the report where one was asked for, and return where it is, or why it isn't."""
-    settings = config.stash[SETTINGS]
+    state = state_of(config)
+    settings = state.settings
     if not settings.report or config.option.collectonly:
         return []
     from benchmarks.page import intake, render
@@ -32,12 +33,9 @@ def closing_lines(config: pytest.Config) -> list[str]:
         return ["no report: no benchmark was measured"]
     try:
         shown_one = parse_session(json.loads(json.dumps(content, default=str)), "this session")
-        gate = config.stash.get(GATE, None)
-        shown = intake.select([*(gate.base if gate else ()), shown_one])
+        shown = intake.select([*(state.gate.base if state.gate else ()), shown_one])
         render.write(settings.report, shown, settings.artifacts)
     except InputError as error:
-        session = config.stash[SESSION]
-        session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
-        saving.amend(session)
+        saving.end_with(config, state.status or pytest.ExitCode.INTERNAL_ERROR)
         return [f"NO REPORT: {error}"]
     return [f"report: {settings.report}"]

@@ -10,15 +10,7 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.machine import identity
-from benchmarks.pytest_session.state import (
-    BENCHMARKS,
-    CONTENT,
-    FILE,
-    OUTCOME,
-    SAVE,
-    SAVED,
-    SETTINGS,
-)
+from benchmarks.pytest_session.state import state_of
 from benchmarks.sessions import storage
 from benchmarks.sessions.storage import DEFAULT_STORAGE
 
@@ -29,39 +21,39 @@ def take_over(config: pytest.Config) -> None:
     Called before it reads its options. A storage that the user gave wins, and one that is no
     folder (elasticsearch) stays pytest-benchmark's own.
     """
-    option = config.option
-    config.stash[BENCHMARKS] = []
+    option, state = config.option, state_of(config)
     if option.benchmark_storage == DEFAULT_STORAGE and not (option.help or option.collectonly):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        name = identity.folder_name(config.stash[SETTINGS].device, visible)
+        name = identity.folder_name(state.settings.device, visible)
         option.benchmark_storage = f"{DEFAULT_STORAGE}/{name}"
     name = option.benchmark_save or option.benchmark_autosave
     if name and (place := folder(config)):
-        config.stash[SAVE] = place, name
+        state.save = place, name
         option.benchmark_save = option.benchmark_autosave = None
 
 
 def folder(config: pytest.Config) -> Path | None:
-    """Return where sessions are stored, or None where that is no folder."""
+    """Return where sessions are stored, or None if that is no folder."""
     place = config.option.benchmark_storage.removeprefix("file://")
     return None if "://" in place else Path(place)
 
 
 def check(config: pytest.Config) -> None:
-    """Raise InputError where the session, once measured, could not be saved."""
-    if save := config.stash.get(SAVE, None):
+    """Raise InputError if the session, once measured, could not be saved."""
+    if save := state_of(config).save:
         storage.check(save[0])
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:
-    """Return what is saved of this session, or None where nothing was measured.
+    """Return what is saved of this session, or None if nothing was measured.
 
     It goes through the hooks that pytest-benchmark offers for it, in its order, and once: asking
     for the CPU and the commit takes a second.
     """
-    if CONTENT in config.stash:
-        return config.stash[CONTENT]
-    measured = [each.stats for each in config.stash[BENCHMARKS] if each.stats]
+    state = state_of(config)
+    if state.content:
+        return state.content
+    measured = [each.stats for each in state.benchmarks if each.stats]
     if all(each.has_error for each in measured):
         return None
     hook = config.hook
@@ -77,7 +69,7 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
         commit_info=commit_info,
     )
     hook.pytest_benchmark_update_json(config=config, benchmarks=measured, output_json=output)
-    config.stash[CONTENT] = output
+    state.content = output
     return output
 
 
@@ -87,37 +79,41 @@ def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
     A session that can't be saved ends by pytest's status of an internal error, unless it already
     ends by another one.
     """
-    config = session.config
-    if not (save := config.stash.get(SAVE, None)) or config.option.benchmark_disable:
+    state = state_of(session.config)
+    if not state.save or session.config.option.benchmark_disable:
         return
     try:
         if found:
-            config.stash[FILE] = storage.save(*save, found)
-            config.stash[SAVED] = f"saved: {config.stash[FILE]}"
+            state.file = storage.save(*state.save, found)
+            state.saved = f"saved: {state.file}"
         else:
-            config.stash[SAVED] = "not saved: no benchmark was measured"
+            state.saved = "not saved: no benchmark was measured"
     except InputError as error:
-        config.stash[SAVED] = f"NOT SAVED: {error}"
+        state.saved = f"NOT SAVED: {error}"
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
-def amend(session: pytest.Session) -> None:
-    """Say in the saved file how the session ended, where that came out after it was saved."""
-    config, status = session.config, int(session.exitstatus)
+def end_with(config: pytest.Config, status: int) -> None:
+    """Let a session that was saved end with another status, and say so in its file."""
+    state = state_of(config)
+    if state.session is None or status == state.status:
+        return
+    state.session.exitstatus = status
 
     def edit(content: dict[str, Any]) -> None:
         content["llm_int8"]["exit_status"] = status
         content["llm_int8"]["passed"] &= status != pytest.ExitCode.TESTS_FAILED
 
-    edit({"llm_int8": config.stash[OUTCOME]})  # which the content of a report has as well
-    if path := config.stash.get(FILE, None):
+    edit({"llm_int8": state.outcome})  # which the content of a report has as well
+    if state.file:
         try:
-            storage.change(path, edit)
+            storage.change(state.file, edit)
         except InputError as error:
-            config.stash[SAVED] = f"SAVED AS PASSED: {error}"
+            state.saved = f"SAVED AS PASSED: {error}"
 
 
 def closing_lines(config: pytest.Config) -> list[str]:
     """Return where the session was saved."""
-    return [config.stash[SAVED]] if SAVED in config.stash else []
+    state = state_of(config)
+    return [state.saved] if state.saved else []

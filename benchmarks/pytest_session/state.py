@@ -2,38 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.report.summary import Summary
+from benchmarks.sessions.outcome import Cause
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from benchmarks.config.settings import Settings
     from benchmarks.evidence.gathering import Evidence
     from benchmarks.model.target import Target
     from benchmarks.pytest_session.progress import Progress
-    from benchmarks.report.summary import Summary
+    from benchmarks.sessions.outcome import Verdict
+    from benchmarks.sessions.session import Session
+    from benchmarks.verdicts.acknowledged import Acknowledgement
 
-SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
-TARGET: pytest.StashKey[Target] = pytest.StashKey()
-SUMMARY: pytest.StashKey[Summary] = pytest.StashKey()
-EVIDENCE: pytest.StashKey[Evidence] = pytest.StashKey()
-PROGRESS: pytest.StashKey[Progress] = pytest.StashKey()
-HISTORY = pytest.StashKey[dict[str, Any]]()  # of this process
-COMPARED = pytest.StashKey[list[dict[str, Any]]]()  # machine_info of the sessions to compare with
-BENCHMARKS = pytest.StashKey[list[Any]]()  # pytest-benchmark's fixtures, as they were used
-CONTENT: pytest.StashKey[dict[str, Any]] = pytest.StashKey()  # of the file that is saved
-SAVE: pytest.StashKey[tuple[Path, str]] = pytest.StashKey()  # folder and name to save under
-OUTCOME = pytest.StashKey[dict[str, Any]]()  # what the suite adds to a saved session
-GATE = pytest.StashKey[Any]()  # what the session is judged by, with --gate
-NOT_COMPARED = pytest.StashKey[str]()  # why --benchmark-compare-fail can't decide
-PROPERTY = pytest.StashKey[Any]()  # adds a property to the report of --junitxml
-COLLECTED = pytest.StashKey[bool]()  # a benchmark was, even if it is not selected
-ALL_RUN = pytest.StashKey[bool]()  # pytest came to the end of the benchmarks
-SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
-FILE: pytest.StashKey[Path] = pytest.StashKey()  # that it was saved in
-SAVED = pytest.StashKey[str]()  # the line that says where it was saved
+
+@dataclass
+class Gate:
+    """What a session is judged by, why some of its benchmarks have no result, and the judgement."""
+
+    base: list[Session]
+    notes: list[str]
+    acknowledgements: tuple[Acknowledgement, ...]
+    named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
+    absent: dict[str, Cause] = field(default_factory=dict)  # by full name, why
+    deselected: set[str] = field(default_factory=set)
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    def miss(self, name: str, outcome: str) -> None:
+        """Keep that a benchmark was skipped, or failed."""
+        self.absent[name] = Cause(outcome)
+
+
+@dataclass
+class SessionState:
+    """What hooks and fixtures know of the session; None, or empty, before it is known."""
+
+    settings: Settings
+    summary: Summary = field(default_factory=Summary)
+    progress: Progress | None = None
+    target: Target | None = None  # once something is to be measured
+    evidence: Evidence | None = None  # of the model that is loaded
+    history: dict[str, Any] = field(default_factory=lambda: {"loaded": [], "profiled": False})
+    compared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    benchmarks: list[Any] = field(default_factory=list)  # pytest-benchmark's fixtures, as used
+    gate: Gate | None = None  # with --gate
+    not_compared: str | None = None  # why --benchmark-compare-fail can't decide
+    add_property: Callable[[str, object], None] | None = None  # to the report of --junitxml
+    collected: bool = False  # a benchmark was, even if it is not selected
+    all_run: bool = False  # pytest came to the end of the benchmarks
+    session: pytest.Session | None = None  # once it is over
+    outcome: dict[str, Any] = field(default_factory=dict)  # what the suite adds to the file
+    content: dict[str, Any] | None = None  # of the file
+    save: tuple[Path, str] | None = None  # folder and name to save under
+    file: Path | None = None  # that it was saved in
+    saved: str = ""  # the line that says where
+
+    @property
+    def status(self) -> int:
+        """What the session ends with, as far as that is known."""
+        return int(self.session.exitstatus) if self.session else 0
+
+
+STATE = pytest.StashKey[SessionState]()
+
+
+def state_of(config: pytest.Config) -> SessionState:
+    """Return what this session keeps."""
+    return config.stash[STATE]
 
 
 def short_name(item: pytest.Item) -> str:

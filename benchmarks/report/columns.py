@@ -3,71 +3,62 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import duration, percent, rate, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from benchmarks.common.text import Format
+SPEED, SPACE = "speed", "space"  # the two tables of metrics
 
-TITLES = {
-    "round_s": "Round, median",
-    "tokens_per_s": "Throughput, all rows",
-    "tokens_per_s_per_row": "Throughput, per row",
-    "ttft_s": "Time to first token (TTFT)",
-    "tpot_s": "Time per output token (TPOT)",
-    "itl_p50_s": "Inter-token latency, p50",
-    "itl_p95_s": "Inter-token latency, p95",
-    "itl_p99_s": "Inter-token latency, p99",
-    "prefill_tokens_per_s": "Prefill rate",
-    "decode_tokens_per_s": "Decode rate",
-    "joules_per_token": "Energy per token",
-    "peak_allocated_bytes": "Peak of device memory, allocated",
-    "peak_reserved_bytes": "Peak of device memory, reserved",
-    "peak_resident_bytes": "Peak of host memory",
-    "mbu": "Memory bandwidth utilisation (MBU)",
-    "cold_start_ratio": "Cold start, first ÷ third",
-    "load_s": "Loading the model",
-    "weights_bytes": "Weights",
-    "decode_bytes": "Bytes read by a decode step",
-    "speed_of_light_tpot_s": "Speed of light of TPOT",
-    "decode_weight_bytes": "Weights read by a decode step",
-    "decode_kv_cache_bytes": "KV cache read by a decode step",
-    "script_speed": "The old script's “Speed”",
-    "logits_relative_error": "Logits, relative error against fp16",
-    "logits_kl_nats": "Logits, KL divergence from fp16",
-    "top1_agreement": "Top-1 agreement with fp16",
+
+@dataclass(frozen=True)
+class Shown:
+    """How a metric is shown; its unit follows from its name, but for a share."""
+
+    title: str
+    column: str = ""  # its header, if it has a column
+    table: str = SPACE
+    in_markdown: bool = False
+    is_share: bool = False
+    is_multiple: bool = False  # of another metric, for one workload: a history of it says nothing
+
+
+def _speed(title: str, column: str, **more: bool) -> Shown:
+    return Shown(title, column, SPEED, **more)
+
+
+METRICS = {  # in the order of the columns
+    "round_s": Shown("Round, median"),
+    "tokens_per_s": _speed("Throughput, all rows", "tokens/s", in_markdown=True),
+    "tokens_per_s_per_row": _speed("Throughput, per row", "per row", is_multiple=True),
+    "ttft_s": _speed("Time to first token (TTFT)", "TTFT", in_markdown=True),
+    "tpot_s": _speed("Time per output token (TPOT)", "TPOT", in_markdown=True),
+    "itl_p50_s": _speed("Inter-token latency, p50", "ITL p50"),
+    "itl_p95_s": _speed("Inter-token latency, p95", "p95"),
+    "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
+    "prefill_tokens_per_s": _speed("Prefill rate", "prefill/s", is_multiple=True),
+    "decode_tokens_per_s": _speed("Decode rate", "decode/s", is_multiple=True),
+    "script_speed": _speed("The old script's “Speed”", "script's", is_multiple=True),
+    "joules_per_token": Shown("Energy per token", "J/token", in_markdown=True),
+    "load_s": Shown("Loading the model", "load"),
+    "weights_bytes": Shown("Weights", "weights"),
+    "peak_allocated_bytes": Shown(
+        "Peak of device memory, allocated", "allocated", in_markdown=True
+    ),
+    "peak_reserved_bytes": Shown("Peak of device memory, reserved", "reserved"),
+    "peak_resident_bytes": Shown("Peak of host memory", "resident"),
+    "decode_bytes": Shown("Bytes read by a decode step", "bytes/step"),
+    "speed_of_light_tpot_s": Shown("Speed of light of TPOT", "light"),
+    "mbu": Shown("Memory bandwidth utilisation (MBU)", "MBU", is_share=True),
+    "cold_start_ratio": Shown("Cold start, first ÷ third", "cold/warm"),
+    "decode_weight_bytes": Shown("Weights read by a decode step"),
+    "decode_kv_cache_bytes": Shown("KV cache read by a decode step"),
+    "logits_relative_error": Shown("Logits, relative error against fp16", is_share=True),
+    "logits_kl_nats": Shown("Logits, KL divergence from fp16"),
+    "top1_agreement": Shown("Top-1 agreement with fp16", is_share=True),
 }
-SHARES = {"mbu", "top1_agreement", "logits_relative_error", "utilization"}
-
-IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
-
-SPEED: tuple[tuple[str, str, Format], ...] = (
-    ("tokens/s", "tokens_per_s", rate),
-    ("per row", "tokens_per_s_per_row", rate),
-    ("TTFT", "ttft_s", duration),
-    ("TPOT", "tpot_s", duration),
-    ("ITL p50", "itl_p50_s", duration),
-    ("p95", "itl_p95_s", duration),
-    ("p99", "itl_p99_s", duration),
-    ("prefill/s", "prefill_tokens_per_s", rate),
-    ("decode/s", "decode_tokens_per_s", rate),
-    ("script's", "script_speed", rate),
-)
-SPACE: tuple[tuple[str, str, Format], ...] = (
-    ("J/token", "joules_per_token", rate),
-    ("load", "load_s", duration),
-    ("weights", "weights_bytes", size),
-    ("allocated", "peak_allocated_bytes", size),
-    ("reserved", "peak_reserved_bytes", size),
-    ("resident", "peak_resident_bytes", size),
-    ("bytes/step", "decode_bytes", size),
-    ("light", "speed_of_light_tpot_s", duration),
-    ("MBU", "mbu", percent),
-    ("cold/warm", "cold_start_ratio", lambda ratio: f"{ratio:.3g}x"),
-)
 
 
 @dataclass(frozen=True)
@@ -92,12 +83,53 @@ def title(metric: str) -> str:
     """Return what a metric is called; a counter by its phase, one that isn't known as it is."""
     phase, dot, counter = metric.partition(".")
     name = f"{phase.capitalize()}: {counter.replace('_', ' ')}" if dot else metric
-    return TITLES.get(metric, name)
+    return METRICS[metric].title if metric in METRICS else name
+
+
+def rows(
+    records: Iterable[tuple[str, Mapping[str, Any]]], table: str = "", *, in_markdown: bool = False
+) -> list[list[str]]:
+    """Return a header, and a row for each benchmark, of name and record; of one table, or of both.
+
+    A column that no benchmark has a number for is left out, unless it is for Markdown.
+    """
+    figures = [(name, info["metrics"]) for name, info in records]
+    shown = {
+        metric: each.column
+        for metric, each in METRICS.items()
+        if each.column
+        and table in ("", each.table)
+        and (
+            each.in_markdown if in_markdown else any(m.get(metric) is not None for _, m in figures)
+        )
+    }
+    header = ["benchmark", *shown.values()]
+    return [header, *([name, *(cell(each, m.get(each)) for each in shown)] for name, m in figures)]
+
+
+def cell(metric: str, value: float | None) -> str:
+    """Return a value as a column has it: a rate without its unit, which the header says."""
+    if value is None:
+        return "-"
+    if metric.endswith("_ratio"):
+        return f"{value:.3g}x"
+    found = unit(metric, [value]).name
+    return rate(value) if found.endswith("/s") or found == "J" else text(metric, value)
+
+
+def is_multiple(metric: str) -> bool:
+    """Whether a metric is a fixed multiple of another one, for one workload."""
+    return metric in METRICS and METRICS[metric].is_multiple
+
+
+def _is_share(metric: str) -> bool:
+    known = METRICS.get(metric)
+    return bool(known and known.is_share) or metric.endswith("_share") or metric == "utilization"
 
 
 def unit(metric: str, values: Iterable[float]) -> Unit:
     """Return the largest unit in which the largest of the values is at least one."""
-    if metric in SHARES or metric.endswith("_share"):
+    if _is_share(metric):
         return Unit(0.01, "%")
     if "tokens_per_s" in metric or metric == "script_speed":
         return Unit(1.0, "tokens/s")
@@ -116,7 +148,7 @@ def text(metric: str, value: float | None) -> str:
     """Return a value with its unit; a dash where there is none."""
     if value is None:
         return "-"
-    if metric in SHARES or metric.endswith("_share"):
+    if _is_share(metric):
         return percent(value)
     found = unit(metric, [value])
     if found.name.endswith("/s"):

@@ -23,7 +23,7 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
     parts = [f"{kinds} of {found['linears_expected']}"]
     work = info["workload"]
-    rows, different = work["batch_size"], work.get("distinct_prompts", len(TOPICS))
+    rows, different = work["batch_size"], work["distinct_prompts"]
     if work.get("threshold") and different < min(rows, len(TOPICS)):
         parts.append(f"only {different} of {rows} prompts differ, so fewer outliers than usual")
     if outliers := (found["path"] or {}).get("outliers"):

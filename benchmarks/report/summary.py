@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import align, duration, percent
-from benchmarks.report.columns import IN_MARKDOWN, SPACE, SPEED
+from benchmarks.report import columns
 from benchmarks.report.lines import busy, evidence_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from benchmarks.common.text import Format
 
 HOTSPOT_ROWS = 8
 MOST_EXAMPLE = 200  # characters of the text that a model generated
@@ -26,32 +24,15 @@ def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]
 
     A column that no benchmark has a number for is left out.
     """
-    lines = []
-    for group in (SPEED, SPACE):
-        columns = [
-            column
-            for column in group
-            if any(info["metrics"].get(column[1]) is not None for _, info in records)
-        ]
-        header = ["benchmark", *(title for title, _, _ in columns)]
-        rows = [
-            [name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns)]
-            for name, info in records
-        ]
-        lines += [*align([header, *rows]), ""]
-    return lines
+    tables = (align(columns.rows(records, table)) for table in (columns.SPEED, columns.SPACE))
+    return [line for table in tables for line in (*table, "")]
 
 
 def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Return the figures of a session that matter most, as a table in Markdown."""
-    columns = [column for column in (*SPEED[:4], *SPACE) if column[1] in IN_MARKDOWN]
-    rows = [
-        [f"`{name}`{_marks(info)}"]
-        + [_cell(info["metrics"].get(metric), form) for _, metric, form in columns]
-        for name, info in records
-    ]
-    titles = ["benchmark", *(title for title, _, _ in columns)]
-    table = [titles, ["---"] + ["---:"] * len(columns), *rows]
+    marked = [(f"`{name}`{_marks(info)}", info) for name, info in records]
+    header, *rows = columns.rows(marked, in_markdown=True)
+    table = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
     notes = [PROFILED] if any("*" in _marks(info) for _, info in records) else []
     return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes, ""])
 
@@ -82,17 +63,12 @@ def _marks(info: Mapping[str, Any]) -> str:
     return (" *" if profiled else "") + (" !" if invalid else "")
 
 
-def _cell(value: float | None, form: Format) -> str:
-    return "-" if value is None else form(value)
-
-
 @dataclass
 class Summary:
     """What the end of a session shows, gathered while it runs."""
 
     records: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     examples: dict[str, str] = field(default_factory=dict)  # by quantization
-    script_tables: list[str] = field(default_factory=list)
     artifacts: Path | None = None
 
     def add(self, name: str, extra_info: Mapping[str, Any], example: str | None) -> None:
@@ -123,7 +99,6 @@ class Summary:
             for phase, profile in info.get("profile", {}).items():
                 yield from hotspot_table(f"{name}: {phase}{busy(profile)}", profile["operators"])
                 yield ""
-        yield from self.script_tables
 
     def _evidence(self) -> Iterator[str]:
         """Yield a line for each quantization and batch size: they have all evidence in common."""

@@ -10,8 +10,8 @@ from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import align, duration, percent, size
-from benchmarks.sessions.outcome import COMPARED, Outcome, Verdict
+from benchmarks.common.text import align, count, duration, percent, short, size
+from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,6 @@ ORDER = (
 )
 HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p", "verdict")
 FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
-MISSING = ("new", "gone", "skipped", "failed", "deselected")  # how the detail of one may begin
 MOST = 60  # rows of Markdown: a comment on GitHub holds 65,536 characters
 JOINER = "\N{WORD JOINER}"  # within names and addresses, so that nothing is mentioned or linked
 
@@ -58,7 +57,7 @@ def markdown(
         parts.append(_table(loud))
     for (verdict, _), below in zip(loud[:MOST], all_below(loud[:MOST]), strict=True):
         if below:
-            name = f"{_code(_short(verdict.benchmark))} {_code(verdict.metric)}"
+            name = f"{_code(short(verdict.benchmark))} {_code(verdict.metric)}"
             parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in below)]))
     folded = [_table(quiet)] if quiet else []
     folded += [text(each) for each in (*unchanged, *remarks(verdicts))]
@@ -69,19 +68,19 @@ def markdown(
 
 def counts(verdicts: Sequence[Verdict]) -> str:
     """Return how many figures were compared, and what came of all of them, in one line."""
-    number = Counter(each.outcome for each in verdicts)
-    compared = sum(number[outcome] for outcome in COMPARED)
+    numbers = Counter(each.outcome for each in verdicts)
+    compared = sum(numbers[outcome] for outcome in COMPARED)
     passed = Counter(each.outcome for each in verdicts if each.acknowledged is not None)
-    of_them = {each: f" ({count} acknowledged)" for each, count in passed.items()}
-    why = [each.detail.partition(":")[0] for each in verdicts if each.outcome is Outcome.MISSING]
-    kinds = ", ".join(f"{why.count(kind)} {kind}" for kind in MISSING if kind in why)
+    of_them = {each: f" ({number} acknowledged)" for each, number in passed.items()}
+    why = Counter(each.cause for each in verdicts if each.outcome is Outcome.MISSING)
+    kinds = ", ".join(f"{why[cause]} {cause}" for cause in Cause if why[cause])
     return (
-        f"{compared or 'nothing'} compared: {number[Outcome.REGRESSED]} regressed"
+        f"{compared or 'nothing'} compared: {numbers[Outcome.REGRESSED]} regressed"
         f"{of_them.get(Outcome.REGRESSED, '')}, "
-        f"{number[Outcome.IMPROVED]} improved, {number[Outcome.NO_CHANGE]} unchanged, "
-        f"{number[Outcome.INCONCLUSIVE]} inconclusive{of_them.get(Outcome.INCONCLUSIVE, '')}; "
-        f"{number[Outcome.MISSING]} missing{f' ({kinds})' if kinds else ''}, "
-        f"{number[Outcome.NOT_COMPARABLE]} not comparable, {number[Outcome.INVALID]} invalid"
+        f"{numbers[Outcome.IMPROVED]} improved, {numbers[Outcome.NO_CHANGE]} unchanged, "
+        f"{numbers[Outcome.INCONCLUSIVE]} inconclusive{of_them.get(Outcome.INCONCLUSIVE, '')}; "
+        f"{numbers[Outcome.MISSING]} missing{f' ({kinds})' if kinds else ''}, "
+        f"{numbers[Outcome.NOT_COMPARABLE]} not comparable, {numbers[Outcome.INVALID]} invalid"
     )
 
 
@@ -116,8 +115,8 @@ def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
     said: dict[str, list[str]] = {}
     for name in dict.fromkeys(each.benchmark for each in quiet):
         number = Counter(each.kind for each in quiet if each.benchmark == name)
-        kinds = [_number(number[kind], what) for kind, what in FIGURES.items() if number[kind]]
-        said.setdefault(", ".join(kinds), []).append(_short(name))
+        kinds = [count(number[kind], what) for kind, what in FIGURES.items() if number[kind]]
+        said.setdefault(", ".join(kinds), []).append(short(name))
     return [
         f"{names[0] if len(names) == 1 else f'{len(names)} benchmarks, each'}: {kinds} unchanged"
         for kinds, names in said.items()
@@ -159,7 +158,7 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
     if verdict.detail and not _is_plain(verdict):
         yield verdict.detail
     if more:
-        yield f"the same in {_number(more, 'more benchmark')}"
+        yield f"the same in {count(more, 'more benchmark')}"
 
 
 def _is_plain(verdict: Verdict) -> bool:
@@ -167,13 +166,13 @@ def _is_plain(verdict: Verdict) -> bool:
     if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind != "time":
         return False
     low, high = verdict.low or 0.0, verdict.high or 0.0
-    return low <= 0 <= high and "; " not in verdict.detail
+    return low <= 0 <= high and verdict.cause is None
 
 
 def remarks(verdicts: Sequence[Verdict]) -> list[str]:
     """Return what is to be known of unchanged times without an interval, each once."""
     said = Counter(each.detail for each in verdicts if _is_plain(each) and each.p is None)
-    return [f"{_number(count, 'time')} unchanged: {detail}" for detail, count in said.items()]
+    return [f"{count(number, 'time')} unchanged: {detail}" for detail, number in said.items()]
 
 
 def cells(verdict: Verdict) -> list[str]:
@@ -186,7 +185,7 @@ def cells(verdict: Verdict) -> list[str]:
         interval = f"[{_percent(verdict.low)}, {_percent(verdict.high)}]"
     p = "" if verdict.p is None else "<0.001" if verdict.p < 0.001 else f"{verdict.p:.3f}"
     return [
-        _short(verdict.benchmark),
+        short(verdict.benchmark),
         verdict.metric,
         sides[0],
         "->",
@@ -206,17 +205,8 @@ def _value(verdict: Verdict, value: float) -> str:
     return percent(value) if verdict.kind == "agreement" else f"{value:,.0f}"
 
 
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:+.1f}"
-
-
-def _short(benchmark: str) -> str:
-    """Return a benchmark's name as the other tables show it."""
-    return benchmark.rpartition("::")[2].removeprefix("test_")
 
 
 def _table(rows: Sequence[tuple[Verdict, int]]) -> str:

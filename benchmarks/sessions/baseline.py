@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import comparable
@@ -14,7 +14,7 @@ from benchmarks.sessions.session import read_session, unchecked_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.sessions.session import Session
+    from benchmarks.sessions.session import Measured, Record, Session
 
 CONFIRMED = 3  # baselines of a new level, before the old one stops to count
 OTHERS = {"verdicts.json", "selftest.json", "tried.json"}  # what commands save beside sessions
@@ -35,9 +35,9 @@ def stored(folder: Path) -> Stored:
     Damaged files, those without raw data, and those that this suite didn't write are named.
     """
     read = [_read(path) for path in files(folder)]
-    found = [each for each in read if not isinstance(each, str)]
+    sessions = [each for each in read if not isinstance(each, str)]
     damaged = [each for each in read if isinstance(each, str)]
-    return Stored(tuple(sorted(found, key=_age)), tuple(damaged))
+    return Stored(tuple(sorted(sessions, key=_age)), tuple(damaged))
 
 
 def _read(path: Path) -> Session | str:
@@ -62,7 +62,7 @@ def files(folder: Path) -> list[Path]:
 def named(folder: Path, name: str) -> list[Path]:
     """Return the saved files that --benchmark-compare=NAME means: a file, or a pattern of names.
 
-    Raises InputError where there is none.
+    Raises InputError if there is none.
     """
     path, pattern = Path(name), f"{name.rstrip('*')}*.json"
     if path.is_file():
@@ -82,7 +82,7 @@ def named(folder: Path, name: str) -> list[Path]:
 
 
 def own(session: Session) -> Session:
-    """Return the session, or raise InputError where another suite, or an older one, saved it."""
+    """Return the session, or raise InputError if another suite, or an older one, saved it."""
     if not isinstance(session.saved.get("passed"), bool):
         raise InputError(
             f"{session.name}: expected a session of this suite, got one that doesn't say whether "
@@ -92,14 +92,13 @@ def own(session: Session) -> Session:
 
 
 def objections(session: Session) -> list[str]:
-    """Return why a session should not become a baseline; nothing where it may."""
-    saved = session.saved
+    """Return why a session should not become a baseline; nothing if it may."""
     found = []
     if not session.measured:
         found.append("it measured nothing")
-    if not saved["passed"]:
+    if not session.saved["passed"]:
         found.append("tests failed, or it was interrupted")
-    if invalid := [name for name in session.measured if not _valid(session, name)]:
+    if invalid := [name for name, each in session.measured.items() if not _valid(each)]:
         found.append(f"the machine couldn't be trusted during {_some(invalid)}")
     found += unchecked_of(session).lines()
     if regressed := _judged(session, "REGRESSED"):
@@ -108,33 +107,33 @@ def objections(session: Session) -> list[str]:
         found.append(f"its baselines have benchmarks that it lacks: {_some(gone)}")
     if suspicious := _suspicious(session):
         found.append(f"suspicious: {_some(suspicious)}; let a duet decide")
-    if saved.get("duet"):
+    if session.duet:
         found.append("it is one side of a duet")
     return found
 
 
 def is_baseline(session: Session) -> bool:
     """Whether a session was promoted, and passed, checked in full and valid unless forced."""
-    promoted = session.saved.get("promoted") or {}
-    return bool(promoted) and (
-        bool(promoted.get("forced")) or (_passed(session) and not unchecked_of(session))
-    )
+    if not session.promoted:
+        return False
+    good = _passed(session) and not unchecked_of(session)
+    return good or bool(session.promoted.get("forced"))
 
 
 def is_loose(session: Session) -> bool:
     """Whether it would be a baseline, had its bounds not been lifted or widened."""
-    promoted, loose = session.saved.get("promoted"), unchecked_of(session)
-    return bool(promoted and loose) and _passed(session) and not is_baseline(session)
+    loose = bool(session.promoted and unchecked_of(session))
+    return loose and _passed(session) and not is_baseline(session)
 
 
 def baselines(known: Iterable[Session], current: Session) -> list[Session]:
     """Return the baselines to judge a session by, oldest first.
 
-    Each is cut down to the benchmarks that it is a baseline of, so that of one benchmark all have
-    the machine and the workload of the current session; where there is none, the newest that
-    differs stays, so that the verdict can say by what. A level that was accepted (a forced
-    regression, a benchmark that was given up, an improvement that later baselines confirm)
-    starts anew: what is older doesn't count. Of the rest the newest count.
+    Each session keeps only the benchmarks measured on the current machine with the current
+    workload. If a benchmark has no such baseline, the newest other one is kept, so that the verdict
+    can say what differs. Older baselines of a benchmark are ignored once a new level is accepted: a
+    forced regression, a benchmark that was given up, an improvement that later baselines confirm.
+    Of the rest the newest count.
     """
     newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
     names = dict.fromkeys(name for each in newest_first for name in each.measured)
@@ -182,10 +181,9 @@ def _improved(name: str, session: Session, *, sure: bool) -> bool:
 
     One lucky session is no new level: by it alone the next ordinary one would be REGRESSED.
     """
-    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
     kinds = {
         each.get("kind")
-        for each in verdicts
+        for each in session.verdicts
         if each["benchmark"] == name and each["outcome"] == "IMPROVED"
     }
     return bool(kinds) and (sure or not kinds <= {"time"})
@@ -193,22 +191,24 @@ def _improved(name: str, session: Session, *, sure: bool) -> bool:
 
 def _judged(session: Session, outcome: str) -> list[str]:
     """Return the benchmarks of which the session's own verdicts say this."""
-    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
-    return list(dict.fromkeys(each["benchmark"] for each in verdicts if each["outcome"] == outcome))
+    return _benchmarks(each for each in session.verdicts if each["outcome"] == outcome)
 
 
 def _suspicious(session: Session) -> list[str]:
     """Return the benchmarks that are beyond what the baselines vary, acknowledged or not."""
-    verdicts: list[dict[str, Any]] = session.saved.get("verdicts") or []
-    return list(dict.fromkeys(each["benchmark"] for each in verdicts if each.get("suspicious")))
+    return _benchmarks(each for each in session.verdicts if each.get("suspicious"))
+
+
+def _benchmarks(verdicts: Iterable[Record]) -> list[str]:
+    return list(dict.fromkeys(each["benchmark"] for each in verdicts))
 
 
 def _passed(session: Session) -> bool:
-    return session.saved["passed"] and all(_valid(session, name) for name in session.measured)
+    return session.saved["passed"] and all(map(_valid, session.measured.values()))
 
 
-def _valid(session: Session, name: str) -> bool:
-    return bool((session.measured[name].info.get("validity") or {}).get("valid"))
+def _valid(measured: Measured) -> bool:
+    return bool(measured.validity.get("valid"))
 
 
 def _age(session: Session) -> tuple[str, str]:

@@ -43,7 +43,7 @@ class Branch:
         """Copy the sessions of the branch that the folder lacks, and return what is new here.
 
         A later promotion or demotion is taken over. No branch means no baselines yet. Raises
-        InputError where the remote can't be reached: that must not look like no baselines.
+        InputError if the remote can't be reached: that must not look like no baselines.
         """
         with self._clone() as (clone, head):
             return _copy(clone, folder, baseline.files(clone)) if head else []
@@ -51,7 +51,7 @@ class Branch:
     def push(self, folder: Path) -> list[Path]:
         """Add the folder's baselines to the branch, and return those that were new or changed.
 
-        So is a later demotion. What others push meanwhile is kept. Raises InputError where the
+        So is a later demotion. What others push meanwhile is kept. Raises InputError if the
         remote can't be written.
         """
         while True:  # a push that another one overtook is made again, on what is there now
@@ -91,7 +91,7 @@ class Branch:
             yield clone, head
 
     def _head(self, clone: Path) -> str | None:
-        """Return the commit of the remote's branch, or None where it has no such branch."""
+        """Return the commit of the remote's branch, or None if it has no such branch."""
         listed = self._git("ls-remote", "origin", self._ref, cwd=clone)
         return listed.split()[0] if listed else None
 
@@ -169,7 +169,7 @@ def _identity(content: Mapping[str, Any]) -> str:
 
 
 def _content(path: Path) -> dict[str, Any] | None:
-    """Return what a session's file holds, or None where it is none of this suite."""
+    """Return what a session's file holds, or None if it is none of this suite."""
     try:
         baseline.own(read_session(path))
     except InputError:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.sessions.doubts import of_one
+from benchmarks.common.packages import LAID_OVER, TREATMENT
 from benchmarks.sessions.session import unchecked_note
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from benchmarks.sessions.session import Measured, Session
+    from benchmarks.sessions.session import Measured, Record, Session
 
-TREATMENT = ("torch", "transformers", "bitsandbytes", "accelerate", "python", "cuda", "driver")
+    Changes = Mapping[str, tuple[Any, Any]]  # then and now, by name
+
 HOST_ONLY = frozenset({"threads", "available_cores"})  # decide on the CPU; not beside a GPU
 # Every session of this suite knows these, so where one side alone does, the other is a stranger.
 # Any other fact may be younger than a stored session: then it is said, and doesn't refuse.
@@ -24,18 +25,17 @@ ROUNDED = {"gpu_memory_bytes": 2**30, "power_limit_watts": 1}  # drivers differ 
 
 
 def machine_differences(base: Session, head: Session) -> list[str]:
-    """Return in which facts the machines of two sessions differ; empty where they don't.
+    """Return in which facts the machines of two sessions differ; empty if they don't.
 
     A fact that neither side has doesn't count: a plain file of pytest-benchmark has few.
     """
     then, now = machine_facts(base), machine_facts(head)
-    shared = {name for name in then if name in now}
-    return _differences(then, now, shared | KNOWN_BY_ALL)
+    return _differences(then, now, (then.keys() & now.keys()) | KNOWN_BY_ALL)
 
 
 def machine_facts(session: Session) -> dict[str, Any]:
     """Return what makes the machine of a session this one, and no other."""
-    hardware = dict(session.machine.get("hardware") or {})
+    hardware = dict(session.hardware)
     for name, unit in ROUNDED.items():
         if isinstance(value := hardware.get(name), (int, float)):
             hardware[name] = round(value / unit) * unit
@@ -51,22 +51,21 @@ def unknown_facts(base: Session, head: Session) -> list[str]:
 
 
 def workload_differences(base: Measured, head: Measured) -> list[str]:
-    """Return in which facts two records measured something else; empty where they didn't.
+    """Return in which facts two records measured something else; empty if they didn't.
 
     A fact that one side alone has is a difference; one that neither has is none.
     """
     then, now = workload_facts(base), workload_facts(head)
-    shared = {name for name in then if name in now}
-    return _differences(then, now, shared | ({*then, *now} - {"weights_sha256"}))
+    names = (then.keys() & now.keys()) | ({*then, *now} - {"weights_sha256"})
+    return _differences(then, now, names)
 
 
 def workload_facts(measured: Measured) -> dict[str, Any]:
     """Return what a record says that it measured."""
-    info = measured.info
-    facts = dict(info.get("workload") or {})
-    if "schema" in info:
-        facts["schema"] = info["schema"]
-    checkpoint = (info.get("attestation") or {}).get("checkpoint") or {}
+    facts = dict(measured.workload)
+    if "schema" in measured.info:
+        facts["schema"] = measured.info["schema"]
+    checkpoint = measured.attestation.get("checkpoint") or {}
     if checkpoint.get("index_sha256"):
         facts["weights_sha256"] = checkpoint["index_sha256"]
     return facts
@@ -74,8 +73,43 @@ def workload_facts(measured: Measured) -> dict[str, Any]:
 
 def treatment(base: Session, head: Session) -> list[str]:
     """Return the versions that differ between two sessions: what is compared."""
-    then, now = (each.machine.get("software") or {} for each in (base, head))
-    return _differences(then, now, TREATMENT)
+    return _differences(base.software, head.software, TREATMENT)
+
+
+def changed_versions(base: Session, head: Session) -> Changes:
+    """Return the versions of both sides if they differ; None for one that isn't known."""
+    versions = changed(base.software, head.software)
+    return {name: versions[name] for name in TREATMENT if name in versions}
+
+
+def beyond_a_duet(versions: Changes) -> Changes:
+    """Return those of changed versions that the base of a duet can't be given by an overlay."""
+    return {
+        name: sides for name, sides in versions.items() if name not in LAID_OVER or not sides[0]
+    }
+
+
+def as_spec(versions: Changes) -> str:
+    """Return the versions of the base as the SPEC of an overlay."""
+    return ",".join(f"{name}=={then}" for name, (then, _) in versions.items())
+
+
+def differences(base: Session, head: Session) -> list[str]:
+    """Return a line for another machine, and a line for other versions, of a compared session."""
+    lines = {
+        "compared with another machine, so times are not comparable": machine_differences(
+            base, head
+        ),
+        "compared with other versions": treatment(base, head),
+    }
+    return [f"{says}: {', '.join(differ)}" for says, differ in lines.items() if differ]
+
+
+def changed_calls(base: Measured, head: Measured, phase: str) -> list[tuple[str, int, int]]:
+    """Return the operators that are called more or less often in a phase, with both counts."""
+    then, now = base.operators(phase), head.operators(phase)
+    counts = [(name, then.get(name, 0), now.get(name, 0)) for name in {**then, **now}]
+    return [(name, before, after) for name, before, after in counts if before != after]
 
 
 def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
@@ -90,48 +124,32 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
 
 
 def failure(session: Session) -> str | None:
-    """Return why a session is no evidence: it failed, or was interrupted; None where it is one.
+    """Return why a session is no evidence: it failed, or was interrupted; None if it is one.
 
     One that was made a baseline all the same, with a reason, is one.
     """
-    promoted = session.saved.get("promoted") or {}
-    if session.saved.get("passed") is not False or promoted.get("forced"):
+    if session.saved.get("passed") is not False or session.promoted.get("forced"):
         return None
     status = session.saved.get("exit_status")  # of one that is just ending it isn't known yet
     why = "" if status is None else f" (exit status {status})"
     return f"{session.name} failed or was interrupted{why}"
 
 
-def doubts(measured: Measured) -> list[str]:
-    """Return why the times of a record can't be trusted; empty if they can."""
-    return of_one(measured.info.get("validity"))
+def changed(then: Record, now: Record, names: Collection[str] = ()) -> Changes:
+    """Return both values of each fact that differs, in the order in which they are kept.
+
+    Only facts of these names, if there are some.
+    """
+    return {
+        name: (then.get(name), now.get(name))
+        for name in {**then, **now}
+        if (not names or name in names) and then.get(name) != now.get(name)
+    }
 
 
-def _differences(
-    then: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str]
-) -> list[str]:
-    """Return a change for each of these facts that differs, in the order in which they are kept."""
-    wanted = set(names)
+def _differences(then: Record, now: Record, names: Collection[str]) -> list[str]:
+    """Return a text for each of these facts that differs."""
     return [
         f"{name} {then.get(name, 'unknown')} -> {now.get(name, 'unknown')}"
-        for name in {**then, **now}
-        if name in wanted and then.get(name) != now.get(name)
+        for name in changed(then, now, names)
     ]
-
-
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Return a line for another machine, and a line for other versions, of a compared session."""
-    lines = []
-    for part, says in (
-        ("hardware", "compared with another machine, so times are not comparable"),
-        ("software", "compared with other versions"),
-    ):
-        then, now = theirs.get(part) or {}, ours[part]
-        changed = [
-            f"{name} {then.get(name)} -> {now.get(name)}"
-            for name in {**then, **now}
-            if then.get(name) != now.get(name)
-        ]
-        if changed:
-            lines.append(f"{says}: {', '.join(changed)}")
-    return lines

@@ -19,7 +19,7 @@ SYMPTOMS = {Cause.SLOWER: 1, Cause.UNSTEADY: 2}
 EXPLAINED = {Cause.OTHER_PROGRAMS: {Cause.QUOTA, Cause.THREADS}}
 UNKNOWN = "the machine couldn't be trusted"
 
-Judged = Mapping[str, Any] | None  # validity, as a record has it; None where nothing was timed
+Judged = Mapping[str, Any] | None  # validity, as a record has it; None if nothing was timed
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def in_short(judged: Judged) -> list[str]:
 
 
 def again(refused: Sequence[tuple[str, Judged]], total: int) -> list[str]:
-    """Return the line that says why rounds were measured again; nothing where none were."""
+    """Return the line that says why rounds were measured again; nothing if none were."""
     names = tuple(dict.fromkeys(name for name, _ in refused))
     return [replace(each, benchmarks=names).again(total) for each in sum_up(refused)[:1]]
 

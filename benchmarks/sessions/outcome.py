@@ -24,6 +24,17 @@ class Outcome(StrEnum):
     INVALID = "INVALID"
 
 
+class Cause(StrEnum):
+    """What tells verdicts of one outcome apart, whatever their detail says."""
+
+    NEW = "new"  # MISSING: no baseline has it
+    GONE = "gone"  # MISSING: a baseline has it
+    SKIPPED = "skipped"  # MISSING: by this session
+    FAILED = "failed"  # MISSING: in this session
+    LEFT_OUT = "left out"  # NO CHANGE: not all rounds or sessions count
+    ROUND_IS_OPEN = "round is open"  # NO CHANGE: sessions vary too much, and the round says so
+
+
 COMPARED = frozenset({Outcome.REGRESSED, Outcome.IMPROVED, Outcome.NO_CHANGE, Outcome.INCONCLUSIVE})
 
 
@@ -32,7 +43,7 @@ class Verdict:
     """What is said of one metric of one benchmark, and why.
 
     `change` is head / base - 1, `low` and `high` its interval; `p` is adjusted for all times that
-    were judged together. None where there is no such number.
+    were judged together. None if there is no such number.
     """
 
     benchmark: str  # fullname
@@ -49,6 +60,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()  # beside a regression: prefill or decode, counters, operators
     acknowledged: str | None = None  # the reason of the acknowledgement that lets it pass
     suspicious: bool = False  # beyond what the baselines vary, but not decided: a duet decides it
+    cause: Cause | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
@@ -58,10 +70,6 @@ class Verdict:
 def from_record(record: Mapping[str, Any]) -> Verdict:
     """Return a verdict as it was before it was stored."""
     known = {name: record[name] for name in Verdict.__dataclass_fields__ if name in record}
-    return Verdict(
-        **{
-            **known,
-            "outcome": Outcome(record["outcome"]),
-            "reasons": tuple(record["reasons"]),
-        }
-    )
+    known["outcome"], known["reasons"] = Outcome(record["outcome"]), tuple(record["reasons"])
+    known["cause"] = Cause(record["cause"]) if record.get("cause") else None
+    return Verdict(**known)

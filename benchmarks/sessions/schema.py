@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.sessions import doubts, unchecked
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import Cause, Outcome
 
 NUMBER = (int, float)
 DEEPEST = 30  # of what is nested freely
@@ -26,10 +25,10 @@ class Maybe:
 
 
 class Each:
-    """A mapping of any names to values of one shape."""
+    """A mapping of any names, or of whole numbers, to values of one shape."""
 
-    def __init__(self, shape: Any) -> None:
-        self.shape = shape
+    def __init__(self, shape: Any, *, numbered: bool = False) -> None:
+        self.shape, self.numbered = shape, numbered
 
 
 class Sayable:
@@ -128,20 +127,22 @@ VERDICT = {
     "reasons": [str],
     "acknowledged": MAYBE_TEXT,
     "suspicious": Maybe(bool),
+    "cause": Maybe(frozenset(each.value for each in Cause)),
 }
 SAVED = {
     "passed": Maybe(bool),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
+    "demoted": Maybe(Each(Sayable())),
     "duet": Maybe(
         {
             "side": frozenset({"base", "head"}),
             "restart": NUMBER,
-            "id": (str, int),
-            "seed": Maybe((int, str)),
+            "id": str,
+            "looks": Each(NUMBER, numbered=True),
             "spec": Maybe(str),
             "injected_slowdown": Maybe(NUMBER),
-            "alpha": Maybe(NUMBER),
+            "position_in_pair": Maybe([NUMBER]),
         }
     ),
 }
@@ -162,6 +163,8 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
     if isinstance(shape, Each) and not isinstance(value, Mapping):
         return f"{where} is no mapping"
     if isinstance(shape, Each):
+        if shape.numbered and not (value and all(map(str.isdigit, value))):
+            return f"{where} has other names than numbers"
         shape = dict.fromkeys(value, shape.shape)
     if isinstance(shape, dict):
         parts = ((f"{where}.{name}".lstrip("."), name, part) for name, part in shape.items())
@@ -199,41 +202,18 @@ def _misfit(value: Any, shape: Any, where: str) -> str | None:
     return None if fits else f"{where} is {type(value).__name__}"
 
 
-def check_types(content: Mapping[str, Any]) -> None:
-    """Raise TypeError where a value that others look into has another type: a damaged file."""
-    saved = content.get("llm_int8") or {}
-    _mappings(content, "machine_info", "commit_info", "llm_int8")
-    _mappings(content.get("machine_info") or {}, "hardware", "software", "cpu")
-    _mappings(saved, "promoted", "demoted", "duet")
-    for count, alpha in ((saved.get("duet") or {}).get("looks") or {}).items():
-        int(count), float(alpha)
-    for verdict in saved.get("verdicts") or []:
-        if not all(isinstance(verdict[name], str) for name in ("benchmark", "metric", "outcome")):
-            raise TypeError("a verdict names no benchmark")
-    for benchmark in content["benchmarks"]:
-        info = benchmark.get("extra_info") or {}
-        _mappings(benchmark, "extra_info")
-        _mappings(info, "workload", "metrics", "counters", "attestation", "validity", "profile")
-        _mappings(info.get("counters") or {}, "prefill", "decode")
-        doubts.findings(info.get("validity"))
-        unchecked.of_records([info.get("validity")]).lines()
-        for each in steps(info):
-            float(each["ttft_s"] + sum(each["step_s"]))
+def loosened(shape: Any) -> Any:
+    """Return a shape of which every part may be missing; what may be missing anyway stays whole."""
+    if isinstance(shape, dict):
+        shape = {name: loosened(part) for name, part in shape.items()}
+    return shape if isinstance(shape, Maybe) else Maybe(shape)
 
 
-def steps(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the rounds that have the seconds of each step; another suite's `rounds` have none."""
-    rounds = info.get("rounds")
-    if not isinstance(rounds, list):
-        return []
-    return [
-        each
-        for each in rounds
-        if isinstance(each, Mapping) and each.get("step_s") and isinstance(each["step_s"], list)
-    ]
-
-
-def _mappings(holder: Mapping[str, Any], *names: str) -> None:
-    for name in names:
-        if not isinstance(holder.get(name), (Mapping, type(None))):
-            raise TypeError(f"{name} is {type(holder[name]).__name__}")
+FILE = {
+    "machine_info": Maybe(MACHINE),
+    "commit_info": Maybe(Each(Sayable())),
+    "datetime": Maybe(str),
+    "benchmarks": [{"fullname": str, "stats": {"data": [NUMBER]}, "extra_info": Maybe({})}],
+    "llm_int8": Maybe(SAVED),
+}
+READABLE = loosened(RECORD)  # enough to be judged; to be shown on a page a record is whole

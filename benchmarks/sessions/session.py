@@ -9,18 +9,86 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions.schema import check_types
+from benchmarks.sessions import schema
+from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.unchecked import Unchecked, of_records
+
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One benchmark of a session: its rounds, and all that was stored beside them."""
+    """One benchmark of a session: its rounds, and all that was stored beside them.
+
+    What a record lacks is empty: one of another suite, or of a session that was interrupted.
+    """
 
     fullname: str
     rounds_s: tuple[float, ...]
-    info: Mapping[str, Any] = field(default_factory=dict)  # extra_info; {} in a foreign file
-    positions: tuple[int, ...] = ()  # of each round in its pair of a duet, where that is known
+    info: Record = field(default_factory=dict)  # extra_info; {} in a foreign file
+    positions: tuple[int, ...] = ()  # of each round in its pair of a duet, if that is known
+
+    @property
+    def workload(self) -> Record:
+        """What was measured."""
+        return self.info.get("workload") or {}
+
+    @property
+    def metrics(self) -> Mapping[str, float | None]:
+        """The metrics by name; None if one could not be measured."""
+        return self.info.get("metrics") or {}
+
+    @property
+    def validity(self) -> Record:
+        """Whether the machine could be trusted; empty if that wasn't judged."""
+        return self.info.get("validity") or {}
+
+    @property
+    def doubts(self) -> list[str]:
+        """Why its times can't be trusted; empty if they can."""
+        return of_one(self.validity)
+
+    @property
+    def attestation(self) -> Record:
+        """What really ran."""
+        return self.info.get("attestation") or {}
+
+    @property
+    def profile(self) -> Mapping[str, Record]:
+        """The profiled phases by name."""
+        return self.info.get("profile") or {}
+
+    @property
+    def steps(self) -> Sequence[Record]:
+        """The rounds, each with its `ttft_s` and the `step_s` of every further token."""
+        return [each for each in self.info.get("rounds") or () if each["step_s"]]
+
+    @property
+    def decode_steps(self) -> list[int] | None:
+        """The first decode step that was counted, and the one after the last."""
+        return (self.info.get("counters") or {}).get("decode_steps")
+
+    @property
+    def has_counters(self) -> bool:
+        """Whether anything was counted."""
+        return bool(self.info.get("counters"))
+
+    def counters(self, phase: str) -> dict[str, int]:
+        """Return the counters of a phase by dotted names, without its operators."""
+        flat: dict[str, int] = {}
+        for name, value in self._counted(phase).items():
+            if isinstance(value, Mapping) and not name.endswith("operators"):
+                flat |= {f"{name}.{part}": count for part, count in value.items()}
+            elif isinstance(value, int):
+                flat[name] = value
+        return flat
+
+    def operators(self, phase: str) -> Mapping[str, int]:
+        """Return how often each operator was called in a phase."""
+        return self._counted(phase).get("operators") or {}
+
+    def _counted(self, phase: str) -> Record:
+        return (self.info.get("counters") or {}).get(phase) or {}
 
 
 @dataclass(frozen=True)
@@ -29,16 +97,41 @@ class Session:
 
     name: str  # of its file, or "this session"
     measured: Mapping[str, Measured]
-    machine: Mapping[str, Any] = field(default_factory=dict)  # machine_info
-    commit: Mapping[str, Any] = field(default_factory=dict)  # commit_info
+    machine: Record = field(default_factory=dict)  # machine_info
+    commit: Record = field(default_factory=dict)  # commit_info
     when: str = ""  # ISO 8601
-    saved: Mapping[str, Any] = field(default_factory=dict)  # what this suite adds to the file
+    saved: Record = field(default_factory=dict)  # what this suite adds to the file
+
+    @property
+    def hardware(self) -> Record:
+        """The facts that make a machine this one."""
+        return self.machine.get("hardware") or {}
+
+    @property
+    def software(self) -> Record:
+        """The versions by name."""
+        return self.machine.get("software") or {}
+
+    @property
+    def verdicts(self) -> Sequence[Record]:
+        """The verdicts that were stored with it, as JSON has them."""
+        return self.saved.get("verdicts") or ()
+
+    @property
+    def promoted(self) -> Record:
+        """When, and by which force, it was made a baseline; empty if it never was."""
+        return self.saved.get("promoted") or {}
+
+    @property
+    def duet(self) -> Record:
+        """Which side of which duet it is; empty if it is of none."""
+        return self.saved.get("duet") or {}
 
 
 def read_session(path: Path) -> Session:
     """Read a file that pytest-benchmark saved with raw data.
 
-    Raises InputError, in one line that names the file, where it is none.
+    Raises InputError, in one line that names the file, if it is none.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -55,26 +148,21 @@ def read_session(path: Path) -> Session:
 def parse_session(content: Any, name: str) -> Session:
     """Return the session in the content of a file; `name` is what errors call it.
 
-    Raises InputError where it isn't pytest-benchmark's, or has no raw data.
+    Raises InputError if it isn't pytest-benchmark's, or has no raw data.
     """
-    try:
-        check_types(content)
-        duet = (content.get("llm_int8") or {}).get("duet") or {}
-        positions = tuple(int(each) for each in duet.get("position_in_pair") or ())
-        measured = [_measured(each, positions) for each in content["benchmarks"]]
-        session = Session(
-            name=name,
-            measured={each.fullname: each for each in measured},
-            machine=dict(content.get("machine_info") or {}),
-            commit=dict(content.get("commit_info") or {}),
-            when=str(content.get("datetime", "")),
-            saved=dict(content.get("llm_int8") or {}),
-        )
-    except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(
-            f"{name}: expected JSON of pytest-benchmark with the rounds of every benchmark, got "
-            f"another format ({type(error).__name__}: {error}); save it with --benchmark-save-data"
-        ) from error
+    if damaged := schema.difference(content, schema.FILE):
+        raise _damaged(name, damaged)
+    saved = content.get("llm_int8") or {}
+    positions = (saved.get("duet") or {}).get("position_in_pair") or ()
+    measured = [_measured(each, tuple(positions), name) for each in content["benchmarks"]]
+    session = Session(
+        name=name,
+        measured={each.fullname: each for each in measured},
+        machine=content.get("machine_info") or {},
+        commit=content.get("commit_info") or {},
+        when=content.get("datetime") or "",
+        saved=saved,
+    )
     if len(session.measured) < len(measured):
         raise InputError(
             f"{name}: expected each benchmark once, got one twice; "
@@ -83,12 +171,23 @@ def parse_session(content: Any, name: str) -> Session:
     return session
 
 
-def _measured(benchmark: Mapping[str, Any], positions: tuple[int, ...]) -> Measured:
-    rounds_s = tuple(float(value) for value in benchmark["stats"]["data"])
-    if not rounds_s or not all(0 < value < float("inf") for value in rounds_s):
-        raise ValueError(f"{benchmark['fullname']} has no rounds, or impossible ones")
-    info = dict(benchmark.get("extra_info") or {})
-    return Measured(str(benchmark["fullname"]), rounds_s, info, positions)
+def _measured(benchmark: Record, positions: tuple[int, ...], name: str) -> Measured:
+    fullname, rounds_s = benchmark["fullname"], tuple(map(float, benchmark["stats"]["data"]))
+    if not rounds_s or min(rounds_s) <= 0:
+        raise _damaged(name, f"{fullname} has no rounds, or impossible ones")
+    info = benchmark.get("extra_info") or {}
+    if (number := info.get("schema")) != schema.SCHEMA:  # another suite's, or a newer one's
+        info = {"schema": number} if number else {}
+    if damaged := schema.difference(info, schema.READABLE):
+        raise _damaged(name, f"{fullname}: {damaged}")
+    return Measured(fullname, rounds_s, info, positions)
+
+
+def _damaged(name: str, why: str) -> InputError:
+    return InputError(
+        f"{name}: expected JSON of pytest-benchmark with the rounds of every benchmark, got "
+        f"another format ({why}); save it with --benchmark-save-data"
+    )
 
 
 def unchecked_note(sessions: Sequence[Session]) -> list[str]:
@@ -99,4 +198,4 @@ def unchecked_note(sessions: Sequence[Session]) -> list[str]:
 
 def unchecked_of(session: Session) -> Unchecked:
     """Return what some benchmark of a session wasn't held to."""
-    return of_records(each.info.get("validity") for each in session.measured.values())
+    return of_records(each.validity for each in session.measured.values())

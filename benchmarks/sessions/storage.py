@@ -33,7 +33,7 @@ DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
 def save(folder: Path, name: str, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:
     """Store a session under the folder's next number, and return its file, `0001_NAME.json`.
 
-    Raises InputError where the folder can't be written, or another process blocks it for longer
+    Raises InputError if the folder can't be written, or another process blocks it for longer
     than `wait_s`; the file in which the session is complete is then named.
     """
     return _store(folder, name, content, wait_s, lambda: free_path(folder, name))
@@ -73,7 +73,7 @@ def _store(
 def check(folder: Path) -> None:
     """Find out before hours of measuring whether sessions can be saved there.
 
-    Raises InputError where not.
+    Raises InputError if not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

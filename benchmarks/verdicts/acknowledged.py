@@ -93,7 +93,7 @@ class Acknowledgement:
     def note(self, verdicts: Sequence[Verdict]) -> str | None:
         """Return a line where its metric seems to be mistyped: nothing that was judged has it.
 
-        None where not all was compared: what is missing may have it.
+        None if not all was compared: what is missing may have it.
         """
         judged = [each for each in verdicts if _matches(self.pattern, each.benchmark)]
         metrics = sorted({each.metric for each in judged})

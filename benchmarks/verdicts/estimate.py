@@ -29,9 +29,8 @@ def share(shift: float) -> float:
 class Estimate:
     """A change on the log scale, and the t distributions that tell how sure it is.
 
-    `error` is None where there are too few observations to know how much they vary. A duet is no
-    surer than its rounds allow by themselves, `rounds_error`: of that there is 0 where it isn't
-    known.
+    `error` is None if there are too few observations to know how much they vary. `rounds_error`
+    is a lower bound of the standard error, estimated from the rounds alone; 0 if unknown.
     """
 
     base_s: float
@@ -53,7 +52,7 @@ class Estimate:
         return self._reach(1 - alpha / 2)
 
     def interval(self, alpha: float) -> tuple[float, float] | None:
-        """Return the interval of the change; None where it can't be known."""
+        """Return the interval of the change; None if it can't be known."""
         if self.error is None:
             return None
         half = self.half_width(alpha)
@@ -103,9 +102,9 @@ def paired(
     """Estimate from restarts of a duet, each a sequence of (base, head) seconds of one round.
 
     An observation is the median of a restart's log ratios: neighbouring rounds share the state of
-    the machine, and a median bears a disturbed pair. The two sides that are given lie as far apart
-    as that, around the middle of both. `orders` tell of each restart in which pairs head came
-    first, where that is known.
+    the machine, and a median bears a disturbed pair. `base_s` and `head_s` are placed around the
+    overall middle, so that their ratio is the estimated change. `orders[i][k]` is True if head ran
+    first in pair k of restart i; empty if unknown.
     """
     ratios = [[log(head / base) for base, head in pairs] for pairs in restarts]
     shifts = [median(each) for each in ratios]
@@ -122,11 +121,11 @@ def error_of_rounds(
 ) -> tuple[float, int]:
     """Return the error that rounds leave to the mean of their restarts' medians, and its freedom.
 
-    As if restarts differed by nothing else: the least that there is. `orders` tell in which pairs
-    head came first. What it costs to come second is balanced, and cancels: only what ratios differ
-    by from those of their restart and order counts. Their scale is the median absolute deviation,
-    which bears disturbed pairs, and both factors are those of normal data (Rousseeuw and Croux,
-    1993). (0, 1) where there is but one ratio of each kind.
+    A lower bound: restarts are assumed to differ by the noise of their rounds alone. The cost of
+    running second cancels, because orders are balanced; only deviations from the median of the
+    same restart and order are used. Their scale is the median absolute deviation, which bears
+    disturbed pairs; both factors are those of normal data (Rousseeuw and Croux, 1993). (0, 1) if
+    there is only one ratio of each kind.
     """
     groups = [
         [ratio for ratio, first in zip(restart, order, strict=True) if first is which]

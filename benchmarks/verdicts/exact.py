@@ -10,7 +10,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import reasons
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def newest_code(records: Sequence[Record]) -> list[Record]:
 
 def with_evidence(records: Sequence[Record]) -> Record:
     """Return the newest record that has counters, or the newest: a duet counts in one restart."""
-    return next((each for each in records[::-1] if each.measured.info.get("counters")), records[-1])
+    return next((each for each in records[::-1] if each.measured.has_counters), records[-1])
 
 
 def counters(phase: str) -> Values:
@@ -70,30 +70,25 @@ def counters(phase: str) -> Values:
     """
 
     def values(measured: Measured) -> dict[str, float]:
-        counted = (measured.info.get("counters") or {}).get(phase) or {}
-        flat = {name: value for name, value in counted.items() if isinstance(value, int)}
-        for name, value in (counted.get("synchronizations") or {}).items():
-            flat[f"synchronizations.{name}"] = value
-        return {f"{phase}.{name}": n for name, n in flat.items() if not name.endswith("_bytes")}
+        counted = measured.counters(phase).items()
+        return {f"{phase}.{name}": n for name, n in counted if not name.endswith("_bytes")}
 
     return values
 
 
 def memory(measured: Measured) -> dict[str, float]:
     """Return the bytes that gate. Resident memory of the host isn't among them: it is noisy."""
-    metrics = measured.info.get("metrics") or {}
-    counted = measured.info.get("counters") or {}
-    found = {name: metrics.get(name) for name in ("weights_bytes", "peak_allocated_bytes")}
+    found = {name: measured.metrics.get(name) for name in ("weights_bytes", "peak_allocated_bytes")}
     for phase in PHASES:
-        peak = (counted.get(phase) or {}).get("peak_allocated_bytes")
+        peak = measured.counters(phase).get("peak_allocated_bytes")
         found[f"{phase}.peak_allocated_bytes"] = peak
     return {name: value for name, value in found.items() if value is not None}
 
 
 def agreement(measured: Measured) -> dict[str, float]:
     """Return how far the output is from that of fp16, as far as it was measured."""
-    metrics = measured.info.get("metrics") or {}
-    return {name: metrics[name] for name in AGREEMENT if metrics.get(name) is not None}
+    known = {name: measured.metrics.get(name) for name in AGREEMENT}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _sides(
@@ -118,21 +113,19 @@ def _compared(
     """Judge values of which more is worse, by their ratio."""
     found = []
     for metric, before, after in _sides(values, base, head):
+        says = ""
         if not (before and after):
-            found.append(_one_sided(benchmark, metric, kind, gone=bool(before)))
-        elif min(after) > max(before) * (1 + tolerance):
-            found.append(
-                _verdict(benchmark, metric, kind, Outcome.REGRESSED, max(before), min(after))
-            )
+            found.append(one_sided(benchmark, metric, kind, gone=bool(before)))
+            continue
+        if min(after) > max(before) * (1 + tolerance):
+            outcome, sides = Outcome.REGRESSED, (max(before), min(after))
         elif max(after) * (1 + tolerance) < min(before):
-            found.append(
-                _verdict(benchmark, metric, kind, Outcome.IMPROVED, min(before), max(after))
-            )
+            outcome, sides = Outcome.IMPROVED, (min(before), max(after))
         else:
-            same = {*before} == {*after}
-            says = "" if same else f"within {tolerance:.0%}" if tolerance else "within its range"
-            sides = median(before), median(after)
-            found.append(_verdict(benchmark, metric, kind, Outcome.NO_CHANGE, *sides, says))
+            outcome, sides = Outcome.NO_CHANGE, (median(before), median(after))
+            if {*before} != {*after}:
+                says = f"within {tolerance:.0%}" if tolerance else "within its range"
+        found.append(_verdict(benchmark, metric, kind, outcome, *sides, says))
     return found
 
 
@@ -144,18 +137,13 @@ def _agreement(
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):
         if not (before and after):
-            found.append(_one_sided(benchmark, metric, "agreement", gone=bool(before)))
+            found.append(one_sided(benchmark, metric, "agreement", gone=bool(before)))
             continue
         sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
         worse = sign * (now - then)
-        outcome = (
-            Outcome.REGRESSED
-            if worse > bound
-            else Outcome.IMPROVED
-            if worse < -bound
-            else Outcome.NO_CHANGE
-        )
+        moved = Outcome.REGRESSED if worse > 0 else Outcome.IMPROVED
+        outcome = moved if abs(worse) > bound else Outcome.NO_CHANGE
         says = tokens if abs(worse) <= bound else f"by more than {bound:g}"
         found.append(_verdict(benchmark, metric, "agreement", outcome, then, now, says))
     if other and not found:
@@ -169,11 +157,7 @@ def _agreement(
 def _other_tokens(base: Sequence[Record], head: Sequence[Record]) -> bool:
     """Whether the two sides are known to have generated different tokens."""
     then, now = (
-        {
-            digest
-            for each in side
-            if (digest := (each.measured.info.get("attestation") or {}).get("tokens_sha256"))
-        }
+        {digest for each in side if (digest := each.measured.attestation.get("tokens_sha256"))}
         for side in (base, head)
     )
     return bool(then and now) and then.isdisjoint(now)
@@ -181,22 +165,22 @@ def _other_tokens(base: Sequence[Record], head: Sequence[Record]) -> bool:
 
 def _steps(records: Sequence[Record]) -> list[Any]:
     """Return the ranges of decode steps over which these records counted."""
-    ranges = [(each.measured.info.get("counters") or {}).get("decode_steps") for each in records]
-    return sorted(each for each in ranges if each)[:1]
+    return sorted(steps for each in records if (steps := each.measured.decode_steps))[:1]
 
 
 def _code(session: Session) -> tuple[Any, ...]:
-    software = session.machine.get("software") or {}
-    return session.commit.get("id"), sorted(software.items(), key=str)
+    return session.commit.get("id"), sorted(session.software.items(), key=str)
 
 
-def _one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+    """Return the verdict on a metric that one side lacks."""
+    cause = Cause.GONE if gone else Cause.NEW
     says = (
         "gone: the baseline has it, this session has not; was it interrupted?"
         if gone
         else "new: this session has it, the baseline has not; promote a session that has"
     )
-    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says)
+    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says, cause=cause)
 
 
 def _verdict(

@@ -12,19 +12,26 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.sessions import comparable
-from benchmarks.sessions.outcome import COMPARED, Outcome, Verdict
+from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
 from benchmarks.verdicts import exact, reasons, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
-from benchmarks.verdicts.records import Material, gather, nothing
+from benchmarks.verdicts.records import ComparableRecords, collect, verdict_without_data
 from benchmarks.verdicts.times import Timing
 
 if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
-PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
+FINE = ExitStatus.FINE
+STATUS = {
+    Outcome.REGRESSED: ExitStatus.FAILED,
+    Outcome.INVALID: ExitStatus.INVALID,
+    Outcome.NOT_COMPARABLE: ExitStatus.NOTHING_COMPARED,
+    Outcome.MISSING: ExitStatus.NOTHING_COMPARED,
+    Outcome.INCONCLUSIVE: ExitStatus.UNDECIDED,
+}
 
 
 def judge(
@@ -35,7 +42,7 @@ def judge(
     gate: str = "screen",
     alpha: float = ALPHA,
     acknowledged: Sequence[Acknowledgement] = (),
-    absent: Mapping[str, str] | None = None,
+    absent: Mapping[str, Cause] | None = None,
     today: date | None = None,
 ) -> list[Verdict]:
     """Return a verdict for each metric of each benchmark that either side has.
@@ -44,70 +51,60 @@ def judge(
     restart of a duet. `gate`: "screen" or "strict", for times against the past. `alpha`: the
     two-sided level for all times together. `absent`: why benchmarks have no result in head, by
     full name. `today`: on which acknowledgements must hold; today's date by default. Raises
-    InputError where a duet lacks a partner.
+    InputError if a duet lacks a partner.
     """
     if paired and len(base) != len(head):
         raise InputError(
             f"a duet needs as many sessions of head as of base, one pair for each restart; "
             f"got {len(base)} of base and {len(head)} of head"
         )
-    names = sorted({name for session in (*base, *head) for name in session.measured})
     found = [] if paired else _failures(head)
     timings: list[Timing] = []
-    materials: dict[str, Material] = {}
-    for name in names:
-        material = gather(name, base, head, paired=paired)
-        if verdict := nothing(material, base, head, absent or {}):
+    by_name: dict[str, ComparableRecords] = {}
+    for name in sorted({name for session in (*base, *head) for name in session.measured}):
+        records = collect(name, base, head, paired=paired)
+        if verdict := verdict_without_data(records, base, head, absent or {}):
             found.append(verdict)
             continue
-        materials[name] = material
-        found += exact.verdicts(name, material.base, material.head)
-        more, unjudged = _timings(material)
+        by_name[name] = records
+        more, unjudged = _timings(records)
         timings += more
-        found += unjudged
+        found += [*exact.verdicts(name, records.base, records.head), *unjudged]
     if paired:
         found += times.duel(timings, alpha=alpha)
     else:
-        decide = _decide(base, head)
-        found += times.screen(timings, alpha=alpha, strict=gate == "strict", decide=decide)
-    found = [_explain(each, found, materials) for each in found]
+        strict, decide = gate == "strict", _decide(base, head)
+        found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
+    found = [_explain(each, found, by_name) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
 
 
 def exit_status(verdicts: Sequence[Verdict]) -> int:
-    """Return what a command ends with: 0 only where all was compared and nothing is open.
+    """Return what a command ends with: 0 only if all was compared and nothing is open.
 
-    1 REGRESSED, 12 INVALID, 10 NOT COMPARABLE or MISSING or nothing compared, 11 INCONCLUSIVE; the
-    first that applies. What is acknowledged passes.
+    What is acknowledged passes.
     """
-    open_ = {each.outcome for each in verdicts if each.acknowledged is None}
-    if Outcome.REGRESSED in open_:
-        return ExitStatus.FAILED
-    if Outcome.INVALID in open_:
-        return ExitStatus.INVALID
-    if open_ & {Outcome.NOT_COMPARABLE, Outcome.MISSING}:
-        return ExitStatus.NOTHING_COMPARED
-    if not any(each.outcome in COMPARED for each in verdicts):
-        return ExitStatus.NOTHING_COMPARED
-    return ExitStatus.UNDECIDED if Outcome.INCONCLUSIVE in open_ else ExitStatus.FINE
+    compared = any(each.outcome in COMPARED for each in verdicts)
+    open_ = [STATUS.get(each.outcome, FINE) for each in verdicts if each.acknowledged is None]
+    return first(FINE if compared else ExitStatus.NOTHING_COMPARED, *open_)
 
 
-def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
+def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
-    name = material.benchmark
-    base, head, doubted = material.trusted()
+    name = records.benchmark
+    base, head, doubted = records.trusted()
     if head and not base:
-        says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
+        says = f"no baseline could be trusted ({doubted[0].says}); demote it, and promote another"
         return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
     if not base or not head:
-        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
-    note = _note([why for _, why in material.left_out] + doubted)
-    if material.paired and (cut := times.cut_short(list(zip(base, head, strict=True)))):
+        return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0].says)]
+    note = _note([each.short for each in (*records.left_out, *doubted)])
+    if records.paired and (cut := times.cut_short(list(zip(base, head, strict=True)))):
         note = "; ".join(filter(None, (note, cut)))
     timings, gone = [], []
     for metric in dict.fromkeys(metric for each in base for metric in times.series(each)):
-        if material.paired:
+        if records.paired:
             found = times.paired(metric, list(zip(base, head, strict=True)))
         else:
             found = times.unpaired(metric, base, head)
@@ -115,13 +112,15 @@ def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
             timings.append(Timing(name, metric, found, times.limits(metric), note))
         else:
             says = "gone: the baseline has it, this session has not"
-            gone.append(Verdict(name, metric, "time", Outcome.MISSING, detail=says))
+            gone.append(
+                Verdict(name, metric, "time", Outcome.MISSING, detail=says, cause=Cause.GONE)
+            )
     return timings, gone
 
 
 def _note(left_out: Sequence[str]) -> str:
     """Return how many records were left out, and why the first was, without what to do."""
-    return f"{len(left_out)} left out ({left_out[0].partition(';')[0]})" if left_out else ""
+    return f"{len(left_out)} left out ({left_out[0]})" if left_out else ""
 
 
 def _failures(head: Sequence[Session]) -> list[Verdict]:
@@ -134,16 +133,16 @@ def _failures(head: Sequence[Session]) -> list[Verdict]:
 
 
 def _explain(
-    verdict: Verdict, found: Sequence[Verdict], materials: Mapping[str, Material]
+    verdict: Verdict, found: Sequence[Verdict], by_name: Mapping[str, ComparableRecords]
 ) -> Verdict:
     """Return the verdict with its reasons where a time regressed."""
     if verdict.kind != "time" or verdict.outcome is not Outcome.REGRESSED:
         return verdict
     others = [each for each in found if each.benchmark == verdict.benchmark]
-    material = materials[verdict.benchmark]
+    records = by_name[verdict.benchmark]
     base, head = (
         exact.with_evidence(exact.newest_code(side)).session
-        for side in (material.base, material.head)
+        for side in (records.base, records.head)
     )
     return reasons.explain_time(verdict, others, base, head)
 
@@ -171,12 +170,14 @@ def _decide(base: Sequence[Session], head: Sequence[Session]) -> str:
     if not base or not head:
         return ""
     then, now = (max(side, key=lambda each: (each.when, each.name)) for side in (base, head))
-    software, ours = (each.machine.get("software") or {} for each in (then, now))
-    changed = [
-        f"{name}=={software[name]}"
-        for name in PACKAGES
-        if name in software and software[name] != ours.get(name)
-    ]
+    changed = comparable.changed_versions(then, now)
+    duet = "decide it: python -m benchmarks duet --base"
+    if "driver" in changed:
+        return f"no duet can bring back driver {changed['driver'][0]}: measure a new baseline"
+    if beyond := comparable.beyond_a_duet(changed):
+        needed = ", ".join(f"{name} {sides[0] or 'unknown'}" for name, sides in beyond.items())
+        return f"{duet} PATH (the Python of an environment with {needed})"
+    if changed:
+        return f"{duet} {comparable.as_spec(changed)}"
     commit = str(then.commit.get("id") or "")[:12]
-    command = f"decide it: python -m benchmarks duet --base {','.join(changed) or 'PATH'}"
-    return command if changed else f"{command} (a checkout of {commit or 'the baseline'})"
+    return f"{duet} PATH (a checkout of {commit or 'the baseline'})"

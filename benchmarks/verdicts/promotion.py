@@ -20,7 +20,7 @@ def promote(path: Path, *, when: str, reason: str | None = None) -> None:
 
     `when` is ISO 8601. The session is judged once more, by the baselines in its folder: a slow
     one must not get in because nobody looked, or because it was judged by something else. Raises
-    InputError where the file is damaged, foreign or without raw data, which no reason helps, and
+    InputError if the file is damaged, foreign or without raw data, which no reason helps, and
     where it is refused.
     """
     stored = baseline.own(read_session(path))
@@ -41,7 +41,7 @@ def promote(path: Path, *, when: str, reason: str | None = None) -> None:
 
 
 def demote(path: Path, *, when: str) -> None:
-    """Let a stored session be no baseline any more. Raises InputError where it is no session."""
+    """Let a stored session be no baseline any more. Raises InputError if it is no session."""
     baseline.own(read_session(path))
     mark = {"promoted": None, "demoted": {"when": when}}
     storage.change(path, lambda content: content["llm_int8"].update(mark))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import duration
+from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -61,20 +62,16 @@ def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict
 
 def _calls(base: Measured, head: Measured, phase: str) -> list[tuple[int, str]]:
     """Return how many calls each operator gained, the largest gain first."""
-    then, now = (
-        ((each.info.get("counters") or {}).get(phase) or {}).get("operators") or {}
-        for each in (base, head)
-    )
-    gains = {name: now.get(name, 0) - then.get(name, 0) for name in {**then, **now}}
-    order = sorted((name for name in gains if gains[name]), key=lambda name: (-gains[name], name))
-    return [(gains[name], f"{name} {gains[name]:+,} calls") for name in order]
+    changed = comparable.changed_calls(base, head, phase)
+    gains = sorted((before - after, name) for name, before, after in changed)
+    return [(-loss, f"{name} {-loss:+,} calls") for loss, name in gains]
 
 
 def _phases(
     verdict: Verdict, others: Sequence[Verdict], measured: Measured
 ) -> list[tuple[str, str]]:
     """Return prefill and decode with their changes, first the one that cost more seconds."""
-    steps = (measured.info.get("workload") or {}).get("new_tokens", 1) - 1
+    steps = measured.workload.get("new_tokens", 1) - 1
     parts = {each.metric: each for each in others if each.metric in PHASES}
     if verdict.metric in parts:  # it is a phase itself
         parts = {verdict.metric: verdict}
@@ -100,17 +97,15 @@ def _operators(benchmark: str, phases: Sequence[str], base: Session, head: Sessi
 
 def _profile(benchmark: str, session: Session) -> Mapping[str, Any]:
     """Return the phases that were profiled with the quantization and batch of a benchmark."""
-    wanted = _model(session.measured.get(benchmark))
+    wanted = _model(session.measured[benchmark])
     for each in session.measured.values():
-        if each.info.get("profile") and _model(each) == wanted:
-            profile: Mapping[str, Any] = each.info["profile"]
-            return profile
+        if each.profile and _model(each) == wanted:
+            return each.profile
     return {}
 
 
-def _model(measured: Measured | None) -> tuple[Any, Any]:
-    workload = (measured.info.get("workload") if measured else None) or {}
-    return workload.get("quantization"), workload.get("batch_size")
+def _model(measured: Measured) -> tuple[Any, Any]:
+    return measured.workload.get("quantization"), measured.workload.get("batch_size")
 
 
 def _gains(

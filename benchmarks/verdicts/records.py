@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.sessions import comparable
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions import comparable, doubts
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,20 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
 
 
-HALF = (Outcome.MISSING, "gone: a restart has it on one side only")
+class LeftOut(NamedTuple):
+    """Why a record, or its times, don't count; `short` is without the next step."""
+
+    outcome: Outcome  # if no other record is left
+    says: str
+    short: str
+    cause: Cause | None = None
+
+
+def _left_out(outcome: Outcome, says: str, cause: Cause | None = None) -> LeftOut:
+    return LeftOut(outcome, says, says, cause)
+
+
+HALF = _left_out(Outcome.MISSING, "gone: a restart has it on one side only", Cause.GONE)
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Material:
+class ComparableRecords:
     """The records of one benchmark that may be compared, and why others were left out.
 
     Of a duet (`paired`) the i-th records of both sides are one restart.
@@ -35,29 +48,29 @@ class Material:
     benchmark: str
     base: Sequence[Record]
     head: Sequence[Record]
-    left_out: Sequence[tuple[Outcome, str]]
+    left_out: Sequence[LeftOut]
     paired: bool = False
 
-    def trusted(self) -> tuple[list[Measured], list[Measured], list[str]]:
+    def trusted(self) -> tuple[list[Measured], list[Measured], list[LeftOut]]:
         """Return the records whose times can be trusted, and why others can't, head's first.
 
         Of a restart both sides can, or neither: they shared the machine.
         """
         base, head = ([each.measured for each in side] for side in (self.base, self.head))
-        doubts, doubts_now = ([comparable.doubts(each) for each in side] for side in (base, head))
-        told = doubts_now + doubts
+        of_base, of_head = ([_doubts(each) for each in side] for side in (base, head))
+        told = of_head + of_base
         if self.paired:
-            told = doubts = doubts_now = [a + b for a, b in zip(doubts_now, doubts, strict=True)]
+            told = of_base = of_head = [a + b for a, b in zip(of_head, of_base, strict=True)]
         return (
-            [each for each, why in zip(base, doubts, strict=True) if not why],
-            [each for each, why in zip(head, doubts_now, strict=True) if not why],
-            [_in_short(why) for why in told if why],
+            [each for each, why in zip(base, of_base, strict=True) if not why],
+            [each for each, why in zip(head, of_head, strict=True) if not why],
+            [_first(why) for why in told if why],
         )
 
 
-def gather(
+def collect(
     benchmark: str, base: Sequence[Session], head: Sequence[Session], *, paired: bool
-) -> Material:
+) -> ComparableRecords:
     """Return the records of a benchmark that may be compared with each other."""
     if paired:
         return _of_duet(benchmark, zip(base, head, strict=True))
@@ -68,56 +81,69 @@ def gather(
     obstacles = [_obstacle(each, now) for each in then]
     kept = [each for each, why in zip(then, obstacles, strict=True) if why is None]
     left_out = [why for why in obstacles if why]
-    return Material(benchmark, kept, now, left_out)
+    return ComparableRecords(benchmark, kept, now, left_out)
 
 
-def _of_duet(benchmark: str, restarts: Iterable[tuple[Session, Session]]) -> Material:
+def _of_duet(benchmark: str, restarts: Iterable[tuple[Session, Session]]) -> ComparableRecords:
     base, head, left_out = [], [], []
     for sides in restarts:
         found = [Record(s, s.measured[benchmark]) for s in sides if benchmark in s.measured]
         why = _obstacle(found[0], found[1:]) if len(found) == len(sides) else HALF
         if failed := [says for each in sides if (says := comparable.failure(each))]:
-            why = Outcome.INVALID, failed[0]
+            why = _left_out(Outcome.INVALID, failed[0])
         if why is None:
             base.append(found[0])
             head.append(found[1])
         elif found:
             left_out.append(why)
-    return Material(benchmark, base, head, left_out, paired=True)
+    return ComparableRecords(benchmark, base, head, left_out, paired=True)
 
 
-def nothing(
-    material: Material, base: Sequence[Session], head: Sequence[Session], absent: Mapping[str, str]
+def verdict_without_data(
+    records: ComparableRecords,
+    base: Sequence[Session],
+    head: Sequence[Session],
+    absent: Mapping[str, Cause],
 ) -> Verdict | None:
-    """Return the verdict where nothing of a benchmark can be compared; None where something can.
+    """Return the verdict on a benchmark of which nothing can be compared; None if something can.
 
     `absent`: why benchmarks have no result in head, by full name.
     """
-    name = material.benchmark
-    outcome = Outcome.MISSING
+    name = records.benchmark
     if not any(name in each.measured for each in base):
         says = "new: no baseline has it; promote a session that has"
+        why = _left_out(Outcome.MISSING, says, Cause.NEW)
     elif not any(name in each.measured for each in head):
-        says = absent.get(name) or "gone: a baseline has it, and it didn't run now"
-    elif material.base and material.head:
+        cause = absent.get(name, Cause.GONE)
+        gone = "a baseline has it, and it didn't run now"
+        says = f"{cause}: {gone if cause is Cause.GONE else 'it has no result now'}"
+        why = _left_out(Outcome.MISSING, says, cause)
+    elif records.base and records.head:
         return None
     else:
-        outcome, says = max(material.left_out)  # NOT COMPARABLE, where there is one
-    return Verdict(name, "-", "-", outcome, detail=says)
+        why = max(records.left_out, key=lambda each: each[:2])  # NOT COMPARABLE, if there is one
+    return Verdict(name, "-", "-", why.outcome, detail=why.says, cause=why.cause)
 
 
-def _in_short(reasons: Sequence[str]) -> str:
+def _doubts(measured: Measured) -> list[tuple[str, str]]:
+    """Return why times can't be trusted, with and without the next steps."""
+    short = doubts.in_short(measured.validity) if measured.doubts else []
+    return list(zip(measured.doubts, short, strict=True))
+
+
+def _first(reasons: Sequence[tuple[str, str]]) -> LeftOut:
     """Return the first reason, and how many more there are."""
-    more = len(reasons) - 1
-    return reasons[0] + (f"; and {more} more reason{'s' if more > 1 else ''}" if more else "")
+    (says, short), more = reasons[0], len(reasons) - 1
+    others = f"; and {more} more reason{'s' if more > 1 else ''}" if more else ""
+    return LeftOut(Outcome.INVALID, says + others, short)
 
 
-def _obstacle(base: Record, heads: Sequence[Record]) -> tuple[Outcome, str] | None:
-    """Return why a record must not be compared with these; None where it may."""
+def _obstacle(base: Record, heads: Sequence[Record]) -> LeftOut | None:
+    """Return why a record must not be compared with these; None if it may."""
     for head in heads:
         if differ := comparable.machine_differences(base.session, head.session):
-            return Outcome.NOT_COMPARABLE, f"another machine: {', '.join(differ)}"
+            return _left_out(Outcome.NOT_COMPARABLE, f"another machine: {', '.join(differ)}")
         if differ := comparable.workload_differences(base.measured, head.measured):
-            return Outcome.NOT_COMPARABLE, f"another workload: {', '.join(differ)}"
+            return _left_out(Outcome.NOT_COMPARABLE, f"another workload: {', '.join(differ)}")
     failed = comparable.failure(base.session)
-    return (Outcome.INVALID, failed) if failed else None
+    return _left_out(Outcome.INVALID, failed) if failed else None

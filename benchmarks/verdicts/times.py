@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.sessions.outcome import Outcome, Verdict
-from benchmarks.sessions.schema import steps
+from benchmarks.common.text import count
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import estimate
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """From which change on something is said, as shares.
+    """The changes that decide what is said, as shares.
 
     `floor`: a smaller change isn't reported, however sure. `equivalence`: no change means that
-    one of this size is ruled out. `doubt`: a change that is suspicious by itself, be it that one
-    or two baselines can't tell how much sessions vary, be it that so many times are judged that
-    one of them goes beyond its interval by chance. `gross`: a change that needs no duet. `blind`:
-    where an interval is wider, the past can't tell what matters.
+    one of this size is ruled out. `doubt`: a change this large is suspicious even without
+    significance: with one or two baselines the spread is unknown, and among many times one exceeds
+    its interval by chance. `gross`: a change that needs no duet. `blind`: with a wider interval the
+    past can't tell what matters.
     """
 
     floor: float
@@ -69,7 +69,7 @@ def series(measured: Measured) -> dict[str, tuple[float, ...]]:
     if "cold_process" in measured.info:
         return {"cold_round_s": measured.rounds_s[:1]} if measured.info["cold_process"] else {}
     found = {"round_s": measured.rounds_s}
-    rounds = steps(measured.info)
+    rounds = measured.steps
     if len(rounds) == len(measured.rounds_s):
         found["ttft_s"] = tuple(each["ttft_s"] for each in rounds)
         found["tpot_s"] = tuple(sum(each["step_s"]) / len(each["step_s"]) for each in rounds)
@@ -79,7 +79,7 @@ def series(measured: Measured) -> dict[str, tuple[float, ...]]:
 
 
 def unpaired(metric: str, base: Sequence[Measured], head: Sequence[Measured]) -> Estimate | None:
-    """Estimate from sessions of different times; None where one side lacks the metric."""
+    """Estimate from sessions of different times; None if one side lacks the metric."""
     sides = [
         [median(values[metric]) for values in map(series, side) if metric in values]
         for side in (base, head)
@@ -90,8 +90,8 @@ def unpaired(metric: str, base: Sequence[Measured], head: Sequence[Measured]) ->
 def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate | None:
     """Estimate from restarts of a duet: round k of one side belongs to round k of the other.
 
-    Where a restart was cut short, the rounds that both sides have count. None where no restart has
-    the metric on both sides.
+    If a restart was cut short, the rounds that both sides have count. None if no restart has the
+    metric on both sides.
     """
     restarts, orders = [], []
     for sides in pairs:
@@ -102,18 +102,18 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
     return estimate.paired(restarts, orders) if restarts else None
 
 
-def _head_first(base: Measured, head: Measured, count: int) -> list[bool]:
+def _head_first(base: Measured, head: Measured, pairs: int) -> list[bool]:
     """Return in which of so many pairs head came first; in none where it isn't known."""
-    known = list(zip(base.positions, head.positions, strict=False))[:count]
-    return [ours > theirs for ours, theirs in known] if len(known) == count else [False] * count
+    known = list(zip(base.positions, head.positions, strict=False))[:pairs]
+    return [ours > theirs for ours, theirs in known] if len(known) == pairs else [False] * pairs
 
 
 def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
-    """Return that rounds of restarts have no partner, and so don't count; "" where all have."""
-    count = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
-    if not count:
+    """Say how many restarts have rounds without a partner, which don't count; "" if none has."""
+    restarts = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
+    if not restarts:
         return ""
-    return f"{_count(count, 'restart')} with more rounds on one side, of which these don't count"
+    return f"{count(restarts, 'restart')} with more rounds on one side, of which these don't count"
 
 
 PARTS = ("ttft_s", "tpot_s")  # of a round
@@ -148,11 +148,12 @@ class _Finding:
     outcome: Outcome
     detail: str
     suspicious: bool = False
+    cause: Cause | None = None
 
 
 def _few_baselines(timing: Timing) -> _Finding:
     size, limits = _size(timing), timing.limits
-    few = f"only {_count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
+    few = f"only {count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
     if size > limits.gross:
         return _Finding(_direction(timing), f"{few}; but {_gross(limits)}")
     if size > limits.doubt:
@@ -176,7 +177,8 @@ def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Find
     if estimate.share(half) > limits.blind:
         says = f"sessions vary so much that less than {wide} doesn't show"
         if timing.metric in PARTS:  # of a round that is judged as a whole, and is open by itself
-            return _Finding(Outcome.NO_CHANGE, f"{says}; the round has it as well")
+            says = f"{says}; the round has it as well"
+            return _Finding(Outcome.NO_CHANGE, says, cause=Cause.ROUND_IS_OPEN)
         return _Finding(Outcome.INCONCLUSIVE, says)
     return _Finding(Outcome.NO_CHANGE, _why_none(limits, wide, alone=alone, sure=p <= alpha))
 
@@ -191,12 +193,12 @@ def _why_none(limits: Limits, wide: str, *, alone: bool, sure: bool) -> str:
 
 def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -> _Finding:
     found, size, limits = timing.estimate, _size(timing), timing.limits
-    count = _count(found.count, "restart")
+    restarts = count(found.count, "restart")
     if p is None:  # however large the change: one process may be unlucky by any amount
-        says = f"only {count}, too few to tell how much they vary; {estimate.ENOUGH} at least"
+        says = f"only {restarts}, too few to tell how much they vary; {estimate.ENOUGH} at least"
         return _Finding(Outcome.INCONCLUSIVE, says)
     if p <= alpha and size > limits.floor:
-        return _Finding(_direction(timing), f"over {count}")
+        return _Finding(_direction(timing), f"over {restarts}")
     if p <= alpha:
         return _Finding(Outcome.NO_CHANGE, _small(limits))
     if found.equivalent(limits.equivalence, alpha):
@@ -210,7 +212,7 @@ def _small(limits: Limits) -> str:
 
 def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
     """Return what the data would have found, and how much more of it decides."""
-    says = f"{_count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
+    says = f"{count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
     needed = estimate.restarts_needed(found, limits.floor, alpha)
     if needed is None or needed > SENSIBLE:
         says = f"{says}; they vary too much for more of them to decide"
@@ -250,12 +252,9 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
         p=p,
         detail=f"{finding.detail}; {timing.note}" if timing.note else finding.detail,
         suspicious=finding.suspicious,
+        cause=Cause.LEFT_OUT if timing.note and not finding.cause else finding.cause,
     )
 
 
 def _gross(limits: Limits) -> str:
     return f"by more than a factor of {1 + limits.gross:.3g}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"

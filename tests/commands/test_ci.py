@@ -11,7 +11,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.commands import ci
 from benchmarks.common import interrupts
-from benchmarks.environments import versions
+from benchmarks.common.packages import COMPARED
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
 from tests import running, stored
@@ -24,7 +24,7 @@ SAVED = Path(".benchmarks/gpu/0002_ci.json")
 DOUBT = verdict("a", "INCONCLUSIVE")
 SUSPICIOUS = {"verdicts": [{**DOUBT, "suspicious": True}], "exit_status": 11}
 COLD = {**verdict("w", "INCONCLUSIVE"), "metric": "cold_round_s", "suspicious": True}
-INSTALLED = {name: metadata.version(name).partition("+")[0] for name in versions.PINNED}
+INSTALLED = {name: metadata.version(name).partition("+")[0] for name in COMPARED}
 
 
 def pins(**others):

@@ -17,6 +17,7 @@ import pytest
 from benchmarks.__main__ import main
 from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
 from tests.running import heard
+from tests.stored import DUET
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +154,7 @@ def test_a_duet_is_judged_by_the_share_of_its_look(judge):
     """As it judged itself: it looked twice, and each look has its share of alpha."""
     head = [saved(1.02 * (1 + luck)) for luck in LUCK[::-1]]
     for each in head:
-        each["llm_int8"]["duet"] = {"looks": {"5": 0.1, "12": 1e-9}}
+        each["llm_int8"]["duet"] = {**DUET, "looks": {"5": 0.1, "12": 1e-9}}
     status, out = judge(BASE, head, "--paired")
     assert "alpha 1e-09: that of a look of this duet" in out
     assert status == 11

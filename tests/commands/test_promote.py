@@ -134,7 +134,7 @@ def test_latest_is_the_newest_session_of_all_machines(promote, tmp_path):
     """Counted by time, not by name; damaged files are named on the way."""
     newest = stored.write(tmp_path / ".benchmarks/one/0001_x.json", day=9, **JUDGED)
     stored.write(tmp_path / ".benchmarks/two/0007_x.json", day=3, **JUDGED)
-    stored.write(tmp_path / ".benchmarks/duets/base_01.json", day=10, **JUDGED, duet={"restart": 1})
+    stored.write(tmp_path / ".benchmarks/duets/base_01.json", day=10, **JUDGED, duet=stored.DUET)
     (tmp_path / ".benchmarks/two/0008_x.json").write_text("{")
     status, lines = promote("--latest")
     assert status == 0

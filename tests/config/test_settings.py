@@ -48,17 +48,14 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--gate", "screen", "gate", "screen"),
     ("--gate", "strict", "gate", "strict"),
     ("--summary", "out.md", "summaries", (Path("out.md"),)),
-    ("--script-table", True, "script_table", True),
 )
 
 
 def build(
-    given: Mapping[str, str | bool] | None = None, environment: Mapping[str, str] | None = None
+    given: Mapping[str, str] | None = None, environment: Mapping[str, str] | None = None
 ) -> Settings:
     """Return the settings of a command line with `given` options, and defaults for the rest."""
-    values: dict[str, str | bool | None] = {
-        option.dest: False if option.flag else option.default for option in OPTIONS
-    }
+    values: dict[str, str | None] = {option.dest: option.default for option in OPTIONS}
     values |= {name.lstrip("-").replace("-", "_"): text for name, text in (given or {}).items()}
     return build_settings(values.__getitem__, environment or {})
 
@@ -84,7 +81,6 @@ def test_defaults() -> None:
         threads=None,
         artifacts=None,
         report=None,
-        script_table=False,
         gate=None,
         summaries=(),
         cache_dir=Path.home() / ".cache" / "llm-int8-benchmarks",

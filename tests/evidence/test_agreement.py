@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.common.errors import OutputError
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import agreement, output, references
 from benchmarks.model import checkpoint, loading
 from benchmarks.model.target import Target
@@ -26,7 +27,7 @@ def check(engine, target, reference):
     return agreement.check(engine.quantization, output.logits(engine, target), target, reference)
 
 
-@pytest.mark.parametrize("quantization", list(agreement.SYNTHETIC))
+@pytest.mark.parametrize("quantization", list(QUANTIZATIONS))
 def test_every_quantization_agrees_within_its_bounds(target, reference, quantization, figure):
     """Correct models pass; the figures are shown, and stored."""
     with loading.load(target, quantization, cold=False) as engine:

@@ -9,7 +9,6 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
 from benchmarks.machine import device, host, nvml
 from benchmarks.machine.nvml import Gpu
-from benchmarks.sessions import comparable
 from tests.fake_nvml import FakeNvml
 
 
@@ -25,18 +24,6 @@ def test_without_proc_the_peak_is_unmeasured(tmp_path):
     (tmp_path / "status").write_text("Name:\tpython\n")
     assert host.peak_resident_bytes(tmp_path) == Unmeasured(f"{tmp_path / 'status'} has no VmHWM")
     assert host.reset_peak_resident(tmp_path / "none") is False
-
-
-def test_differences_name_the_machine_and_the_versions_apart():
-    """Another machine can't be compared with; other versions are what one compares."""
-    ours = {"hardware": {"gpu": "H200", "threads": 1}, "software": {"torch": "2"}}
-    theirs = {"hardware": {"gpu": "H100", "threads": 1}, "software": {"torch": "1"}}
-    assert comparable.differences(ours, theirs) == [
-        "compared with another machine, so times are not comparable: gpu H100 -> H200",
-        "compared with other versions: torch 1 -> 2",
-    ]
-    assert comparable.differences(ours, ours) == []
-    assert len(comparable.differences(ours, {})) == 2  # a session that another suite saved
 
 
 @pytest.mark.parametrize(

@@ -376,16 +376,13 @@ def test_profiles_name_the_operators_and_write_their_files(engine, workload, tmp
     assert sum(hotspot.share for hotspot in decode.hotspots) == pytest.approx(1)
     shares = [hotspot.share for hotspot in decode.hotspots]
     assert shares == sorted(shares, reverse=True)
-    files = {file.name: file for file in decode.write(tmp_path, script_table=True)}
+    files = {file.name: file for file in decode.write(tmp_path)}
     assert "MatMul8bitLt" in files["decode.table.txt"].read_text()
     trace = json.loads(gzip.decompress(files["decode.trace.json.gz"].read_bytes()))
     assert any(event.get("name") == "MatMul8bitLt" for event in trace["traceEvents"])
     stacks = files["decode.host.stacks.txt"].read_text().splitlines()
     assert any("Linear8bitLt" in line and "aten::" in line for line in stacks)
     assert all(line.rsplit(" ", 1)[1].isdigit() for line in stacks)
-    script = files["decode.script-table.txt"].read_text()
-    assert "aten::" in script
-    assert "_bootstrap" not in script
 
 
 def test_the_prefill_profile_is_one_forward_pass(engine, workload):

@@ -118,7 +118,7 @@ def duet_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             record = full_records.record(restart, slower=slower)
             content = full_records.session(
                 (NAME.format("int8-decomp", 16), record),
-                saved={"duet": {"id": "one", "side": side, "restart": restart}},
+                saved={"duet": {"side": side, "restart": restart, "id": "d", "looks": {"5": 0.05}}},
                 when=f"2026-01-0{restart + 1}T08:00:00+00:00",
             )
             full_records.write(folder / "saved" / f"{restart}_{side}.json", content)

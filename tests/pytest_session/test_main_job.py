@@ -17,7 +17,7 @@ def full(environment, tmp_path_factory):
     """Run the main job once in a process of its own, saved, with all files, on few tokens."""
     folder = tmp_path_factory.mktemp("full")
     options = [*FAST, "--benchmark-save=main", "--artifacts", str(folder / "artifacts")]
-    options += ["--report", str(folder / "page.html"), "--script-table"]
+    options += ["--report", str(folder / "page.html")]
     arguments = command(folder, *options)
     with virtual.installed(virtual.Machine()):
         done = run_module("pytest", *arguments, environment=environment)
@@ -171,7 +171,7 @@ def test_profiles_are_stored_and_written(full):
     assert len(profile["prefill"]["operators"]) == 30
     assert profile["decode"]["decode_steps"] == [2, 6]
     folder = full.folder / "artifacts" / "test_profile[int8-decomp-b8-p16-n1]"
-    kinds = ("table.txt", "trace.json.gz", "host.stacks.txt", "script-table.txt")
+    kinds = ("table.txt", "trace.json.gz", "host.stacks.txt")
     expected = {f"{phase}.{kind}" for phase in ("prefill", "decode") for kind in kinds}
     assert {file.name for file in folder.iterdir()} == expected
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from benchmarks.report.verdict_table import MOST, counts, lines, markdown
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 
 SLOWER = Verdict(
     benchmark="benchmarks/test_throughput.py::test_throughput[int8-b8-p16-n128]",
@@ -59,7 +59,9 @@ def test_a_line_has_all_that_was_found():
 def test_regressions_come_first_and_counts_last():
     """Then what is open, and what has improved; nothing is dropped."""
     verdicts = [
-        Verdict(f"test_{outcome.name}", "round_s", "time", outcome, detail="skipped: why")
+        Verdict(
+            f"test_{outcome.name}", "round_s", "time", outcome, detail="why", cause=Cause.SKIPPED
+        )
         for outcome in reversed(Outcome)
     ]
     known = Verdict("test_known", "round_s", "time", Outcome.REGRESSED, acknowledged="a bug")
@@ -118,9 +120,7 @@ def test_an_unchanged_time_says_what_would_not_have_been_seen():
         for name in "ab"
     ]
     assert f"2 times unchanged: {few}" in lines(verdicts)
-    left_out = Verdict(
-        "test_c", "round_s", "time", Outcome.NO_CHANGE, 1.0, 1.0, 0.0, p=1.0, detail="x; 1 left out"
-    )
+    left_out = dataclasses.replace(verdicts[0], p=1.0, detail="x; 1 left out", cause=Cause.LEFT_OUT)
     assert "    x; 1 left out" in lines([left_out])
 
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.sessions import baseline
 from benchmarks.sessions.session import parse_session
 from tests import stored
-from tests.stored import INVALID, LIFTED, WIDENED, promoted, verdict
+from tests.stored import DUET, INVALID, LIFTED, WIDENED, promoted, verdict
 
 
 def session(**kwargs):
@@ -71,7 +71,7 @@ def test_stored_sessions_are_found_and_other_files_are_named(tmp_path):
             {"verdicts": [{**verdict("a", "INCONCLUSIVE"), "suspicious": True}]},
             "suspicious: a; let a duet decide",
         ),
-        ({"duet": {"restart": 1}}, "one side of a duet"),
+        ({"duet": DUET}, "one side of a duet"),
     ],
 )
 def test_what_speaks_against_a_baseline_is_said(saved, says):

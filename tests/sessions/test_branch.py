@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -15,7 +13,6 @@ from benchmarks.sessions.branch import Branch, _copy
 from tests import stored
 from tests.running import GIT, git
 from tests.stored import promoted
-from tests.waiting import PATIENCE_S
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -100,46 +97,6 @@ def test_the_later_of_promotion_and_demotion_counts(clone):
     assert not baseline.is_baseline(session)
 
 
-PUSHER = """
-import sys
-from pathlib import Path
-from benchmarks.sessions.branch import Branch
-import os
-here = Path(sys.argv[1])
-print(flush=True); input()
-Branch("origin", "baselines", os.environ, here).push(here / ".benchmarks")
-"""
-
-
-def test_two_that_push_at_once_lose_nothing(clone, tmp_path):
-    """Four clones push new baselines at the same moment, to a branch that isn't there yet."""
-    running = []
-    for number in range(1, 5):
-        folder, _ = clone(f"clone{number}")
-        stored.write(folder / "gpu/0001_ci.json", day=number, promoted=promoted())
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-c", PUSHER, tmp_path / f"clone{number}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=ENVIRONMENT,
-                text=True,
-            )
-        )
-    for process in running:
-        process.stdout.readline()
-    for process in running:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in running:
-        process.communicate(timeout=PATIENCE_S)
-    assert [process.returncode for process in running] == [0] * 4
-    assert on_branch(tmp_path) == [f"gpu/{number:04}_ci.json" for number in range(1, 5)]
-    folder, branch = clone("all")
-    branch.pull(folder)
-    assert len({each.when for each in baseline.stored(folder).sessions}) == 4
-
-
 def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
     """What another one pushed between the look and the push is kept."""
     ours, branch = clone("one")
@@ -209,7 +166,7 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     (ours / "gpu/0004_d.json").write_text("{")
     side = stored.write(ours / "duets/1/restart-01-base.json", day=4)
     content = json.loads(side.read_text())
-    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": {"id": 1}}}))
+    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": stored.DUET}}))
     assert main(["baselines", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("skipped .benchmarks/gpu/0004_d.json")

@@ -84,3 +84,15 @@ def test_versions_are_the_treatment():
     head = on(CUDA, software={"torch": "2.13.0", "python": "3.11.7", "pytest-benchmark": "5.3"})
     assert comparable.treatment(base, head) == ["torch 2.12.0 -> 2.13.0"]
     assert comparable.machine_differences(base, head) == []
+
+
+def test_a_compared_session_is_another_machine_if_it_is_one_for_the_gate():
+    """--benchmark-compare says it in the same facts; other versions are a line of their own."""
+    base = on({**CUDA, "threads": 4, "gpu_memory_bytes": 80 * 2**30 - 4096})
+    assert comparable.differences(base, on(CUDA)) == []
+    base = on({**CUDA, "gpu": "B GPU"}, software={"torch": "1"})
+    assert comparable.differences(base, on(CUDA, software={"torch": "2"})) == [
+        "compared with another machine, so times are not comparable: gpu B GPU -> A GPU",
+        "compared with other versions: torch 1 -> 2",
+    ]
+    assert "device unknown -> cuda" in comparable.differences(foreign([1.0]), on(CUDA))[0]

@@ -7,6 +7,7 @@ import pytest
 from benchmarks.common.errors import InputError
 from benchmarks.sessions.session import parse_session, read_session
 from benchmarks.verdicts import times
+from tests import full_records
 
 
 def content(*names, data=(0.5, 0.25)):
@@ -58,13 +59,12 @@ def test_another_file_is_named(tmp_path, text, says):
 
 def test_rounds_of_another_suite_are_not_ours(tmp_path):
     """What it calls `rounds` is its own; ours with something else inside is damaged."""
-    path = tmp_path / "0003_c.json"
-    for foreign in (10, "ten", [1, 2], [{}, {}], {"step_s": [1]}):
-        file = content("test_a")
-        file["benchmarks"][0]["extra_info"]["rounds"] = foreign
-        path.write_text(json.dumps(file))
-        assert list(times.series(read_session(path).measured["test_a"])) == ["round_s"]
-    file["benchmarks"][0]["extra_info"]["rounds"] = [{"step_s": [1], "ttft_s": "soon"}]
+    path, file = tmp_path / "0003_c.json", content("test_a")
+    file["benchmarks"][0]["extra_info"] = {"rounds": 10}
+    path.write_text(json.dumps(file))
+    assert list(times.series(read_session(path).measured["test_a"])) == ["round_s"]
+    ours = {"schema": 1, "rounds": [{"step_s": [1], "ttft_s": "soon"}]}
+    file["benchmarks"][0]["extra_info"] = ours
     path.write_text(json.dumps(file))
     with pytest.raises(InputError, match="another format"):
         read_session(path)
@@ -83,6 +83,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         {"llm_int8": {"passed": True, "verdicts": [{}]}},
         {"machine_info": {"hardware": "x"}},
         {"machine_info": 3},
+        {"llm_int8": {"verdicts": [full_records.verdict("b", "m", "GREAT")]}},
+        {"llm_int8": {"duet": {"side": "base", "restart": 1, "id": "d", "looks": {"x": 0.1}}}},
     ],
 )
 def test_values_of_another_type_are_damage(damage):

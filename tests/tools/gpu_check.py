@@ -28,11 +28,11 @@ from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
+from benchmarks.common.packages import COMPARED
 from benchmarks.common.process import kill_group
 from benchmarks.duet import schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
-from benchmarks.environments import installed
 from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock, identity
 from benchmarks.model import loading, quantizing
@@ -147,7 +147,7 @@ def another(folder: Path, plan: Plan) -> str:
     ours = {
         "plan": json.loads(json.dumps(asdict(plan))),
         "machine": identity.folder_name(plan.device, os.environ.get("CUDA_VISIBLE_DEVICES")),
-        "versions": {name: metadata.version(name) for name in installed.PACKAGES},
+        "versions": {name: metadata.version(name) for name in COMPARED},
     }
     if plan.device == "cuda" and ours["machine"].startswith("cpu-"):
         return f"expected a GPU for --device {plan.device}, found none that NVML shows"

@@ -22,9 +22,8 @@ from benchmarks.page.figures.kit import (
     plot,
 )
 from benchmarks.report import verdict_table
-from benchmarks.sessions import comparable
 from benchmarks.verdicts import times
-from benchmarks.verdicts.records import gather
+from benchmarks.verdicts.records import collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -81,15 +80,15 @@ def figure(duet: Duet, verdicts: Sequence[Verdict]) -> Figure | None:
 
 def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
     """Yield what the restarts say of a time, as `times.paired` takes it."""
-    material = gather(verdict.benchmark, duet.base, duet.head, paired=True)
+    material = collect(verdict.benchmark, duet.base, duet.head, paired=True)
     for base, head in zip(material.base, material.head, strict=True):
         then, now = (times.series(each.measured).get(verdict.metric) for each in (base, head))
         if not then or not now:
             continue
         shifts = [log(after / before) for before, after in zip(then, now, strict=False)]
-        doubts = comparable.doubts(base.measured) or comparable.doubts(head.measured)
+        doubts = base.measured.doubts or head.measured.doubts
         yield Observation(
-            restart=head.session.saved["duet"]["restart"],
+            restart=head.session.duet["restart"],
             change=100 * expm1(median(shifts)),
             pairs=[100 * expm1(shift) for shift in shifts],
             counts=not doubts,
