@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests import virtual
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,12 @@ SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
 FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
 ALONE = ["-k", "throughput"]
 LEAST = ["--batch-size=1", "--new-tokens=2", "--rounds=2", "--warmup-rounds=1", *ALONE]
+
+GIT = {  # an environment in which git knows nothing of the user's
+    **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+}
 
 
 @dataclass
@@ -55,6 +62,20 @@ def run_module(
             cwd=folder,
             timeout=timeout_s,
         )
+
+
+def git(folder: Path | str, *arguments: str | Path) -> str:
+    """Run git as a user of its own, and return what it prints."""
+    done = subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x", *arguments],  # noqa: S607 (the user's)
+        cwd=folder,
+        env=GIT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    return done.stdout.strip()
 
 
 @contextmanager

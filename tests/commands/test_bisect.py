@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from math import log2
 
@@ -19,6 +18,7 @@ from benchmarks.duet.bisection import Turn
 from benchmarks.environments import candidates, overlay
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests.local_packages import pip_in_forks, pip_variables, write_checkout, write_wheel
+from tests.running import git
 
 
 @given(data=st.data(), count=st.integers(2, 40))
@@ -81,23 +81,13 @@ def quick_pip():
 def checkout(tmp_path):
     """Return a git checkout of a package with four commits, and the commits' hashes."""
     folder = write_checkout(tmp_path / "checkout", "bisected", "STATE = 0\n")
-    who = {
-        f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-    }
-    environment = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull}
-
-    def git(*arguments):
-        command = ["git", "-C", str(folder), *arguments]
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    git("init", "--quiet")
+    git(folder, "init", "--quiet")
     hashes = []
     for state in range(4):
         (folder / "bisected.py").write_text(f"STATE = {state}\n")
-        git("add", ".")
-        git("commit", "--quiet", "-m", str(state))
-        hashes.append(git("rev-parse", "HEAD"))
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", str(state))
+        hashes.append(git(folder, "rev-parse", "HEAD"))
     (folder / "bisected.py").write_text("STATE = 'being worked on'\n")
     return folder, hashes
 
@@ -162,9 +152,8 @@ def test_a_commit_that_changes_no_file_of_the_package_is_good(checkout, tmp_path
     """Nothing is measured: the same files can't be slower."""
     folder, hashes = checkout
     (folder / "README").write_text("more words\n")
-    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x"]
     for command in (["checkout", "-q", "bisected.py"], ["add", "."], ["commit", "-qm", "words"]):
-        subprocess.run([*git, *command], check=True)
+        git(folder, *command)
     variables = os.environ | pip_variables(tmp_path)
     with worktree(folder, variables) as tree:
         older, same, words = (

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 from importlib import metadata
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from benchmarks.commands import ci, measuring
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
-from tests import stored
-from tests.running import heard
-from tests.stored import LIFTED, promoted, verdict
-from tests.waiting import PATIENCE_S
+from tests.builders import LIFTED, promoted, save, verdict
+from tests.running import git, heard
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 OPTIONS = "--model synthetic:llama-3.1-8b"
@@ -33,17 +30,6 @@ def pins(**others):
     return "".join(f"{name}=={version}\n" for name, version in {**INSTALLED, **others}.items())
 
 
-def git(*arguments):
-    """Run git where we are, and return what it prints."""
-    return subprocess.run(
-        ["git", "-c", "user.name=x", "-c", "user.email=x@example.invalid", *arguments],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=PATIENCE_S,
-    ).stdout.strip()
-
-
 class Machine:
     """Plays the gate and the duet: keeps what was called, saves a session, answers a status."""
 
@@ -51,17 +37,17 @@ class Machine:
         """Begin in a repository of three commits: the base, main after it, and a branch."""
         for name in [name for name in os.environ if name.startswith("GIT_")]:
             monkeypatch.delenv(name)
-        git("init", "--quiet", "--initial-branch=main")
+        git(".", "init", "--quiet", "--initial-branch=main")
         self.commits = {}
         for name in ("base", "later", "head"):
             if name == "head":
-                git("checkout", "--quiet", "-b", "branch", self.commits["base"])
+                git(".", "checkout", "--quiet", "-b", "branch", self.commits["base"])
             Path("what").write_text(name)
             Path("constraints.txt").write_text(pins())
-            git("add", "what", "constraints.txt")
-            git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", name)
-            self.commits[name] = git("rev-parse", "HEAD")
-        stored.write(
+            git(".", "add", "what", "constraints.txt")
+            git(".", "commit", "--quiet", "--message", name)
+            self.commits[name] = git(".", "rev-parse", "HEAD")
+        save(
             Path(".benchmarks/gpu/0001_ci.json"),
             commit=self.commits["base"],
             promoted=promoted(),
@@ -76,7 +62,7 @@ class Machine:
         self.called.append(list(module))
         if module[0] == "pytest":
             if self.saved:
-                stored.write(SAVED, **self.saved)
+                save(SAVED, **self.saved)
             return self.gate
         what = Path(module[module.index("--base") + 1], "what")
         self.seen = what.read_text() if what.exists() else None  # checked out there meanwhile
@@ -107,10 +93,10 @@ def run(*arguments, options=OPTIONS):
 
 def pin_at_the_base(**others):
     """Let main be a commit of other pins, from which the branch starts anew."""
-    git("checkout", "--quiet", "main")
+    git(".", "checkout", "--quiet", "main")
     Path("constraints.txt").write_text(pins(**others))
-    git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--all", "--message", "pins")
-    git("checkout", "--quiet", "-B", "branch")
+    git(".", "commit", "--quiet", "--all", "--message", "pins")
+    git(".", "checkout", "--quiet", "-B", "branch")
 
 
 def test_nothing_regressed_so_the_session_becomes_a_baseline(machine, capsys):
@@ -161,7 +147,7 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet,
     lines = Path("summary.md").read_text().splitlines()
     assert f"### Duet against {machine.commits['base'][:12]}" in lines
     assert "    REGRESSED  <b>a</b>" in lines  # indented: shown, not rendered
-    assert len(git("worktree", "list").splitlines()) == 1
+    assert len(git(".", "worktree", "list").splitlines()) == 1
     assert machine.promoted is None
 
 
@@ -218,7 +204,7 @@ def test_the_same_commit_and_versions_need_no_duet(machine, capsys):
 def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys):
     """One environment's code on both sides would show nothing of them."""
     machine.gate, machine.duet = 11, 0
-    stored.write(
+    save(
         Path(".benchmarks/gpu/0001_ci.json"),
         commit=machine.commits["base"],
         promoted=promoted(),

@@ -12,28 +12,9 @@ from benchmarks.__main__ import main
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.branch import Branch, _copy
-from tests import stored
-from tests.stored import promoted
+from tests.builders import promoted, save
+from tests.running import GIT, git
 from tests.waiting import PATIENCE_S
-
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_SYSTEM": os.devnull,
-}
-
-
-def git(folder, *arguments):
-    """Run git, and return what it prints."""
-    done = subprocess.run(
-        ["git", *arguments],  # noqa: S607 (the user's)
-        cwd=folder,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -43,9 +24,7 @@ def clone(tmp_path):
 
     def clone(name):
         git(tmp_path, "clone", "--quiet", "remote.git", name)
-        return tmp_path / name / ".benchmarks", Branch(
-            "origin", "baselines", ENVIRONMENT, tmp_path / name
-        )
+        return tmp_path / name / ".benchmarks", Branch("origin", "baselines", GIT, tmp_path / name)
 
     return clone
 
@@ -60,8 +39,8 @@ def test_baselines_go_through_the_branch(clone, tmp_path):
     ours, branch = clone("one")
     assert branch.pull(ours) == []  # no branch yet, so no baselines yet
     assert branch.push(ours) == []
-    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted())
-    stored.write(ours / "gpu/0002_b.json", day=2)
+    save(ours / "gpu/0001_a.json", day=1, promoted=promoted())
+    save(ours / "gpu/0002_b.json", day=2)
     assert [path.name for path in branch.push(ours)] == ["0001_a.json"]
     assert on_branch(tmp_path) == ["gpu/0001_a.json"]
     assert branch.push(ours) == []  # nothing new
@@ -72,7 +51,7 @@ def test_baselines_go_through_the_branch(clone, tmp_path):
     assert json.loads((theirs / "gpu/0001_a.json").read_text()) == json.loads(
         (ours / "gpu/0001_a.json").read_text()
     )
-    stored.write(theirs / "cpu/0001_c.json", day=3, promoted=promoted())
+    save(theirs / "cpu/0001_c.json", day=3, promoted=promoted())
     other.push(theirs)
     assert on_branch(tmp_path) == ["cpu/0001_c.json", "gpu/0001_a.json"]
     assert git(tmp_path / "one", "branch", "--list") == ""  # the checkout is left alone
@@ -82,8 +61,8 @@ def test_one_number_for_two_sessions_keeps_both(clone, tmp_path):
     """Two runners of one kind count alike; sessions are told apart by what they measured."""
     ours, branch = clone("one")
     theirs, other = clone("two")
-    stored.write(ours / "gpu/0001_ci.json", day=1, promoted=promoted())
-    stored.write(theirs / "gpu/0001_ci.json", day=2, promoted=promoted())
+    save(ours / "gpu/0001_ci.json", day=1, promoted=promoted())
+    save(theirs / "gpu/0001_ci.json", day=2, promoted=promoted())
     branch.push(ours)
     assert [path.name for path in other.push(theirs)] == ["0002_ci.json"]
     assert on_branch(tmp_path) == ["gpu/0001_ci.json", "gpu/0002_ci.json"]
@@ -101,7 +80,7 @@ def test_the_later_of_promotion_and_demotion_counts(clone):
     """A demotion reaches the branch and others, and no older promotion takes it back."""
     ours, branch = clone("one")
     theirs, other = clone("two")
-    path = stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    path = save(ours / "gpu/0001_a.json", promoted=promoted())
     branch.push(ours)
     other.pull(theirs)
     mark = {"promoted": None, "demoted": {"when": "2026-02-01T00:00:00+00:00"}}
@@ -129,13 +108,13 @@ def test_two_that_push_at_once_lose_nothing(clone, tmp_path):
     running = []
     for number in range(1, 5):
         folder, _ = clone(f"clone{number}")
-        stored.write(folder / "gpu/0001_ci.json", day=number, promoted=promoted())
+        save(folder / "gpu/0001_ci.json", day=number, promoted=promoted())
         running.append(
             subprocess.Popen(
                 [sys.executable, "-c", PUSHER, tmp_path / f"clone{number}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=ENVIRONMENT,
+                env=GIT,
                 text=True,
             )
         )
@@ -157,8 +136,8 @@ def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
     """What another one pushed between the look and the push is kept."""
     ours, branch = clone("one")
     theirs, other = clone("two")
-    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted())
-    stored.write(theirs / "gpu/0001_b.json", day=2, promoted=promoted())
+    save(ours / "gpu/0001_a.json", day=1, promoted=promoted())
+    save(theirs / "gpu/0001_b.json", day=2, promoted=promoted())
     copy, overtaken = _copy, []
 
     def late(source, target, paths):
@@ -177,20 +156,20 @@ def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
 def test_a_remote_that_cannot_be_reached_is_not_no_baselines(clone, tmp_path):
     """Otherwise everything would look new, and a regression could become a baseline."""
     ours, branch = clone("one")
-    stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    save(ours / "gpu/0001_a.json", promoted=promoted())
     shutil.rmtree(tmp_path / "remote.git")
     for use in (branch.pull, branch.push):
         with pytest.raises(InputError, match="git can't reach branch baselines") as caught:
             use(ours)
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="upstream"):
-        Branch("upstream", "baselines", ENVIRONMENT, tmp_path / "one").pull(ours)
+        Branch("upstream", "baselines", GIT, tmp_path / "one").pull(ours)
 
 
 def test_a_refused_push_says_why(clone, tmp_path):
     """A remote that takes no pushes is no race: it is tried once, and named."""
     ours, branch = clone("one")
-    stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    save(ours / "gpu/0001_a.json", promoted=promoted())
     hook = tmp_path / "remote.git/hooks/pre-receive"
     hook.write_text("#!/bin/sh\necho once >> tries\nexit 1\n")
     hook.chmod(0o755)
@@ -202,7 +181,7 @@ def test_a_refused_push_says_why(clone, tmp_path):
 def test_damaged_and_foreign_files_stay_at_home(clone, tmp_path):
     """Nothing but sessions of this suite gets to the branch, and no lock files."""
     ours, branch = clone("one")
-    path = stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    path = save(ours / "gpu/0001_a.json", promoted=promoted())
     storage.change(path, lambda _: None)  # leaves a lock file
     (ours / "gpu/0002_half.json").write_text(path.read_text()[:-9])
     (ours / "notes.json").write_text("{}")
@@ -216,11 +195,11 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path / "one")
     for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
         monkeypatch.setenv(name, os.devnull)
-    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted("on purpose"))
-    stored.write(ours / "gpu/0002_b.json", day=2)
-    stored.write(ours / "gpu/0003_c.json", day=3, passed=False)
+    save(ours / "gpu/0001_a.json", day=1, promoted=promoted("on purpose"))
+    save(ours / "gpu/0002_b.json", day=2)
+    save(ours / "gpu/0003_c.json", day=3, passed=False)
     (ours / "gpu/0004_d.json").write_text("{")
-    side = stored.write(ours / "duets/1/restart-01-base.json", day=4)
+    side = save(ours / "duets/1/restart-01-base.json", day=4)
     content = json.loads(side.read_text())
     side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": {"id": 1}}}))
     assert main(["baselines", "list"]) == 0

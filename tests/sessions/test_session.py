@@ -7,19 +7,12 @@ import pytest
 from benchmarks.common.errors import InputError
 from benchmarks.sessions.session import parse_session, read_session
 from benchmarks.verdicts import times
+from tests import builders
 
 
 def content(*names, data=(0.5, 0.25)):
-    """Return what pytest-benchmark writes for these benchmarks, as far as it matters here."""
-    return {
-        "machine_info": {"node": "here"},
-        "commit_info": {"id": "abc"},
-        "datetime": "2026-11-24T08:00:00+00:00",
-        "benchmarks": [
-            {"fullname": name, "extra_info": {"schema": 1}, "stats": {"data": list(data)}}
-            for name in names
-        ],
-    }
+    """Return the file of these benchmarks."""
+    return builders.content(*((name, data, {"schema": 1}) for name in names))
 
 
 def test_a_session_is_read(tmp_path):
@@ -30,7 +23,7 @@ def test_a_session_is_read(tmp_path):
     assert list(session.measured) == ["test_a", "test_b"]
     assert session.measured["test_a"].rounds_s == (0.5, 0.25)
     assert session.measured["test_a"].info == {"schema": 1}
-    assert session.machine == {"node": "here"}
+    assert session.machine["node"] == "here"
 
 
 @pytest.mark.parametrize(
