@@ -14,6 +14,7 @@ from benchmarks.page.figures.kit import (
     Spec,
     axis,
     hover,
+    layer,
     plot,
 )
 from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
@@ -205,29 +206,22 @@ def _spec() -> Spec:
     )
     x = axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
     y = axis("value", "UNIT", axis={"format": ",.5~r"})
-    by_mark = {"field": "mark", "type": "nominal"}
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "line", "strokeWidth": 1, "color": BLUE, "opacity": 0.45},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": {**by_mark, "scale": {"domain": list(MARKS), "range": _column(0)}},
-                "shape": {**by_mark, "scale": {"domain": list(MARKS), "range": _column(1)}},
-                "size": {
-                    "condition": {"test": "datum.mark === 'session'", "value": 22},
-                    "value": 90,
-                },
-                "tooltip": tooltip,
-            },
-        },
+    layers = [
+        layer("line", {"strokeWidth": 1, "color": BLUE, "opacity": 0.45}, x=x, y=y),
+        layer(
+            "point",
+            {"filled": True, "opacity": 1},
+            x=x,
+            y=y,
+            color=_of_mark(0),
+            shape=_of_mark(1),
+            size={"condition": {"test": "datum.mark === 'session'", "value": 22}, "value": 90},
+            tooltip=tooltip,
+        ),
     ]
     return plot(layers, height=150)
 
 
-def _column(n: int) -> list[Any]:
-    return [mark[n] for mark in MARKS.values()]
+def _of_mark(n: int) -> Spec:
+    scale = {"domain": list(MARKS), "range": [mark[n] for mark in MARKS.values()]}
+    return {"field": "mark", "type": "nominal", "scale": scale}

@@ -6,7 +6,18 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import percentile
-from benchmarks.page.figures.kit import BLUE, SKY, Figure, Table, axis, hover, plot
+from benchmarks.page.figures.kit import (
+    BLUE,
+    EDGED,
+    SKY,
+    Figure,
+    Table,
+    axis,
+    hover,
+    layer,
+    pixels,
+    plot,
+)
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
@@ -44,27 +55,23 @@ def figure(info: Record) -> Figure | None:
         {"from": low, "to": high, "n": n, "text": f"{low:.4g} to {high:.4g} {unit.name}"}
         for n, (low, high) in zip(counts, pairwise(edges), strict=True)
     ]
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "color": SKY, "stroke": "var(--paper)", "strokeWidth": 1},
-            "encoding": {
-                "x": axis("from", unit.name, scale={"nice": False}),
-                "x2": {"field": "to"},
-                "y": axis("n", "gaps", zero=True),
-                "y2": {"datum": 0},
-                "tooltip": hover({"gap": "text", "count": "n"}),
-            },
-        }
-    ]
+    bins = layer(
+        "bar",
+        {"color": SKY, **EDGED},
+        x=axis("from", unit.name, scale={"nice": False}),
+        x2="to",
+        y=axis("n", "gaps", zero=True),
+        y2={"datum": 0},
+        tooltip=hover({"gap": "text", "count": "n"}),
+    )
     middle = (edges[0] + edges[-1]) / 2
-    layers += _upright([(q, percentile(pooled, q)) for q in (50, 95, 99)], unit, middle)
+    lines = _upright([(q, percentile(pooled, q)) for q in (50, 95, 99)], unit, middle)
     says = f"{len(pooled):,} gaps of all rounds"
     if beyond:
         says += f"; {beyond} longer than drawn, up to {columns.text('itl_s', pooled[-1])}"
     table = Table(("gap", "count"), [(row["text"], f"{row['n']:,}") for row in rows if row["n"]])
-    return Figure(
-        "Distribution of inter-token gaps", says, [plot(layers, height=150, rows=rows)], table
-    )
+    plots = [plot([bins, *lines], height=150, rows=rows)]
+    return Figure("Distribution of inter-token gaps", says, plots, table)
 
 
 def _strip(info: Record) -> Figure:
@@ -87,15 +94,13 @@ def _strip(info: Record) -> Figure:
         for n, token, gap in found
     ]
     height = STRIP_TOP + STRIP_LINE * len(info["rounds"])
-    scale = {"domain": [0, height], "range": [0, height], "nice": False}
-    dots: Spec = {
-        "mark": {"type": "point", "filled": True, "color": BLUE, "opacity": 0.6},
-        "encoding": {
-            "x": axis("value", unit.name, scale={"nice": False}),
-            "y": {"field": "y", "type": "quantitative", "axis": None, "scale": scale},
-            "tooltip": hover({"gap": "text", "round": "round", "before token": "token"}),
-        },
-    }
+    dots = layer(
+        "point",
+        {"filled": True, "color": BLUE, "opacity": 0.6},
+        x=axis("value", unit.name, scale={"nice": False}),
+        y=pixels(height),
+        tooltip=hover({"gap": "text", "round": "round", "before token": "token"}),
+    )
     middle = (values[0] + values[-1]) / 2 / unit.factor
     lines = _upright([(50, percentile(values, 50))], unit, middle)
     table = Table(
@@ -116,23 +121,11 @@ def _upright(marks: Sequence[tuple[int, float]], unit: Unit, middle: float) -> l
     labels: list[Spec] = []
     for line, (q, value) in enumerate(marks):
         at = value / unit.factor
-        data = {"values": [{"x": at, "label": f"p{q}: {columns.text('itl_s', value)}"}]}
+        rows = [{"x": at, "label": f"p{q}: {columns.text('itl_s', value)}"}]
         x = axis("x", unit.name, scale={"nice": False})
         dash = [[1, 0], [6, 3], [2, 2]][line]
-        rules.append(
-            {"data": data, "mark": {"type": "rule", "strokeDash": dash}, "encoding": {"x": x}}
-        )
-        left = at > middle
-        side = {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
-        labels.append(
-            {
-                "data": data,
-                "mark": {"type": "text", **side},
-                "encoding": {
-                    "x": x,
-                    "y": {"value": 8 + LABEL_LINE * line},
-                    "text": {"field": "label"},
-                },
-            }
-        )
+        rules.append(layer("rule", {"strokeDash": dash}, rows, x=x))
+        side = {"align": "right", "dx": -5} if at > middle else {"align": "left", "dx": 5}
+        y = {"value": 8 + LABEL_LINE * line}
+        labels.append(layer("text", side, rows, x=x, y=y, text="label"))
     return [*rules, *labels]

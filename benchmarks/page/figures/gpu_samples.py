@@ -17,6 +17,7 @@ from benchmarks.page.figures.kit import (
     Table,
     axis,
     hover,
+    layer,
     plot,
 )
 from benchmarks.report import columns
@@ -72,8 +73,8 @@ def gpu(info: Mapping[str, Any]) -> Figure | None:
         )
         plots.append(_signal(name, title, colour, pairs[::every], spans, marked, end))
     for upper in plots[:-1]:  # the last one has the axis of all
-        for layer in upper["layer"]:
-            layer["encoding"]["x"]["axis"] = {"labels": False, "title": None, "ticks": False}
+        for each in upper["layer"]:
+            each["encoding"]["x"]["axis"] = {"labels": False, "title": None, "ticks": False}
     reasons = sorted({reason for each in held for reason in each["reasons"].split(", ")})
     share = len(held) / len(samples["t_s"])
     says = f"Shaded: the {len(spans)} rounds. "
@@ -104,33 +105,30 @@ def _signal(
     seconds = "seconds since the watch began"
     x = axis("t", seconds, scale=scale)
     y = axis("value", f"{title}, {unit.name}", axis=ALIGNED)
-    layers: list[Spec] = [
-        {
-            "data": {"values": list(spans)},
-            "mark": {"type": "rect", "color": "var(--shade)", "stroke": "var(--paper)"},
-            "encoding": {
-                "x": axis("start", seconds, scale=scale),
-                "x2": {"field": "end"},
-                "tooltip": hover({"timed": "round"}),
-            },
-        },
-        {
-            "data": {"values": list(held)},
-            "mark": {"type": "rule", "color": VERMILION, "opacity": 0.6},
-            "encoding": {"x": x, "tooltip": hover({"held down by": "reasons"})},
-        },
-        {
-            "mark": {"type": "line", "strokeWidth": 1.5, "color": colour},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "tooltip": hover({f"{title}, {unit.name}": "value", "second": "t"}),
-            },
-        },
+    layers = [
+        layer(
+            "rect",
+            {"color": "var(--shade)", "stroke": "var(--paper)"},
+            spans,
+            x=axis("start", seconds, scale=scale),
+            x2="end",
+            tooltip=hover({"timed": "round"}),
+        ),
+        layer(
+            "rule",
+            {"color": VERMILION, "opacity": 0.6},
+            held,
+            x=x,
+            tooltip=hover({"held down by": "reasons"}),
+        ),
+        layer("line", {"strokeWidth": 1.5, "color": colour}, x=x, y=y),
+        layer(
+            "point",
+            {"filled": True, "size": 40, "opacity": 0},
+            x=x,
+            y=y,
+            tooltip=hover({f"{title}, {unit.name}": "value", "second": "t"}),
+        ),
     ]
     return plot(layers, height=80, rows=data)
 

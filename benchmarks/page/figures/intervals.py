@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import short
 from benchmarks.page.figures.kit import (
     BLUE,
     GREEN,
-    INK,
     MUTED,
     NARROW,
     ORANGE,
@@ -17,9 +17,13 @@ from benchmarks.page.figures.kit import (
     Figure,
     Spec,
     Table,
-    axis,
+    changes,
     hover,
     kinds,
+    layer,
+    names,
+    no_change,
+    pixels,
     plot,
 )
 from benchmarks.report import verdict_table
@@ -27,7 +31,7 @@ from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts import times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from benchmarks.sessions.outcome import Verdict
 
@@ -44,98 +48,16 @@ UNKNOWN = "unknown"
 
 def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
     """Show the change of each time, with its interval if it has one, beside floor and band."""
-    rows = [
-        row for verdict in verdicts if verdict.kind == "time" and (row := _row(verdict)) is not None
-    ]
+    rows = [row for each in verdicts if each.kind == "time" and (row := _row(each)) is not None]
     if not rows:
         return None
-    for n, row in enumerate(rows):
-        row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
-    present = [each.value for each in STYLES if any(row["outcome"] == each for row in rows)]
-    styles = {each.value: style for each, style in STYLES.items()}
-    colour = kinds("outcome", {name: styles[name][0] for name in present}, columns=NARROW)
-    shape = kinds("outcome", {name: styles[name][1] for name in present}, columns=NARROW)
-    colour["legend"] = shape["legend"] = {"columns": NARROW}  # also of a single outcome
-    height = len(rows) * ROW
-    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
-    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
-    down = {"domain": [0, height], "range": [0, height], "nice": False}
-
-    def x(field: str) -> Spec:
-        title = "change against the base, %; to the right is slower"
-        scale = {"domain": [-end, end], "clamp": True}
-        return axis(field, title, scale=scale, axis={"tickCount": 9})
-
-    def y(field: str) -> Spec:
-        return {"field": field, "type": "quantitative", "axis": None, "scale": down}
-
-    tooltip = hover({"of": "name", "verdict": "says", "interval": "interval", "why": "detail"})
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "rect", "color": "var(--shade)"},
-            "encoding": {
-                "x": x("-band"),
-                "x2": {"field": "band"},
-                "y": y("top"),
-                "y2": {"field": "end"},
-            },
-        },
-        *(
-            {
-                "mark": {"type": "rule", "strokeDash": [2, 2], "color": MUTED},
-                "encoding": {"x": x(side), "y": y("top"), "y2": {"field": "end"}},
-            }
-            for side in ("-floor", "floor")
-        ),
-        {
-            "data": {"values": [{"x": 0}]},
-            "mark": {"type": "rule", "color": INK},
-            "encoding": {"x": x("x")},
-        },
-        {
-            "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {"x": {"value": 0}, "y": y("above"), "text": {"field": "label"}},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 3},
-            "encoding": {
-                "x": x("low"),
-                "x2": {"field": "high"},
-                "y": y("y"),
-                "color": colour,
-                "tooltip": tooltip,
-            },
-        },
-        *(
-            {
-                "transform": [{"filter": f"datum.change {side} 0"}],
-                "mark": {"type": "text", "align": align, "dx": dx, "baseline": "middle"},
-                "encoding": {"x": x("change"), "y": y("y"), "text": {"field": "beside"}},
-            }
-            for side, align, dx in (("<=", "left", 10), (">", "right", -10))
-        ),
-        {
-            "mark": {"type": "point", "filled": True, "size": 110},
-            "encoding": {
-                "x": x("change"),
-                "y": y("y"),
-                "color": colour,
-                "shape": shape,
-                "tooltip": tooltip,
-            },
-        },
-    ]
     columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
     table = Table(
         columns,
         [
             (
-                row["name"],
-                row["outcome"],
-                row["text"],
-                row["interval"],
-                f"{row['floor']:g}",
-                f"{row['band']:g}",
+                *(row[name] for name in ("name", "outcome", "text", "interval")),
+                *(f"{row[name]:g}" for name in ("floor", "band")),
             )
             for row in rows
         ],
@@ -147,16 +69,62 @@ def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
     )
     if any(row["interval"] == UNKNOWN for row in rows):
         says += ". A point alone: too few sessions or restarts to know its interval"
-    return Figure(
-        "Changes of times, with their intervals",
-        says,
-        [plot(layers, height=height, rows=rows)],
-        table,
-    )
+    return Figure("Changes of times, with their intervals", says, [_plot(rows)], table)
+
+
+def _plot(rows: Sequence[Spec]) -> Spec:
+    """Return a line for each row: its name, and below it floor, band, interval and change."""
+    height = len(rows) * ROW
+    for n, row in enumerate(rows):
+        row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
+    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
+    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
+    x, y = partial(changes, end=end, ticks=9), partial(pixels, height)
+    colour, shape = _styles({row["outcome"] for row in rows})
+    told: Spec = {
+        "color": colour,
+        "tooltip": hover(
+            {"of": "name", "verdict": "says", "interval": "interval", "why": "detail"}
+        ),
+    }
+    band: Spec = {"y": y("top"), "y2": "end"}
+    floor = {"strokeDash": [2, 2], "color": MUTED}
+    layers = [
+        layer("rect", {"color": "var(--shade)"}, x=x("-band"), x2="band", **band),
+        *(layer("rule", floor, x=x(side), **band) for side in ("-floor", "floor")),
+        no_change(end, 9),
+        names(y("above"), "label"),
+        layer("rule", {"strokeWidth": 3}, x=x("low"), x2="high", y=y(), **told),
+        *(
+            {
+                "transform": [{"filter": f"datum.change {side} 0"}],
+                **layer(
+                    "text",
+                    {"align": align, "dx": dx, "baseline": "middle"},
+                    x=x("change"),
+                    y=y(),
+                    text="beside",
+                ),
+            }
+            for side, align, dx in (("<=", "left", 10), (">", "right", -10))
+        ),
+        layer("point", {"filled": True, "size": 110}, x=x("change"), y=y(), shape=shape, **told),
+    ]
+    return plot(layers, height=height, rows=rows)
+
+
+def _styles(outcomes: Container[str]) -> list[Spec]:
+    """Return colour and shape of these outcomes, with a legend even of a single one."""
+    styles = {each.value: style for each, style in STYLES.items() if each.value in outcomes}
+    return [
+        kinds("outcome", {name: style[n] for name, style in styles.items()})
+        | {"legend": {"columns": NARROW}}
+        for n in (0, 1)
+    ]
 
 
 def _row(verdict: Verdict) -> Spec | None:
-    """Return a verdict as it is drawn, in percent; None where there is no change to draw.
+    """Return a verdict as it is drawn, in percent; None if there is no change to draw.
 
     Without an interval, the row's begins and ends at the change.
     """

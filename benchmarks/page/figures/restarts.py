@@ -11,14 +11,17 @@ from benchmarks.common.quantity import percentile
 from benchmarks.common.text import short
 from benchmarks.page.figures.kit import (
     BLUE,
-    INK,
     MUTED,
     SKY,
     Figure,
     Spec,
     Table,
-    axis,
+    changes,
     hover,
+    layer,
+    names,
+    no_change,
+    pixels,
     plot,
 )
 from benchmarks.report import verdict_table
@@ -99,45 +102,27 @@ def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
 def _plot(dots: Sequence[Spec], pairs: Sequence[Spec], labels: Sequence[Spec], height: int) -> Spec:
     sizes = sorted(abs(each["x"]) for each in pairs)
     end = max(1.2 * max(abs(each["x"]) for each in dots), percentile(sizes, 75), 1.0)
-
-    def x(field: str) -> Spec:
-        title = "change against the base, %; to the right is slower"
-        scale = {"domain": [-end, end], "clamp": True}
-        return axis(field, title, scale=scale, axis={"tickCount": 7})
-
-    down = {"domain": [0, height], "range": [0, height], "nice": False}
-    y = {"field": "y", "type": "quantitative", "axis": None, "scale": down}
-    layers: list[Spec] = [
-        {
-            "data": {"values": [{"x": 0}]},
-            "mark": {"type": "rule", "color": INK},
-            "encoding": {"x": x("x")},
-        },
-        {
-            "data": {"values": list(pairs)},
-            "mark": {"type": "point", "filled": True, "size": 14, "color": SKY, "opacity": 0.45},
-            "encoding": {"x": x("x"), "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 55},
-            "encoding": {
-                "x": x("x"),
-                "y": y,
-                "color": {"condition": {"test": "datum.counts", "value": BLUE}, "value": MUTED},
-                "shape": {
-                    "condition": {"test": "datum.counts", "value": "circle"},
-                    "value": "cross",
-                },
-                "tooltip": hover({"of": "of", "restart": "restart", "change": "text"}),
-            },
-        },
-        {
-            "data": {"values": list(labels)},
-            "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "name"}},
-        },
+    x, y = changes("x", end, 7), pixels(height)
+    faint = {"filled": True, "size": 14, "color": SKY, "opacity": 0.45}
+    layers = [
+        no_change(end, 7),
+        layer("point", faint, pairs, x=x, y=y),
+        layer(
+            "point",
+            {"filled": True, "size": 55},
+            x=x,
+            y=y,
+            color=_if_it_counts(BLUE, MUTED),
+            shape=_if_it_counts("circle", "cross"),
+            tooltip=hover({"of": "of", "restart": "restart", "change": "text"}),
+        ),
+        names(y, rows=labels),
     ]
     return plot(layers, height=height, rows=dots)
+
+
+def _if_it_counts(value: str, otherwise: str) -> Spec:
+    return {"condition": {"test": "datum.counts", "value": value}, "value": otherwise}
 
 
 def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) -> str:
