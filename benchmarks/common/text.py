@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    Format = Callable[[float], str]
+Format = Callable[[float], str]
 
 
 def rate(value: float) -> str:
@@ -49,6 +50,11 @@ def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str
         ).rstrip()
         for row in rows
     ]
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: "1 restart", "2 restarts"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def short(fullname: str) -> str:

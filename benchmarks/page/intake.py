@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 VERDICTS = "verdicts.json"  # that a duet leaves beside its sessions
 CLOCKS = 1.01  # a token is timed by the device's clock, a round by that of --benchmark-timer
-HALVES = b"\\ud"  # how JSON writes what may be half a character, in lower case
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Intake:
 def gather(paths: Sequence[Path]) -> Intake:
     """Read files, and the JSON files below folders, each once.
 
-    Raises InputError where a path doesn't exist, or nothing at all can be shown.
+    Raises InputError if a path doesn't exist, or if nothing at all can be shown.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -55,7 +54,7 @@ def gather(paths: Sequence[Path]) -> Intake:
 
 
 def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
-    """Keep what can be shown of sessions that were read. Raises InputError where nothing can."""
+    """Keep what can be shown of sessions that were read. Raises InputError if nothing can."""
     kept, problems = [], list(left_out)
     for session in read:
         usable, reasons = _usable(session)
@@ -65,17 +64,9 @@ def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
     if not kept:
         why = f": {problems[0]}" if problems else ""
         raise InputError(f"expected a saved session of this suite, got none{why}")
-    lines = tuple(map(plain, problems))
+    # A terminal can't show half a character, as one of a file's name.
+    lines = tuple(each.encode("utf-8", "replace").decode() for each in problems)
     return Intake(tuple(sorted(kept, key=lambda each: each.when)), lines)
-
-
-def plain(value: Any) -> Any:
-    """Return JSON values without halves of characters, which no file can hold."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, dict):
-        return {plain(name): plain(part) for name, part in value.items()}
-    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -93,22 +84,19 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(path: Path) -> Session | str:
     """Return a session, or why it can't be read."""
     try:
-        session = read_session(path)
-        if HALVES in path.read_bytes().lower():
-            session = _plain(session)
+        return read_session(path)
     except InputError as error:
         return str(error)
     except (RecursionError, OverflowError) as error:
         return _damaged(path, error)
     except OSError as error:
         return f"{path}: can't read it ({error.strerror}); check the path"
-    return session
 
 
 def _verdicts(path: Path) -> Sequence[Any] | str | None:
     """Return the verdicts that a duet stored, why they can't be shown, or None without any."""
     try:
-        content = plain(json.loads(path.read_text(encoding="utf-8")))
+        content = json.loads(path.read_text(encoding="utf-8"))
         damaged = difference(content, schema.STORED)
     except FileNotFoundError:
         return None
@@ -121,22 +109,6 @@ def _verdicts(path: Path) -> Sequence[Any] | str | None:
 
 def _damaged(path: Path, error: Exception) -> str:
     return f"{path}: expected JSON of this suite, got a damaged file ({error}); delete it"
-
-
-def _plain(session: Session) -> Session:
-    """Return a session without halves of characters in any text."""
-    measured = {
-        plain(name): replace(each, fullname=plain(each.fullname), info=plain(each.info))
-        for name, each in session.measured.items()
-    }
-    return replace(
-        session,
-        measured=measured,
-        machine=plain(session.machine),
-        commit=plain(session.commit),
-        when=plain(session.when),
-        saved=plain(session.saved),
-    )
 
 
 def _usable(session: Session) -> tuple[Session, list[str]]:

@@ -10,16 +10,14 @@ from benchmarks.page.facts import table as facts_table
 from benchmarks.page.figures import overview
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import machine_label
-from benchmarks.report.columns import SPACE, SPEED
+from benchmarks.report import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from benchmarks.sessions.session import Session
 
     Info = Mapping[str, Any]
 
-GROUPS = (("Speed", SPEED), ("Memory and cost", SPACE))
+GROUPS = (("Speed", columns.SPEED), ("Memory and cost", columns.SPACE))
 
 
 def facts(session: Session) -> list[tuple[str, str]]:
@@ -59,19 +57,8 @@ def facts(session: Session) -> list[tuple[str, str]]:
 def metrics(session: Session) -> list[tuple[str, Table]]:
     """Return the tables of metrics: a row for each benchmark, no column without a number."""
     records = _records(session)
-    tables = []
-    for title, group in GROUPS:
-        columns = [
-            (name, metric, form)
-            for name, metric, form in group
-            if any(info["metrics"].get(metric) is not None for _, info in records)
-        ]
-        rows = [
-            (name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns))
-            for name, info in records
-        ]
-        tables.append((title, Table(("benchmark", *(name for name, _, _ in columns)), rows)))
-    return tables
+    tables = ((title, columns.table(group, records)) for title, group in GROUPS)
+    return [(title, Table(header, rows)) for title, (header, *rows) in tables]
 
 
 def unmeasured(session: Session) -> Table | None:
@@ -99,7 +86,7 @@ def figures(session: Session) -> list[Figure]:
 
 
 def no_light(session: Session) -> str | None:
-    """Return why the distance to the speed of light isn't shown; None where it is."""
+    """Return why the distance to the speed of light isn't shown; None if it is."""
     records = _records(session)
     if overview.light(records):
         return None
@@ -110,10 +97,6 @@ def no_light(session: Session) -> str | None:
 def machine(session: Session) -> Table:
     """Return everything that is known of the machine."""
     return facts_table(session.machine)
-
-
-def _cell(value: float | None, form: Callable[[float], str]) -> str:
-    return "-" if value is None else form(value)
 
 
 def _records(session: Session) -> list[tuple[str, Info]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.text import counted
 from benchmarks.duet import saved_duets
 from benchmarks.report import columns
 from benchmarks.sessions import baseline
@@ -71,7 +72,7 @@ def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
     count = len(duet.head)
     slowed = f", slowed down on purpose by {columns.text('x_share', duet.slowdown)}"
     basis = (
-        f"A duet of {count} restart{'s' * (count != 1)}; base is {saved_duets.versions(base)}, "
+        f"A duet of {counted(count, 'restart')}; base is {saved_duets.versions(base)}, "
         f"head is {saved_duets.versions(head)}{slowed if duet.slowdown else ''}. {whose}. Below "
         f"the verdicts, restart {head.saved['duet']['restart']:g} of head is shown: the newest "
         f"{'that has counters' if _counted(head) else 'one, since none has counters'}"

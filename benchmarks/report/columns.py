@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import duration, percent, rate, size
+from benchmarks.common.text import Format, duration, percent, rate, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmarks.common.text import Format
+    Records = Sequence[tuple[str, Mapping[str, Any]]]  # names and records of benchmarks
 
 TITLES = {
     "round_s": "Round, median",
@@ -44,7 +44,8 @@ SHARES = {"mbu", "top1_agreement", "logits_relative_error", "utilization"}
 
 IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
 
-SPEED: tuple[tuple[str, str, Format], ...] = (
+Column = tuple[str, str, Format]  # title, metric, how a value becomes text
+SPEED: tuple[Column, ...] = (
     ("tokens/s", "tokens_per_s", rate),
     ("per row", "tokens_per_s_per_row", rate),
     ("TTFT", "ttft_s", duration),
@@ -56,7 +57,7 @@ SPEED: tuple[tuple[str, str, Format], ...] = (
     ("decode/s", "decode_tokens_per_s", rate),
     ("script's", "script_speed", rate),
 )
-SPACE: tuple[tuple[str, str, Format], ...] = (
+SPACE: tuple[Column, ...] = (
     ("J/token", "joules_per_token", rate),
     ("load", "load_s", duration),
     ("weights", "weights_bytes", size),
@@ -68,6 +69,33 @@ SPACE: tuple[tuple[str, str, Format], ...] = (
     ("MBU", "mbu", percent),
     ("cold/warm", "cold_start_ratio", lambda ratio: f"{ratio:.3g}x"),
 )
+
+
+def table(group: Sequence[Column], records: Records) -> list[list[str]]:
+    """Return a header, and a row for each benchmark.
+
+    A column that no benchmark has a number for is left out.
+    """
+    shown = [
+        column
+        for column in group
+        if any(info["metrics"].get(column[1]) is not None for _, info in records)
+    ]
+    return [["benchmark", *(title for title, _, _ in shown)], *rows(shown, records)]
+
+
+def rows(group: Sequence[Column], records: Records) -> list[list[str]]:
+    """Return a row for each benchmark; a dash if something wasn't measured."""
+    return [
+        [
+            name,
+            *(
+                "-" if (value := info["metrics"].get(metric)) is None else form(value)
+                for _, metric, form in group
+            ),
+        ]
+        for name, info in records
+    ]
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,7 @@ def unit(metric: str, values: Iterable[float]) -> Unit:
 
 
 def text(metric: str, value: float | None) -> str:
-    """Return a value with its unit; a dash where there is none."""
+    """Return a value with its unit; a dash if there is none."""
     if value is None:
         return "-"
     if metric in SHARES or metric.endswith("_share"):

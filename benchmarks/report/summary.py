@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import align, duration, percent
+from benchmarks.report import columns
 from benchmarks.report.columns import IN_MARKDOWN, SPACE, SPEED
 from benchmarks.report.lines import busy, evidence_line
 from benchmarks.sessions import doubts, unchecked
@@ -14,44 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.common.text import Format
-
 HOTSPOT_ROWS = 8
 MOST_EXAMPLE = 200  # characters of the text that a model generated
 PROFILED = "* timed after a profiler had run in this process"
 
 
-def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Return two tables with one row per benchmark: its speed, and what it needs.
-
-    A column that no benchmark has a number for is left out.
-    """
-    lines = []
-    for group in (SPEED, SPACE):
-        columns = [
-            column
-            for column in group
-            if any(info["metrics"].get(column[1]) is not None for _, info in records)
-        ]
-        header = ["benchmark", *(title for title, _, _ in columns)]
-        rows = [
-            [name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns)]
-            for name, info in records
-        ]
-        lines += [*align([header, *rows]), ""]
-    return lines
-
-
-def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return the figures of a session that matter most, as a table in Markdown."""
-    columns = [column for column in (*SPEED[:4], *SPACE) if column[1] in IN_MARKDOWN]
-    rows = [
-        [f"`{name}`{_marks(info)}"]
-        + [_cell(info["metrics"].get(metric), form) for _, metric, form in columns]
-        for name, info in records
+def metric_tables(records: columns.Records) -> list[str]:
+    """Return two tables with one row per benchmark: its speed, and what it needs."""
+    return [
+        line for group in (SPEED, SPACE) for line in (*align(columns.table(group, records)), "")
     ]
-    titles = ["benchmark", *(title for title, _, _ in columns)]
-    table = [titles, ["---"] + ["---:"] * len(columns), *rows]
+
+
+def markdown(records: columns.Records) -> str:
+    """Return the figures of a session that matter most, as a table in Markdown."""
+    group = [column for column in (*SPEED[:4], *SPACE) if column[1] in IN_MARKDOWN]
+    marked = [(f"`{name}`{_marks(info)}", info) for name, info in records]
+    table = [
+        ["benchmark", *(title for title, _, _ in group)],
+        ["---"] + ["---:"] * len(group),
+        *columns.rows(group, marked),
+    ]
     notes = [PROFILED] if any("*" in _marks(info) for _, info in records) else []
     return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes, ""])
 
@@ -80,10 +64,6 @@ def _marks(info: Mapping[str, Any]) -> str:
     profiled = info.get("process", {}).get("profiled")
     invalid = (info.get("validity") or {}).get("reasons")
     return (" *" if profiled else "") + (" !" if invalid else "")
-
-
-def _cell(value: float | None, form: Format) -> str:
-    return "-" if value is None else form(value)
 
 
 @dataclass

@@ -54,7 +54,7 @@ def duet_contents(
     return [
         builders.content(
             (NAME, builders.record(n, slower=slower if side == "head" else 1.0)),
-            duet={"side": side, "restart": n, **duet},
+            duet={"id": "one", "side": side, "restart": n, **duet},
             when=day(first_day + n),
         )
         for n in range(restarts)
@@ -380,8 +380,8 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
 
 def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
     """Of two duets in one folder of results the newest is shown, and the other is named."""
-    write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, seed=1, spec="old"))
-    write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, seed=1, spec="new", first_day=9))
+    write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, id="a", spec="old"))
+    write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, id="b", spec="new", first_day=9))
     builders.write(tmp_path / "selftests" / "selftest.json", {"powers": []})
     builders.write(tmp_path / "bisects" / "tried.json", {"tried": []})
     found = intake.gather([tmp_path])

@@ -118,7 +118,7 @@ def duet_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             record = builders.record(restart, slower=slower)
             content = builders.content(
                 (NAME.format("int8-decomp", 16), record),
-                duet={"side": side, "restart": restart},
+                duet={"id": "one", "side": side, "restart": restart},
                 when=f"2026-01-0{restart + 1}T08:00:00+00:00",
             )
             builders.write(folder / "saved" / f"{restart}_{side}.json", content)

@@ -20,6 +20,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchmarks.machine import nvml
+from benchmarks.sessions import doubts
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.sessions.session import read_session
 from benchmarks.verdicts.judgement import judge
@@ -160,13 +161,14 @@ def quantizations(results: Results, slug: str) -> list[str]:
         "| quantization | batch | tokens/s | TTFT | TPOT | peak memory | J/token | light | MBU |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    doubts = []
+    causes = []
     for each in results.benchmarks("table"):
         info = each["extra_info"]
         found, work, validity = info["metrics"], info["workload"], info["validity"]
         mark = "" if validity["valid"] else " !"
         name = f"{work['quantization']}, {work['batch_size']}"
-        doubts += [f"{name}: {reason.partition(';')[0]}" for reason in validity["reasons"]]
+        if mark:
+            causes += [f"{name}: {cause}" for cause in doubts.in_short(validity)]
         rows.append(
             f"| {work['quantization']} | {work['batch_size']} | {found['tokens_per_s']:,.1f}{mark} "
             f"| {1e3 * found['ttft_s']:.0f} ms | {1e3 * found['tpot_s']:.1f} ms "
@@ -191,7 +193,7 @@ def quantizations(results: Results, slug: str) -> list[str]:
         f"![Tokens per second by batch size and quantization]({slug}/tokens.svg)",
         "",
         "MBU is light ÷ TPOT.",
-        *(["", f"`!`: INVALID, by the suite's own rules. {'; '.join(doubts)}."] if doubts else []),
+        *(["", f"`!`: INVALID, by the suite's own rules. {'; '.join(causes)}."] if causes else []),
     ]
 
 
@@ -239,7 +241,7 @@ def main_job(results: Results, slug: str) -> list[str]:
     work = found["extra_info"]["workload"]
     listed = ", ".join(f"{each['round_s']:.1f}" for each in rounds)
     validity = found["extra_info"]["validity"]
-    doubt = " Judged valid." if validity["valid"] else f" INVALID: {validity['reasons'][0]}."
+    doubt = " Judged valid." if validity["valid"] else f" INVALID: {doubts.in_short(validity)[0]}."
     others = {
         each["name"].partition("[")[0].removeprefix("test_"): each["extra_info"]["validity"]
         for each in results.benchmarks("main")
@@ -577,7 +579,7 @@ def notes(file: Path, minute: str) -> list[str]:
 
 
 def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
-    """Return a value in its unit, `-` where it wasn't measured."""
+    """Return a value in its unit, `-` if it wasn't measured."""
     return "-" if value is None else f"{scale * value:.2f} {unit}".strip()
 
 
