@@ -231,7 +231,7 @@ def test_damaged_verdicts_are_named_and_the_numbers_stay() -> None:
 
 
 def test_nothing_to_show_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No file, an empty folder, and files of others end by status 4 with what was expected."""
+    """No file, an empty folder, and files of others exit with 4, and say what was expected."""
     (tmp_path / "empty").mkdir()
     builders.write(
         tmp_path / "f.json", {"benchmarks": [{"fullname": "t", "stats": {"data": [1.0]}}]}
