@@ -5,18 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.page.figures.kit import (
-    BLUE,
-    GREEN,
-    MUTED,
-    PURPLE,
-    VERMILION,
-    Spec,
-    axis,
-    hover,
-    layer,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
 from benchmarks.report import columns
 from benchmarks.sessions import baseline, comparable
@@ -27,11 +16,11 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
 
 MARKS = {  # what is told apart, the strongest first: colour, shape
-    "REGRESSED": (VERMILION, "triangle-up"),
-    "INVALID": (MUTED, "cross"),
-    "acknowledged": (PURPLE, "square"),
-    "baseline": (GREEN, "diamond"),
-    "session": (BLUE, "circle"),
+    "REGRESSED": (kit.VERMILION, "triangle-up"),
+    "INVALID": (kit.MUTED, "cross"),
+    "acknowledged": (kit.PURPLE, "square"),
+    "baseline": (kit.GREEN, "diamond"),
+    "session": (kit.BLUE, "circle"),
 }
 # Fixed multiples of others, for one workload.
 MULTIPLES = {
@@ -191,9 +180,9 @@ def _describe(session: Session) -> dict[str, str]:
     }
 
 
-def _spec() -> Spec:
+def _spec() -> kit.Spec:
     """Return the plot of one metric; the page's script puts in rows, unit, and kinds of marks."""
-    tooltip = hover(
+    tooltip = kit.hover(
         {
             "value": "text",
             "session": "name",
@@ -204,11 +193,11 @@ def _spec() -> Spec:
             "why": "why",
         }
     )
-    x = axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
-    y = axis("value", "UNIT", axis={"format": ",.5~r"})
+    x = kit.axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
+    y = kit.axis("value", "UNIT", axis={"format": ",.5~r"})
     layers = [
-        layer("line", {"strokeWidth": 1, "color": BLUE, "opacity": 0.45}, x=x, y=y),
-        layer(
+        kit.layer("line", {"strokeWidth": 1, "color": kit.BLUE, "opacity": 0.45}, x=x, y=y),
+        kit.layer(
             "point",
             {"filled": True, "opacity": 1},
             x=x,
@@ -219,9 +208,9 @@ def _spec() -> Spec:
             tooltip=tooltip,
         ),
     ]
-    return plot(layers, height=150)
+    return kit.plot(layers, height=150)
 
 
-def _of_mark(n: int) -> Spec:
+def _of_mark(n: int) -> kit.Spec:
     scale = {"domain": list(MARKS), "range": [mark[n] for mark in MARKS.values()]}
     return {"field": "mark", "type": "nominal", "scale": scale}

@@ -7,25 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import short
-from benchmarks.page.figures.kit import (
-    BLUE,
-    GREEN,
-    MUTED,
-    NARROW,
-    ORANGE,
-    VERMILION,
-    Figure,
-    Spec,
-    Table,
-    changes,
-    hover,
-    kinds,
-    layer,
-    names,
-    no_change,
-    pixels,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.report import verdict_table
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts import times
@@ -36,23 +18,24 @@ if TYPE_CHECKING:
     from benchmarks.sessions.outcome import Verdict
 
 STYLES = {  # colour and shape of each outcome that can have an interval
-    Outcome.REGRESSED: (VERMILION, "triangle-up"),
-    Outcome.INCONCLUSIVE: (ORANGE, "diamond"),
-    Outcome.IMPROVED: (GREEN, "triangle-down"),
-    Outcome.NO_CHANGE: (BLUE, "circle"),
-    Outcome.INVALID: (MUTED, "cross"),
+    Outcome.REGRESSED: (kit.VERMILION, "triangle-up"),
+    Outcome.INCONCLUSIVE: (kit.ORANGE, "diamond"),
+    Outcome.IMPROVED: (kit.GREEN, "triangle-down"),
+    Outcome.NO_CHANGE: (kit.BLUE, "circle"),
+    Outcome.INVALID: (kit.MUTED, "cross"),
 }
+TOLD = {"of": "name", "verdict": "says", "interval": "interval", "why": "detail"}
 ROW = 40  # pixels
 UNKNOWN = "unknown"
 
 
-def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
+def intervals(verdicts: Sequence[Verdict]) -> kit.Figure | None:
     """Show the change of each time, with its interval if it has one, beside floor and band."""
     rows = [row for each in verdicts if each.kind == "time" and (row := _row(each)) is not None]
     if not rows:
         return None
     columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
-    table = Table(
+    table = kit.Table(
         columns,
         [
             (
@@ -69,36 +52,31 @@ def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
     )
     if any(row["interval"] == UNKNOWN for row in rows):
         says += ". A point alone: too few sessions or restarts to know its interval"
-    return Figure("Changes of times, with their intervals", says, [_plot(rows)], table)
+    return kit.Figure("Changes of times, with their intervals", says, [_plot(rows)], table)
 
 
-def _plot(rows: Sequence[Spec]) -> Spec:
+def _plot(rows: Sequence[kit.Spec]) -> kit.Spec:
     """Return a line for each row: its name, and below it floor, band, interval and change."""
     height = len(rows) * ROW
     for n, row in enumerate(rows):
         row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
     ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
     end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
-    x, y = partial(changes, end=end, ticks=9), partial(pixels, height)
+    x, y = partial(kit.changes, end=end, ticks=9), partial(kit.pixels, height)
     colour, shape = _styles({row["outcome"] for row in rows})
-    told: Spec = {
-        "color": colour,
-        "tooltip": hover(
-            {"of": "name", "verdict": "says", "interval": "interval", "why": "detail"}
-        ),
-    }
-    band: Spec = {"y": y("top"), "y2": "end"}
-    floor = {"strokeDash": [2, 2], "color": MUTED}
+    told: kit.Spec = {"color": colour, "tooltip": kit.hover(TOLD)}
+    band: kit.Spec = {"y": y("top"), "y2": "end"}
+    floor = {"strokeDash": [2, 2], "color": kit.MUTED}
     layers = [
-        layer("rect", {"color": "var(--shade)"}, x=x("-band"), x2="band", **band),
-        *(layer("rule", floor, x=x(side), **band) for side in ("-floor", "floor")),
-        no_change(end, 9),
-        names(y("above"), "label"),
-        layer("rule", {"strokeWidth": 3}, x=x("low"), x2="high", y=y(), **told),
+        kit.layer("rect", {"color": "var(--shade)"}, x=x("-band"), x2="band", **band),
+        *(kit.layer("rule", floor, x=x(side), **band) for side in ("-floor", "floor")),
+        kit.no_change(end, 9),
+        kit.names(y("above"), "label"),
+        kit.layer("rule", {"strokeWidth": 3}, x=x("low"), x2="high", y=y(), **told),
         *(
             {
                 "transform": [{"filter": f"datum.change {side} 0"}],
-                **layer(
+                **kit.layer(
                     "text",
                     {"align": align, "dx": dx, "baseline": "middle"},
                     x=x("change"),
@@ -108,22 +86,24 @@ def _plot(rows: Sequence[Spec]) -> Spec:
             }
             for side, align, dx in (("<=", "left", 10), (">", "right", -10))
         ),
-        layer("point", {"filled": True, "size": 110}, x=x("change"), y=y(), shape=shape, **told),
+        kit.layer(
+            "point", {"filled": True, "size": 110}, x=x("change"), y=y(), shape=shape, **told
+        ),
     ]
-    return plot(layers, height=height, rows=rows)
+    return kit.plot(layers, height=height, rows=rows)
 
 
-def _styles(outcomes: Container[str]) -> list[Spec]:
+def _styles(outcomes: Container[str]) -> list[kit.Spec]:
     """Return colour and shape of these outcomes, with a legend even of a single one."""
     styles = {each.value: style for each, style in STYLES.items() if each.value in outcomes}
     return [
-        kinds("outcome", {name: style[n] for name, style in styles.items()})
-        | {"legend": {"columns": NARROW}}
+        kit.kinds("outcome", {name: style[n] for name, style in styles.items()})
+        | {"legend": {"columns": kit.NARROW}}
         for n in (0, 1)
     ]
 
 
-def _row(verdict: Verdict) -> Spec | None:
+def _row(verdict: Verdict) -> kit.Spec | None:
     """Return a verdict as it is drawn, in percent; None if there is no change to draw.
 
     Without an interval, the row's begins and ends at the change.

@@ -152,20 +152,9 @@ def bars(
     A group is a name and its parts, each with a value and its text; `marks` are upright lines
     at a value of the n-th group.
     """
-    rows: list[Spec] = []
-    labels: list[Spec] = []
-    spans: list[tuple[int, int]] = []
-    top = 0
-    for name, parts in groups:
-        labels.append({"y": top + 9, "name": name})
-        at, start = top + 18, 0.0
-        spans.append((at, at + 14 * (1 if stacked else len(parts))))
-        for part, value, text in parts:
-            row = {"name": name, "part": part, "from": start, "to": start + value, "text": text}
-            rows.append({**row, "y": at, "y2": at + 12})
-            start, at = (start + value, at) if stacked else (0.0, at + 14)
-        top = spans[-1][1] + 8
-    y = pixels(top)
+    rows, labels, spans = _below_each_other(groups, stacked=stacked)
+    height = spans[-1][1] + 8 if spans else 0
+    y = pixels(height)
     layers = [
         layer(
             "bar",
@@ -186,4 +175,24 @@ def bars(
         ]
         x, tooltip = axis("x", title, zero=True), hover({"value": "text"})
         layers.append(layer("rule", {"strokeWidth": 3}, ticks, x=x, y=y, y2="y2", tooltip=tooltip))
-    return plot(layers, height=top, rows=rows)
+    return plot(layers, height=height, rows=rows)
+
+
+def _below_each_other(
+    groups: Sequence[tuple[str, Sequence[tuple[str, float, str]]]], *, stacked: bool
+) -> tuple[list[Spec], list[Spec], list[tuple[int, int]]]:
+    """Return the bars, the names of the groups, and where each group begins and ends."""
+    rows: list[Spec] = []
+    labels: list[Spec] = []
+    spans: list[tuple[int, int]] = []
+    top = 0
+    for name, parts in groups:
+        labels.append({"y": top + 9, "name": name})
+        at, start = top + 18, 0.0
+        spans.append((at, at + 14 * (1 if stacked else len(parts))))
+        for part, value, text in parts:
+            row = {"name": name, "part": part, "from": start, "to": start + value, "text": text}
+            rows.append({**row, "y": at, "y2": at + 12})
+            start, at = (start + value, at) if stacked else (0.0, at + 14)
+        top = spans[-1][1] + 8
+    return rows, labels, spans

@@ -6,26 +6,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import percentile
-from benchmarks.page.figures.kit import (
-    BLUE,
-    INK,
-    ORANGE,
-    SERIES,
-    VERMILION,
-    Figure,
-    Table,
-    axis,
-    hover,
-    kinds,
-    layer,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.page.figures.kit import Spec
     from benchmarks.report.columns import Unit
 
     Record = Mapping[str, Any]
@@ -33,11 +19,11 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 4000  # that a figure of gaps draws
 ALL_POINTS = 20_000  # that those of a page draw together: a page stays small
-KINDS = {"counted": BLUE, "warm-up": ORANGE, "refused": VERMILION}
+KINDS = {"counted": kit.BLUE, "warm-up": kit.ORANGE, "refused": kit.VERMILION}
 SHAPES = {"counted": "circle", "warm-up": "square", "refused": "cross"}
 
 
-def rounds(info: Record, cold: Record | None) -> Figure:
+def rounds(info: Record, cold: Record | None) -> kit.Figure:
     """Show the rounds in order; apart, refused ones and `cold`, the warm-up of this workload."""
     shown: list[tuple[str, str, Record]] = []
     for n, each in enumerate(cold["rounds"] if cold else (), 1):
@@ -47,7 +33,7 @@ def rounds(info: Record, cold: Record | None) -> Figure:
     shown += [("counted", str(n), each) for n, each in enumerate(info["rounds"], 1)]
     seconds = [each["round_s"] for each in info["rounds"]]
     middle = median(seconds)
-    table = Table(
+    table = kit.Table(
         ("round", "kind", "took", "first token", "decode"),
         [
             (label, kind, *(columns.text("x_s", value) for value in _split(each)))
@@ -60,10 +46,10 @@ def rounds(info: Record, cold: Record | None) -> Figure:
         says += f" (dashed), slowest {columns.change(max(seconds) / middle - 1)}"
     if untimed := info.get("warmup_rounds"):
         says += f"; {untimed} untimed rounds came before"
-    return Figure("Rounds in order", says, [_in_order(shown, middle)], table)
+    return kit.Figure("Rounds in order", says, [_in_order(shown, middle)], table)
 
 
-def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float) -> Spec:
+def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float) -> kit.Spec:
     """Return a point for each round, and the median of those that count as a dashed line."""
     unit = columns.unit("round_s", [each["round_s"] for _, _, each in shown])
     rows = [
@@ -78,32 +64,32 @@ def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float) -> Spec:
         for n, (kind, label, each) in enumerate(shown, 1)
     ]
     present = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    x: Spec = {
+    x: kit.Spec = {
         "field": "label",
         "type": "ordinal",
         "sort": None,
         "title": "round",
         "axis": {"labelAngle": 0, "labelOverlap": True},
     }
-    dashed = {"strokeDash": [4, 4], "color": INK, "opacity": 0.6}
+    dashed = {"strokeDash": [4, 4], "color": kit.INK, "opacity": 0.6}
     layers = [
-        layer("rule", dashed, [{"y": middle / unit.factor}], y=axis("y", unit.name)),
-        layer(
+        kit.layer("rule", dashed, [{"y": middle / unit.factor}], y=kit.axis("y", unit.name)),
+        kit.layer(
             "point",
             {"filled": False},
             x=x,
-            y=axis("value", unit.name),
-            color=kinds("kind", {kind: KINDS[kind] for kind in present}),
-            shape=kinds("kind", {kind: SHAPES[kind] for kind in present}),
-            tooltip=hover(
+            y=kit.axis("value", unit.name),
+            color=kit.kinds("kind", {kind: KINDS[kind] for kind in present}),
+            shape=kit.kinds("kind", {kind: SHAPES[kind] for kind in present}),
+            tooltip=kit.hover(
                 {"round": "label", "kind": "kind", "took": "text", "first token": "ttft"}
             ),
         ),
     ]
-    return plot(layers, height=150, rows=rows)
+    return kit.plot(layers, height=150, rows=rows)
 
 
-def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
+def gaps(info: Record, most: int = MOST_POINTS) -> kit.Figure | None:
     """Show each gap between two tokens, a line for each round; None without any.
 
     Of more than `most` gaps the longest of neighbours are drawn, so that no hiccup is lost.
@@ -122,7 +108,7 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
     )
     if every > 1:
         says += f". Of each {every} neighbours the longest is drawn"
-    table = Table(
+    table = kit.Table(
         ("round", "p50", "p95", "longest", "before token"),
         [
             (
@@ -136,34 +122,34 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
     )
     unit = columns.unit("itl_s", [percentile([gap for line in lines for gap in line], 50)])
     plots = [_gaps(points, worst, len(lines), unit)]
-    return Figure("Inter-token gaps over the generated tokens", says, plots, table)
+    return kit.Figure("Inter-token gaps over the generated tokens", says, plots, table)
 
 
-def _gaps(points: Sequence[Point], worst: Point, count: int, unit: Unit) -> Spec:
+def _gaps(points: Sequence[Point], worst: Point, count: int, unit: Unit) -> kit.Spec:
     """Return a line for each of `count` rounds, and the longest gap with its label."""
     rows, longest = (
         [{"round": str(n), "token": token, "value": gap / unit.factor} for n, token, gap in some]
         for some in (points, [worst])
     )
     longest[0]["label"] = f"longest: {columns.text('itl_s', worst[2])}"
-    colours = {str(n): SERIES[(n - 1) % len(SERIES)] for n in range(1, count + 1)}
-    colour = kinds("round", colours, title="round", titleOrient="left")
-    if count > len(SERIES):
+    colours = {str(n): kit.SERIES[(n - 1) % len(kit.SERIES)] for n in range(1, count + 1)}
+    colour = kit.kinds("round", colours, title="round", titleOrient="left")
+    if count > len(kit.SERIES):
         colour["legend"] = None
     ticks = {"tickMinStep": 1, "format": "d"}
-    x = axis("token", "generated token", scale={"nice": False}, axis=ticks)
-    y = axis("value", unit.name)
+    x = kit.axis("token", "generated token", scale={"nice": False}, axis=ticks)
+    y = kit.axis("value", unit.name)
     gap = {"field": "value", "title": f"gap, {unit.name}", "type": "quantitative"}
-    tooltip = [*hover({"round": "round", "before token": "token"}), {**gap, "format": ".3~r"}]
+    tooltip = [*kit.hover({"round": "round", "before token": "token"}), {**gap, "format": ".3~r"}]
     at_left = worst[1] < points[-1][1] / 2
     beside = {"align": "left", "dx": 7} if at_left else {"align": "right", "dx": -7}
     unseen = {"size": 40, "filled": True, "opacity": 0}  # a target for the mouse
     layers = [
-        layer("line", {"strokeWidth": 1.2, "opacity": 0.85}, x=x, y=y, color=colour),
-        layer("point", unseen, x=x, y=y, tooltip=tooltip),
-        layer("text", {**beside, "dy": 1}, longest, x=x, y=y, text="label"),
+        kit.layer("line", {"strokeWidth": 1.2, "opacity": 0.85}, x=x, y=y, color=colour),
+        kit.layer("point", unseen, x=x, y=y, tooltip=tooltip),
+        kit.layer("text", {**beside, "dy": 1}, longest, x=x, y=y, text="label"),
     ]
-    return plot(layers, height=170, rows=rows)
+    return kit.plot(layers, height=170, rows=rows)
 
 
 def _split(each: Mapping[str, Any]) -> tuple[float, float, float]:
