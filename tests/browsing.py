@@ -90,7 +90,7 @@ class Opened:
 
 
 def history(folder: Path, sessions: int) -> Path:
-    """Write the page of so many sessions on two machines, with two workloads each."""
+    """Write the page of that many sessions on two machines, with two workloads each."""
     names = [NAME.format(each, 8) for each in ("int8-decomp", "int8")]
     chance = random.Random(0)
     for n in range(sessions):

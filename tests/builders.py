@@ -41,6 +41,8 @@ SOFTWARE = {
 }
 MACHINE = {"cpu": {"brand_raw": "A CPU"}, "hardware": GPU, "software": SOFTWARE}
 
+SAVED = {"passed": True, "exit_status": 0, "verdicts": None, "promoted": None}
+
 VALID = {"valid": True, "reasons": []}
 INVALID = {"valid": False, "reasons": ["the clock dropped"]}
 LIFTED = {**VALID, "bounds_lifted": ["trend_size"]}
@@ -119,22 +121,7 @@ def record(
         steps = tuple(0.012 * luck * chance.gauss(1, 0.02) for _ in range(new_tokens - 1))
         ttft_s = 0.04 * luck * chance.gauss(1, 0.01)
         timed.append(Round(ttft_s + sum(steps), ttft_s, steps))
-    unknown = Unmeasured("torch counts the bytes of CUDA devices only")
-    metrics, reasons = as_stored(
-        generation_metrics(
-            timed,
-            batch_size=8,
-            prompt_tokens=16,
-            new_tokens=new_tokens,
-            cost=ModelCost(0.2, 15_549_696, 13_452_544, 4096),
-            machine=Machine(
-                peak_allocated_bytes=9_330_000_000 if on_gpu else unknown,
-                peak_reserved_bytes=9_500_000_000 if on_gpu else unknown,
-                peak_resident_bytes=515_530_752 + chance.randrange(10**6),
-                bandwidth_bytes_per_s=3.35e9 if on_gpu else Unmeasured("no GPU was watched"),
-            ),
-        )
-    )
+    metrics, reasons = _metrics(timed, new_tokens, on_gpu=on_gpu)
     starts = [sum(each.round_s + 0.01 for each in timed[:n]) for n in range(rounds)]
     device, rounds_s = "cuda" if on_gpu else "cpu", [each.round_s for each in timed]
     judged = validity.judge(Observations(device, rounds_s, {}, {}, {}, cold=True))  # not steady
@@ -166,8 +153,27 @@ def record(
     }
 
 
+def _metrics(timed: list[Round], new_tokens: int, *, on_gpu: bool) -> tuple[Any, Any]:
+    """Return the metrics of rounds as they are stored, and why some are null."""
+    unknown = Unmeasured("torch counts the bytes of CUDA devices only")
+    metrics = generation_metrics(
+        timed,
+        batch_size=8,
+        prompt_tokens=16,
+        new_tokens=new_tokens,
+        cost=ModelCost(0.2, 15_549_696, 13_452_544, 4096),
+        machine=Machine(
+            peak_allocated_bytes=9_330_000_000 if on_gpu else unknown,
+            peak_reserved_bytes=9_500_000_000 if on_gpu else unknown,
+            peak_resident_bytes=515_530_752,
+            bandwidth_bytes_per_s=3.35e9 if on_gpu else Unmeasured("no GPU was watched"),
+        ),
+    )
+    return as_stored(metrics)
+
+
 def _samples(seconds: float, chance: random.Random) -> dict[str, list[Any]]:
-    """Return a GPU's samples over so many seconds, throttled for a while in the middle."""
+    """Return a GPU's samples over that many seconds, throttled for a while in the middle."""
     times = [0.1 * n for n in range(int(seconds * 10) + 1)]
     hot = [seconds / 2 < t < seconds * 0.7 for t in times]
     columns = {
@@ -231,28 +237,20 @@ def content(
         },
         "commit_info": {"id": commit, "branch": branch, "dirty": False},
         "datetime": when,
-        "version": "5.3.1",
         "benchmarks": [
             {
-                "name": name.rpartition("::")[2],
                 "fullname": name,
                 "extra_info": copy.deepcopy(dict(more or {})),
-                "stats": {
-                    "data": list(*rounds_s)
-                    if rounds_s
-                    else [each["round_s"] for each in more["rounds"]]
-                },
+                "stats": {"data": list(rounds_s[0]) if rounds_s else _seconds(more)},
             }
             for name, *rounds_s, more in benchmarks
         ],
-        "llm_int8": {
-            "passed": True,
-            "exit_status": 0,
-            "verdicts": None,
-            "promoted": None,
-            **saved,
-        },
+        "llm_int8": SAVED | saved,
     }
+
+
+def _seconds(info: Mapping[str, Any]) -> list[float]:
+    return [each["round_s"] for each in info["rounds"]]
 
 
 def session(*benchmarks: Any, name: str = "s", **changes: Any) -> Session:

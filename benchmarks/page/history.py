@@ -31,7 +31,7 @@ MULTIPLES = {
 }
 COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
-# so many of them. So a page stays below 3 MB.
+# WHOLE_BENCHMARK of them. So a page stays below 3 MB.
 MOST_VALUES = 240_000
 WHOLE_BENCHMARK = 5_000
 LEAST_VALUES = 10_000
@@ -116,7 +116,7 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return a column of values for each metric; one number where they are all the same."""
+    """Return a column of values for each metric; one number if they are all the same."""
     rows = [values(each) for each in measured]
     names = [name for name in columns.TITLES if any(name in row for row in rows)]
     names += sorted({name for row in rows for name in row} - set(names))

@@ -131,7 +131,7 @@ def _usable(session: Session) -> tuple[Session, list[str]]:
 
 
 def _damage(session: Session) -> str | None:
-    """Return where what is known of the machine and the commit can't be shown."""
+    """Return which facts of the machine or the commit can't be shown; None if all can."""
     return (
         difference(session.machine, schema.MACHINE, "machine_info")
         or difference(session.machine, schema.Sayable(), "machine_info")

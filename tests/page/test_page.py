@@ -265,7 +265,7 @@ def test_warm_up_and_refused_rounds_are_apart() -> None:
 
 
 def test_a_hiccup_is_named_where_it_happened() -> None:
-    """The longest gap is labelled with its token and round, also where points are thinned."""
+    """The longest gap is labelled with its token and round, also if points are thinned."""
     info = builders.record(new_tokens=3000, rounds=4)
     info["rounds"][2]["step_s"][1234] = 0.5
     figure = timing.gaps(info)

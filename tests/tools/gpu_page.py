@@ -104,18 +104,21 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         reproduce(results, slug),
     ]
     shutil.rmtree(place / "raw", ignore_errors=True)
-    place.mkdir(parents=True, exist_ok=True)
+    _pack(folder, place / "raw")
     for file_name, plot in plots.items():
         (place / file_name).write_text(plot)
-    for file in sorted(folder.rglob("*.json")):
-        if "artifacts" not in file.parts:
-            target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            content = json.dumps(public(stored(file)), indent=1)
-            target.write_bytes(gzip.compress(content.encode(), mtime=0))
     page = where / f"{slug}.md"
     page.write_text("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n")
     print(page)
+
+
+def _pack(folder: Path, raw: Path) -> None:
+    for file in sorted(folder.rglob("*.json")):
+        if "artifacts" not in file.parts:
+            target = raw / file.relative_to(folder).with_suffix(".json.gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(public(stored(file)), indent=1)
+            target.write_bytes(gzip.compress(content.encode(), mtime=0))
 
 
 def _unpack(raw: Path, folder: Path) -> None:
@@ -286,13 +289,6 @@ def loading(results: Results) -> list[str]:
         if copied
         else ""
     )
-    loads: dict[str, list[str]] = {}
-    for each in (*results.benchmarks("main"), *results.benchmarks("table")):
-        info = each["extra_info"]
-        seconds = f"{info['metrics']['load_s']:.1f} s"
-        if seconds not in loads.setdefault(info["workload"]["quantization"], []):
-            loads[info["workload"]["quantization"]].append(seconds)
-    listed = ", ".join(f"{name} {' and '.join(seconds)}" for name, seconds in loads.items())
     info = results.benchmarks("main")[0]["extra_info"]
     model, weights = info["attestation"], info["metrics"]["weights_bytes"]
     kinds = ", ".join(f"{count} {kind}" for kind, count in model["linears"].items())
@@ -304,7 +300,7 @@ def loading(results: Results) -> list[str]:
         f"s. Reading it from the file cache takes {size / read:.1f} s ({read / 1e9:.1f} GB/s, one "
         f"thread){copy}.",
         "",
-        f"Loads: {listed}.",
+        f"Loads: {_loads(results)}.",
         "",
         f"Attested: {kinds}, {model['linears_expected']} linears expected, weights on "
         f"{model['devices']}, {shown(weights, 1e-9, 'GB')}.",
@@ -319,21 +315,19 @@ def loading(results: Results) -> list[str]:
     ]
 
 
+def _loads(results: Results) -> str:
+    """Return how long each quantization took to load, each time that it was loaded."""
+    loads: dict[str, dict[str, None]] = {}
+    for each in (*results.benchmarks("main"), *results.benchmarks("table")):
+        info = each["extra_info"]
+        seconds = f"{info['metrics']['load_s']:.1f} s"
+        loads.setdefault(info["workload"]["quantization"], {})[seconds] = None
+    return ", ".join(f"{name} {' and '.join(seconds)}" for name, seconds in loads.items())
+
+
 def counters(results: Results) -> list[str]:
     """Return the counters of one decode step, and whether processes agree."""
-    measured = [each for name in ("main", "table") for each in results.benchmarks(name)]
-    size = measured[0]["extra_info"]["workload"]["batch_size"] if measured else 0
-    found = [
-        each["extra_info"]["counters"]
-        for each in measured
-        if f"throughput[int8-decomp-b{size}-" in each["name"]
-    ]
-    for file in results.restarts("duet")[:1]:
-        found += [
-            stored(part)["benchmarks"][0]["extra_info"]["counters"]
-            for part in (file, beside(file, "-head"))
-        ]
-    found = [each for each in found if each]
+    size, found = _all_counters(results)
     if not found:
         return []
     first, last = found[0]["decode_steps"]
@@ -364,6 +358,17 @@ def counters(results: Results) -> list[str]:
         "",
         *_counted(results),
     ]
+
+
+def _all_counters(results: Results) -> tuple[int, list[dict[str, Any]]]:
+    """Return the main job's batch size, and the counters of every process that had its work."""
+    measured = [each for name in ("main", "table") for each in results.benchmarks(name)]
+    size = measured[0]["extra_info"]["workload"]["batch_size"] if measured else 0
+    found = [each for each in measured if f"throughput[int8-decomp-b{size}-" in each["name"]]
+    for file in results.restarts("duet")[:1]:
+        found += [stored(part)["benchmarks"][0] for part in (file, beside(file, "-head"))]
+    counted = (each["extra_info"]["counters"] for each in found)
+    return size, [each for each in counted if each]
 
 
 def _counted(results: Results) -> list[str]:

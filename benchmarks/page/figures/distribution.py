@@ -1,4 +1,4 @@
-"""How the gaps between tokens are distributed: a histogram, or dots where they are few."""
+"""How the gaps between tokens are distributed: a histogram, or dots if they are few."""
 
 from __future__ import annotations
 

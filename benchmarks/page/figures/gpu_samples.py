@@ -20,7 +20,7 @@ SIGNALS = {
     "utilization": ("utilisation", kit.SKY),
     "memory_used_bytes": ("memory in use", kit.PURPLE),
 }
-# Plots below each other; where a value never moved, its tick isn't rounded away.
+# Plots below each other; if a value never moved, its tick isn't rounded away.
 ALIGNED = {"minExtent": 36, "maxExtent": 36, "tickCount": 3, "format": ".4~g"}
 MOST_POINTS = 1500  # that a plot draws: a minute holds 600 samples
 

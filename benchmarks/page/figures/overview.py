@@ -80,7 +80,7 @@ def memory(records: Named) -> Figure:
 
 
 def light(records: Named) -> Figure | None:
-    """Show how far TPOT is from the ceiling that bandwidth sets; None where it isn't known."""
+    """Show how far TPOT is from the ceiling that bandwidth sets; None if it isn't known."""
     known = [
         (name, metrics["tpot_s"], metrics["speed_of_light_tpot_s"], metrics.get("mbu"))
         for name, info in records
