@@ -86,10 +86,6 @@ def main(folder: Path, where: Path = RESULTS) -> None:
     name = str(hardware.get("gpu") or hardware["cpu_model"])
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     place = where / slug
-    plots = {
-        "tokens.svg": gpu_plots.svg(gpu_plots.tokens(results.benchmarks("table"))),
-        "steps.svg": gpu_plots.svg(gpu_plots.steps(results.benchmarks("main"))),
-    }
     parts = [
         heading(name, session),
         notes(place / "NOTES.md", session["datetime"][:16]),
@@ -105,8 +101,10 @@ def main(folder: Path, where: Path = RESULTS) -> None:
     ]
     shutil.rmtree(place / "raw", ignore_errors=True)
     _pack(folder, place / "raw")
-    for file_name, plot in plots.items():
-        (place / file_name).write_text(plot)
+    for figure, step in ((gpu_plots.tokens, "table"), (gpu_plots.steps, "main")):
+        (place / f"{figure.__name__}.svg").write_text(
+            gpu_plots.svg(figure(results.benchmarks(step)))
+        )
     page = where / f"{slug}.md"
     page.write_text("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n")
     print(page)

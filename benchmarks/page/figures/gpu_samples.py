@@ -22,6 +22,7 @@ SIGNALS = {
 }
 # Plots below each other; if a value never moved, its tick isn't rounded away.
 ALIGNED = {"minExtent": 36, "maxExtent": 36, "tickCount": 3, "format": ".4~g"}
+UNSEEN = {"filled": True, "size": 40, "opacity": 0}  # a target for the mouse
 MOST_POINTS = 1500  # that a plot draws: a minute holds 600 samples
 
 
@@ -78,8 +79,7 @@ def _plot(
     end: float,
 ) -> kit.Spec:
     """Return one signal over the rounds; the last of all has the axis of time."""
-    title, colour = SIGNALS[name]
-    pairs = signals[name]
+    (title, colour), pairs = SIGNALS[name], signals[name]
     unit = columns.unit(name, [value for _, value in pairs])
     time: kit.Spec = {"scale": {"domain": [0, end], "nice": False}}
     if name != list(signals)[-1]:
@@ -89,7 +89,6 @@ def _plot(
         return kit.axis(field, "seconds since the watch began", **time)
 
     y = kit.axis("value", f"{title}, {unit.name}", axis=ALIGNED)
-    target = {"filled": True, "size": 40, "opacity": 0}  # for the mouse
     tooltip = kit.hover({f"{title}, {unit.name}": "value", "second": "t"})
     layers = [
         kit.layer(
@@ -108,7 +107,7 @@ def _plot(
             tooltip=kit.hover({"held down by": "reasons"}),
         ),
         kit.layer("line", {"strokeWidth": 1.5, "color": colour}, x=seconds("t"), y=y),
-        kit.layer("point", target, x=seconds("t"), y=y, tooltip=tooltip),
+        kit.layer("point", UNSEEN, x=seconds("t"), y=y, tooltip=tooltip),
     ]
     rows = [{"t": t, "value": value / unit.factor} for t, value in _thinned(pairs)]
     return kit.plot(layers, height=80, rows=rows)
