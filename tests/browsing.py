@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.__main__ import main
-from tests import full_records
+from tests import builders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,28 +90,23 @@ class Opened:
 
 
 def history(folder: Path, sessions: int) -> Path:
-    """Write the page of so many sessions on two machines, with two workloads each."""
+    """Write the page of that many sessions on two machines, with two workloads each."""
     names = [NAME.format(each, 8) for each in ("int8-decomp", "int8")]
     chance = random.Random(0)
     for n in range(sessions):
         slower = 1.2 if 0.45 < n / sessions < 0.6 else 1.0
-        regressed = full_records.verdict(names[0], "round_s", "REGRESSED", change=0.2)
+        regressed = builders.verdict(names[0], "REGRESSED", change=0.2)
         worse = n == sessions // 2 + 1
-        content = full_records.session(
-            *(
-                (name, full_records.record(n, slower=slower, new_tokens=8, rounds=2))
-                for name in names
-            ),
+        content = builders.content(
+            *((name, builders.record(n, slower=slower, new_tokens=8, rounds=2)) for name in names),
             when=f"{2000 + n // 300}-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}T08:00:00+00:00",
             commit=f"{chance.getrandbits(160):040x}",
-            hardware=full_records.CPU if n % 10 else {"device": "cpu", "threads": 2},
-            saved={
-                "passed": not worse,
-                "exit_status": int(worse),
-                "verdicts": [regressed] if worse else None,
-                "promoted": {"when": "2026-01-01", "forced": None} if n % 100 == 7 else None,
-            },
+            hardware=builders.CPU if n % 10 else {"device": "cpu", "threads": 2},
+            passed=not worse,
+            exit_status=int(worse),
+            verdicts=[regressed] if worse else None,
+            promoted=builders.promoted() if n % 100 == 7 else None,
         )
-        full_records.write(folder / "saved" / f"{n:04}_nightly.json", content)
+        builders.write(folder / "saved" / f"{n:04}_nightly.json", content)
     assert main(["report", str(folder / "saved"), "--out", str(folder / "page.html")]) == 0
     return folder / "page.html"

@@ -47,7 +47,7 @@ hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let warnings fail the tests, but for third parties' own; later lines win."""
+    """Let warnings fail the tests, except third parties' own; later lines win."""
     strict = config.getini("filterwarnings")
     strict[:] = ["error", "default::pytest_benchmark.logger.PytestBenchmarkWarning", *strict]
     config.pluginmanager.register(Shown())
@@ -186,7 +186,7 @@ def session(
     capfd: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> Callable[..., Outcome]:
-    """Return a function that runs a session in this process, where torch is loaded already.
+    """Return a function that runs a session in this process, which has loaded torch already.
 
     It counts over two decode steps; over all of them sessions do that have a process of their own.
     """

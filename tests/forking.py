@@ -63,7 +63,7 @@ def children(parent: int) -> list[int]:
 
 
 class Forked(subprocess.Popen):  # type: ignore[type-arg]
-    """A process as `subprocess` has it, but for how it begins."""
+    """A process as `subprocess` has it, except for how it begins."""
 
     def _execute_child(
         self,
@@ -219,7 +219,7 @@ def _renew_threads() -> None:
 
 
 def _take_streams(streams: Sequence[int], kept: set[int], *, unbuffered: bool) -> None:
-    """Put the pipes where a process has them. Other files of the parent are gone, not closed.
+    """Put the pipes in their usual places. Other files of the parent are gone, not closed.
 
     Their numbers stay in use: an object of the parent's that is closed later would close a new file
     of the same number.

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.git import run_git
 from tests import virtual
+from tests.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +24,11 @@ SECRET = "hf_aSecretThatMustNotLeak"  # noqa: S105 (not one)
 FAST = ["--new-tokens", "6", "--rounds", "3", "--warmup-rounds", "1"]
 ALONE = ["-k", "throughput"]
 LEAST = ["--batch-size=1", "--new-tokens=2", "--rounds=2", "--warmup-rounds=1", *ALONE]
-GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull} | {
-    f"GIT_{role}_{what}": "x" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+
+GIT = {  # an environment in which git knows nothing of the user's
+    **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
 }
 
 
@@ -61,9 +64,18 @@ def run_module(
         )
 
 
-def git(folder: Path, *arguments: str) -> str:
-    """Run git as nobody in particular, and return what it prints."""
-    return run_git(folder, os.environ | GIT, *arguments)
+def git(folder: Path | str, *arguments: str | Path) -> str:
+    """Run git as a user of its own, and return what it prints."""
+    done = subprocess.run(
+        ["git", "-c", "user.name=x", "-c", "user.email=x", *arguments],  # noqa: S607 (the user's)
+        cwd=folder,
+        env=GIT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    return done.stdout.strip()
 
 
 @contextmanager

@@ -14,8 +14,8 @@ import yaml
 
 from benchmarks.commands.baselines import BRANCH
 from benchmarks.sessions import baseline
-from tests import stored
-from tests.stored import promoted
+from tests.builders import promoted, save
+from tests.running import GIT, git
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent
@@ -171,23 +171,15 @@ def test_the_workflow_only_calls_the_suite():
 def in_a_clone(tmp_path, line, environment):
     """Run a command of the workflow in a clone of an empty repository, as the runner would."""
     remote, clone = tmp_path / "remote.git", tmp_path / "clone"
-    around = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    around |= {"GIT_CONFIG_GLOBAL": os.devnull, "TOKEN": "x"}
     if not remote.exists():
-        for arguments in (["init", "--bare", remote], ["clone", remote, clone]):
-            subprocess.run(
-                ["git", *arguments],  # noqa: S607
-                env=around,
-                check=True,
-                capture_output=True,
-                timeout=PATIENCE_S,
-            )
+        git(tmp_path, "init", "--bare", remote)
+        git(tmp_path, "clone", remote, clone)
         (clone / ".venv").symlink_to(sys.prefix)
     given = {name: value for name, value in environment.items() if not value.startswith("${{")}
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
         cwd=clone,
-        env=around | given | {"PYTHONPATH": str(ROOT)},
+        env=GIT | given | {"TOKEN": "x", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -210,11 +202,9 @@ def test_the_lines_that_pull_and_push_run_here(tmp_path):
     nothing = in_a_clone(tmp_path, *push)
     assert nothing.returncode == 0, nothing.stderr
     measured = tmp_path / "clone/measured"
-    stored.write(measured / "benchmarks-a/.benchmarks/gpu/0001_ci.json", promoted=promoted())
-    stored.write(
-        measured / "benchmarks-b/.benchmarks/gpu/0001_ci.json", slower=1.01, promoted=promoted()
-    )
-    stored.write(measured / ".benchmarks/gpu/0001_ci.json", slower=1.02, promoted=promoted())
+    save(measured / "benchmarks-a/.benchmarks/gpu/0001_ci.json", promoted=promoted())
+    save(measured / "benchmarks-b/.benchmarks/gpu/0001_ci.json", slower=1.01, promoted=promoted())
+    save(measured / ".benchmarks/gpu/0001_ci.json", slower=1.02, promoted=promoted())
     assert "3 new or changed" in in_a_clone(tmp_path, *push).stdout
     assert "3 new or changed" in in_a_clone(tmp_path, *pull).stdout
     names = [path.name for path in baseline.files(tmp_path / "clone/.benchmarks")]

@@ -82,7 +82,7 @@ class Machine:
         self.now_s += seconds
 
     def forward(self, tokens: int) -> None:
-        """Spend what a forward pass over so many tokens of a row takes."""
+        """Spend what a forward pass over that many tokens of a row takes."""
         if self._lineage != forking.LINEAGE:  # a new process has luck and noise of its own
             self._lineage = forking.LINEAGE
             self._random = Random(f"{self.seed} {self._lineage}")

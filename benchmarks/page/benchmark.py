@@ -39,7 +39,7 @@ class View:
 
     name: str
     headline: str
-    valid: bool | None  # None where the machine wasn't judged
+    valid: bool | None  # None if the machine wasn't judged
     doubts: Sequence[str]
     notes: Sequence[str]
     figures: Sequence[Figure]

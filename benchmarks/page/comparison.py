@@ -48,7 +48,7 @@ def compare(
     head: Session,
     duet: Duet | None = None,
 ) -> Comparison:
-    """Return what is shown of verdicts; what moved is known where there is a base.
+    """Return what is shown of verdicts; what moved is known if there is a base.
 
     `basis` is a sentence on what was compared with what; each restart of a `duet` is shown.
     """

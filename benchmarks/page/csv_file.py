@@ -37,7 +37,7 @@ def write(out: Path, sessions: Sequence[Session]) -> None:
 
     A round has its number, a metric of the whole benchmark none; what wasn't measured has no
     value, and its reason. Gaps between tokens stay in the JSON: they are a hundred times as many.
-    Raises InputError where the file can't be written.
+    Raises InputError if the file can't be written.
     """
     with files.whole(out, "the CSV") as file:
         writer = csv.writer(file)

@@ -6,17 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import in_short
-from benchmarks.page.figures.kit import (
-    BLUE,
-    GREEN,
-    MUTED,
-    PURPLE,
-    VERMILION,
-    Spec,
-    axis,
-    hover,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
 from benchmarks.report import columns
 from benchmarks.sessions import baseline
@@ -27,15 +17,15 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
 
 MARKS = {  # what is told apart, the strongest first: colour, shape
-    "REGRESSED": (VERMILION, "triangle-up"),
-    "INVALID": (MUTED, "cross"),
-    "acknowledged": (PURPLE, "square"),
-    "baseline": (GREEN, "diamond"),
-    "session": (BLUE, "circle"),
+    "REGRESSED": (kit.VERMILION, "triangle-up"),
+    "INVALID": (kit.MUTED, "cross"),
+    "acknowledged": (kit.PURPLE, "square"),
+    "baseline": (kit.GREEN, "diamond"),
+    "session": (kit.BLUE, "circle"),
 }
 COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
-# so many of them. So a page stays below 3 MB.
+# WHOLE_BENCHMARK of them. So a page stays below 3 MB.
 MOST_VALUES = 240_000
 WHOLE_BENCHMARK = 5_000
 LEAST_VALUES = 10_000
@@ -117,7 +107,7 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
 
 
 def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return a column of values for each metric; one number where they are all the same."""
+    """Return a column of values for each metric; one number if they are all the same."""
     rows = [values(each) for each in measured]
     names = [name for name in columns.METRICS if any(name in row for row in rows)]
     names += sorted({name for row in rows for name in row} - set(names))
@@ -175,9 +165,9 @@ def _describe(session: Session) -> dict[str, str]:
     }
 
 
-def _spec() -> Spec:
+def _spec() -> kit.Spec:
     """Return the plot of one metric; the page's script puts in rows, unit, and kinds of marks."""
-    tooltip = hover(
+    tooltip = kit.hover(
         {
             "value": "text",
             "session": "name",
@@ -188,31 +178,24 @@ def _spec() -> Spec:
             "why": "why",
         }
     )
-    x = axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
-    y = axis("value", "UNIT", axis={"format": ",.5~r"})
-    by_mark = {"field": "mark", "type": "nominal"}
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "line", "strokeWidth": 1, "color": BLUE, "opacity": 0.45},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": {**by_mark, "scale": {"domain": list(MARKS), "range": _column(0)}},
-                "shape": {**by_mark, "scale": {"domain": list(MARKS), "range": _column(1)}},
-                "size": {
-                    "condition": {"test": "datum.mark === 'session'", "value": 22},
-                    "value": 90,
-                },
-                "tooltip": tooltip,
-            },
-        },
+    x = kit.axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
+    y = kit.axis("value", "UNIT", axis={"format": ",.5~r"})
+    layers = [
+        kit.layer("line", {"strokeWidth": 1, "color": kit.BLUE, "opacity": 0.45}, x=x, y=y),
+        kit.layer(
+            "point",
+            {"filled": True, "opacity": 1},
+            x=x,
+            y=y,
+            color=_of_mark(0),
+            shape=_of_mark(1),
+            size={"condition": {"test": "datum.mark === 'session'", "value": 22}, "value": 90},
+            tooltip=tooltip,
+        ),
     ]
-    return plot(layers, height=150)
+    return kit.plot(layers, height=150)
 
 
-def _column(n: int) -> list[Any]:
-    return [mark[n] for mark in MARKS.values()]
+def _of_mark(n: int) -> kit.Spec:
+    scale = {"domain": list(MARKS), "range": [mark[n] for mark in MARKS.values()]}
+    return {"field": "mark", "type": "nominal", "scale": scale}

@@ -35,7 +35,7 @@ class Intake:
 def gather(paths: Sequence[Path]) -> Intake:
     """Read files, and the JSON files below folders, each once.
 
-    Raises InputError where a path doesn't exist, or nothing at all can be shown.
+    Raises InputError if a path doesn't exist, or if nothing at all can be shown.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -54,7 +54,7 @@ def gather(paths: Sequence[Path]) -> Intake:
 
 
 def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
-    """Keep what can be shown of sessions that were read. Raises InputError where nothing can."""
+    """Keep what can be shown of sessions that were read. Raises InputError if nothing can."""
     kept, problems = [], list(left_out)
     for session in read:
         usable, reasons = _usable(session)
@@ -64,7 +64,9 @@ def select(read: Sequence[Session], left_out: Sequence[str] = ()) -> Intake:
     if not kept:
         why = f": {problems[0]}" if problems else ""
         raise InputError(f"expected a saved session of this suite, got none{why}")
-    return Intake(tuple(sorted(kept, key=lambda each: each.when)), tuple(problems))
+    # A terminal can't show half a character, as one of a file's name.
+    lines = tuple(each.encode("utf-8", "replace").decode() for each in problems)
+    return Intake(tuple(sorted(kept, key=lambda each: each.when)), lines)
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import short
+from benchmarks.common.text import count, short
 from benchmarks.sessions import comparable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def machine_label(session: Session) -> str:
         number = hardware.get("gpu_count") or 1
         return f"{gpu}, {number} of them" if number > 1 else str(gpu)
     threads = hardware.get("threads")
-    return f"{cpu}, {threads} thread{'s' if threads != 1 else ''}" if threads else str(cpu)
+    return f"{cpu}, {count(threads, 'thread')}" if threads else str(cpu)
 
 
 def workload_label(measured: Measured) -> str:

@@ -61,7 +61,7 @@ def _calls(base: Session, head: Session) -> Table:
 
 
 def _own_times(base: Session, head: Session) -> Table:
-    """List the operators whose own time, on the device where there is one, changed most."""
+    """List the operators whose own time, on the device if there is one, changed most."""
     rows = []
     for name, *sides in _both(base, head):
         for phase in PHASES:

@@ -31,7 +31,7 @@ DIGITS = 6  # of a number that is drawn
 def write(out: Path, intake: Intake, artifacts: Path | None = None) -> None:
     """Write the page of what was taken in.
 
-    Raises InputError where a package that draws it is missing, or the file can't be written.
+    Raises InputError if a package that draws it is missing, or if the file can't be written.
     """
     check(out)
     text = page(intake, out, artifacts)
@@ -120,7 +120,7 @@ class Data:
 
 
 def check(out: Path) -> None:
-    """Raise InputError where a package is missing that draws the page, or it can't be written."""
+    """Raise InputError if a package that draws the page is missing, or if it can't be written."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         new = not out.exists()

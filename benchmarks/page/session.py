@@ -88,7 +88,7 @@ def figures(session: Session) -> list[Figure]:
 
 
 def no_light(session: Session) -> str | None:
-    """Return why the distance to the speed of light isn't shown; None where it is."""
+    """Return why the distance to the speed of light isn't shown; None if it is."""
     records = _records(session)
     if overview.light(records):
         return None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """A session, what it is compared with, and the verdicts: None where nothing was compared."""
+    """A session, what it is compared with, and the verdicts: None if nothing was compared."""
 
     head: Session
     base: Session | None = None  # of which counters and operators are compared
@@ -36,8 +36,8 @@ class Sides:
 def choose_sides(sessions: Sequence[Session], stored: Stored | None = None) -> Sides:
     """Return the newest session, with its verdicts as far as there are any.
 
-    Where the newest is of a duet, that duet is shown: its own verdicts where they are `stored`,
-    or else all its restarts are judged; and of each side the newest restart with counters is
+    If the newest is of a duet, that duet is shown: its own verdicts if they are `stored`, or
+    else all its restarts are judged; and of each side the newest restart with counters is
     shown whole. Otherwise the verdicts are those that the session was saved with, or else are
     given on the baselines that are there.
     """

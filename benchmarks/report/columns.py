@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.text import duration, percent, rate, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Records = Sequence[tuple[str, Mapping[str, Any]]]  # names and records of benchmarks
 
 SPEED, SPACE = "speed", "space"  # the two tables of metrics
 
@@ -145,7 +147,7 @@ def unit(metric: str, values: Iterable[float]) -> Unit:
 
 
 def text(metric: str, value: float | None) -> str:
-    """Return a value with its unit; a dash where there is none."""
+    """Return a value with its unit; a dash if there is none."""
     if value is None:
         return "-"
     if _is_share(metric):

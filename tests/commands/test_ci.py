@@ -14,9 +14,9 @@ from benchmarks.common import interrupts
 from benchmarks.common.packages import COMPARED
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
-from tests import running, stored
+from tests import running
+from tests.builders import LIFTED, promoted, save, verdict
 from tests.running import heard
-from tests.stored import LIFTED, promoted, verdict
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 OPTIONS = "--model synthetic:llama-3.1-8b"
@@ -54,7 +54,7 @@ class Machine:
             git("add", "what", "constraints.txt")
             git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", name)
             self.commits[name] = git("rev-parse", "HEAD")
-        stored.write(
+        save(
             Path(".benchmarks/gpu/0001_ci.json"),
             commit=self.commits["base"],
             promoted=promoted(),
@@ -69,7 +69,7 @@ class Machine:
         self.called.append(list(module))
         if module[0] == "pytest":
             if self.saved:
-                stored.write(SAVED, **self.saved)
+                save(SAVED, **self.saved)
             return self.gate
         what = Path(module[module.index("--base") + 1], "what")
         self.seen = what.read_text() if what.exists() else None  # checked out there meanwhile
@@ -211,7 +211,7 @@ def test_the_same_commit_and_versions_need_no_duet(machine, capsys):
 def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys):
     """One environment's code on both sides would show nothing of them."""
     machine.gate, machine.duet = 11, 0
-    stored.write(
+    save(
         Path(".benchmarks/gpu/0001_ci.json"),
         commit=machine.commits["base"],
         promoted=promoted(),

@@ -15,9 +15,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from tests.made import LUCK, PROFILE, THROUGHPUT, content, info, write
+from tests.builders import DUET, LUCK, PROFILE, THROUGHPUT, WIDENED, content, info, write
 from tests.running import heard
-from tests.stored import DUET
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -30,12 +29,16 @@ def saved(change=1.0, name=THROUGHPUT, **changes):
     """Return the content of a file of five rounds, all slower by a factor; of its own second."""
     found = [change * each for each in (1.0, 1.003, 0.998, 1.001, 0.999)]
     when = datetime.fromtimestamp(next(SECONDS), UTC).isoformat()
-    return content((name, found, info(found, **changes)), datetime=when)
+    return content((name, found, info(found, **changes)), when=when)
 
 
-INVALID = {"valid": False, "reasons": ["a busy machine; wait"]}
+BUSY = {"valid": False, "reasons": ["a busy machine; wait"]}
 WAITED = {"reading": "core_wait_share", "value": 0.3, "bound": 0.05}
-LOOSE = {"valid": True, "reasons": [], "bounds_widened": {"trend_size": 0.2}}
+
+
+def files(folder, *contents):
+    """Write files of these contents, and return their paths."""
+    return [str(write(folder / f"{n:04}.json", each)) for n, each in enumerate(contents)]
 
 
 @pytest.fixture
@@ -45,9 +48,7 @@ def judge(tmp_path, capsys):
     def run(base, head, *options):
         sides = []
         for name, contents in (("base", base), ("head", head)):
-            folder = tmp_path / name
-            folder.mkdir()
-            sides += [f"--{name}", *write(folder, *contents)]
+            sides += [f"--{name}", *files(tmp_path / name, *contents)]
         status = main(["judge", *sides, *options])
         return status, capsys.readouterr().out
 
@@ -64,10 +65,10 @@ BASE = [saved(1 + luck) for luck in LUCK]
         (saved(1.3), 1, "REGRESSED"),
         (saved(1.04), 11, "duet --base"),
         (saved(name=PROFILE), 10, "MISSING"),
-        (saved(validity=INVALID), 12, "a busy machine"),
-        (saved(validity={**INVALID, "findings": [WAITED]}), 12, "other programs used 30 % of this"),
+        (saved(validity=BUSY), 12, "a busy machine"),
+        (saved(validity={**BUSY, "findings": [WAITED]}), 12, "other programs used 30 % of this"),
         (
-            saved(validity=LOOSE),
+            saved(validity=WIDENED),
             0,
             f"not checked in full (--bounds): 1 of {len(LUCK) + 1} sessions",
         ),
@@ -132,8 +133,8 @@ def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys)
     """What, expected, got, next step; no traceback."""
     good = saved()
     contents = {"good": good, "other": saved(), "third": saved(), "copy": good, "foreign": {}}
-    files = dict(zip(contents, write(tmp_path, *contents.values()), strict=True))
-    given = [each.format_map(files) for each in arguments]
+    paths = dict(zip(contents, files(tmp_path, *contents.values()), strict=True))
+    given = [each.format_map(paths) for each in arguments]
     with pytest.raises(SystemExit) as caught:
         main(["judge", *given])
     assert caught.value.code == 4
@@ -143,7 +144,7 @@ def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys)
 
 def test_one_session_twice_is_refused_by_whatever_name(tmp_path, monkeypatch, capsys):
     """Here by bare names, which Python may keep as one text."""
-    write(tmp_path, saved(), saved())
+    files(tmp_path, saved(), saved())
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         main(["judge", "--base", "0000.json", "0000.json", "--head", "0001.json"])
@@ -179,7 +180,7 @@ def test_an_interrupt_is_status_2(tmp_path):
 
 def test_it_runs_as_a_command(tmp_path):
     """In a process of its own, which loads neither torch nor pytest."""
-    base, head = write(tmp_path, saved(), saved(1.3))
+    base, head = files(tmp_path, saved(), saved(1.3))
     script = (
         "import sys; from benchmarks.__main__ import main; "
         f"status = main(['judge', '--base', {base!r}, '--head', {head!r}]); "

@@ -8,8 +8,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.sessions import baseline
-from tests import stored
-from tests.stored import INVALID, LIFTED, WIDENED, verdict
+from tests.builders import DUET, INVALID, LIFTED, WIDENED, save, verdict
 
 JUDGED = {"verdicts": [verdict("a", "NO CHANGE")]}
 
@@ -37,7 +36,7 @@ def mark(path):
 
 def test_a_good_session_becomes_a_baseline(promote, tmp_path):
     """Its file says when, and nothing else in it changes."""
-    path = stored.write(tmp_path / "0001_x.json", **JUDGED)
+    path = save(tmp_path / "0001_x.json", **JUDGED)
     before = json.loads(path.read_text())
     assert promote(path) == (0, [f"promoted: {path}"])
     after = json.loads(path.read_text())
@@ -60,7 +59,7 @@ REFUSED = {
 @pytest.mark.parametrize(("saved", "says"), REFUSED.values(), ids=REFUSED)
 def test_a_bad_session_is_refused_in_one_line_unless_forced(promote, tmp_path, saved, says):
     """It stays as evidence; with a reason, which is kept, it may become a baseline."""
-    path = stored.write(tmp_path / "0001_x.json", **{**JUDGED, **saved})
+    path = save(tmp_path / "0001_x.json", **{**JUDGED, **saved})
     before = path.read_bytes()
     status, (line,) = promote(path)
     assert status == 1
@@ -74,36 +73,34 @@ def test_a_bad_session_is_refused_in_one_line_unless_forced(promote, tmp_path, s
 
 def test_a_session_that_was_never_judged_is_judged_now(promote, tmp_path):
     """A slow session doesn't get in because it was measured without --gate, however often."""
-    assert promote(stored.write(tmp_path / "0001_x.json", day=1))[0] == 0
+    assert promote(save(tmp_path / "0001_x.json", day=1))[0] == 0
     for number in (2, 3):
-        slow = stored.write(tmp_path / f"000{number}_slow.json", day=number, slower=1.3)
+        slow = save(tmp_path / f"000{number}_slow.json", day=number, slower=1.3)
         status, (line,) = promote(slow)
         assert status == 1
         assert "REGRESSED: a, b" in line
-    same = stored.write(tmp_path / "0004_same.json", day=4, slower=1.001)
+    same = save(tmp_path / "0004_same.json", day=4, slower=1.001)
     assert promote(same)[0] == 0
-    fast = stored.write(tmp_path / "0005_fast.json", day=5, slower=0.7)
+    fast = save(tmp_path / "0005_fast.json", day=5, slower=0.7)
     assert promote(fast)[0] == 0
     outcomes = {each["outcome"] for each in json.loads(fast.read_text())["llm_int8"]["verdicts"]}
     assert outcomes == {"IMPROVED"}
     for number in (6, 7):  # which confirm the new level
-        again = stored.write(
-            tmp_path / f"000{number}_fast.json", day=number, slower=0.7 + number / 1e4
-        )
+        again = save(tmp_path / f"000{number}_fast.json", day=number, slower=0.7 + number / 1e4)
         assert promote(again, "--force", "confirmed")[0] == 0
-    back = stored.write(tmp_path / "0008_back.json", day=8)
+    back = save(tmp_path / "0008_back.json", day=8)
     status, (line,) = promote(back)
     assert "REGRESSED: a, b" in line  # by the new level, not by all that ever was
-    part = stored.write(tmp_path / "0009_part.json", day=9, slower=0.7, names=("a",))
+    part = save(tmp_path / "0009_part.json", day=9, slower=0.7, names=("a",))
     status, (line,) = promote(part)
     assert "its baselines have benchmarks that it lacks: b" in line
 
 
-@pytest.mark.parametrize("verdicts", [[], [stored.verdict("a", "MISSING")]])
+@pytest.mark.parametrize("verdicts", [[], [verdict("a", "MISSING")]])
 def test_what_was_judged_by_something_else_is_judged_again(promote, tmp_path, verdicts):
     """Verdicts of a session that was judged by an empty folder, or by evidence, don't help it."""
-    assert promote(stored.write(tmp_path / "0001_x.json", day=1))[0] == 0
-    slow = stored.write(tmp_path / "0002_slow.json", day=2, slower=1.3, verdicts=verdicts)
+    assert promote(save(tmp_path / "0001_x.json", day=1))[0] == 0
+    slow = save(tmp_path / "0002_slow.json", day=2, slower=1.3, verdicts=verdicts)
     status, (line,) = promote(slow)
     assert status == 1
     assert "REGRESSED: a, b" in line
@@ -120,8 +117,8 @@ def test_what_was_judged_by_something_else_is_judged_again(promote, tmp_path, ve
 )
 def test_what_is_no_session_cannot_be_forced(promote, tmp_path, damage, says):
     """No reason makes a comparison possible; the other files are promoted all the same."""
-    good = stored.write(tmp_path / "0001_good.json", **JUDGED)
-    bad = stored.write(tmp_path / "0002_bad.json", **JUDGED)
+    good = save(tmp_path / "0001_good.json", **JUDGED)
+    bad = save(tmp_path / "0002_bad.json", **JUDGED)
     bad.write_text(damage(bad.read_text()))
     status, lines = promote(bad, good, "--force", "because")
     assert status == 1
@@ -132,9 +129,9 @@ def test_what_is_no_session_cannot_be_forced(promote, tmp_path, damage, says):
 
 def test_latest_is_the_newest_session_of_all_machines(promote, tmp_path):
     """Counted by time, not by name; damaged files are named on the way."""
-    newest = stored.write(tmp_path / ".benchmarks/one/0001_x.json", day=9, **JUDGED)
-    stored.write(tmp_path / ".benchmarks/two/0007_x.json", day=3, **JUDGED)
-    stored.write(tmp_path / ".benchmarks/duets/base_01.json", day=10, **JUDGED, duet=stored.DUET)
+    newest = save(tmp_path / ".benchmarks/one/0001_x.json", day=9, **JUDGED)
+    save(tmp_path / ".benchmarks/two/0007_x.json", day=3, **JUDGED)
+    save(tmp_path / ".benchmarks/duets/base_01.json", day=10, **JUDGED, duet=DUET)
     (tmp_path / ".benchmarks/two/0008_x.json").write_text("{")
     status, lines = promote("--latest")
     assert status == 0
@@ -145,7 +142,7 @@ def test_latest_is_the_newest_session_of_all_machines(promote, tmp_path):
 
 def test_demoting_takes_it_back(promote, tmp_path):
     """A demoted session stays stored, and is no baseline."""
-    path = stored.write(tmp_path / "0001_x.json", **JUDGED)
+    path = save(tmp_path / "0001_x.json", **JUDGED)
     promote(path)
     assert promote("--demote", path) == (0, [f"demoted: {path}"])
     assert mark(path) is None
@@ -179,8 +176,8 @@ def test_a_file_that_is_not_there_is_refused(promote, tmp_path):
 
 def test_processes_that_promote_at_once_lose_nothing(tmp_path):
     """Ten sessions, promoted by ten processes, are ten baselines; each file is whole."""
-    paths = [stored.write(tmp_path / f"{day:04}_x.json", day=day, **JUDGED) for day in range(1, 11)]
-    shared = stored.write(tmp_path / "0011_shared.json", day=11, **JUDGED)
+    paths = [save(tmp_path / f"{day:04}_x.json", day=day, **JUDGED) for day in range(1, 11)]
+    shared = save(tmp_path / "0011_shared.json", day=11, **JUDGED)
     running = [
         subprocess.Popen([sys.executable, "-m", "benchmarks", "promote", path, shared])
         for path in paths

@@ -25,7 +25,7 @@ from benchmarks.sessions import schema
 from benchmarks.sessions.outcome import Outcome, Verdict
 from benchmarks.sessions.schema import difference
 from benchmarks.sessions.session import Session, parse_session
-from tests import full_records
+from tests import builders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +52,9 @@ def duet_contents(
 ) -> list[dict[str, Any]]:
     """Return both sides of a duet whose head takes `slower` times as long."""
     return [
-        full_records.session(
-            (NAME, full_records.record(n, slower=slower if side == "head" else 1.0)),
-            saved={"duet": {"side": side, "restart": n, "id": "d", "looks": {"5": 0.01}, **duet}},
+        builders.content(
+            (NAME, builders.record(n, slower=slower if side == "head" else 1.0)),
+            duet={"side": side, "restart": n, "id": "d", "looks": {"5": 0.01}, **duet},
             when=day(first_day + n),
         )
         for n in range(restarts)
@@ -66,21 +66,21 @@ def write_duet(folder: Path, contents: list[dict[str, Any]]) -> Path:
     """Write the sessions of a duet into a folder, and return it."""
     for content in contents:
         duet = content["llm_int8"]["duet"]
-        full_records.write(folder / f"restart-{duet['restart']:02}-{duet['side']}.json", content)
+        builders.write(folder / f"restart-{duet['restart']:02}-{duet['side']}.json", content)
     return folder
 
 
 def judged_contents() -> list[dict[str, Any]]:
     """Return a baseline, and a session with verdicts and a profile."""
     numbers = {"base": 1.0, "head": 1.1, "change": 0.1, "low": 0.05, "high": 0.15, "p": 0.01}
-    verdicts = [full_records.verdict(NAME, "round_s", "REGRESSED", **numbers)]
+    verdicts = [builders.verdict(NAME, "REGRESSED", **numbers)]
     promoted = {"when": day(1), "forced": None}
-    profile = {**full_records.record(new_tokens=1), "profile": full_records.profile()}
+    profile = {**builders.record(new_tokens=1), "profile": builders.profiles()}
     return [
-        full_records.session(
-            (NAME, full_records.record(n, on_gpu=True)),
+        builders.content(
+            (NAME, builders.record(n, on_gpu=True)),
             ("t.py::test_profile", profile),
-            saved=saved,
+            **saved,
         )
         for n, saved in enumerate(
             (
@@ -110,22 +110,22 @@ def without_scripts(page: str) -> str:
 
 def test_every_file_is_shown_or_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A damaged, a foreign, an older and a newer file are named, and the rest is shown."""
-    good = full_records.session((NAME, full_records.record()))
-    full_records.write(tmp_path / "0001_good.json", good)
-    full_records.write(
-        tmp_path / "deeper" / "0002_good.json", full_records.session((NAME, full_records.record(1)))
+    good = builders.content((NAME, builders.record()))
+    builders.write(tmp_path / "0001_good.json", good)
+    builders.write(
+        tmp_path / "deeper" / "0002_good.json", builders.content((NAME, builders.record(1)))
     )
     (tmp_path / "0003_half.json").write_text(json.dumps(good)[:-40])
     (tmp_path / "0004_list.json").write_text("[]")
     foreign = {"benchmarks": [{"fullname": "t", "stats": {"data": [1.0]}}]}
-    full_records.write(tmp_path / "0005_foreign.json", foreign)
-    full_records.write(
+    builders.write(tmp_path / "0005_foreign.json", foreign)
+    builders.write(
         tmp_path / "0006_newer.json",
-        full_records.session((NAME, {**full_records.record(), "schema": 2})),
+        builders.content((NAME, {**builders.record(), "schema": 2})),
     )
-    old = full_records.record()
+    old = builders.record()
     del old["metrics"]
-    full_records.write(tmp_path / "0007_old.json", full_records.session((NAME, old)))
+    builders.write(tmp_path / "0007_old.json", builders.content((NAME, old)))
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "page.html")]) == 0
     named = re.findall(r"not shown: \S*/(\d{4}_\w+)\.json: .*expected", capsys.readouterr().out)
     assert named == ["0003_half", "0004_list", "0005_foreign", "0006_newer", "0007_old"]
@@ -145,9 +145,7 @@ def test_every_file_is_shown_or_named(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_incomplete_record_is_named_with_its_place(damage: dict[str, Any], says: str) -> None:
     """What can't be shown says what it lacks, and takes nothing else with it."""
     other = NAME.replace("int8-decomp", "int8")
-    content = full_records.session(
-        (NAME, full_records.record()), (other, {**full_records.record(), **damage})
-    )
+    content = builders.content((NAME, builders.record()), (other, {**builders.record(), **damage}))
     found = intake.select(read(content))
     assert list(found.sessions[0].measured) == [NAME]
     assert re.search(says, found.left_out[0])
@@ -183,15 +181,13 @@ def test_one_damaged_file_leaves_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Endless nesting and numbers beyond all sense are named."""
-    full_records.write(
-        tmp_path / "0001_good.json", full_records.session((NAME, full_records.record()))
-    )
+    builders.write(tmp_path / "0001_good.json", builders.content((NAME, builders.record())))
     (tmp_path / "0002_deep.json").write_text("[" * 100_000)
-    huge = {**full_records.record(), "attestation": {"linears": 10**400}}
-    full_records.write(tmp_path / "0003_huge.json", full_records.session((NAME, huge)))
-    rounds = full_records.session((NAME, full_records.record()))
+    huge = {**builders.record(), "attestation": {"linears": 10**400}}
+    builders.write(tmp_path / "0003_huge.json", builders.content((NAME, huge)))
+    rounds = builders.content((NAME, builders.record()))
     rounds["benchmarks"][0]["stats"]["data"][0] = 10**400
-    full_records.write(tmp_path / "0004_rounds.json", rounds)
+    builders.write(tmp_path / "0004_rounds.json", rounds)
     out, table = tmp_path / "page.html", tmp_path / "all.csv"
     assert main(["report", str(tmp_path), "--out", str(out), "--csv", str(table)]) == 0
     named = re.findall(r"not shown: \S*/(\d{4}_\w+)\.json: ", capsys.readouterr().out)
@@ -213,9 +209,9 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_lifted_bounds_are_no_validity(tmp_path: Path) -> None:
     """If bounds were lifted or widened, nothing is green: neither the session nor a part."""
-    info = full_records.record()
+    info = builders.record()
     info["validity"] |= {"bounds_lifted": ["trend_size", "steal"], "bounds_widened": {"old": 1}}
-    found = intake.select(read(full_records.session((NAME, info))))
+    found = intake.select(read(builders.content((NAME, info))))
     page = without_scripts(render.page(found, tmp_path / "page.html"))
     assert "<title>NOT JUDGED" in page
     assert '<span class="badge valid">' not in page
@@ -226,7 +222,7 @@ def test_lifted_bounds_are_no_validity(tmp_path: Path) -> None:
 def test_nothing_to_show_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No file, an empty folder, and files of others end by status 4 with what was expected."""
     (tmp_path / "empty").mkdir()
-    full_records.write(
+    builders.write(
         tmp_path / "f.json", {"benchmarks": [{"fullname": "t", "stats": {"data": [1.0]}}]}
     )
     for path in ("none.json", "empty", "f.json"):
@@ -240,7 +236,7 @@ def test_nothing_to_show_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_shapes_let_unknown_names_pass() -> None:
     """A record with more than is known, of a later release of this schema, is shown."""
-    assert difference({**full_records.record(), "new": object()}, schema.RECORD) is None
+    assert difference({**builders.record(), "new": object()}, schema.RECORD) is None
 
 
 # Figures
@@ -248,9 +244,9 @@ def test_shapes_let_unknown_names_pass() -> None:
 
 def test_warm_up_and_refused_rounds_are_apart() -> None:
     """Rounds that don't count are drawn in order, as another kind, and in the table."""
-    info = full_records.record(rounds=2)
-    info["refused"] = [{"rounds": full_records.record(1, rounds=2)["rounds"], "validity": None}]
-    cold = full_records.record(2, rounds=3)
+    info = builders.record(rounds=2)
+    info["refused"] = [{"rounds": builders.record(1, rounds=2)["rounds"], "validity": None}]
+    cold = builders.record(2, rounds=3)
     figure = timing.rounds(info, cold)
     kinds = [row[1] for row in figure.table.rows]
     assert kinds == ["warm-up"] * 3 + ["refused"] * 2 + ["counted"] * 2
@@ -259,7 +255,7 @@ def test_warm_up_and_refused_rounds_are_apart() -> None:
 
 def test_a_hiccup_is_named_where_it_happened() -> None:
     """The longest gap is labelled with its token and round, also where points are thinned."""
-    info = full_records.record(new_tokens=3000, rounds=4)
+    info = builders.record(new_tokens=3000, rounds=4)
     info["rounds"][2]["step_s"][1234] = 0.5
     figure = timing.gaps(info)
     assert figure
@@ -271,14 +267,14 @@ def test_a_hiccup_is_named_where_it_happened() -> None:
 
 def test_single_tokens_have_no_gaps() -> None:
     """Nothing is drawn in place of what doesn't exist."""
-    info = full_records.record(new_tokens=1)
+    info = builders.record(new_tokens=1)
     assert timing.gaps(info) is None
     assert distribution.figure(info) is None
 
 
 def test_every_gap_is_counted_once() -> None:
     """The bins of a distribution and what is beyond them add up to all gaps."""
-    info = full_records.record(new_tokens=64)
+    info = builders.record(new_tokens=64)
     info["rounds"][0]["step_s"][0] = 9.0
     figure = distribution.figure(info)
     assert figure
@@ -288,7 +284,7 @@ def test_every_gap_is_counted_once() -> None:
 
 def test_few_gaps_are_dots() -> None:
     """Of fewer gaps than a histogram needs each is a dot, and is in the table as it is said."""
-    info = full_records.record(new_tokens=4, rounds=3)
+    info = builders.record(new_tokens=4, rounds=3)
     figure = distribution.figure(info)
     assert figure
     assert len(figure.plots[0]["data"]["values"]) == len(figure.table.rows) == 9
@@ -298,13 +294,13 @@ def test_few_gaps_are_dots() -> None:
 
 def test_the_gpu_is_aligned_with_the_rounds() -> None:
     """Samples and rounds share a clock, and throttling says its reason and its share."""
-    figure = gpu_samples.gpu(full_records.record(on_gpu=True))
+    figure = gpu_samples.gpu(builders.record(on_gpu=True))
     assert figure
     assert "sw_thermal_slowdown" in figure.says
     spans = figure.plots[0]["layer"][0]["data"]["values"]
     assert [span["round"] for span in spans] == [f"round {n}" for n in range(1, 6)]
     assert len(figure.plots) == len(gpu_samples.SIGNALS)
-    assert gpu_samples.gpu(full_records.record()) is None
+    assert gpu_samples.gpu(builders.record()) is None
 
 
 def test_a_flame_graph_adds_up() -> None:
@@ -375,8 +371,8 @@ def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
     """Of two duets in one folder of results the newest is shown, and the other is named."""
     write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, id="a", spec="old"))
     write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, id="b", spec="new", first_day=9))
-    full_records.write(tmp_path / "selftests" / "selftest.json", {"powers": []})
-    full_records.write(tmp_path / "bisects" / "tried.json", {"tried": []})
+    builders.write(tmp_path / "selftests" / "selftest.json", {"powers": []})
+    builders.write(tmp_path / "bisects" / "tried.json", {"tried": []})
     found = intake.gather([tmp_path])
     assert found.left_out == ()
     shown = choose_sides(found.sessions)
@@ -412,15 +408,15 @@ def test_a_slowdown_on_purpose_is_another_duet() -> None:
 def test_a_duet_gives_its_own_verdicts(tmp_path: Path) -> None:
     """Verdicts beside the files are shown as they are; without, or damaged ones, it says so."""
     folder = write_duet(tmp_path / "duet", duet_contents(5, 1.1))
-    own = full_records.verdict(NAME, "round_s", "NO CHANGE", detail="as it was said")
-    full_records.write(folder / "verdicts.json", {"exit_status": 0, "verdicts": [own]})
+    own = builders.verdict(NAME, "NO CHANGE", detail="as it was said")
+    builders.write(folder / "verdicts.json", {"exit_status": 0, "verdicts": [own]})
     found = intake.gather(sorted(folder.glob("*.json")))
     shown = choose_sides(found.sessions, found.verdicts)
     assert [each.detail for each in shown.verdicts or ()] == ["as it was said"]
     assert "the duet's own" in shown.basis
     for each in duet_contents(3, 1.0, id="another"):
         duet = each["llm_int8"]["duet"]
-        full_records.write(folder / f"other-{duet['restart']}-{duet['side']}.json", each)
+        builders.write(folder / f"other-{duet['restart']}-{duet['side']}.json", each)
     found = intake.gather([folder])
     assert "given now" in choose_sides(found.sessions, found.verdicts).basis
     for path in folder.glob("other-*.json"):
@@ -458,7 +454,7 @@ def test_page_and_summary_have_the_same_order() -> None:
         Verdict("b", "-", "-", Outcome.MISSING, detail="gone"),
         Verdict(NAME, "round_s", "time", Outcome.REGRESSED, 1.0, 1.3, 0.3, 0.2, 0.4, 0.001),
     ]
-    (session,) = read(full_records.session((NAME, full_records.record())))
+    (session,) = read(builders.content((NAME, builders.record())))
     lines = compare(verdicts, "", None, session).lines
     markdown = verdict_table.markdown(verdicts)
     places = []
@@ -473,13 +469,13 @@ def test_page_and_summary_have_the_same_order() -> None:
 
 def test_what_moved_is_listed() -> None:
     """Counters, operators and versions that differ are shown, and nothing that doesn't."""
-    head = full_records.record(on_gpu=True, launches=652)
+    head = builders.record(on_gpu=True, launches=652)
     head["counters"]["decode"]["operators"] = {"aten::_int_mm": 30, "aten::new": 2}
     base, new = read(
-        full_records.session(
-            (NAME, full_records.record(on_gpu=True)), software={"torch": "2.12.0", "cuda": "13"}
+        builders.content(
+            (NAME, builders.record(on_gpu=True)), software={"torch": "2.12.0", "cuda": "13"}
         ),
-        full_records.session((NAME, head), software={"torch": "2.13.0", "cuda": "13"}),
+        builders.content((NAME, head), software={"torch": "2.13.0", "cuda": "13"}),
     )
     tables = dict(compare([], "", base, new).moved)
     assert tables["Versions that differ"].rows == [("torch", "2.12.0", "2.13.0")]
@@ -492,28 +488,26 @@ def test_what_moved_is_listed() -> None:
 
 def test_history_keeps_machines_and_workloads_apart() -> None:
     """A series is of one machine and workload, oldest first, and its sessions are marked."""
-    regressed = full_records.verdict(NAME, "round_s", "REGRESSED", change=0.2)
+    regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
     promoted = {"when": day(9), "forced": None}
     contents = [
         {},
-        {"saved": {"passed": True, "promoted": promoted, "verdicts": None}},
-        {"saved": {"passed": False, "promoted": None, "verdicts": [regressed]}},
+        {"passed": True, "promoted": promoted, "verdicts": None},
+        {"passed": False, "promoted": None, "verdicts": [regressed]},
         {
-            "saved": {
-                "passed": True,
-                "promoted": None,
-                "verdicts": [{**regressed, "acknowledged": "a trade"}],
-            }
+            "passed": True,
+            "promoted": None,
+            "verdicts": [{**regressed, "acknowledged": "a trade"}],
         },
-        {"hardware": full_records.GPU},
+        {"hardware": builders.CPU},
     ]
     found = intake.select(
         read(
             *(
-                full_records.session((NAME, full_records.record(n)), when=day(n), **more)
+                builders.content((NAME, builders.record(n)), when=day(n), **more)
                 for n, more in enumerate(contents)
             ),
-            full_records.session((NAME, full_records.record(9, model="other")), when=day(9)),
+            builders.content((NAME, builders.record(9, model="other")), when=day(9)),
         )
     )
     shown = history.history(found.sessions)
@@ -533,7 +527,7 @@ def test_history_keeps_machines_and_workloads_apart() -> None:
 
 def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What doesn't fit is counted, never dropped in silence."""
-    contents = [full_records.session((NAME, full_records.record(n)), when=day(n)) for n in range(6)]
+    contents = [builders.content((NAME, builders.record(n)), when=day(n)) for n in range(6)]
     kept = intake.select(read(*contents)).sessions
     monkeypatch.setattr(history, "MOST_VALUES", 0)
     monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
@@ -552,9 +546,9 @@ def test_the_page_fetches_nothing_and_stays_small(tmp_path: Path) -> None:
     """A session of 24 benchmarks is below 3 MB, with a policy that forbids every request."""
     names = [NAME.replace("b8", f"b{n}") for n in range(1, 25)]
     records = [
-        (name, full_records.record(n, new_tokens=128, on_gpu=True)) for n, name in enumerate(names)
+        (name, builders.record(n, new_tokens=128, on_gpu=True)) for n, name in enumerate(names)
     ]
-    found = intake.select(read(full_records.session(*records, hardware=full_records.GPU)))
+    found = intake.select(read(builders.content(*records, hardware=builders.GPU)))
     page = render.page(found, tmp_path / "page.html")
     assert len(page.encode()) < 3e6
     body = without_scripts(page)
@@ -566,20 +560,18 @@ def test_the_page_fetches_nothing_and_stays_small(tmp_path: Path) -> None:
 def test_markup_in_any_text_is_text(tmp_path: Path) -> None:
     """Names, commits and reasons with markup stand in the page escaped, and in the data too."""
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    info = full_records.record(model=evil)
+    info = builders.record(model=evil)
     info["validity"] = {"valid": False, "reasons": [evil], "readings": {evil: evil}}
     info["unmeasured"][evil] = evil
     info["attestation"] = {evil: {evil: [evil]}}
-    info["profile"] = full_records.profile()
+    info["profile"] = builders.profiles()
     info["profile"]["decode"]["operators"][0]["name"] = evil
-    verdict = full_records.verdict(
-        f"x::test_{evil}", evil, "REGRESSED", detail=evil, reasons=[evil], acknowledged=evil
+    verdict = builders.verdict(
+        f"x::test_{evil}", "REGRESSED", metric=evil, detail=evil, reasons=[evil], acknowledged=evil
     )
     saved = {"passed": True, "promoted": None, "verdicts": [verdict]}
     contents = [
-        full_records.session(
-            (f"x::test_{evil}", info), commit=evil, branch=evil, saved=saved, when=day(n)
-        )
+        builders.content((f"x::test_{evil}", info), commit=evil, branch=evil, **saved, when=day(n))
         for n in range(2)
     ]
     found = intake.select(read(*contents), [evil])
@@ -596,10 +588,8 @@ def test_links_lead_to_the_profile_files(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "decode.trace.json.gz").write_bytes(b"")
     (folder / "decode.host.stacks.txt").write_text("a;b 5\n")
-    info = {**full_records.record(new_tokens=1), "profile": full_records.profile()}
-    content = full_records.session(
-        ("benchmarks/test_profile.py::test_profile[int8-b8-p16-n1]", info)
-    )
+    info = {**builders.record(new_tokens=1), "profile": builders.profiles()}
+    content = builders.content(("benchmarks/test_profile.py::test_profile[int8-b8-p16-n1]", info))
     page = render.page(intake.select(read(content)), tmp_path / "out" / "p.html", folder.parent)
     assert 'href="../art%20ifacts/test_profile%5Bint8-b8-p16-n1%5D/decode.trace.json.gz"' in page
     assert "Flame graph: decode, host" in page
@@ -607,13 +597,13 @@ def test_links_lead_to_the_profile_files(tmp_path: Path) -> None:
 
 def test_csv_has_every_metric_and_round(tmp_path: Path) -> None:
     """Values are in base units, one to a row; what is unmeasured has its reason."""
-    path = full_records.write(
-        tmp_path / "0001_a.json", full_records.session((NAME, full_records.record(rounds=3)))
+    path = builders.write(
+        tmp_path / "0001_a.json", builders.content((NAME, builders.record(rounds=3)))
     )
     assert main(["report", str(path), "--csv", str(tmp_path / "all.csv")]) == 0
     with (tmp_path / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    info = full_records.record(rounds=3)
+    info = builders.record(rounds=3)
     metrics = {row["name"]: row for row in rows if not row["round"]}
     assert float(metrics["ttft_s"]["value"]) == info["metrics"]["ttft_s"]
     assert metrics["mbu"]["value"] == ""
@@ -625,6 +615,6 @@ def test_csv_has_every_metric_and_round(tmp_path: Path) -> None:
 
 def test_a_report_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
     """A folder in place of a file is named, with the next step."""
-    found = intake.select(read(full_records.session((NAME, full_records.record()))))
+    found = intake.select(read(builders.content((NAME, builders.record()))))
     with pytest.raises(InputError, match="choose another path"):
         render.write(tmp_path, found)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.page import render
-from tests import browsing, full_records
+from tests import browsing, builders
 from tests.browsing import NAME, Opened
 
 if TYPE_CHECKING:
@@ -53,24 +53,22 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a judged session with everything on it, and markup in every text."""
     folder = tmp_path_factory.mktemp("session")
     throughput, warmup = NAME.format("int8-decomp", 64), f"benchmarks/x.py::test_{EVIL}"
-    head = full_records.record(1, new_tokens=64, on_gpu=True, model=EVIL, launches=652)
+    head = builders.record(1, new_tokens=64, on_gpu=True, model=EVIL, launches=652)
     head["rounds"][2]["step_s"][30] = 0.041
     head["unmeasured"][EVIL] = EVIL
     head["attestation"] = {"linears": EVIL, EVIL: [EVIL]}
-    doubted = full_records.record(2, new_tokens=64, model=EVIL)
+    doubted = builders.record(2, new_tokens=64, model=EVIL)
     doubted["validity"] = {**doubted["validity"], "valid": False, "reasons": [EVIL]}
     profile = {
-        **full_records.record(3, new_tokens=1, model=EVIL),
-        "profile": full_records.profile(on_gpu=True),
+        **builders.record(3, new_tokens=1, model=EVIL),
+        "profile": builders.profiles(on_gpu=True),
     }
     profile["profile"]["decode"]["operators"][0]["name"] = EVIL
     numbers = {"base": 1.0, "head": 1.041, "change": 0.041, "low": 0.031, "high": 0.052, "p": 1e-4}
     verdicts = [
-        full_records.verdict(
-            throughput, "round_s", "REGRESSED", **numbers, detail=EVIL, reasons=[EVIL]
-        ),
-        full_records.verdict(throughput, "ttft_s", "REGRESSED", **numbers, acknowledged=EVIL),
-        full_records.verdict(EVIL, "round_s", "MISSING", kind="-", detail=f"gone: {EVIL}"),
+        builders.verdict(throughput, "REGRESSED", **numbers, detail=EVIL, reasons=[EVIL]),
+        builders.verdict(throughput, "REGRESSED", metric="ttft_s", **numbers, acknowledged=EVIL),
+        builders.verdict(EVIL, "MISSING", kind="-", detail=f"gone: {EVIL}"),
     ]
     stacks = folder / "artifacts" / "test_profile[int8-decomp-b8-p16-n1]"
     stacks.mkdir(parents=True)
@@ -78,26 +76,30 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"a;{EVIL.replace(';', ',')} 500\na;aten::b 400\n"
     )
     (stacks / "decode.trace.json.gz").write_bytes(b"")
-    full_records.write(
+    builders.write(
         folder / "saved" / "0001_base.json",
-        full_records.session(
-            (throughput, full_records.record(9, new_tokens=64, on_gpu=True, model=EVIL)),
-            hardware=full_records.GPU,
-            software={**full_records.SOFTWARE, "bitsandbytes": EVIL},
-            saved={"passed": True, "promoted": {"when": "2026-01-01", "forced": EVIL}},
+        builders.content(
+            (throughput, builders.record(9, new_tokens=64, on_gpu=True, model=EVIL)),
+            hardware=builders.GPU,
+            software={**builders.SOFTWARE, "bitsandbytes": EVIL},
+            passed=True,
+            promoted={"when": "2026-01-01", "forced": EVIL},
             when="2026-01-01T08:00:00+00:00",
             commit=EVIL,
             branch=EVIL,
         ),
     )
-    full_records.write(
+    builders.write(
         folder / "saved" / "0002_head.json",
-        full_records.session(
+        builders.content(
             (throughput, head),
             (warmup, {**doubted, "cold_process": True}),
             (PROFILE, profile),
-            hardware=full_records.GPU,
-            saved={"passed": False, "exit_status": EVIL, "verdicts": verdicts, "promoted": None},
+            hardware=builders.GPU,
+            passed=False,
+            exit_status=EVIL,
+            verdicts=verdicts,
+            promoted=None,
             commit=EVIL,
             branch=EVIL,
         ),
@@ -115,13 +117,13 @@ def duet_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("duet")
     for restart in range(5):
         for side, slower in (("base", 1.0), ("head", 1.05)):
-            record = full_records.record(restart, slower=slower)
-            content = full_records.session(
+            record = builders.record(restart, slower=slower)
+            content = builders.content(
                 (NAME.format("int8-decomp", 16), record),
-                saved={"duet": {"side": side, "restart": restart, "id": "d", "looks": {"5": 0.05}}},
+                duet={"side": side, "restart": restart, "id": "d", "looks": {"5": 0.05}},
                 when=f"2026-01-0{restart + 1}T08:00:00+00:00",
             )
-            full_records.write(folder / "saved" / f"{restart}_{side}.json", content)
+            builders.write(folder / "saved" / f"{restart}_{side}.json", content)
     assert main(["report", str(folder / "saved"), "--out", str(folder / "page.html")]) == 0
     return folder / "page.html"
 

@@ -6,13 +6,12 @@ import pytest
 
 from benchmarks.sessions import baseline
 from benchmarks.sessions.session import parse_session
-from tests import stored
-from tests.stored import DUET, INVALID, LIFTED, WIDENED, promoted, verdict
+from tests.builders import DUET, INVALID, LIFTED, WIDENED, promoted, save, stored, verdict
 
 
 def session(**kwargs):
     """Return a stored session, called by its day."""
-    return parse_session(stored.content(**kwargs), f"{kwargs.get('day', 1):04}_x.json")
+    return parse_session(stored(**kwargs), f"{kwargs.get('day', 1):04}_x.json")
 
 
 def chosen(known, current):
@@ -26,8 +25,8 @@ def chosen(known, current):
 
 def test_stored_sessions_are_found_and_other_files_are_named(tmp_path):
     """A truncated, foreign, older or statistics-only file is named in one line, and skipped."""
-    later = stored.write(tmp_path / "0001_later.json", day=9)
-    first = stored.write(tmp_path / "machine/deeper/0001_first.json", day=2)
+    later = save(tmp_path / "0001_later.json", day=9)
+    first = save(tmp_path / "machine/deeper/0001_first.json", day=2)
     text = first.read_text()
     bad = {
         "truncated": text[:-30],
@@ -39,7 +38,7 @@ def test_stored_sessions_are_found_and_other_files_are_named(tmp_path):
     }
     for name, content in bad.items():
         (tmp_path / f"0002_{name}.json").write_text(content)
-    stored.write(tmp_path / ".git/0003_hidden.json")
+    save(tmp_path / ".git/0003_hidden.json")
     (tmp_path / ".0004_half.json.tmp").write_text("{")
     (tmp_path / "verdicts.json").write_text('{"exit_status": 0}')  # of a duet
     found = baseline.stored(tmp_path)

@@ -10,9 +10,8 @@ from benchmarks.__main__ import main
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.branch import Branch, _copy
-from tests import stored
+from tests.builders import DUET, promoted, save
 from tests.running import GIT, git
-from tests.stored import promoted
 
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
@@ -44,8 +43,8 @@ def test_baselines_go_through_the_branch(clone, tmp_path):
     ours, branch = clone("one")
     assert branch.pull(ours) == []  # no branch yet, so no baselines yet
     assert branch.push(ours) == []
-    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted())
-    stored.write(ours / "gpu/0002_b.json", day=2)
+    save(ours / "gpu/0001_a.json", day=1, promoted=promoted())
+    save(ours / "gpu/0002_b.json", day=2)
     assert [path.name for path in branch.push(ours)] == ["0001_a.json"]
     assert on_branch(tmp_path) == ["gpu/0001_a.json"]
     assert branch.push(ours) == []  # nothing new
@@ -56,7 +55,7 @@ def test_baselines_go_through_the_branch(clone, tmp_path):
     assert json.loads((theirs / "gpu/0001_a.json").read_text()) == json.loads(
         (ours / "gpu/0001_a.json").read_text()
     )
-    stored.write(theirs / "cpu/0001_c.json", day=3, promoted=promoted())
+    save(theirs / "cpu/0001_c.json", day=3, promoted=promoted())
     other.push(theirs)
     assert on_branch(tmp_path) == ["cpu/0001_c.json", "gpu/0001_a.json"]
     assert git(tmp_path / "one", "branch", "--list") == ""  # the checkout is left alone
@@ -66,8 +65,8 @@ def test_one_number_for_two_sessions_keeps_both(clone, tmp_path):
     """Two runners of one kind count alike; sessions are told apart by what they measured."""
     ours, branch = clone("one")
     theirs, other = clone("two")
-    stored.write(ours / "gpu/0001_ci.json", day=1, promoted=promoted())
-    stored.write(theirs / "gpu/0001_ci.json", day=2, promoted=promoted())
+    save(ours / "gpu/0001_ci.json", day=1, promoted=promoted())
+    save(theirs / "gpu/0001_ci.json", day=2, promoted=promoted())
     branch.push(ours)
     assert [path.name for path in other.push(theirs)] == ["0002_ci.json"]
     assert on_branch(tmp_path) == ["gpu/0001_ci.json", "gpu/0002_ci.json"]
@@ -85,7 +84,7 @@ def test_the_later_of_promotion_and_demotion_counts(clone):
     """A demotion reaches the branch and others, and no older promotion takes it back."""
     ours, branch = clone("one")
     theirs, other = clone("two")
-    path = stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    path = save(ours / "gpu/0001_a.json", promoted=promoted())
     branch.push(ours)
     other.pull(theirs)
     mark = {"promoted": None, "demoted": {"when": "2026-02-01T00:00:00+00:00"}}
@@ -101,8 +100,8 @@ def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
     """What another one pushed between the look and the push is kept."""
     ours, branch = clone("one")
     theirs, other = clone("two")
-    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted())
-    stored.write(theirs / "gpu/0001_b.json", day=2, promoted=promoted())
+    save(ours / "gpu/0001_a.json", day=1, promoted=promoted())
+    save(theirs / "gpu/0001_b.json", day=2, promoted=promoted())
     copy, overtaken = _copy, []
 
     def late(source, target, paths):
@@ -121,7 +120,7 @@ def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
 def test_a_remote_that_cannot_be_reached_is_not_no_baselines(clone, tmp_path):
     """Otherwise everything would look new, and a regression could become a baseline."""
     ours, branch = clone("one")
-    stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    save(ours / "gpu/0001_a.json", promoted=promoted())
     shutil.rmtree(tmp_path / "remote.git")
     for use in (branch.pull, branch.push):
         with pytest.raises(InputError, match="git can't reach branch baselines") as caught:
@@ -134,7 +133,7 @@ def test_a_remote_that_cannot_be_reached_is_not_no_baselines(clone, tmp_path):
 def test_a_refused_push_says_why(clone, tmp_path):
     """A remote that takes no pushes is no race: it is tried once, and named."""
     ours, branch = clone("one")
-    stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    save(ours / "gpu/0001_a.json", promoted=promoted())
     hook = tmp_path / "remote.git/hooks/pre-receive"
     hook.write_text("#!/bin/sh\necho once >> tries\nexit 1\n")
     hook.chmod(0o755)
@@ -146,7 +145,7 @@ def test_a_refused_push_says_why(clone, tmp_path):
 def test_damaged_and_foreign_files_stay_at_home(clone, tmp_path):
     """Nothing but sessions of this suite gets to the branch, and no lock files."""
     ours, branch = clone("one")
-    path = stored.write(ours / "gpu/0001_a.json", promoted=promoted())
+    path = save(ours / "gpu/0001_a.json", promoted=promoted())
     storage.change(path, lambda _: None)  # leaves a lock file
     (ours / "gpu/0002_half.json").write_text(path.read_text()[:-9])
     (ours / "notes.json").write_text("{}")
@@ -160,13 +159,13 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path / "one")
     for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
         monkeypatch.setenv(name, os.devnull)
-    stored.write(ours / "gpu/0001_a.json", day=1, promoted=promoted("on purpose"))
-    stored.write(ours / "gpu/0002_b.json", day=2)
-    stored.write(ours / "gpu/0003_c.json", day=3, passed=False)
+    save(ours / "gpu/0001_a.json", day=1, promoted=promoted("on purpose"))
+    save(ours / "gpu/0002_b.json", day=2)
+    save(ours / "gpu/0003_c.json", day=3, passed=False)
     (ours / "gpu/0004_d.json").write_text("{")
-    side = stored.write(ours / "duets/1/restart-01-base.json", day=4)
+    side = save(ours / "duets/1/restart-01-base.json", day=4)
     content = json.loads(side.read_text())
-    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": stored.DUET}}))
+    side.write_text(json.dumps(content | {"llm_int8": content["llm_int8"] | {"duet": DUET}}))
     assert main(["baselines", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("skipped .benchmarks/gpu/0004_d.json")

@@ -6,33 +6,31 @@ import pytest
 
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Measured
-from tests.made import MACHINE, THROUGHPUT, foreign, info, session
+from tests.builders import GPU, THROUGHPUT, foreign, info, session
 
 
 def on(hardware, cpu="A CPU", software=None):
     """Return a session on this machine."""
-    machine = {"cpu": {"brand_raw": cpu}, "hardware": hardware, "software": software or {}}
-    return session(machine_info=machine)
+    return session(cpu=cpu, hardware=hardware, software=software or {})
 
 
-CUDA = MACHINE["hardware"]
 HOST = {"device": "cpu", "threads": 1, "available_cores": 2}
 
 
 @pytest.mark.parametrize(
     ("base", "head", "differ"),
     [
-        (on(CUDA), on(CUDA), []),
-        (on(CUDA), on({**CUDA, "gpu": "B GPU"}), ["gpu A GPU -> B GPU"]),
-        (on({**CUDA, "mig_mode": None}), on({**CUDA, "mig_mode": "on"}), ["mig_mode None -> on"]),
-        (on(CUDA), on({**CUDA, "mig_mode": "on"}), []),  # an older session doesn't know
-        (on({**CUDA, "power_limit_watts": 700}), on({**CUDA, "power_limit_watts": 699.8}), []),
-        (on({**CUDA, "gpu_memory_bytes": 80 * 2**30 - 4096}), on(CUDA), []),
-        (on(CUDA), on(CUDA, cpu="B CPU"), ["cpu A CPU -> B CPU"]),
-        (on(CUDA), on({**CUDA, "threads": 4}), []),
+        (on(GPU), on(GPU), []),
+        (on(GPU), on({**GPU, "gpu": "B GPU"}), ["gpu A GPU -> B GPU"]),
+        (on({**GPU, "mig_mode": None}), on({**GPU, "mig_mode": "on"}), ["mig_mode None -> on"]),
+        (on(GPU), on({**GPU, "mig_mode": "on"}), []),  # an older session doesn't know
+        (on({**GPU, "power_limit_watts": 700}), on({**GPU, "power_limit_watts": 699.8}), []),
+        (on({**GPU, "gpu_memory_bytes": 80 * 2**30 - 4096}), on(GPU), []),
+        (on(GPU), on(GPU, cpu="B CPU"), ["cpu A CPU -> B CPU"]),
+        (on(GPU), on({**GPU, "threads": 4}), []),
         (on(HOST), on({**HOST, "threads": 2}), ["threads 1 -> 2"]),
         (on(HOST), on({**HOST, "available_cores": 4}), ["available_cores 2 -> 4"]),
-        (on({}), on(CUDA), ["device unknown -> cuda", "gpu unknown -> A GPU"]),
+        (on({}), on(GPU), ["device unknown -> cuda", "gpu unknown -> A GPU"]),
         (foreign([1.0]), foreign([1.0]), []),
     ],
 )
@@ -43,8 +41,8 @@ def test_the_machine(base, head, differ):
 
 def test_a_fact_that_one_side_lacks_is_said():
     """Where it doesn't refuse."""
-    assert comparable.unknown_facts(on(CUDA), on({**CUDA, "mig_mode": "on"})) == ["mig_mode"]
-    assert comparable.unknown_facts(on(CUDA), on(CUDA)) == []
+    assert comparable.unknown_facts(on(GPU), on({**GPU, "mig_mode": "on"})) == ["mig_mode"]
+    assert comparable.unknown_facts(on(GPU), on(GPU)) == []
 
 
 def record(**changes):
@@ -80,19 +78,19 @@ def test_the_workload(base, head, differ):
 
 def test_versions_are_the_treatment():
     """They are told, and refuse nothing."""
-    base = on(CUDA, software={"torch": "2.12.0", "python": "3.11.7", "pytest-benchmark": "5.2"})
-    head = on(CUDA, software={"torch": "2.13.0", "python": "3.11.7", "pytest-benchmark": "5.3"})
+    base = on(GPU, software={"torch": "2.12.0", "python": "3.11.7", "pytest-benchmark": "5.2"})
+    head = on(GPU, software={"torch": "2.13.0", "python": "3.11.7", "pytest-benchmark": "5.3"})
     assert comparable.treatment(base, head) == ["torch 2.12.0 -> 2.13.0"]
     assert comparable.machine_differences(base, head) == []
 
 
 def test_a_compared_session_is_another_machine_if_it_is_one_for_the_gate():
     """--benchmark-compare says it in the same facts; other versions are a line of their own."""
-    base = on({**CUDA, "threads": 4, "gpu_memory_bytes": 80 * 2**30 - 4096})
-    assert comparable.differences(base, on(CUDA)) == []
-    base = on({**CUDA, "gpu": "B GPU"}, software={"torch": "1"})
-    assert comparable.differences(base, on(CUDA, software={"torch": "2"})) == [
+    base = on({**GPU, "threads": 4, "gpu_memory_bytes": 80 * 2**30 - 4096})
+    assert comparable.differences(base, on(GPU)) == []
+    base = on({**GPU, "gpu": "B GPU"}, software={"torch": "1"})
+    assert comparable.differences(base, on(GPU, software={"torch": "2"})) == [
         "compared with another machine, so times are not comparable: gpu B GPU -> A GPU",
         "compared with other versions: torch 1 -> 2",
     ]
-    assert "device unknown -> cuda" in comparable.differences(foreign([1.0]), on(CUDA))[0]
+    assert "device unknown -> cuda" in comparable.differences(foreign([1.0]), on(GPU))[0]

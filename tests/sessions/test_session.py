@@ -7,7 +7,7 @@ import pytest
 from benchmarks.common.errors import InputError
 from benchmarks.sessions.session import parse_session, read_session
 from benchmarks.verdicts import times
-from tests import full_records
+from tests import builders
 
 
 def content(*names, data=(0.5, 0.25)):
@@ -83,7 +83,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         {"llm_int8": {"passed": True, "verdicts": [{}]}},
         {"machine_info": {"hardware": "x"}},
         {"machine_info": 3},
-        {"llm_int8": {"verdicts": [full_records.verdict("b", "m", "GREAT")]}},
+        {"llm_int8": {"verdicts": [builders.verdict("b", "m", "GREAT")]}},
         {"llm_int8": {"duet": {"side": "base", "restart": 1, "id": "d", "looks": {"x": 0.1}}}},
     ],
 )

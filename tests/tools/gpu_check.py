@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def another(folder: Path, plan: Plan) -> str:
-    """Return why a folder's results are not those of this plan here; "" where they are, or none."""
+    """Return why a folder's results are not those of this plan here; "" if nothing speaks so."""
     ours = {
         "plan": json.loads(json.dumps(asdict(plan))),
         "machine": identity.folder_name(plan.device, os.environ.get("CUDA_VISIBLE_DEVICES")),
@@ -181,7 +181,7 @@ def alone(step: str, folder: Path, plan: Plan) -> int:
 
 
 def run(folder: Path, steps: Sequence[str], options: Sequence[str]) -> int:
-    """Run each step that has no file yet. 1 where one failed: the others are run all the same.
+    """Run each step that has no file yet. 1 if one failed: the others are run all the same.
 
     But for the checkpoint, which all others need.
     """
@@ -312,19 +312,19 @@ def duet(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def slowed(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Look for a slowdown of 2 % where the host bounds: a tiny model, for more rounds a minute."""
+    """Look for a slowdown of 2 % that the host bounds: a tiny model, for more rounds a minute."""
     return _duet(folder, plan, "slowed", plan.slowed, SLOWED)
 
 
 def prefill(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Look for a slowdown of 2 % where the GPU bounds: the prefill of long prompts."""
+    """Look for a slowdown of 2 % that the GPU bounds: the prefill of long prompts."""
     return _duet(folder, plan, "prefill", plan.prefill, SLOWED)
 
 
 def _duet(
     folder: Path, plan: Plan, name: str, played: Played, takes: tuple[Take, ...]
 ) -> dict[str, Any]:
-    """Play a duet; judge its first two takes, and its first and third where there is one."""
+    """Play a duet; judge its first two takes, and its first and third if there is one."""
     given = _given(
         plan, *played.options, f"--rounds={played.pairs}", f"--max-restarts={played.restarts}"
     )
@@ -413,7 +413,7 @@ def _weights_agree(plan: Plan) -> dict[str, Any]:
 
 
 def _read_rate(files: Sequence[Path]) -> float:
-    """Return the bytes per second that files are read with, from memory where they are cached."""
+    """Return the bytes per second that files are read with, from memory if they are cached."""
     buffer = bytearray(1 << 24)
     start = clock.read()
     count = 0

@@ -20,6 +20,7 @@ from statistics import fmean, median, stdev
 from typing import Any
 
 from benchmarks.machine import nvml
+from benchmarks.sessions import doubts
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.sessions.session import read_session
 from benchmarks.verdicts.judgement import judge
@@ -85,10 +86,6 @@ def main(folder: Path, where: Path = RESULTS) -> None:
     name = str(hardware.get("gpu") or hardware["cpu_model"])
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     place = where / slug
-    plots = {
-        "tokens.svg": gpu_plots.svg(gpu_plots.tokens(results.benchmarks("table"))),
-        "steps.svg": gpu_plots.svg(gpu_plots.steps(results.benchmarks("main"))),
-    }
     parts = [
         heading(name, session),
         notes(place / "NOTES.md", session["datetime"][:16]),
@@ -103,18 +100,23 @@ def main(folder: Path, where: Path = RESULTS) -> None:
         reproduce(results, slug),
     ]
     shutil.rmtree(place / "raw", ignore_errors=True)
-    place.mkdir(parents=True, exist_ok=True)
-    for file_name, plot in plots.items():
-        (place / file_name).write_text(plot)
-    for file in sorted(folder.rglob("*.json")):
-        if "artifacts" not in file.parts:
-            target = place / "raw" / file.relative_to(folder).with_suffix(".json.gz")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            content = json.dumps(public(stored(file)), indent=1)
-            target.write_bytes(gzip.compress(content.encode(), mtime=0))
+    _pack(folder, place / "raw")
+    for figure, step in ((gpu_plots.tokens, "table"), (gpu_plots.steps, "main")):
+        (place / f"{figure.__name__}.svg").write_text(
+            gpu_plots.svg(figure(results.benchmarks(step)))
+        )
     page = where / f"{slug}.md"
     page.write_text("\n\n".join("\n".join(lines) for lines in parts if lines) + "\n")
     print(page)
+
+
+def _pack(folder: Path, raw: Path) -> None:
+    for file in sorted(folder.rglob("*.json")):
+        if "artifacts" not in file.parts:
+            target = raw / file.relative_to(folder).with_suffix(".json.gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(public(stored(file)), indent=1)
+            target.write_bytes(gzip.compress(content.encode(), mtime=0))
 
 
 def _unpack(raw: Path, folder: Path) -> None:
@@ -160,13 +162,14 @@ def quantizations(results: Results, slug: str) -> list[str]:
         "| quantization | batch | tokens/s | TTFT | TPOT | peak memory | J/token | light | MBU |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    doubts = []
+    causes = []
     for each in results.benchmarks("table"):
         info = each["extra_info"]
         found, work, validity = info["metrics"], info["workload"], info["validity"]
         mark = "" if validity["valid"] else " !"
         name = f"{work['quantization']}, {work['batch_size']}"
-        doubts += [f"{name}: {reason.partition(';')[0]}" for reason in validity["reasons"]]
+        if mark:
+            causes += [f"{name}: {cause}" for cause in doubts.in_short(validity)]
         rows.append(
             f"| {work['quantization']} | {work['batch_size']} | {found['tokens_per_s']:,.1f}{mark} "
             f"| {1e3 * found['ttft_s']:.0f} ms | {1e3 * found['tpot_s']:.1f} ms "
@@ -191,7 +194,7 @@ def quantizations(results: Results, slug: str) -> list[str]:
         f"![Tokens per second by batch size and quantization]({slug}/tokens.svg)",
         "",
         "MBU is light ÷ TPOT.",
-        *(["", f"`!`: INVALID, by the suite's own rules. {'; '.join(doubts)}."] if doubts else []),
+        *(["", f"`!`: INVALID, by the suite's own rules. {'; '.join(causes)}."] if causes else []),
     ]
 
 
@@ -239,7 +242,7 @@ def main_job(results: Results, slug: str) -> list[str]:
     work = found["extra_info"]["workload"]
     listed = ", ".join(f"{each['round_s']:.1f}" for each in rounds)
     validity = found["extra_info"]["validity"]
-    doubt = " Judged valid." if validity["valid"] else f" INVALID: {validity['reasons'][0]}."
+    doubt = " Judged valid." if validity["valid"] else f" INVALID: {doubts.in_short(validity)[0]}."
     others = {
         each["name"].partition("[")[0].removeprefix("test_"): each["extra_info"]["validity"]
         for each in results.benchmarks("main")
@@ -284,13 +287,6 @@ def loading(results: Results) -> list[str]:
         if copied
         else ""
     )
-    loads: dict[str, list[str]] = {}
-    for each in (*results.benchmarks("main"), *results.benchmarks("table")):
-        info = each["extra_info"]
-        seconds = f"{info['metrics']['load_s']:.1f} s"
-        if seconds not in loads.setdefault(info["workload"]["quantization"], []):
-            loads[info["workload"]["quantization"]].append(seconds)
-    listed = ", ".join(f"{name} {' and '.join(seconds)}" for name, seconds in loads.items())
     info = results.benchmarks("main")[0]["extra_info"]
     model, weights = info["attestation"], info["metrics"]["weights_bytes"]
     kinds = ", ".join(f"{count} {kind}" for kind, count in model["linears"].items())
@@ -302,7 +298,7 @@ def loading(results: Results) -> list[str]:
         f"s. Reading it from the file cache takes {size / read:.1f} s ({read / 1e9:.1f} GB/s, one "
         f"thread){copy}.",
         "",
-        f"Loads: {listed}.",
+        f"Loads: {_loads(results)}.",
         "",
         f"Attested: {kinds}, {model['linears_expected']} linears expected, weights on "
         f"{model['devices']}, {shown(weights, 1e-9, 'GB')}.",
@@ -317,21 +313,19 @@ def loading(results: Results) -> list[str]:
     ]
 
 
+def _loads(results: Results) -> str:
+    """Return how long each quantization took to load, each time that it was loaded."""
+    loads: dict[str, dict[str, None]] = {}
+    for each in (*results.benchmarks("main"), *results.benchmarks("table")):
+        info = each["extra_info"]
+        seconds = f"{info['metrics']['load_s']:.1f} s"
+        loads.setdefault(info["workload"]["quantization"], {})[seconds] = None
+    return ", ".join(f"{name} {' and '.join(seconds)}" for name, seconds in loads.items())
+
+
 def counters(results: Results) -> list[str]:
     """Return the counters of one decode step, and whether processes agree."""
-    measured = [each for name in ("main", "table") for each in results.benchmarks(name)]
-    size = measured[0]["extra_info"]["workload"]["batch_size"] if measured else 0
-    found = [
-        each["extra_info"]["counters"]
-        for each in measured
-        if f"throughput[int8-decomp-b{size}-" in each["name"]
-    ]
-    for file in results.restarts("duet")[:1]:
-        found += [
-            stored(part)["benchmarks"][0]["extra_info"]["counters"]
-            for part in (file, beside(file, "-head"))
-        ]
-    found = [each for each in found if each]
+    size, found = _all_counters(results)
     if not found:
         return []
     first, last = found[0]["decode_steps"]
@@ -362,6 +356,17 @@ def counters(results: Results) -> list[str]:
         "",
         *_counted(results),
     ]
+
+
+def _all_counters(results: Results) -> tuple[int, list[dict[str, Any]]]:
+    """Return the main job's batch size, and the counters of every process that had its work."""
+    measured = [each for name in ("main", "table") for each in results.benchmarks(name)]
+    size = measured[0]["extra_info"]["workload"]["batch_size"] if measured else 0
+    found = [each for each in measured if f"throughput[int8-decomp-b{size}-" in each["name"]]
+    for file in results.restarts("duet")[:1]:
+        found += [stored(part)["benchmarks"][0] for part in (file, beside(file, "-head"))]
+    counted = (each["extra_info"]["counters"] for each in found)
+    return size, [each for each in counted if each]
 
 
 def _counted(results: Results) -> list[str]:
@@ -577,7 +582,7 @@ def notes(file: Path, minute: str) -> list[str]:
 
 
 def shown(value: float | None, scale: float = 1, unit: str = "") -> str:
-    """Return a value in its unit, `-` where it wasn't measured."""
+    """Return a value in its unit, `-` if it wasn't measured."""
     return "-" if value is None else f"{scale * value:.2f} {unit}".strip()
 
 

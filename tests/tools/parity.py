@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def log_ratios(engine: Engine, workload: Workload, pairs: int) -> list[float]:
-    """Return log(suite's tokens/s ÷ script's) of so many pairs of rounds, which take turns."""
+    """Return log(suite's tokens/s ÷ script's) of that many pairs of rounds, which take turns."""
     found = []
     for number in range(pairs):
         first, second = (script, suite) if number % 2 else (suite, script)

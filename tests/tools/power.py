@@ -156,7 +156,7 @@ def finds(
 
 
 def neighbours(count: int) -> list[tuple[list[Rounds], list[Rounds]]]:
-    """Return every recorded process against so many before it, and against as many after it.
+    """Return every recorded process against `count` before it, and against as many after it.
 
     Neighbours overlap, so that the trials are not independent, and the intervals too narrow.
     """
@@ -190,9 +190,9 @@ def duets(
 
 
 def simulated(rng: random.Random, count: int, *, tails: int = 0) -> list[dict[str, Rounds]]:
-    """Return 10 rounds of each benchmark of so many sessions, each process with its own luck.
+    """Return 10 rounds of each benchmark of `count` sessions, each process with its own luck.
 
-    Luck is normal, or with `tails` Student's t with so many degrees of freedom and that variance.
+    Luck is normal, or with `tails` Student's t with that many degrees of freedom and that variance.
     """
     found = []
     for _ in range(count):

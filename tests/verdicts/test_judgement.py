@@ -16,7 +16,7 @@ from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts.acknowledged import Acknowledgement
 from benchmarks.verdicts.judgement import exit_status, judge
 from benchmarks.verdicts.times import series
-from tests.made import (
+from tests.builders import (
     LUCK,
     MACHINE,
     PROFILE,

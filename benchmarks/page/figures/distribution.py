@@ -1,4 +1,4 @@
-"""How the gaps between tokens are distributed: a histogram, or dots where they are few."""
+"""How the gaps between tokens are distributed: a histogram, or dots if they are few."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import percentile
-from benchmarks.page.figures.kit import BLUE, SKY, Figure, Table, axis, hover, plot
+from benchmarks.page.figures import kit
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.page.figures.kit import Spec
     from benchmarks.report.columns import Unit
 
     Record = Mapping[str, Any]
@@ -23,7 +22,7 @@ STRIP_TOP, STRIP_LINE = 24, 12  # pixels
 LABEL_LINE = 18  # pixels
 
 
-def figure(info: Record) -> Figure | None:
+def figure(info: Record) -> kit.Figure | None:
     """Show how the gaps of all rounds are distributed; None without any."""
     pooled = sorted(gap for each in info["rounds"] for gap in each["step_s"])
     if not pooled:
@@ -44,30 +43,28 @@ def figure(info: Record) -> Figure | None:
         {"from": low, "to": high, "n": n, "text": f"{low:.4g} to {high:.4g} {unit.name}"}
         for n, (low, high) in zip(counts, pairwise(edges), strict=True)
     ]
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "color": SKY, "stroke": "var(--paper)", "strokeWidth": 1},
-            "encoding": {
-                "x": axis("from", unit.name, scale={"nice": False}),
-                "x2": {"field": "to"},
-                "y": axis("n", "gaps", zero=True),
-                "y2": {"datum": 0},
-                "tooltip": hover({"gap": "text", "count": "n"}),
-            },
-        }
-    ]
+    bins = kit.layer(
+        "bar",
+        {"color": kit.SKY, **kit.EDGED},
+        x=kit.axis("from", unit.name, scale={"nice": False}),
+        x2="to",
+        y=kit.axis("n", "gaps", zero=True),
+        y2={"datum": 0},
+        tooltip=kit.hover({"gap": "text", "count": "n"}),
+    )
     middle = (edges[0] + edges[-1]) / 2
-    layers += _upright([(q, percentile(pooled, q)) for q in (50, 95, 99)], unit, middle)
+    lines = _upright([(q, percentile(pooled, q)) for q in (50, 95, 99)], unit, middle)
     says = f"{len(pooled):,} gaps of all rounds"
     if beyond:
         says += f"; {beyond} longer than drawn, up to {columns.text('itl_s', pooled[-1])}"
-    table = Table(("gap", "count"), [(row["text"], f"{row['n']:,}") for row in rows if row["n"]])
-    return Figure(
-        "Distribution of inter-token gaps", says, [plot(layers, height=150, rows=rows)], table
+    table = kit.Table(
+        ("gap", "count"), [(row["text"], f"{row['n']:,}") for row in rows if row["n"]]
     )
+    plots = [kit.plot([bins, *lines], height=150, rows=rows)]
+    return kit.Figure("Distribution of inter-token gaps", says, plots, table)
 
 
-def _strip(info: Record) -> Figure:
+def _strip(info: Record) -> kit.Figure:
     """Show gaps that are too few for a histogram, each as a dot, on a line for each round."""
     found = [
         (n, token, gap)
@@ -87,52 +84,38 @@ def _strip(info: Record) -> Figure:
         for n, token, gap in found
     ]
     height = STRIP_TOP + STRIP_LINE * len(info["rounds"])
-    scale = {"domain": [0, height], "range": [0, height], "nice": False}
-    dots: Spec = {
-        "mark": {"type": "point", "filled": True, "color": BLUE, "opacity": 0.6},
-        "encoding": {
-            "x": axis("value", unit.name, scale={"nice": False}),
-            "y": {"field": "y", "type": "quantitative", "axis": None, "scale": scale},
-            "tooltip": hover({"gap": "text", "round": "round", "before token": "token"}),
-        },
-    }
+    dots = kit.layer(
+        "point",
+        {"filled": True, "color": kit.BLUE, "opacity": 0.6},
+        x=kit.axis("value", unit.name, scale={"nice": False}),
+        y=kit.pixels(height),
+        tooltip=kit.hover({"gap": "text", "round": "round", "before token": "token"}),
+    )
     middle = (values[0] + values[-1]) / 2 / unit.factor
     lines = _upright([(50, percentile(values, 50))], unit, middle)
-    table = Table(
+    table = kit.Table(
         ("round", "before token", "gap"),
         [(row["round"], str(row["token"]), row["text"]) for row in rows],
     )
-    return Figure(
+    return kit.Figure(
         "Distribution of inter-token gaps",
         f"{len(values)} gaps, each a dot, and each round a line: too few for a histogram",
-        [plot([dots, *lines], height=height, rows=rows)],
+        [kit.plot([dots, *lines], height=height, rows=rows)],
         table,
     )
 
 
-def _upright(marks: Sequence[tuple[int, float]], unit: Unit, middle: float) -> list[Spec]:
+def _upright(marks: Sequence[tuple[int, float]], unit: Unit, middle: float) -> list[kit.Spec]:
     """Return lines at percentiles; their labels, below each other, are on top of all lines."""
-    rules: list[Spec] = []
-    labels: list[Spec] = []
+    rules: list[kit.Spec] = []
+    labels: list[kit.Spec] = []
     for line, (q, value) in enumerate(marks):
         at = value / unit.factor
-        data = {"values": [{"x": at, "label": f"p{q}: {columns.text('itl_s', value)}"}]}
-        x = axis("x", unit.name, scale={"nice": False})
+        rows = [{"x": at, "label": f"p{q}: {columns.text('itl_s', value)}"}]
+        x = kit.axis("x", unit.name, scale={"nice": False})
         dash = [[1, 0], [6, 3], [2, 2]][line]
-        rules.append(
-            {"data": data, "mark": {"type": "rule", "strokeDash": dash}, "encoding": {"x": x}}
-        )
-        left = at > middle
-        side = {"align": "right", "dx": -5} if left else {"align": "left", "dx": 5}
-        labels.append(
-            {
-                "data": data,
-                "mark": {"type": "text", **side},
-                "encoding": {
-                    "x": x,
-                    "y": {"value": 8 + LABEL_LINE * line},
-                    "text": {"field": "label"},
-                },
-            }
-        )
+        rules.append(kit.layer("rule", {"strokeDash": dash}, rows, x=x))
+        side = {"align": "right", "dx": -5} if at > middle else {"align": "left", "dx": 5}
+        y = {"value": 8 + LABEL_LINE * line}
+        labels.append(kit.layer("text", side, rows, x=x, y=y, text="label"))
     return [*rules, *labels]

@@ -6,133 +6,111 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine.readings import HARMLESS_CLOCK_REASONS
-from benchmarks.page.figures.kit import (
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    Figure,
-    Table,
-    axis,
-    hover,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.page.figures.kit import Spec
 
 SIGNALS = {
-    "sm_clock_hz": ("SM clock", BLUE),
-    "temperature_celsius": ("temperature", ORANGE),
-    "power_watts": ("power", GREEN),
-    "utilization": ("utilisation", SKY),
-    "memory_used_bytes": ("memory in use", PURPLE),
+    "sm_clock_hz": ("SM clock", kit.BLUE),
+    "temperature_celsius": ("temperature", kit.ORANGE),
+    "power_watts": ("power", kit.GREEN),
+    "utilization": ("utilisation", kit.SKY),
+    "memory_used_bytes": ("memory in use", kit.PURPLE),
 }
-# Plots below each other; where a value never moved, its tick isn't rounded away.
+# Plots below each other; if a value never moved, its tick isn't rounded away.
 ALIGNED = {"minExtent": 36, "maxExtent": 36, "tickCount": 3, "format": ".4~g"}
+UNSEEN = {"filled": True, "size": 40, "opacity": 0}  # a target for the mouse
 MOST_POINTS = 1500  # that a plot draws: a minute holds 600 samples
 
 
-def gpu(info: Mapping[str, Any]) -> Figure | None:
-    """Show the samples of the GPU on the clock of the rounds; None where there are none."""
+def gpu(info: Mapping[str, Any]) -> kit.Figure | None:
+    """Show the samples of the GPU on the clock of the rounds; None if there are none."""
     samples = (info.get("validity") or {}).get("samples")
     if not samples or not samples["t_s"]:
         return None
-    every = -(-len(samples["t_s"]) // MOST_POINTS)
     spans = [
-        {
-            "start": each["start_s"],
-            "end": each["start_s"] + each["round_s"],
-            "round": f"round {n}",
-        }
+        {"start": each["start_s"], "end": each["start_s"] + each["round_s"], "round": f"round {n}"}
         for n, each in enumerate(info["rounds"], 1)
         if each.get("start_s") is not None
     ]
-    end = max([*samples["t_s"], *(span["end"] for span in spans)])
     held = _throttled(samples)
-    marked = held[:: -(-len(held) // MOST_POINTS) or 1]
-    plots, rows = [], []
-    for name, (title, colour) in SIGNALS.items():
-        column = samples.get(name) or []
-        pairs = [
-            (t, value)
-            for t, value in zip(samples["t_s"], column, strict=False)
-            if value is not None
-        ]
-        if not pairs:
-            continue
-        values = [value for _, value in pairs]
-        rows.append(
-            (title, *(columns.text(name, f(values)) for f in (min, median, max)), str(len(values)))
-        )
-        plots.append(_signal(name, title, colour, pairs[::every], spans, marked, end))
-    for upper in plots[:-1]:  # the last one has the axis of all
-        for layer in upper["layer"]:
-            layer["encoding"]["x"]["axis"] = {"labels": False, "title": None, "ticks": False}
-    reasons = sorted({reason for each in held for reason in each["reasons"].split(", ")})
-    share = len(held) / len(samples["t_s"])
-    says = f"Shaded: the {len(spans)} rounds. "
-    says += (
-        f"Upright lines: held down in {columns.text('x_share', share)} of the samples "
-        f"({', '.join(reasons)})"
-        if held
-        else "The clocks were never held down"
-        if samples.get("clock_reasons")
-        else "Whether the clocks were held down is not known"
+    signals = {name: pairs for name in SIGNALS if (pairs := _pairs(samples, name))}
+    table = kit.Table(
+        ("reading", "least", "median", "most", "samples"),
+        [
+            (
+                SIGNALS[name][0],
+                *(columns.text(name, f(v for _, v in pairs)) for f in (min, median, max)),
+                str(len(pairs)),
+            )
+            for name, pairs in signals.items()
+        ],
     )
-    table = Table(("reading", "least", "median", "most", "samples"), rows)
-    return Figure("The GPU meanwhile", says, plots, table)
+    end = max([*samples["t_s"], *(span["end"] for span in spans)])
+    plots = [_plot(name, signals, spans, held, end) for name in signals]
+    return kit.Figure("The GPU meanwhile", _says(samples, spans, held), plots, table)
 
 
-def _signal(
+def _pairs(samples: Mapping[str, Any], name: str) -> list[tuple[float, float]]:
+    """Return the seconds and values of a signal, as far as it was read."""
+    pairs = zip(samples["t_s"], samples.get(name) or [], strict=False)
+    return [(t, value) for t, value in pairs if value is not None]
+
+
+def _says(samples: Mapping[str, Any], spans: Sequence[kit.Spec], held: Sequence[kit.Spec]) -> str:
+    says = f"Shaded: the {len(spans)} rounds. "
+    if held:
+        reasons = sorted({reason for each in held for reason in each["reasons"].split(", ")})
+        share = columns.text("x_share", len(held) / len(samples["t_s"]))
+        return f"{says}Upright lines: held down in {share} of the samples ({', '.join(reasons)})"
+    if samples.get("clock_reasons"):
+        return f"{says}The clocks were never held down"
+    return f"{says}Whether the clocks were held down is not known"
+
+
+def _plot(
     name: str,
-    title: str,
-    colour: str,
-    pairs: Sequence[tuple[float, float]],
-    spans: Sequence[Mapping[str, Any]],
-    held: Sequence[Mapping[str, Any]],
+    signals: Mapping[str, Sequence[tuple[float, float]]],
+    spans: Sequence[kit.Spec],
+    held: Sequence[kit.Spec],
     end: float,
-) -> Spec:
+) -> kit.Spec:
+    """Return one signal over the rounds; the last of all has the axis of time."""
+    (title, colour), pairs = SIGNALS[name], signals[name]
     unit = columns.unit(name, [value for _, value in pairs])
-    data = [{"t": t, "value": value / unit.factor} for t, value in pairs]
-    scale = {"domain": [0, end], "nice": False}
-    seconds = "seconds since the watch began"
-    x = axis("t", seconds, scale=scale)
-    y = axis("value", f"{title}, {unit.name}", axis=ALIGNED)
-    layers: list[Spec] = [
-        {
-            "data": {"values": list(spans)},
-            "mark": {"type": "rect", "color": "var(--shade)", "stroke": "var(--paper)"},
-            "encoding": {
-                "x": axis("start", seconds, scale=scale),
-                "x2": {"field": "end"},
-                "tooltip": hover({"timed": "round"}),
-            },
-        },
-        {
-            "data": {"values": list(held)},
-            "mark": {"type": "rule", "color": VERMILION, "opacity": 0.6},
-            "encoding": {"x": x, "tooltip": hover({"held down by": "reasons"})},
-        },
-        {
-            "mark": {"type": "line", "strokeWidth": 1.5, "color": colour},
-            "encoding": {"x": x, "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 40, "opacity": 0},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "tooltip": hover({f"{title}, {unit.name}": "value", "second": "t"}),
-            },
-        },
+    time: kit.Spec = {"scale": {"domain": [0, end], "nice": False}}
+    if name != list(signals)[-1]:
+        time["axis"] = {"labels": False, "title": None, "ticks": False}
+
+    def seconds(field: str) -> kit.Spec:
+        return kit.axis(field, "seconds since the watch began", **time)
+
+    y = kit.axis("value", f"{title}, {unit.name}", axis=ALIGNED)
+    tooltip = kit.hover({f"{title}, {unit.name}": "value", "second": "t"})
+    layers = [
+        kit.layer(
+            "rect",
+            {"color": "var(--shade)", "stroke": "var(--paper)"},
+            spans,
+            x=seconds("start"),
+            x2="end",
+            tooltip=kit.hover({"timed": "round"}),
+        ),
+        kit.layer(
+            "rule",
+            {"color": kit.VERMILION, "opacity": 0.6},
+            _thinned(held),
+            x=seconds("t"),
+            tooltip=kit.hover({"held down by": "reasons"}),
+        ),
+        kit.layer("line", {"strokeWidth": 1.5, "color": colour}, x=seconds("t"), y=y),
+        kit.layer("point", UNSEEN, x=seconds("t"), y=y, tooltip=tooltip),
     ]
-    return plot(layers, height=80, rows=data)
+    rows = [{"t": t, "value": value / unit.factor} for t, value in _thinned(pairs)]
+    return kit.plot(layers, height=80, rows=rows)
 
 
 def _throttled(samples: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -143,3 +121,7 @@ def _throttled(samples: Mapping[str, Any]) -> list[dict[str, Any]]:
         if reasons:
             found.append({"t": t, "reasons": ", ".join(sorted(reasons))})
     return found
+
+
+def _thinned(points: Sequence[Any]) -> Sequence[Any]:
+    return points[:: -(-len(points) // MOST_POINTS) or 1]

@@ -3,139 +3,44 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import short
-from benchmarks.page.figures.kit import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    NARROW,
-    ORANGE,
-    VERMILION,
-    Figure,
-    Spec,
-    Table,
-    axis,
-    hover,
-    kinds,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.report import verdict_table
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts import times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from benchmarks.sessions.outcome import Verdict
 
 STYLES = {  # colour and shape of each outcome that can have an interval
-    Outcome.REGRESSED: (VERMILION, "triangle-up"),
-    Outcome.INCONCLUSIVE: (ORANGE, "diamond"),
-    Outcome.IMPROVED: (GREEN, "triangle-down"),
-    Outcome.NO_CHANGE: (BLUE, "circle"),
-    Outcome.INVALID: (MUTED, "cross"),
+    Outcome.REGRESSED: (kit.VERMILION, "triangle-up"),
+    Outcome.INCONCLUSIVE: (kit.ORANGE, "diamond"),
+    Outcome.IMPROVED: (kit.GREEN, "triangle-down"),
+    Outcome.NO_CHANGE: (kit.BLUE, "circle"),
+    Outcome.INVALID: (kit.MUTED, "cross"),
 }
+TOLD = {"of": "name", "verdict": "says", "interval": "interval", "why": "detail"}
 ROW = 40  # pixels
 UNKNOWN = "unknown"
 
 
-def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
+def intervals(verdicts: Sequence[Verdict]) -> kit.Figure | None:
     """Show the change of each time, with its interval if it has one, beside floor and band."""
-    rows = [
-        row for verdict in verdicts if verdict.kind == "time" and (row := _row(verdict)) is not None
-    ]
+    rows = [row for each in verdicts if each.kind == "time" and (row := _row(each)) is not None]
     if not rows:
         return None
-    for n, row in enumerate(rows):
-        row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
-    present = [each.value for each in STYLES if any(row["outcome"] == each for row in rows)]
-    styles = {each.value: style for each, style in STYLES.items()}
-    colour = kinds("outcome", {name: styles[name][0] for name in present}, columns=NARROW)
-    shape = kinds("outcome", {name: styles[name][1] for name in present}, columns=NARROW)
-    colour["legend"] = shape["legend"] = {"columns": NARROW}  # also of a single outcome
-    height = len(rows) * ROW
-    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
-    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
-    down = {"domain": [0, height], "range": [0, height], "nice": False}
-
-    def x(field: str) -> Spec:
-        title = "change against the base, %; to the right is slower"
-        scale = {"domain": [-end, end], "clamp": True}
-        return axis(field, title, scale=scale, axis={"tickCount": 9})
-
-    def y(field: str) -> Spec:
-        return {"field": field, "type": "quantitative", "axis": None, "scale": down}
-
-    tooltip = hover({"of": "name", "verdict": "says", "interval": "interval", "why": "detail"})
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "rect", "color": "var(--shade)"},
-            "encoding": {
-                "x": x("-band"),
-                "x2": {"field": "band"},
-                "y": y("top"),
-                "y2": {"field": "end"},
-            },
-        },
-        *(
-            {
-                "mark": {"type": "rule", "strokeDash": [2, 2], "color": MUTED},
-                "encoding": {"x": x(side), "y": y("top"), "y2": {"field": "end"}},
-            }
-            for side in ("-floor", "floor")
-        ),
-        {
-            "data": {"values": [{"x": 0}]},
-            "mark": {"type": "rule", "color": INK},
-            "encoding": {"x": x("x")},
-        },
-        {
-            "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {"x": {"value": 0}, "y": y("above"), "text": {"field": "label"}},
-        },
-        {
-            "mark": {"type": "rule", "strokeWidth": 3},
-            "encoding": {
-                "x": x("low"),
-                "x2": {"field": "high"},
-                "y": y("y"),
-                "color": colour,
-                "tooltip": tooltip,
-            },
-        },
-        *(
-            {
-                "transform": [{"filter": f"datum.change {side} 0"}],
-                "mark": {"type": "text", "align": align, "dx": dx, "baseline": "middle"},
-                "encoding": {"x": x("change"), "y": y("y"), "text": {"field": "beside"}},
-            }
-            for side, align, dx in (("<=", "left", 10), (">", "right", -10))
-        ),
-        {
-            "mark": {"type": "point", "filled": True, "size": 110},
-            "encoding": {
-                "x": x("change"),
-                "y": y("y"),
-                "color": colour,
-                "shape": shape,
-                "tooltip": tooltip,
-            },
-        },
-    ]
     columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
-    table = Table(
+    table = kit.Table(
         columns,
         [
             (
-                row["name"],
-                row["outcome"],
-                row["text"],
-                row["interval"],
-                f"{row['floor']:g}",
-                f"{row['band']:g}",
+                *(row[name] for name in ("name", "outcome", "text", "interval")),
+                *(f"{row[name]:g}" for name in ("floor", "band")),
             )
             for row in rows
         ],
@@ -147,16 +52,59 @@ def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
     )
     if any(row["interval"] == UNKNOWN for row in rows):
         says += ". A point alone: too few sessions or restarts to know its interval"
-    return Figure(
-        "Changes of times, with their intervals",
-        says,
-        [plot(layers, height=height, rows=rows)],
-        table,
-    )
+    return kit.Figure("Changes of times, with their intervals", says, [_plot(rows)], table)
 
 
-def _row(verdict: Verdict) -> Spec | None:
-    """Return a verdict as it is drawn, in percent; None where there is no change to draw.
+def _plot(rows: Sequence[kit.Spec]) -> kit.Spec:
+    """Return a line for each row: its name, and below it floor, band, interval and change."""
+    height = len(rows) * ROW
+    for n, row in enumerate(rows):
+        row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
+    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
+    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
+    x, y = partial(kit.changes, end=end, ticks=9), partial(kit.pixels, height)
+    colour, shape = _styles({row["outcome"] for row in rows})
+    told: kit.Spec = {"color": colour, "tooltip": kit.hover(TOLD)}
+    band: kit.Spec = {"y": y("top"), "y2": "end"}
+    floor = {"strokeDash": [2, 2], "color": kit.MUTED}
+    layers = [
+        kit.layer("rect", {"color": "var(--shade)"}, x=x("-band"), x2="band", **band),
+        *(kit.layer("rule", floor, x=x(side), **band) for side in ("-floor", "floor")),
+        kit.no_change(end, 9),
+        kit.names(y("above"), "label"),
+        kit.layer("rule", {"strokeWidth": 3}, x=x("low"), x2="high", y=y(), **told),
+        *(
+            {
+                "transform": [{"filter": f"datum.change {side} 0"}],
+                **kit.layer(
+                    "text",
+                    {"align": align, "dx": dx, "baseline": "middle"},
+                    x=x("change"),
+                    y=y(),
+                    text="beside",
+                ),
+            }
+            for side, align, dx in (("<=", "left", 10), (">", "right", -10))
+        ),
+        kit.layer(
+            "point", {"filled": True, "size": 110}, x=x("change"), y=y(), shape=shape, **told
+        ),
+    ]
+    return kit.plot(layers, height=height, rows=rows)
+
+
+def _styles(outcomes: Container[str]) -> list[kit.Spec]:
+    """Return colour and shape of these outcomes, with a legend even of a single one."""
+    styles = {each.value: style for each, style in STYLES.items() if each.value in outcomes}
+    return [
+        kit.kinds("outcome", {name: style[n] for name, style in styles.items()})
+        | {"legend": {"columns": kit.NARROW}}
+        for n in (0, 1)
+    ]
+
+
+def _row(verdict: Verdict) -> kit.Spec | None:
+    """Return a verdict as it is drawn, in percent; None if there is no change to draw.
 
     Without an interval, the row's begins and ends at the change.
     """

@@ -15,6 +15,7 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = (
 INK, MUTED = "var(--ink)", "var(--muted)"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 NARROW = {"expr": "max(1, floor(containerSize()[0] / 230))"}  # columns of long legends
+EDGED = {"stroke": "var(--paper)", "strokeWidth": 1}  # what touches its neighbour
 MOST_NAME = 400  # characters of a name that a table shows
 
 CONFIG: Spec = {
@@ -85,7 +86,7 @@ def axis(field: str, title: str, *, zero: bool = False, **more: Any) -> Spec:
 
 
 def kinds(field: str, values: Mapping[str, Any], **legend: Any) -> Spec:
-    """Return a colour or shape for each kind, with a legend where there is more than one."""
+    """Return a colour or shape for each kind, with a legend if there is more than one."""
     return {
         "field": field,
         "type": "nominal",
@@ -99,6 +100,45 @@ def hover(fields: Mapping[str, str]) -> list[Spec]:
     return [{"field": field, "title": title} for title, field in fields.items()]
 
 
+def layer(
+    mark: str,
+    style: Mapping[str, Any] | None = None,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    **encoding: Any,
+) -> Spec:
+    """Return marks of `rows`, or of the plot's own; a channel that is a text is a field."""
+    channels = {
+        name: {"field": channel} if isinstance(channel, str) else channel
+        for name, channel in encoding.items()
+    }
+    own = {} if rows is None else {"data": {"values": list(rows)}}
+    return {**own, "mark": {"type": mark, **(style or {})}, "encoding": channels}
+
+
+def pixels(height: int, field: str = "y") -> Spec:
+    """Return a position in pixels from the top of a plot."""
+    scale = {"domain": [0, height], "range": [0, height], "nice": False}
+    return {"field": field, "type": "quantitative", "axis": None, "scale": scale}
+
+
+def names(y: Spec, field: str = "name", rows: Sequence[Mapping[str, Any]] | None = None) -> Spec:
+    """Return texts at the left edge: a name above its marks fits any width."""
+    style = {"align": "left", "baseline": "middle"}
+    return layer("text", style, rows, x={"value": 0}, y=y, text=field)
+
+
+def changes(field: str, end: float, ticks: int) -> Spec:
+    """Return a change in percent along an axis that ends as far to the left as to the right."""
+    title = "change against the base, %; to the right is slower"
+    scale = {"domain": [-end, end], "clamp": True}
+    return axis(field, title, scale=scale, axis={"tickCount": ticks})
+
+
+def no_change(end: float, ticks: int) -> Spec:
+    """Return the upright line at no change."""
+    return layer("rule", {"color": INK}, [{"x": 0}], x=changes("x", end, ticks))
+
+
 def bars(
     groups: Sequence[tuple[str, Sequence[tuple[str, float, str]]]],
     colours: Mapping[str, str],
@@ -107,11 +147,41 @@ def bars(
     stacked: bool = False,
     marks: Sequence[tuple[int, float, str]] = (),
 ) -> Spec:
-    """Return horizontal bars, each group below its name: names of any length fit any width.
+    """Return horizontal bars, each group below its name.
 
     A group is a name and its parts, each with a value and its text; `marks` are upright lines
-    at a value of the n-th group. Positions are pixels from the top.
+    at a value of the n-th group.
     """
+    rows, labels, spans = _below_each_other(groups, stacked=stacked)
+    height = spans[-1][1] + 8 if spans else 0
+    y = pixels(height)
+    layers = [
+        layer(
+            "bar",
+            EDGED,
+            x=axis("from", title, zero=True, axis={"orient": "bottom", "tickCount": 5}),
+            x2="to",
+            y=y,
+            y2="y2",
+            color=kinds("part", colours, columns=NARROW if len(colours) > 2 else 2),
+            tooltip=hover({"of": "name", "what": "part", "value": "text"}),
+        ),
+        names(y, rows=labels),
+    ]
+    if marks:
+        ticks = [
+            {"x": value, "y": spans[group][0] - 3, "y2": spans[group][1] + 1, "text": text}
+            for group, value, text in marks
+        ]
+        x, tooltip = axis("x", title, zero=True), hover({"value": "text"})
+        layers.append(layer("rule", {"strokeWidth": 3}, ticks, x=x, y=y, y2="y2", tooltip=tooltip))
+    return plot(layers, height=height, rows=rows)
+
+
+def _below_each_other(
+    groups: Sequence[tuple[str, Sequence[tuple[str, float, str]]]], *, stacked: bool
+) -> tuple[list[Spec], list[Spec], list[tuple[int, int]]]:
+    """Return the bars, the names of the groups, and where each group begins and ends."""
     rows: list[Spec] = []
     labels: list[Spec] = []
     spans: list[tuple[int, int]] = []
@@ -125,41 +195,4 @@ def bars(
             rows.append({**row, "y": at, "y2": at + 12})
             start, at = (start + value, at) if stacked else (0.0, at + 14)
         top = spans[-1][1] + 8
-    scale = {"domain": [0, top], "range": [0, top], "nice": False}
-    y = {"field": "y", "type": "quantitative", "axis": None, "scale": scale}
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "bar", "stroke": "var(--paper)", "strokeWidth": 1},
-            "encoding": {
-                "x": axis("from", title, zero=True, axis={"orient": "bottom", "tickCount": 5}),
-                "x2": {"field": "to"},
-                "y": y,
-                "y2": {"field": "y2"},
-                "color": kinds("part", colours, columns=NARROW if len(colours) > 2 else 2),
-                "tooltip": hover({"of": "name", "what": "part", "value": "text"}),
-            },
-        },
-        {
-            "data": {"values": labels},
-            "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "name"}},
-        },
-    ]
-    if marks:
-        ticks = [
-            {"x": value, "y": spans[group][0] - 3, "y2": spans[group][1] + 1, "text": text}
-            for group, value, text in marks
-        ]
-        layers.append(
-            {
-                "data": {"values": ticks},
-                "mark": {"type": "rule", "strokeWidth": 3},
-                "encoding": {
-                    "x": axis("x", title, zero=True),
-                    "y": y,
-                    "y2": {"field": "y2"},
-                    "tooltip": hover({"value": "text"}),
-                },
-            }
-        )
-    return plot(layers, height=top, rows=rows)
+    return rows, labels, spans

@@ -23,7 +23,6 @@ MEMORY = {
 
 def phases(records: Named) -> Figure:
     """Show the median round of each benchmark, split into prefill and decode."""
-    colours = {"prefill": ORANGE, "decode": BLUE}
     splits = [
         (
             name,
@@ -34,34 +33,19 @@ def phases(records: Named) -> Figure:
         if info["rounds"]
     ]
     unit = columns.unit("round_s", [first + rest for _, first, rest in splits])
-    groups = [
-        (
-            name,
-            [
-                (part, value / unit.factor, columns.text("x_s", value))
-                for part, value in (("prefill", first), ("decode", rest))
-                if value
-            ],
+    groups, rows = [], []
+    for name, *seconds in splits:
+        texts = [columns.text("x_s", value) if value else "-" for value in seconds]
+        parts = zip(("prefill", "decode"), seconds, texts, strict=True)
+        groups.append(
+            (name, [(part, value / unit.factor, text) for part, value, text in parts if value])
         )
-        for name, first, rest in splits
-    ]
-    table = Table(
-        ("benchmark", "prefill", "decode", "share of prefill"),
-        [
-            (
-                name,
-                columns.text("x_s", first),
-                columns.text("x_s", rest) if rest else "-",
-                columns.text("x_share", first / (first + rest)),
-            )
-            for name, first, rest in splits
-        ],
-    )
+        rows.append((name, *texts, columns.text("x_share", seconds[0] / sum(seconds))))
     return Figure(
         "Time of a round: prefill and decode",
         "Medians over the rounds of each benchmark",
-        [bars(groups, colours, unit.name, stacked=True)],
-        table,
+        [bars(groups, {"prefill": ORANGE, "decode": BLUE}, unit.name, stacked=True)],
+        Table(("benchmark", "prefill", "decode", "share of prefill"), rows),
     )
 
 
@@ -96,7 +80,7 @@ def memory(records: Named) -> Figure:
 
 
 def light(records: Named) -> Figure | None:
-    """Show how far TPOT is from the ceiling that bandwidth sets; None where it isn't known."""
+    """Show how far TPOT is from the ceiling that bandwidth sets; None if it isn't known."""
     known = [
         (name, metrics["tpot_s"], metrics["speed_of_light_tpot_s"], metrics.get("mbu"))
         for name, info in records

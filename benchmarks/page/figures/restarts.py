@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.quantity import percentile
 from benchmarks.common.text import short
-from benchmarks.page.figures.kit import (
-    BLUE,
-    INK,
-    MUTED,
-    SKY,
-    Figure,
-    Spec,
-    Table,
-    axis,
-    hover,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.report import verdict_table
 from benchmarks.verdicts import times
 from benchmarks.verdicts.records import collect
@@ -45,7 +34,7 @@ class Observation:
     counts: bool  # not if the machine couldn't be trusted
 
 
-def figure(duet: Duet, verdicts: Sequence[Verdict]) -> Figure | None:
+def figure(duet: Duet, verdicts: Sequence[Verdict]) -> kit.Figure | None:
     """Show the change of each restart, and of its pairs, for times in the order of `verdicts`."""
     found = [
         (verdict, seen)
@@ -54,9 +43,9 @@ def figure(duet: Duet, verdicts: Sequence[Verdict]) -> Figure | None:
     ]
     if not found:
         return None
-    dots: list[Spec] = []
-    pairs: list[Spec] = []
-    labels: list[Spec] = []
+    dots: list[kit.Spec] = []
+    pairs: list[kit.Spec] = []
+    labels: list[kit.Spec] = []
     top = 0
     for verdict, seen in found:
         height = LABEL + LINE * len(seen) + SPACE
@@ -70,7 +59,7 @@ def figure(duet: Duet, verdicts: Sequence[Verdict]) -> Figure | None:
             dots.append({**row, "x": each.change, "text": text, "counts": each.counts})
             pairs += [{"y": y, "x": pair} for pair in each.pairs]
         top += height
-    return Figure(
+    return kit.Figure(
         "Each restart of the duet",
         _says(found, len(labels)),
         [_plot(dots, pairs, labels, top)],
@@ -95,48 +84,32 @@ def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
         )
 
 
-def _plot(dots: Sequence[Spec], pairs: Sequence[Spec], labels: Sequence[Spec], height: int) -> Spec:
+def _plot(
+    dots: Sequence[kit.Spec], pairs: Sequence[kit.Spec], labels: Sequence[kit.Spec], height: int
+) -> kit.Spec:
     sizes = sorted(abs(each["x"]) for each in pairs)
     end = max(1.2 * max(abs(each["x"]) for each in dots), percentile(sizes, 75), 1.0)
-
-    def x(field: str) -> Spec:
-        title = "change against the base, %; to the right is slower"
-        scale = {"domain": [-end, end], "clamp": True}
-        return axis(field, title, scale=scale, axis={"tickCount": 7})
-
-    down = {"domain": [0, height], "range": [0, height], "nice": False}
-    y = {"field": "y", "type": "quantitative", "axis": None, "scale": down}
-    layers: list[Spec] = [
-        {
-            "data": {"values": [{"x": 0}]},
-            "mark": {"type": "rule", "color": INK},
-            "encoding": {"x": x("x")},
-        },
-        {
-            "data": {"values": list(pairs)},
-            "mark": {"type": "point", "filled": True, "size": 14, "color": SKY, "opacity": 0.45},
-            "encoding": {"x": x("x"), "y": y},
-        },
-        {
-            "mark": {"type": "point", "filled": True, "size": 55},
-            "encoding": {
-                "x": x("x"),
-                "y": y,
-                "color": {"condition": {"test": "datum.counts", "value": BLUE}, "value": MUTED},
-                "shape": {
-                    "condition": {"test": "datum.counts", "value": "circle"},
-                    "value": "cross",
-                },
-                "tooltip": hover({"of": "of", "restart": "restart", "change": "text"}),
-            },
-        },
-        {
-            "data": {"values": list(labels)},
-            "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {"x": {"value": 0}, "y": y, "text": {"field": "name"}},
-        },
+    x, y = kit.changes("x", end, 7), kit.pixels(height)
+    faint = {"filled": True, "size": 14, "color": kit.SKY, "opacity": 0.45}
+    layers = [
+        kit.no_change(end, 7),
+        kit.layer("point", faint, pairs, x=x, y=y),
+        kit.layer(
+            "point",
+            {"filled": True, "size": 55},
+            x=x,
+            y=y,
+            color=_if_it_counts(kit.BLUE, kit.MUTED),
+            shape=_if_it_counts("circle", "cross"),
+            tooltip=kit.hover({"of": "of", "restart": "restart", "change": "text"}),
+        ),
+        kit.names(y, rows=labels),
     ]
-    return plot(layers, height=height, rows=dots)
+    return kit.plot(layers, height=height, rows=dots)
+
+
+def _if_it_counts(value: str, otherwise: str) -> kit.Spec:
+    return {"condition": {"test": "datum.counts", "value": value}, "value": otherwise}
 
 
 def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) -> str:
@@ -152,7 +125,7 @@ def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) ->
     return says
 
 
-def _table(found: Sequence[tuple[Verdict, Sequence[Observation]]]) -> Table:
+def _table(found: Sequence[tuple[Verdict, Sequence[Observation]]]) -> kit.Table:
     rows = [
         (
             _name(verdict),
@@ -166,7 +139,7 @@ def _table(found: Sequence[tuple[Verdict, Sequence[Observation]]]) -> Table:
         for each in seen
     ]
     columns = ("benchmark and metric", "restart", "change, %", "pairs", "half of them, %", "counts")
-    return Table(columns, rows, left=(0,))
+    return kit.Table(columns, rows, left=(0,))
 
 
 def _name(verdict: Verdict) -> str:

@@ -6,44 +6,52 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import percentile
-from benchmarks.page.figures.kit import (
-    BLUE,
-    INK,
-    ORANGE,
-    SERIES,
-    VERMILION,
-    Figure,
-    Table,
-    axis,
-    hover,
-    kinds,
-    plot,
-)
+from benchmarks.page.figures import kit
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.page.figures.kit import Spec
+    from benchmarks.report.columns import Unit
 
     Record = Mapping[str, Any]
+    Point = tuple[int, int, float]  # round, token, seconds of the gap before it
 
 MOST_POINTS = 4000  # that a figure of gaps draws
 ALL_POINTS = 20_000  # that those of a page draw together: a page stays small
-KINDS = {"counted": BLUE, "warm-up": ORANGE, "refused": VERMILION}
+KINDS = {"counted": kit.BLUE, "warm-up": kit.ORANGE, "refused": kit.VERMILION}
 SHAPES = {"counted": "circle", "warm-up": "square", "refused": "cross"}
 
 
-def rounds(info: Record, cold: Record | None) -> Figure:
+def rounds(info: Record, cold: Record | None) -> kit.Figure:
     """Show the rounds in order; apart, refused ones and `cold`, the warm-up of this workload."""
-    found: list[tuple[str, str, Mapping[str, Any]]] = []
+    shown: list[tuple[str, str, Record]] = []
     for n, each in enumerate(cold["rounds"] if cold else (), 1):
-        found.append(("warm-up", f"w{n}", each))
+        shown.append(("warm-up", f"w{n}", each))
     for attempt in info.get("refused") or ():
-        found += [("refused", f"r{n}", each) for n, each in enumerate(attempt["rounds"], 1)]
-    found += [("counted", str(n), each) for n, each in enumerate(info["rounds"], 1)]
-    unit = columns.unit("round_s", [each["round_s"] for _, _, each in found])
-    middle = median(each["round_s"] for each in info["rounds"])
+        shown += [("refused", f"r{n}", each) for n, each in enumerate(attempt["rounds"], 1)]
+    shown += [("counted", str(n), each) for n, each in enumerate(info["rounds"], 1)]
+    seconds = [each["round_s"] for each in info["rounds"]]
+    middle = median(seconds)
+    table = kit.Table(
+        ("round", "kind", "took", "first token", "decode"),
+        [
+            (label, kind, *(columns.text("x_s", value) for value in _split(each)))
+            for kind, label, each in shown
+        ],
+        left=(0, 1),
+    )
+    says = f"{len(seconds)} rounds, median {columns.text('round_s', middle)}"
+    if len(seconds) > 1:
+        says += f" (dashed), slowest {columns.change(max(seconds) / middle - 1)}"
+    if untimed := info.get("warmup_rounds"):
+        says += f"; {untimed} untimed rounds came before"
+    return kit.Figure("Rounds in order", says, [_in_order(shown, middle)], table)
+
+
+def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float) -> kit.Spec:
+    """Return a point for each round, and the median of those that count as a dashed line."""
+    unit = columns.unit("round_s", [each["round_s"] for _, _, each in shown])
     rows = [
         {
             "order": n,
@@ -53,53 +61,35 @@ def rounds(info: Record, cold: Record | None) -> Figure:
             "text": columns.text("round_s", each["round_s"]),
             "ttft": columns.text("ttft_s", each["ttft_s"]),
         }
-        for n, (kind, label, each) in enumerate(found, 1)
+        for n, (kind, label, each) in enumerate(shown, 1)
     ]
     present = [kind for kind in KINDS if any(row["kind"] == kind for row in rows)]
-    x: Spec = {
+    x: kit.Spec = {
         "field": "label",
         "type": "ordinal",
         "sort": None,
         "title": "round",
         "axis": {"labelAngle": 0, "labelOverlap": True},
     }
-    layers: list[Spec] = [
-        {
-            "data": {"values": [{"y": middle / unit.factor}]},
-            "mark": {"type": "rule", "strokeDash": [4, 4], "color": INK, "opacity": 0.6},
-            "encoding": {"y": axis("y", unit.name)},
-        },
-        {
-            "mark": {"type": "point", "filled": False},
-            "encoding": {
-                "x": x,
-                "y": axis("value", unit.name),
-                "color": kinds("kind", {kind: KINDS[kind] for kind in present}),
-                "shape": kinds("kind", {kind: SHAPES[kind] for kind in present}),
-                "tooltip": hover(
-                    {"round": "label", "kind": "kind", "took": "text", "first token": "ttft"}
-                ),
-            },
-        },
+    dashed = {"strokeDash": [4, 4], "color": kit.INK, "opacity": 0.6}
+    layers = [
+        kit.layer("rule", dashed, [{"y": middle / unit.factor}], y=kit.axis("y", unit.name)),
+        kit.layer(
+            "point",
+            {"filled": False},
+            x=x,
+            y=kit.axis("value", unit.name),
+            color=kit.kinds("kind", {kind: KINDS[kind] for kind in present}),
+            shape=kit.kinds("kind", {kind: SHAPES[kind] for kind in present}),
+            tooltip=kit.hover(
+                {"round": "label", "kind": "kind", "took": "text", "first token": "ttft"}
+            ),
+        ),
     ]
-    table = Table(
-        ("round", "kind", "took", "first token", "decode"),
-        [
-            (label, kind, *(columns.text("x_s", value) for value in _split(each)))
-            for kind, label, each in found
-        ],
-        left=(0, 1),
-    )
-    spread = max(each["round_s"] for each in info["rounds"]) / middle - 1
-    says = f"{len(info['rounds'])} rounds, median {columns.text('round_s', middle)}"
-    if len(info["rounds"]) > 1:
-        says += f" (dashed), slowest {columns.change(spread)}"
-    if untimed := info.get("warmup_rounds"):
-        says += f"; {untimed} untimed rounds came before"
-    return Figure("Rounds in order", says, [plot(layers, height=150, rows=rows)], table)
+    return kit.plot(layers, height=150, rows=rows)
 
 
-def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
+def gaps(info: Record, most: int = MOST_POINTS) -> kit.Figure | None:
     """Show each gap between two tokens, a line for each round; None without any.
 
     Of more than `most` gaps the longest of neighbours are drawn, so that no hiccup is lost.
@@ -107,72 +97,18 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
     lines = [each["step_s"] for each in info["rounds"]]
     if not any(lines):
         return None
-    unit = columns.unit("itl_s", [percentile([gap for line in lines for gap in line], 50)])
     every = -(-sum(map(len, lines)) // most)
-    rows: list[Spec] = [
-        {
-            "round": str(n),
-            "token": token,
-            "value": gap / unit.factor,
-        }
-        for n, line in enumerate(lines, 1)
-        for token, gap in _thinned(line, every)
+    points = [
+        (n, token, gap) for n, line in enumerate(lines, 1) for token, gap in _thinned(line, every)
     ]
-    worst = max(rows, key=lambda row: row["value"])
-    longest = columns.text("itl_s", worst["value"] * unit.factor)
-    worst_says = f"{longest} before token {worst['token']} of round {worst['round']}"
-    colours = {str(n): SERIES[(n - 1) % len(SERIES)] for n in range(1, len(lines) + 1)}
-    colour = kinds("round", colours, title="round", titleOrient="left")
-    if len(lines) > len(SERIES):
-        colour["legend"] = None
-    ticks = {"tickMinStep": 1, "format": "d"}
-    x = axis("token", "generated token", scale={"nice": False}, axis=ticks)
-    y = axis("value", unit.name)
-    at_left = worst["token"] < rows[-1]["token"] / 2
-    layers: list[Spec] = [
-        {
-            "mark": {"type": "line", "strokeWidth": 1.2, "opacity": 0.85},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": colour,
-            },
-        },
-        {
-            "mark": {"type": "point", "size": 40, "filled": True, "opacity": 0},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "tooltip": [
-                    *hover({"round": "round", "before token": "token"}),
-                    {
-                        "field": "value",
-                        "title": f"gap, {unit.name}",
-                        "type": "quantitative",
-                        "format": ".3~r",
-                    },
-                ],
-            },
-        },
-        {
-            "data": {"values": [{**worst, "label": f"longest: {longest}"}]},
-            "mark": {
-                "type": "text",
-                "align": "left" if at_left else "right",
-                "dx": 7 if at_left else -7,
-                "dy": 1,
-            },
-            "encoding": {
-                "x": x,
-                "y": y,
-                "text": {"field": "label"},
-            },
-        },
-    ]
-    says = f"The gap before each token, a line for each round; the longest is {worst_says}"
+    n, token, gap = worst = max(points, key=lambda point: point[2])
+    says = (
+        "The gap before each token, a line for each round; the longest is "
+        f"{columns.text('itl_s', gap)} before token {token} of round {n}"
+    )
     if every > 1:
         says += f". Of each {every} neighbours the longest is drawn"
-    table = Table(
+    table = kit.Table(
         ("round", "p50", "p95", "longest", "before token"),
         [
             (
@@ -184,12 +120,36 @@ def gaps(info: Record, most: int = MOST_POINTS) -> Figure | None:
             if line
         ],
     )
-    return Figure(
-        "Inter-token gaps over the generated tokens",
-        says,
-        [plot(layers, height=170, rows=rows)],
-        table,
+    unit = columns.unit("itl_s", [percentile([gap for line in lines for gap in line], 50)])
+    plots = [_gaps(points, worst, len(lines), unit)]
+    return kit.Figure("Inter-token gaps over the generated tokens", says, plots, table)
+
+
+def _gaps(points: Sequence[Point], worst: Point, count: int, unit: Unit) -> kit.Spec:
+    """Return a line for each of `count` rounds, and the longest gap with its label."""
+    rows, longest = (
+        [{"round": str(n), "token": token, "value": gap / unit.factor} for n, token, gap in some]
+        for some in (points, [worst])
     )
+    longest[0]["label"] = f"longest: {columns.text('itl_s', worst[2])}"
+    colours = {str(n): kit.SERIES[(n - 1) % len(kit.SERIES)] for n in range(1, count + 1)}
+    colour = kit.kinds("round", colours, title="round", titleOrient="left")
+    if count > len(kit.SERIES):
+        colour["legend"] = None
+    ticks = {"tickMinStep": 1, "format": "d"}
+    x = kit.axis("token", "generated token", scale={"nice": False}, axis=ticks)
+    y = kit.axis("value", unit.name)
+    gap = {"field": "value", "title": f"gap, {unit.name}", "type": "quantitative"}
+    tooltip = [*kit.hover({"round": "round", "before token": "token"}), {**gap, "format": ".3~r"}]
+    at_left = worst[1] < points[-1][1] / 2
+    beside = {"align": "left", "dx": 7} if at_left else {"align": "right", "dx": -7}
+    unseen = {"size": 40, "filled": True, "opacity": 0}  # a target for the mouse
+    layers = [
+        kit.layer("line", {"strokeWidth": 1.2, "opacity": 0.85}, x=x, y=y, color=colour),
+        kit.layer("point", unseen, x=x, y=y, tooltip=tooltip),
+        kit.layer("text", {**beside, "dy": 1}, longest, x=x, y=y, text="label"),
+    ]
+    return kit.plot(layers, height=170, rows=rows)
 
 
 def _split(each: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -198,7 +158,7 @@ def _split(each: Mapping[str, Any]) -> tuple[float, float, float]:
 
 
 def _thinned(line: Sequence[float], every: int) -> list[tuple[int, float]]:
-    """Return the longest gap of each so many neighbours, with the token that it came before."""
+    """Return the longest gap of every `every` neighbours, with the token that it came before."""
     numbered = list(enumerate(line, 2))
     parts = (numbered[n : n + every] for n in range(0, len(numbered), every))
     return [max(part, key=lambda pair: pair[1]) for part in parts]
