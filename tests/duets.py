@@ -13,7 +13,6 @@ from benchmarks import __main__ as door
 from benchmarks.commands import measuring
 from benchmarks.duet import duet, schedule
 from benchmarks.environments import overlay
-from tests.local_packages import BROKEN, SLOW, pip_in_forks, pip_variables, write_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,35 +41,6 @@ def duet_of(
     return duet.Duet(conditions, sides, budget, folder / "out", say)
 
 
-def command_in(
-    variables: Mapping[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    out: Path,
-) -> Callable[..., tuple[int, str]]:
-    """Return a function that runs a command with results in `out`: its status, and what it says."""
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        with pip_in_forks():
-            status = door.main([*arguments[:1], *FAST, f"--out={out}", *arguments[1:]])
-        said, complaints = capfd.readouterr()
-        return status, said + complaints
-
-    return run
-
-
 def read(out: Path, side: str) -> list[dict[str, Any]]:
     """Return the saved content of one side, restart by restart."""
     return [json.loads(file.read_text()) for file in sorted(out.glob(f"restart-*-{side}.json"))]
-
-
-def with_packages(environment: Mapping[str, str], index: Path) -> dict[str, str]:
-    """Return the environment in which pip finds four releases of one package, written here.
-
-    The third can't be imported, and the last makes decoding slow.
-    """
-    for number, module in enumerate(["", "", BROKEN, SLOW]):
-        write_wheel(index, "sluggish", f"1.{number}", module)
-    return {**environment, **pip_variables(index)}

@@ -20,24 +20,12 @@ from benchmarks.duet.worker_process import Partner
 from benchmarks.evidence import counters, profiling
 from benchmarks.sessions.session import read_session
 from tests import forking, virtual
-from tests.duets import FAST, SHORT, command_in, duet_of, read, with_packages
+from tests.duets import FAST, SHORT, duet_of, read
 from tests.running import interrupt_at, run_module
 from tests.waiting import PATIENCE_S, gone
 
 SLOWED = "int8-decomp-b1-p16-n2"
 NAME = f"benchmarks/test_throughput.py::test_throughput[{SLOWED}]"
-
-
-@pytest.fixture(scope="module")
-def variables(environment, tmp_path_factory):
-    """Return the environment in which workers find the tests' checkpoint, and pip their wheels."""
-    return with_packages(environment, tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
-    """Return a function that runs a command, as a user does, and returns status and output."""
-    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
 
 
 @pytest.fixture(scope="module")

@@ -13,20 +13,8 @@ from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.duet import restart, schedule, worker_process
 from benchmarks.sessions import pytest_format
 from benchmarks.sessions.outcome import Outcome
-from tests.duets import command_in, duet_of, read, with_packages
+from tests.duets import duet_of, read
 from tests.running import heard
-
-
-@pytest.fixture(scope="module")
-def variables(environment, tmp_path_factory):
-    """Return the environment in which the tests' checkpoint is found, and pip their wheels."""
-    return with_packages(environment, tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def command(variables, machine, monkeypatch, capfd, tmp_path):  # noqa: ARG001 (it is installed)
-    """Return a function that runs a command, as a user does, and returns status and output."""
-    return command_in(variables, monkeypatch, capfd, tmp_path / "out")
 
 
 def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):
