@@ -20,13 +20,7 @@ from tests import forking, virtual
 from tests.tools import gpu_check, gpu_page
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
-SLOWED = (f"--model={virtual.ONE_LAYER}", *gpu_check.SMALL.slowed.options[1:])
-PLAN = dataclasses.replace(
-    gpu_check.SMALL,
-    device="cpu",
-    model=virtual.ONE_LAYER,
-    slowed=dataclasses.replace(gpu_check.SMALL.slowed, options=SLOWED),
-)
+PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu", model=virtual.ONE_LAYER)
 RUN = ["--small", "--device=cpu"]
 
 
