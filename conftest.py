@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
@@ -30,7 +31,6 @@ from benchmarks.pytest_session.state import (
     SETTINGS,
     SUMMARY,
     TARGET,
-    short_name,
 )
 from benchmarks.report.summary import Summary
 
@@ -163,7 +163,7 @@ def pytest_runtest_makereport(
         return report
     progress.clear()
     if report.failed:
-        progress.say(f"{short_name(item)}: FAILED")
+        progress.say(f"{short(item.name)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
     if (report.failed or report.skipped) and (gate := item.config.stash.get(GATE, None)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.common.text import short
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session.progress import Progress
@@ -21,7 +22,6 @@ from benchmarks.pytest_session.state import (
     SETTINGS,
     SUMMARY,
     TARGET,
-    short_name,
 )
 from benchmarks.report.lines import headline
 
@@ -111,7 +111,7 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
     rounds = itertools.count(1)
 
     def show(what: str | None = None) -> None:
-        progress.show(f"{short_name(request.node)}: {what or f'round {next(rounds)}'}")
+        progress.show(f"{short(request.node.name)}: {what or f'round {next(rounds)}'}")
 
     return show
 
@@ -222,8 +222,8 @@ def record(
         if target.checkpoint.weights == "real":  # the text of others is nonsense
             row = generations[-1].tokens[0].tolist()
             example = engine.decode(row[workload.prompt_tokens :])
-        request.config.stash[SUMMARY].add(short_name(request.node), benchmark.extra_info, example)
-        progress.say(f"{short_name(request.node)}: {headline(info)}")
+        request.config.stash[SUMMARY].add(short(request.node.name), benchmark.extra_info, example)
+        progress.say(f"{short(request.node.name)}: {headline(info)}")
 
     return store
 

@@ -1,4 +1,4 @@
-"""What a session keeps in pytest's config between hooks and fixtures, and how it names tests."""
+"""What a session keeps in pytest's config between hooks and fixtures."""
 
 from __future__ import annotations
 
@@ -35,8 +35,3 @@ SESSION: pytest.StashKey[pytest.Session] = pytest.StashKey()  # once it is over
 FILE: pytest.StashKey[Path] = pytest.StashKey()  # that it was saved in
 SAVED = pytest.StashKey[str]()  # the line that says where it was saved
 MACHINE = pytest.StashKey[dict[str, Any]]()  # which the default storage was named after
-
-
-def short_name(item: pytest.Item) -> str:
-    """Return a benchmark's name as the terminal shows it."""
-    return item.name.removeprefix("test_")
