@@ -11,13 +11,14 @@ import pytest
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session import closing, gating, reporting, saving
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
-from benchmarks.pytest_session.state import STATE, SessionState, short_name, state_of
+from benchmarks.pytest_session.state import STATE, SessionState, state_of
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
@@ -140,7 +141,7 @@ def pytest_runtest_makereport(
         return report
     progress.clear()
     if report.failed:
-        progress.say(f"{short_name(item)}: FAILED")
+        progress.say(f"{short(item.name)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
     if (report.failed or report.skipped) and state.gate:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.common.text import short
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session.progress import Progress
-from benchmarks.pytest_session.state import SessionState, short_name, state_of
+from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.report.lines import headline
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
     rounds = itertools.count(1)
 
     def show(what: str | None = None) -> None:
-        progress.show(f"{short_name(request.node)}: {what or f'round {next(rounds)}'}")
+        progress.show(f"{short(request.node.name)}: {what or f'round {next(rounds)}'}")
 
     return show
 
@@ -211,7 +212,7 @@ def record(
         if target.checkpoint.weights == "real":  # the text of others is nonsense
             row = generations[-1].tokens[0].tolist()
             example = engine.decode(row[workload.prompt_tokens :])
-        name = short_name(request.node)
+        name = short(request.node.name)
         state.summary.add(name, benchmark.extra_info, example)
         progress.say(f"{name}: {headline(info)}")
 

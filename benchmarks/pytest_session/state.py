@@ -1,4 +1,4 @@
-"""What a session keeps in pytest's config between hooks and fixtures, and how it names tests."""
+"""What a session keeps in pytest's config between hooks and fixtures."""
 
 from __future__ import annotations
 
@@ -76,8 +76,3 @@ STATE = pytest.StashKey[SessionState]()
 def state_of(config: pytest.Config) -> SessionState:
     """Return what this session keeps."""
     return config.stash[STATE]
-
-
-def short_name(item: pytest.Item) -> str:
-    """Return a benchmark's name as the terminal shows it."""
-    return item.name.removeprefix("test_")

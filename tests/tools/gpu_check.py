@@ -109,7 +109,7 @@ SMALL = Plan(
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
-    slowed=Played((TINY, FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
+    slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),
 )
 
