@@ -163,13 +163,13 @@ def test_no_restart_begins_that_would_end_after_the_time(tmp_path, variables, ma
     """One takes as long as the longest before, without the evidence that one gathers."""
     plays = iter([(80, 50), (30, 0), (30, 0)])
 
-    def play(*_, **__):
-        found = made()
-        seconds, found.evidence_s = next(plays)
+    def play(_):
+        played = made()
+        seconds, played.evidence_s = next(plays)
         machine.rest(seconds)
-        return found
+        return played
 
-    monkeypatch.setattr(restart, "play", play)
+    monkeypatch.setattr(RestartRun, "play", play)
     said = []
     duet = duet_of(tmp_path, variables, "--max-minutes=2", say=said.append)
     duet.run()
