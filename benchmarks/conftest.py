@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from benchmarks.evidence.profiling import Profile
     from benchmarks.machine.nvml import Gpu
     from benchmarks.machine.watch import Watch
-    from benchmarks.measure.rounds import Measurement
     from benchmarks.model.engine import Engine, Generation
     from benchmarks.model.target import Target
 
@@ -74,6 +73,7 @@ def engine(
     target: Target,
     progress: Progress,
     history: dict[str, Any],
+    gpu: Gpu | Unmeasured | None,
     request: pytest.FixtureRequest,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
@@ -83,7 +83,7 @@ def engine(
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
     with loading.load(target, quantization, cold=not history["loaded"]) as engine:
         history["loaded"].append(quantization)
-        request.config.stash[EVIDENCE] = gathering.Evidence(target, engine)
+        request.config.stash[EVIDENCE] = gathering.Evidence(target, engine, lambda: gpu)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -171,13 +171,16 @@ def measure(
     new_watch: Callable[[], Watch],
     show: Callable[..., None],
     request: pytest.FixtureRequest,
-) -> Measurement:
+) -> Callable[[int], list[Generation]]:
     """Return the function that times so many rounds, and returns their generations."""
+    from benchmarks.evidence import work
     from benchmarks.measure.rounds import Measurement
 
     # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
     # for a result, or fails to save all others where it left no round at all.
     benchmark.has_error = True
+    if settings.work_only:
+        return lambda _rounds: work.play(benchmark, engine, workload)
     options = request.config.option
     return Measurement(
         benchmark,
@@ -200,20 +203,25 @@ def record(
     workload: Workload,
     progress: Progress,
     history: dict[str, Any],
-    measure: Measurement,
+    measure: Callable[[int], list[Generation]],
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
     """Return the function that stores a benchmark's generations, and metrics of its own."""
-    from benchmarks.measure.extra_info import extra_info
+    from benchmarks.measure.extra_info import extra_info, untimed
+    from benchmarks.measure.rounds import Measurement
 
     def store(generations: list[Generation], **metrics: Metric) -> None:
-        info = extra_info(
-            target,
-            engine,
-            workload,
-            measure.attempts,
-            metrics,
-            warmup_rounds=measure.warmup_rounds,
+        info = (
+            extra_info(
+                target,
+                engine,
+                workload,
+                measure.attempts,
+                metrics,
+                warmup_rounds=measure.warmup_rounds,
+            )
+            if isinstance(measure, Measurement)
+            else untimed(target, engine, workload)
         )
         benchmark.has_error = False
         benchmark.extra_info.update(info, process=copy.deepcopy(history))

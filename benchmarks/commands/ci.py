@@ -6,37 +6,33 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import measuring
+from benchmarks.commands import ci_options, measuring, worktree
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import JUDGED, ExitStatus
-from benchmarks.config.options import OPTIONS
+from benchmarks.common.exit_status import JUDGED, ExitStatus, first
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, comparable
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import COMPARED, Outcome, from_record
 from benchmarks.sessions.session import read_session, unchecked_of
 from benchmarks.sessions.storage import STORAGE
-from benchmarks.verdicts import acknowledged, promotion
+from benchmarks.verdicts import acknowledged, judgement, promotion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from benchmarks.sessions.session import Session
 
 ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
 # The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
-DUELLED = ("round_s", "ttft_s", "tpot_s")
+DUELLED = ("round_s", "ttft_s", "tpot_s", "prefill_device_s", "decode_device_s")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--promote", action="store_true", help="make the session a baseline if nothing regressed"
+    )
+    parser.add_argument(
+        "--gate",
+        choices=("screen", "work"),
+        default="screen",
+        help="work: counters, calls, device time and memory decide; times of the wall only screen, "
+        "so that a busy host is a warning (default: screen, what couldn't be judged is no pass)",
     )
     parser.add_argument("--summary", metavar="FILE", help="append Markdown to this file")
     parser.add_argument(
@@ -68,14 +71,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _screen(arguments: argparse.Namespace) -> int:
-    options = _words(arguments.options)
-    shared = _shared(options)
+    options = ci_options.words(arguments.options)
+    shared = ci_options.shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
     before = set(baseline.files(STORAGE))
     gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
     status = _call("pytest", *gate, *options)
     saved = [path for path in baseline.files(STORAGE) if path not in before]
     reason = None
+    if arguments.gate == "work" and saved and status in JUDGED:
+        status = _by_work(read_session(saved[0]))
     if status == ExitStatus.UNDECIDED and saved:
         status, reason = _decide(read_session(saved[0]), arguments, shared)
     elif status == ExitStatus.UNDECIDED:
@@ -85,29 +90,19 @@ def _screen(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _words(text: str) -> list[str]:
-    """Split --options as a shell does. Raises InputError where a shell would ask for more."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise InputError(
-            f"--options: expected words as in a shell, got {text!r} ({error}); close the quotes"
-        ) from error
+def _by_work(session: Session) -> int:
+    """Return the status by the verdicts on work alone.
 
-
-class _Options(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"--options: {message}; see python -m pytest benchmarks --help")
-
-
-def _shared(options: list[str]) -> dict[str, str]:
-    """Return those of the options that a duet takes as well; the others are pytest's alone."""
-    parser = _Options(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for option in OPTIONS:
-        if option.name not in measuring.NOT_OURS:
-            parser.add_argument(option.name, dest=option.name)
-    found, _ = parser.parse_known_args(options)
-    return vars(found)
+    Where nothing else is open, a time of the wall that looks slower is suspicious, however much.
+    """
+    found = [from_record(each) for each in session.saved.get("verdicts") or []]
+    wall = [each for each in found if each.kind == "time" and each.acknowledged is None]
+    status = judgement.exit_status([each for each in found if each.kind != "time"])
+    if unjudged := {each.outcome.value for each in wall if each.outcome not in COMPARED}:
+        _warn(f"times of the wall: {', '.join(sorted(unjudged))}; the work was judged all the same")
+    if any(each.suspicious or each.outcome is Outcome.REGRESSED for each in wall):
+        return first(status, ExitStatus.UNDECIDED)
+    return status
 
 
 def _decide(
@@ -148,9 +143,11 @@ def _base(session: Session, revision: str | None) -> tuple[str, dict[str, tuple[
     None where both are those of the session. Raises InputError where they can't be known.
     """
     if revision:
-        commit = _git("merge-base", revision, "HEAD")
+        commit = worktree.git("merge-base", revision, "HEAD")
         installed = {name: metadata.version(name) for name in versions.PINNED}
-        return commit, versions.of_pins(_git("show", f"{commit}:constraints.txt"), installed)
+        return commit, versions.of_pins(
+            worktree.git("show", f"{commit}:constraints.txt"), installed
+        )
     found = baseline.baselines(baseline.stored(STORAGE).sessions, session)
     if not found or not found[-1].commit.get("id"):
         raise InputError("no baseline says of which commit it is; name what to compare with --base")
@@ -190,7 +187,7 @@ def _duet(
         status = _call("benchmarks", "duet", "--base", against, *options, said=said)
     else:
         against = commit[:12]
-        with _worktree(commit) as folder:
+        with worktree.at(commit) as folder:
             status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
         _append(Path(summary), f"### Duet against {against}", said)
@@ -236,31 +233,6 @@ def _promote(path: Path, reason: str | None) -> None:
         _warn(f"not promoted: {error}")
     else:
         print(f"promoted: {path}")
-
-
-@contextmanager
-def _worktree(commit: str) -> Iterator[Path]:
-    """Check a commit out beside this one; raises InputError where it can't be had."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name, "base")
-        _git("worktree", "add", "--detach", str(folder), commit)
-        try:
-            yield folder
-        finally:
-            _git("worktree", "remove", "--force", str(folder))
-
-
-def _git(*arguments: str) -> str:
-    git = shutil.which("git") or "git"
-    done = subprocess.run(  # noqa: S603 (git, and a revision that is no option)
-        [git, *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        said = (done.stderr.strip() or "no word").splitlines()[-1]
-        raise InputError(
-            f"git {arguments[0]} failed ({said}); check the base out with its history (fetch-depth)"
-        )
-    return done.stdout.strip()
 
 
 def _call(*module: str, said: list[str] | None = None) -> int:

@@ -25,7 +25,15 @@ from benchmarks.machine import clock
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
-NOT_OURS = ("--artifacts", "--script-table", "--again-within", "--gate", "--summary", "--report")
+NOT_OURS = (
+    "--artifacts",
+    "--script-table",
+    "--again-within",
+    "--gate",
+    "--summary",
+    "--report",
+    "--work-only",  # a duet has --work
+)
 RESTARTS = 12
 # Ctrl-C; a stop from outside; a terminal that is gone. Not all systems have all of them.
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -99,6 +107,7 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
         answer_within_s=positive("--answer-within", arguments.answer_within),
         alternate=arguments.alternate,
         evidence=not arguments.times_only,
+        work=getattr(arguments, "work", False),
     )
 
 

@@ -150,7 +150,13 @@ class Duet:
             if each.kind == "time" and each.outcome is not Outcome.INCONCLUSIVE
         }
         self._looked = self.restarts
-        found = judge(*self.sides, paired=True, alpha=alpha, acknowledged=self.acknowledged)
+        found = judge(
+            *self.sides,
+            paired=True,
+            gate="work" if self.conditions.work else "screen",
+            alpha=alpha,
+            acknowledged=self.acknowledged,
+        )
         self.verdicts = [decided.get((each.benchmark, each.metric), each) for each in found]
 
     def within_budget(self) -> Iterator[tuple[int, Restart]]:
@@ -270,9 +276,15 @@ class Duet:
         left_s = (self.budget.restarts - number) * self.longest_s
         left_s = max(0.0, min(left_s, self._deadline - clock.read()))
         return (
-            f"restart {number} of at most {self.budget.restarts}: {estimate(*self.sides)}; "
+            f"restart {number} of at most {self.budget.restarts}: {self._estimate()}; "
             f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
         )
+
+    def _estimate(self) -> str:
+        """Return the change so far of each benchmark, in a few words."""
+        if self.conditions.work:
+            return "work gathered on both sides"
+        return estimate(*self.sides)
 
 
 def _doubts(*sides: Session) -> list[str]:
@@ -286,6 +298,11 @@ def cost(duet: Duet) -> str:
     """Return about what a duet may cost where all of it is needed, before it starts."""
     settings, budget = duet.conditions.settings, duet.budget
     benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
+    if duet.conditions.work:
+        return (
+            f"{budget.restarts} restarts for the work alone, of {benchmarks} "
+            f"workload{'s' * (benchmarks > 1)}; results in {duet.out}"
+        )
     rounds = budget.restarts * budget.pairs * len(duet.conditions.takes) * benchmarks
     first = min(duet.looks)
     early = f", {first} where they decide" if budget.restarts > first else ""

@@ -42,7 +42,8 @@ class Conditions:
     variables: Mapping[str, str]
     answer_within_s: float
     alternate: bool  # one process at a time, instead of two that alternate rounds
-    evidence: bool = True  # counters, profiles and the output, in one restart
+    evidence: bool = True  # profiles and the output, in one restart; work in each
+    work: bool = False  # nothing else: no round is timed
 
 
 @dataclass
@@ -94,11 +95,15 @@ def play(
                     _load(partners, quantization, conditions)
                     _pin(partners, planned.place, conditions, played)
                     for batch_size in conditions.settings.batch_sizes:
-                        _measure(partners, planned, batch_size, conditions)
+                        if conditions.work:
+                            _prepare(partners, batch_size, conditions)
+                        else:
+                            _measure(partners, planned, batch_size, conditions)
                     began = clock.read()
                     if evidence:
                         _logits(partners, quantization, Path(scratch), conditions, played)
-                    _collect(partners, conditions, played, evidence=evidence)
+                    profiled = evidence and not conditions.work
+                    _collect(partners, conditions, played, evidence=profiled)
                     played.evidence_s += clock.read() - began
     _compare_outputs(played)
     return played
@@ -187,6 +192,14 @@ def _pin(
         raise LostError(f"expected both sides on the same core, got {played.cores}")
 
 
+def _prepare(partners: Mapping[str, Partner], batch_size: int, conditions: Conditions) -> None:
+    """Let each side record a batch size without timed rounds."""
+    pids = [partner.pid for partner in partners.values()]
+    patience_s = PATIENCE * conditions.answer_within_s
+    for partner in partners.values():
+        partner.ask("prepare", patience_s, batch_size=batch_size, own_pids=pids)
+
+
 def _measure(
     partners: Mapping[str, Partner],
     planned: Restart,
@@ -213,7 +226,8 @@ def _collect(
     """Fetch what is stored of all rounds with this quantization."""
     patience_s = PATIENCE * conditions.answer_within_s
     for side, partner in partners.items():
-        found = partner.ask("collect", patience_s, evidence=evidence)
+        work = conditions.evidence and len(conditions.takes) == len(schedule.SIDES)  # no selftest
+        found = partner.ask("collect", patience_s, evidence=evidence, work=work)
         if found["note"]:
             played.notes.append(f"{side}: no counters: {found['note']}")
         for each in found["benchmarks"]:

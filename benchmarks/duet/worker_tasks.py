@@ -17,8 +17,10 @@ from benchmarks.measure.rounds import round_of
 if TYPE_CHECKING:
     import torch
 
+    from benchmarks.common.quantity import Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.evidence.gathering import Evidence
+    from benchmarks.machine.nvml import Gpu
     from benchmarks.machine.watch import Watch
     from benchmarks.measure.rounds import Attempt
     from benchmarks.model.engine import Engine
@@ -105,7 +107,7 @@ class Side:
         cold = not self._history["loaded"]
         self._engine = loading.load(self._target, quantization, cold=cold)
         self._history["loaded"].append(quantization)
-        self._evidence = gathering.Evidence(self._target, self._engine)
+        self._evidence = gathering.Evidence(self._target, self._engine, self._find_gpu)
         return {"load_s": self._engine.load_s}
 
     def pin(self, place: float) -> dict[str, Any]:
@@ -157,6 +159,23 @@ class Side:
         attempt.rounds.append(round_of(generation, round_s))
         return {"round_s": round_s}
 
+    def prepare(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
+        """Record a batch size without any timed round: its work is gathered with the rest."""
+        from benchmarks.measure.extra_info import untimed
+
+        self._own_pids = own_pids
+        settings, engine = self._target.settings, self._loaded
+        workload = self._target.workload(batch_size, settings.new_tokens)
+        engine.prepare(workload)
+        tokens = engine.run(workload, settings.new_tokens)
+        self._workloads[batch_size] = workload
+        info = untimed(self._target, engine, workload)
+        info["process"] = {**self._history, "loaded": [*self._history["loaded"]]}
+        done = Recorded(batch_size, 0.0, [], tokens, info)
+        self._evidence.add(done, workload, tokens)
+        self._recorded.append(done)
+        return {}
+
     def record(self, batch_size: int) -> dict[str, Any]:
         """Close the rounds of a batch size: what follows doesn't count for its peaks of memory."""
         from benchmarks.machine import validity
@@ -186,10 +205,11 @@ class Side:
         self._attempts.clear()
         return {}
 
-    def collect(self, *, evidence: bool) -> dict[str, Any]:
+    def collect(self, *, evidence: bool, work: bool) -> dict[str, Any]:
         """Return all that was recorded with this model; with evidence, as a session of pytest has.
 
-        That comes last, and closes the model: a profiler may slow down what follows.
+        That comes last, and closes the model: a profiler may slow down what follows. `work`: the
+        counters and device time alone, which each restart has.
         """
         from benchmarks.evidence import profiling
         from benchmarks.evidence.agreement import FIGURES
@@ -208,6 +228,12 @@ class Side:
                 self._evidence.finish()
             except ProfilerError as error:  # the rounds are none the worse for it
                 note, evidence = str(error), False
+        elif work:
+            self._history["profiled"] = True
+            try:
+                self._evidence.gather_work()
+            except ProfilerError as error:
+                note = str(error)
         if not evidence:
             for each in self._recorded:
                 each.extra_info["metrics"].update(dict.fromkeys(FIGURES))
@@ -271,12 +297,18 @@ class Side:
         """Watch this process; without the suite's own work, as the other side is the control."""
         import torch
 
-        from benchmarks.machine import nvml
         from benchmarks.machine.watch import Watch
 
         device = self._target.device
-        found = nvml.find(device, self._own_pids) if device.type == "cuda" else None
-        return Watch(device.type, threads=torch.get_num_threads(), control=None, gpu=found)
+        threads = torch.get_num_threads()
+        return Watch(device.type, threads=threads, control=None, gpu=self._find_gpu())
+
+    def _find_gpu(self) -> Gpu | Unmeasured | None:
+        """Return the GPU to watch, on which both workers are at home; None on the CPU."""
+        from benchmarks.machine import nvml
+
+        device = self._target.device
+        return nvml.find(device, self._own_pids) if device.type == "cuda" else None
 
     def _slower(self, slowdown: float) -> Any:
         from benchmarks.duet.slowdown import slower

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from benchmarks.common.text import short
-from benchmarks.page import facts
+from benchmarks.page import facts, work
 from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing
 from benchmarks.page.figures.hotspots import hotspots
 from benchmarks.report.lines import evidence_line, headline
@@ -31,6 +31,7 @@ FILES = {  # what a profile leaves beside its stacks, and what opens it
     "host.stacks.txt": "folded stacks of the host, for speedscope.app",
     "device.stacks.txt": "folded stacks of the device, for speedscope.app",
 }
+UNJUDGED = "the machine was not judged"
 MISFITS = (AttributeError, KeyError, TypeError, ValueError)
 
 
@@ -73,13 +74,20 @@ def _view(
     info, name = measured.info, short(measured.fullname)
     validity = info.get("validity")
     first = None if "cold_process" in info else cold.get(_key(measured))
-    shown = (timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info))
+    timed: tuple[Figure | None, ...] = ()
+    if info["rounds"]:
+        timed = (timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info))
+    first_of_its_work = known.setdefault(work.same(info), name) == name
+    shown = (
+        *timed,
+        *(work.figures(None, info) if first_of_its_work else ()),
+    )
     folder = artifacts / measured.fullname.rpartition("::")[2] if artifacts else None
     return View(
         name=name,
         headline=_headline(info),
         valid=_valid(validity),
-        doubts=list(_doubts(validity)),
+        doubts=[] if info.get("work_only") else list(_doubts(validity)),
         notes=list(_notes(info)),
         figures=[figure for figure in (*shown, gpu_samples.gpu(info)) if figure],
         profiles=[
@@ -108,7 +116,7 @@ def _valid(validity: Info | None) -> bool | None:
 
 def _doubts(validity: Info | None) -> Iterator[str]:
     if not validity:
-        yield "the machine was not judged"
+        yield UNJUDGED
         return
     yield from doubts.of_one(validity)
     yield from unchecked.of_records([validity]).lines()
@@ -116,6 +124,8 @@ def _doubts(validity: Info | None) -> Iterator[str]:
 
 def _headline(info: Info) -> str:
     needed = ("tokens_per_s", "ttft_s")
+    if info.get("work_only"):
+        return headline(info)
     if any(info["metrics"].get(name) is None for name in needed):
         return ""
     return headline({"metrics": {"tpot_s": None, **info["metrics"]}})

@@ -39,7 +39,14 @@ MULTIPLES = {
     "prefill_tokens_per_s",
     "decode_tokens_per_s",
 }
-COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
+COUNTERS = (
+    "python_calls",
+    "c_calls",
+    "operators_total",
+    "kernel_launches",
+    "synchronizations",
+    "allocations",
+)
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
 # so many of them. So a page stays below 3 MB.
 MOST_VALUES = 240_000
@@ -87,7 +94,8 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 def values(measured: Measured) -> dict[str, float]:
     """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
     info = measured.info
-    found = {"round_s": median(measured.rounds_s)} | {
+    rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
+    found = rounds | {
         name: value
         for name, value in info["metrics"].items()
         if value is not None and name not in MULTIPLES

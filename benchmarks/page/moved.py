@@ -106,10 +106,10 @@ def _both(base: Session, head: Session) -> list[tuple[str, Mapping[str, Any], Ma
 
 
 def _flat(counters: Mapping[str, Any] | None, prefix: str = "") -> dict[str, float]:
-    """Return counters by dotted names, without the operators, which are listed apart."""
+    """Return counters by dotted names, without operators and functions, which are shown apart."""
     flat: dict[str, float] = {}
     for name, value in (counters or {}).items():
-        if isinstance(value, dict) and not name.endswith("operators"):
+        if isinstance(value, dict) and not name.endswith(("operators", "functions")):
             flat |= _flat(value, f"{prefix}{name}.")
         elif isinstance(value, (int, float)):
             flat[f"{prefix}{name}"] = value

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import short
+from benchmarks.page import work
 from benchmarks.page.facts import table as facts_table
 from benchmarks.page.figures import overview
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import machine_label
-from benchmarks.report.columns import SPACE, SPEED
+from benchmarks.report.columns import MULTIPLES, SPACE, SPEED, figure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Info = Mapping[str, Any]
 
-GROUPS = (("Speed", SPEED), ("Memory and cost", SPACE))
+GROUPS = (("Speed and work", SPEED), ("Speed, as multiples", MULTIPLES), ("Memory and cost", SPACE))
 
 
 def facts(session: Session) -> list[tuple[str, str]]:
@@ -64,13 +65,14 @@ def metrics(session: Session) -> list[tuple[str, Table]]:
         columns = [
             (name, metric, form)
             for name, metric, form in group
-            if any(info["metrics"].get(metric) is not None for _, info in records)
+            if any(figure(info, metric) is not None for _, info in records)
         ]
         rows = [
-            (name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns))
+            (name, *(_cell(figure(info, metric), form) for _, metric, form in columns))
             for name, info in records
         ]
-        tables.append((title, Table(("benchmark", *(name for name, _, _ in columns)), rows)))
+        if columns:
+            tables.append((title, Table(("benchmark", *(name for name, _, _ in columns)), rows)))
     return tables
 
 
@@ -91,6 +93,7 @@ def figures(session: Session) -> list[Figure]:
         figure
         for figure in (
             overview.phases(records),
+            work.split(records),
             overview.light(records),
             overview.memory(records),
         )

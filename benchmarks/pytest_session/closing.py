@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.exit_status import MEANS, OPEN
-from benchmarks.pytest_session.state import COLLECTED, GATE, SUMMARY
+from benchmarks.pytest_session import gating
+from benchmarks.pytest_session.state import COLLECTED, SUMMARY
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +22,7 @@ def write(session: pytest.Session) -> None:
     if terminal is None or COLLECTED not in config.stash or config.option.collectonly:
         return
     warning = config.stash[SUMMARY].warning
-    if warning and GATE not in config.stash:  # a gate says so by its status
+    if warning and not gating.judges_the_wall(config):  # such a gate says so by its status
         terminal.write_line(warning, yellow=True)
     status = int(session.exitstatus)
     if says := MEANS.get(status):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import duration, percent, rate, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from benchmarks.common.text import Format
 
@@ -18,6 +18,12 @@ TITLES = {
     "tokens_per_s_per_row": "Throughput, per row",
     "ttft_s": "Time to first token (TTFT)",
     "tpot_s": "Time per output token (TPOT)",
+    "decode_device_s": "Device time of a decode step",
+    "prefill_device_s": "Device time of the prefill",
+    "decode_busy_share": "Busy share of a decode step",
+    "prefill_busy_share": "Busy share of the prefill",
+    "decode.python_calls": "Decode: Python calls",
+    "decode.c_calls": "Decode: C calls",
     "itl_p50_s": "Inter-token latency, p50",
     "itl_p95_s": "Inter-token latency, p95",
     "itl_p99_s": "Inter-token latency, p99",
@@ -42,19 +48,27 @@ TITLES = {
 }
 SHARES = {"mbu", "top1_agreement", "logits_relative_error", "utilization"}
 
+CALLS = "decode.python_calls"  # of a step: from the counters, which are over several
 IN_MARKDOWN = {"tokens_per_s", "ttft_s", "tpot_s", "joules_per_token", "peak_allocated_bytes"}
+WORK = {"decode_device_s", "decode_busy_share", CALLS}  # in Markdown if they were measured
 
 SPEED: tuple[tuple[str, str, Format], ...] = (
     ("tokens/s", "tokens_per_s", rate),
-    ("per row", "tokens_per_s_per_row", rate),
     ("TTFT", "ttft_s", duration),
     ("TPOT", "tpot_s", duration),
-    ("ITL p50", "itl_p50_s", duration),
     ("p95", "itl_p95_s", duration),
     ("p99", "itl_p99_s", duration),
+    ("device", "decode_device_s", duration),  # of a decode step, as the next two
+    ("busy", "decode_busy_share", percent),
+    ("calls", CALLS, lambda calls: f"{calls:,.0f}"),
+    ("script's", "script_speed", rate),
+)
+# Multiples of others, and what TPOT is close to: on the page alone, so that the table fits.
+MULTIPLES: tuple[tuple[str, str, Format], ...] = (
+    ("per row", "tokens_per_s_per_row", rate),
+    ("ITL p50", "itl_p50_s", duration),
     ("prefill/s", "prefill_tokens_per_s", rate),
     ("decode/s", "decode_tokens_per_s", rate),
-    ("script's", "script_speed", rate),
 )
 SPACE: tuple[tuple[str, str, Format], ...] = (
     ("J/token", "joules_per_token", rate),
@@ -86,6 +100,16 @@ SCALES = {
     "_watts": (Unit(1.0, "W"),),
     "_nats": (Unit(1.0, "nats"),),
 }
+
+
+def figure(info: Mapping[str, Any], name: str) -> float | None:
+    """Return a metric of a benchmark, or the Python calls of a decode step; None if unmeasured."""
+    if name != CALLS:
+        value: float | None = info["metrics"].get(name)
+        return value
+    counted = info.get("counters") or {}
+    total = (counted.get("decode") or {}).get("python_calls")
+    return None if total is None else float(total / len(range(*counted["decode_steps"])))
 
 
 def title(metric: str) -> str:

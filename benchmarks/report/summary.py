@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import align, duration, percent
-from benchmarks.report.columns import IN_MARKDOWN, SPACE, SPEED
-from benchmarks.report.lines import busy, evidence_line
+from benchmarks.report.columns import IN_MARKDOWN, SPACE, SPEED, WORK, figure
+from benchmarks.report.lines import evidence_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]
         columns = [
             column
             for column in group
-            if any(info["metrics"].get(column[1]) is not None for _, info in records)
+            if any(figure(info, column[1]) is not None for _, info in records)
         ]
+        if not columns:
+            continue
         header = ["benchmark", *(title for title, _, _ in columns)]
         rows = [
-            [name, *(_cell(info["metrics"].get(metric), form) for _, metric, form in columns)]
+            [name, *(_cell(figure(info, metric), form) for _, metric, form in columns)]
             for name, info in records
         ]
         lines += [*align([header, *rows]), ""]
@@ -44,16 +46,24 @@ def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]
 
 def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """Return the figures of a session that matter most, as a table in Markdown."""
-    columns = [column for column in (*SPEED[:4], *SPACE) if column[1] in IN_MARKDOWN]
+    columns = [
+        column
+        for column in (*SPEED, *SPACE)
+        if column[1] in IN_MARKDOWN or (column[1] in WORK and _any(records, column[1]))
+    ]
     rows = [
         [f"`{name}`{_marks(info)}"]
-        + [_cell(info["metrics"].get(metric), form) for _, metric, form in columns]
+        + [_cell(figure(info, metric), form) for _, metric, form in columns]
         for name, info in records
     ]
     titles = ["benchmark", *(title for title, _, _ in columns)]
     table = [titles, ["---"] + ["---:"] * len(columns), *rows]
     notes = [PROFILED] if any("*" in _marks(info) for _, info in records) else []
     return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes, ""])
+
+
+def _any(records: Sequence[tuple[str, Mapping[str, Any]]], metric: str) -> bool:
+    return any(figure(info, metric) is not None for _, info in records)
 
 
 def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -121,7 +131,7 @@ class Summary:
     def _profiles(self) -> Iterator[str]:
         for name, info in self.records:
             for phase, profile in info.get("profile", {}).items():
-                yield from hotspot_table(f"{name}: {phase}{busy(profile)}", profile["operators"])
+                yield from hotspot_table(f"{name}: {phase}", profile["operators"])
                 yield ""
         yield from self.script_tables
 

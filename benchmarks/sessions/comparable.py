@@ -39,6 +39,7 @@ def machine_facts(session: Session) -> dict[str, Any]:
     for name, unit in ROUNDED.items():
         if isinstance(value := hardware.get(name), (int, float)):
             hardware[name] = round(value / unit) * unit
+    hardware.pop("card", None)  # another one of the same kind: device time alone tells them apart
     if hardware.get("device") == "cuda":
         hardware = {name: value for name, value in hardware.items() if name not in HOST_ONLY}
     cpu = session.machine.get("cpu") or {}
@@ -130,7 +131,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
         changed = [
             f"{name} {then.get(name)} -> {now.get(name)}"
             for name in {**then, **now}
-            if then.get(name) != now.get(name)
+            if then.get(name) != now.get(name) and name != "card"
         ]
         if changed:
             lines.append(f"{says}: {', '.join(changed)}")

@@ -77,8 +77,17 @@ COUNTS = {
     "operators": Maybe(OPERATORS),
     "int8_operators": Maybe(OPERATORS),
     "synchronizations": Maybe(OPERATORS),
+    "functions": Maybe(OPERATORS),
+    "c_functions": Maybe(OPERATORS),
     **dict.fromkeys(
-        ("operators_total", "kernel_launches", "allocations", "peak_allocated_bytes"),
+        (
+            "operators_total",
+            "kernel_launches",
+            "allocations",
+            "peak_allocated_bytes",
+            "python_calls",
+            "c_calls",
+        ),
         Maybe(NUMBER),
     ),
 }
@@ -86,6 +95,13 @@ MACHINE = {
     "cpu": Maybe({"brand_raw": Maybe(str)}),
     "hardware": Maybe(Each((*NUMBER, bool, str, type(None)))),
     "software": Maybe(Each(MAYBE_TEXT)),
+}
+BY_NAME = {"top": [{"name": str, "calls": NUMBER, "device_s": NUMBER}]}
+SPENT = {
+    "steps": NUMBER,
+    "repeats_s": [NUMBER],
+    "kernels": BY_NAME,
+    "operators": Maybe(BY_NAME),
 }
 RECORD = {
     "workload": {
@@ -105,13 +121,21 @@ RECORD = {
     "counters": Maybe(
         {"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS), "decode_steps": Maybe(STEPS)}
     ),
+    "device_time": Maybe(
+        {
+            "prefill": SPENT,
+            "decode": SPENT,
+            "clocks": Maybe(Each(MAYBE_NUMBER)),
+            "validity": Maybe({"valid": bool, "reasons": [str]}),
+        }
+    ),
+    "work_only": Maybe(bool),
     "process": Maybe(Each(Sayable())),
     "profile": Maybe(
         Each(
             {
                 "decode_steps": Maybe(STEPS),
                 "wall_s": NUMBER,
-                "device_busy_share": MAYBE_NUMBER,
                 "operators": [OPERATOR],
             }
         )
@@ -215,10 +239,24 @@ def check_types(content: Mapping[str, Any]) -> None:
         _mappings(benchmark, "extra_info")
         _mappings(info, "workload", "metrics", "counters", "attestation", "validity", "profile")
         _mappings(info.get("counters") or {}, "prefill", "decode")
+        _check_device_time(info.get("device_time") or {})
         doubts.findings(info.get("validity"))
         unchecked.of_records([info.get("validity")]).lines()
         for each in steps(info):
             float(each["ttft_s"] + sum(each["step_s"]))
+
+
+def _check_device_time(spent: Mapping[str, Any]) -> None:
+    """Raise ValueError, or what parsing expects, if a verdict couldn't be made of it."""
+    _mappings(spent, "clocks", "validity")
+    for phase in ("prefill", "decode") if spent else ():
+        part = spent[phase]
+        times = [float(each) for each in part["repeats_s"]]
+        if not times or not all(0 < each < float("inf") for each in times) or part["steps"] < 1:
+            raise ValueError(f"no device time of the {phase}, or an impossible one")
+        int(part["kernels"]["rest"]["names"])
+        for each in part["kernels"]["top"]:
+            str(each["name"]), float(each["device_s"]), int(each["calls"])
 
 
 def steps(info: Mapping[str, Any]) -> list[Mapping[str, Any]]:

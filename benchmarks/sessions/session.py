@@ -22,6 +22,11 @@ class Measured:
     info: Mapping[str, Any] = field(default_factory=dict)  # extra_info; {} in a foreign file
     positions: tuple[int, ...] = ()  # of each round in its pair of a duet, where that is known
 
+    @property
+    def work_only(self) -> bool:
+        """Whether it was played for its work only: then it has no rounds."""
+        return bool(self.info.get("work_only"))
+
 
 @dataclass(frozen=True)
 class Session:
@@ -85,9 +90,11 @@ def parse_session(content: Any, name: str) -> Session:
 
 def _measured(benchmark: Mapping[str, Any], positions: tuple[int, ...]) -> Measured:
     rounds_s = tuple(float(value) for value in benchmark["stats"]["data"])
+    info = dict(benchmark.get("extra_info") or {})
+    if info.get("work_only"):  # pytest-benchmark keeps the one short round, which says nothing
+        return Measured(str(benchmark["fullname"]), (), info)
     if not rounds_s or not all(0 < value < float("inf") for value in rounds_s):
         raise ValueError(f"{benchmark['fullname']} has no rounds, or impossible ones")
-    info = dict(benchmark.get("extra_info") or {})
     return Measured(str(benchmark["fullname"]), rounds_s, info, positions)
 
 

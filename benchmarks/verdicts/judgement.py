@@ -15,7 +15,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import COMPARED, Outcome, Verdict
-from benchmarks.verdicts import exact, reasons, times
+from benchmarks.verdicts import device_times, exact, reasons, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
 from benchmarks.verdicts.records import Material, gather, nothing
 from benchmarks.verdicts.times import Timing
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
+SAME = frozenset({"counter", "device"})  # kinds that tell whether the same was done
+THE_MACHINE = (
+    "the work is the same to the last call, and the device took no longer, so the machine is the "
+    "likelier cause"
+)
+ON_THE_WALL = (
+    "all calls are the same, but kernels run on the wall here, so only a duet can judge them"
+)
 PACKAGES = comparable.TREATMENT[:4]  # those that a duet can install
 
 
@@ -41,10 +49,11 @@ def judge(
     """Return a verdict for each metric of each benchmark that either side has.
 
     `base` are sessions of the past, `head` new ones; or, `paired`, the i-th of both are one
-    restart of a duet. `gate`: "screen" or "strict", for times against the past. `alpha`: the
-    two-sided level for all times together. `absent`: why benchmarks have no result in head, by
-    full name. `today`: on which acknowledgements must hold; today's date by default. Raises
-    InputError where a duet lacks a partner.
+    restart of a duet. `gate`: how times of the wall are judged against the past: "screen" lets a
+    duet decide what is suspicious, "strict" doesn't, "work" leaves them out. `alpha`: the
+    two-sided level for all times together, and once more for all device times. `absent`: why
+    benchmarks have no result in head, by full name. `today`: on which acknowledgements must hold;
+    today's date by default. Raises InputError where a duet lacks a partner.
     """
     if paired and len(base) != len(head):
         raise InputError(
@@ -54,6 +63,7 @@ def judge(
     names = sorted({name for session in (*base, *head) for name in session.measured})
     found = [] if paired else _failures(head)
     timings: list[Timing] = []
+    device: list[Timing] = []
     materials: dict[str, Material] = {}
     for name in names:
         material = gather(name, base, head, paired=paired)
@@ -62,14 +72,22 @@ def judge(
             continue
         materials[name] = material
         found += exact.verdicts(name, material.base, material.head)
-        more, unjudged = _timings(material)
-        timings += more
+        more, unjudged = device_times.timings(material)
+        device += more
         found += unjudged
-    if paired:
-        found += times.duel(timings, alpha=alpha)
-    else:
-        decide = _decide(base, head)
-        found += times.screen(timings, alpha=alpha, strict=gate == "strict", decide=decide)
+        if gate != "work":
+            more, unjudged = _timings(material)
+            timings += more
+            found += unjudged
+    decide = _decide(base, head)
+    for each, strict in ((device, True), (timings, gate == "strict")):
+        if paired:
+            found += times.duel(each, alpha=alpha)
+        else:
+            found += times.screen(each, alpha=alpha, strict=strict, decide=decide)
+    found = [_at_their_clocks(each, materials) for each in found]
+    if not paired:
+        found = [_blame_the_machine(each, found, decide) for each in found]
     found = [_explain(each, found, materials) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
@@ -96,9 +114,13 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
 def _timings(material: Material) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
     name = material.benchmark
-    base, head, doubted = material.trusted()
+    if all(each.measured.work_only for each in material.head):
+        return [], []  # nobody wanted times
+    base, head, doubted = material.timed().trusted()
     if head and not base:
-        says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
+        says = "new: the baselines were played for their work only; promote a session with rounds"
+        if doubted:
+            says = f"no baseline could be trusted ({doubted[0]}); demote it, and promote another"
         return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
     if not base or not head:
         return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0])]
@@ -136,16 +158,54 @@ def _failures(head: Sequence[Session]) -> list[Verdict]:
 def _explain(
     verdict: Verdict, found: Sequence[Verdict], materials: Mapping[str, Material]
 ) -> Verdict:
-    """Return the verdict with its reasons where a time regressed."""
-    if verdict.kind != "time" or verdict.outcome is not Outcome.REGRESSED:
+    """Return the verdict with its reasons where a time regressed, or device time changed."""
+    device = verdict.kind == "device"
+    regressed = verdict.kind == "time" and verdict.outcome is Outcome.REGRESSED
+    if not (device or regressed) or verdict.benchmark not in materials:
         return verdict
-    others = [each for each in found if each.benchmark == verdict.benchmark]
     material = materials[verdict.benchmark]
     base, head = (
-        exact.with_evidence(exact.newest_code(side)).session
-        for side in (material.base, material.head)
+        exact.with_evidence(exact.newest_code(side)) for side in (material.base, material.head)
     )
-    return reasons.explain_time(verdict, others, base, head)
+    if device:
+        return reasons.explain_device(verdict, base.measured, head.measured)
+    others = [each for each in found if each.benchmark == verdict.benchmark]
+    return reasons.explain_time(verdict, others, base.session, head.session)
+
+
+def _at_their_clocks(verdict: Verdict, materials: Mapping[str, Material]) -> Verdict:
+    if verdict.kind != "device" or verdict.benchmark not in materials:
+        return verdict
+    material = materials[verdict.benchmark]
+    return device_times.at_their_clocks(verdict, material, times.DEVICE.floor)
+
+
+def _blame_the_machine(verdict: Verdict, found: Sequence[Verdict], decide: str) -> Verdict:
+    """Return a slower time with what equal work says of its cause.
+
+    On CUDA, where the device has a time of its own, a regressed time is suspicious if the work is
+    the same to the last call. On a CPU the kernels themselves run on the wall, so there a duet is
+    the only judge of them.
+    """
+    regressed = verdict.outcome is Outcome.REGRESSED
+    slower = verdict.suspicious and (verdict.change or 0) > 0
+    if verdict.kind != "time" or not (regressed or slower):
+        return verdict
+    work = [each for each in found if each.benchmark == verdict.benchmark and each.kind in SAME]
+    device = [each for each in work if each.kind == "device"]
+    calls = [each for each in work if each.metric.endswith("python_calls")]
+    same = all(
+        each.outcome is Outcome.NO_CHANGE and (each.kind == "device" or each.base == each.head)
+        for each in work
+    )
+    if not (calls and same):
+        return verdict
+    if not device:
+        return replace(verdict, detail=f"{verdict.detail}; {ON_THE_WALL}")
+    if slower:
+        return replace(verdict, detail=f"{verdict.detail}; {THE_MACHINE}")
+    says = f"suspicious: {THE_MACHINE}; {decide}"
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE, detail=says, suspicious=True)
 
 
 def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:

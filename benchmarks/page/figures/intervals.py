@@ -45,7 +45,9 @@ UNKNOWN = "unknown"
 def intervals(verdicts: Sequence[Verdict]) -> Figure | None:
     """Show the change of each time, with its interval if it has one, beside floor and band."""
     rows = [
-        row for verdict in verdicts if verdict.kind == "time" and (row := _row(verdict)) is not None
+        row
+        for verdict in verdicts
+        if verdict.kind in verdict_table.TIMED and (row := _row(verdict)) is not None
     ]
     if not rows:
         return None
@@ -167,7 +169,7 @@ def _row(verdict: Verdict) -> Spec | None:
     known = False
     if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
         left, right, known = low, high, True
-    limits = times.limits(verdict.metric)
+    limits = times.DEVICE if verdict.kind == "device" else times.limits(verdict.metric)
     name = f"{short(verdict.benchmark)}: {verdict.metric}"
     _, _, _, _, _, text, interval, _, _ = verdict_table.cells(verdict)
     return {
