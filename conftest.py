@@ -27,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
     group = parser.getgroup("LLM.int8() benchmarks")
     for option in OPTIONS:
+        if option.flag:
+            group.addoption(option.name, action="store_true", help=option.help)
+            continue
         value = {"nargs": "?", "const": option.bare} if option.bare else {}
         group.addoption(
             option.name, default=option.default, metavar=option.metavar, help=option.help, **value
@@ -44,6 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.benchmark_timer == DEFAULT_TIMER:
         config.option.benchmark_timer = clock.TIMER
     config.option.benchmark_save_data = True
+    if state_of(config).settings.work_only:
+        config.option.benchmark_columns = ["rounds"]  # no time of the one short round
     saving.take_over(config)
     try:
         gating.prepare(config)
@@ -68,7 +73,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
-    quantizations = state_of(config).settings.quantizations
+    settings = state_of(config).settings
+    if settings.work_only:
+        _leave_out_other_times(config, items)
+    quantizations = settings.quantizations
 
     def order(item: Any) -> tuple[int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):
@@ -261,6 +269,14 @@ def pytest_terminal_summary(
         terminalreporter.write_line(str(error), red=True)
         saving.end_with(config, state.status or pytest.ExitCode.INTERNAL_ERROR)
     return result
+
+
+def _leave_out_other_times(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the benchmarks of cold and of profiled rounds, whose work is that of the others."""
+    marks = ("runs_first", "runs_last")
+    left_out = [each for each in items if any(map(each.get_closest_marker, marks))]
+    items[:] = [each for each in items if each not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from benchmarks.evidence.profiling import Profile
     from benchmarks.machine.nvml import Gpu
     from benchmarks.machine.watch import Watch
-    from benchmarks.measure.rounds import Measurement
     from benchmarks.model.engine import Engine, Generation
     from benchmarks.model.target import Target
 
@@ -65,6 +64,7 @@ def engine(
     target: Target,
     progress: Progress,
     state: SessionState,
+    gpu: Gpu | Unmeasured | None,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
@@ -73,7 +73,7 @@ def engine(
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
     with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
         state.history["loaded"].append(quantization)
-        state.evidence = gathering.Evidence(target, engine)
+        state.evidence = gathering.Evidence(target, engine, lambda: gpu)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -161,13 +161,16 @@ def measure(
     new_watch: Callable[[], Watch],
     show: Callable[..., None],
     request: pytest.FixtureRequest,
-) -> Measurement:
+) -> Callable[[int], list[Generation]]:
     """Return the function that times so many rounds, and returns their generations."""
+    from benchmarks.evidence import work
     from benchmarks.measure.rounds import Measurement
 
     # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
     # for a result, or fails to save all others where it left no round at all.
     benchmark.has_error = True
+    if settings.work_only:
+        return lambda _rounds: work.play(benchmark, engine, workload)
     options = request.config.option
     return Measurement(
         benchmark,
@@ -190,20 +193,25 @@ def record(
     workload: Workload,
     progress: Progress,
     state: SessionState,
-    measure: Measurement,
+    measure: Callable[[int], list[Generation]],
     request: pytest.FixtureRequest,
 ) -> Callable[..., None]:
     """Return the function that stores a benchmark's generations, and metrics of its own."""
-    from benchmarks.measure.extra_info import extra_info
+    from benchmarks.measure.extra_info import extra_info, untimed
+    from benchmarks.measure.rounds import Measurement
 
     def store(generations: list[Generation], **metrics: Metric) -> None:
-        info = extra_info(
-            target,
-            engine,
-            workload,
-            measure.attempts,
-            metrics,
-            warmup_rounds=measure.warmup_rounds,
+        info = (
+            extra_info(
+                target,
+                engine,
+                workload,
+                measure.attempts,
+                metrics,
+                warmup_rounds=measure.warmup_rounds,
+            )
+            if isinstance(measure, Measurement)
+            else untimed(target, engine, workload)
         )
         benchmark.has_error = False
         benchmark.extra_info.update(info, process=copy.deepcopy(state.history))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.commands.duet import only_work
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
@@ -49,13 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metric",
         metavar="NAME",
         help="follow this one, such as tpot_s (default: the time that regressed most at the bad "
-        "end, or whatever else regressed most)",
+        "end, or whatever else regressed most); work, such as decode_device_s or "
+        "decode.python_calls, is followed without any timed round",
     )
     measuring.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Search, print what was tried and where it turned, and return 0 if that was found."""
+    arguments.work = is_work(arguments.metric or "")
+    if arguments.work:
+        only_work(arguments)
     conditions = measuring.conditions(arguments)
     budget = measuring.budget(arguments, conditions.settings.rounds)
     out = measuring.out_folder(arguments, "bisects")
@@ -89,6 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
     measuring.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
     measuring.say(f"sessions and logs: {out}")
     return ExitStatus.FINE
+
+
+def is_work(metric: str) -> bool:
+    """Whether a metric is counted, or measured on the device: no round has to be timed for it."""
+    return metric.endswith("_device_s") or metric.startswith(("prefill.", "decode."))
 
 
 @dataclass

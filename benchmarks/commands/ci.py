@@ -12,20 +12,18 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import measuring
-from benchmarks.common import git, interrupts
+from benchmarks.commands import ci_options, measuring
+from benchmarks.common import git, interrupts, packages
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import JUDGED, ExitStatus
-from benchmarks.common.packages import COMPARED
-from benchmarks.config.options import OPTIONS
+from benchmarks.common.exit_status import JUDGED, ExitStatus, first
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, comparable
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import COMPARED, Outcome, from_record
 from benchmarks.sessions.session import read_session, unchecked_of
 from benchmarks.sessions.storage import STORAGE
-from benchmarks.verdicts import acknowledged, promotion
+from benchmarks.verdicts import acknowledged, judgement, promotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +35,7 @@ ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
 HISTORY = "check the base out with its history (fetch-depth)"
 # The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
-DUELLED = ("round_s", "ttft_s", "tpot_s")
+DUELLED = ("round_s", "ttft_s", "tpot_s", "prefill_device_s", "decode_device_s")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--promote", action="store_true", help="make the session a baseline if nothing regressed"
+    )
+    parser.add_argument(
+        "--gate",
+        choices=("screen", "work"),
+        default="screen",
+        help="work: counters, calls, device time and memory decide; times of the wall only screen, "
+        "so that a busy host is a warning (default: screen, what couldn't be judged is no pass)",
     )
     parser.add_argument("--summary", metavar="FILE", help="append Markdown to this file")
     parser.add_argument(
@@ -69,14 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _screen(arguments: argparse.Namespace) -> int:
-    options = _words(arguments.options)
-    shared = _shared(options)
+    options = ci_options.words(arguments.options)
+    shared = ci_options.shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
     before = set(baseline.files(STORAGE))
     gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
     status = _call("pytest", *gate, *options)
     saved = [path for path in baseline.files(STORAGE) if path not in before]
     reason = None
+    if arguments.gate == "work" and saved and status in JUDGED:
+        status = _by_work(read_session(saved[0]))
     if status == ExitStatus.UNDECIDED and saved:
         status, reason = _decide(read_session(saved[0]), arguments, shared)
     elif status == ExitStatus.UNDECIDED:
@@ -86,29 +93,19 @@ def _screen(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _words(text: str) -> list[str]:
-    """Split --options as a shell does. Raises InputError if a shell would ask for more."""
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise InputError(
-            f"--options: expected words as in a shell, got {text!r} ({error}); close the quotes"
-        ) from error
+def _by_work(session: Session) -> int:
+    """Return the status by the verdicts on work alone.
 
-
-class _Options(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"--options: {message}; see python -m pytest benchmarks --help")
-
-
-def _shared(options: list[str]) -> dict[str, str]:
-    """Return those of the options that a duet takes as well; the others are pytest's alone."""
-    parser = _Options(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    for option in OPTIONS:
-        if option.name not in measuring.NOT_OURS:
-            parser.add_argument(option.name, dest=option.name)
-    found, _ = parser.parse_known_args(options)
-    return vars(found)
+    Where nothing else is open, a time of the wall that looks slower is suspicious, however much.
+    """
+    found = [from_record(each) for each in session.verdicts]
+    wall = [each for each in found if each.kind == "time" and each.acknowledged is None]
+    status = judgement.exit_status([each for each in found if each.kind != "time"])
+    if unjudged := {each.outcome.value for each in wall if each.outcome not in COMPARED}:
+        _warn(f"times of the wall: {', '.join(sorted(unjudged))}; the work was judged all the same")
+    if any(each.suspicious or each.outcome is Outcome.REGRESSED for each in wall):
+        return first(status, ExitStatus.UNDECIDED)
+    return status
 
 
 def _decide(
@@ -149,7 +146,7 @@ def _base(session: Session, revision: str | None) -> tuple[str, Changes] | None:
     None if both are those of the session. Raises InputError if they can't be known.
     """
     if revision:
-        installed = {name: metadata.version(name) for name in COMPARED}
+        installed = {name: metadata.version(name) for name in packages.COMPARED}
         here, variables = Path.cwd(), os.environ
         commit = git.run_git(here, variables, "merge-base", revision, "HEAD", next_step=HISTORY)
         pins = git.run_git(here, variables, "show", f"{commit}:constraints.txt", next_step=HISTORY)

@@ -17,10 +17,12 @@ from benchmarks.duet.duet import Duet
 from benchmarks.report import verdict_table
 from benchmarks.sessions import session
 from benchmarks.verdicts import acknowledged, judgement
+from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from benchmarks.verdicts.acknowledged import Acknowledgement
 
+WORK_RESTARTS = ENOUGH  # of work, whose noise is small
 SPEC = (
     "current; requirements such as bitsandbytes==0.49.2 or A==1,B==2; a path to a Python "
     "interpreter; a path to a source checkout"
@@ -40,6 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of 1, 2 and 5 %%",
     )
     parser.add_argument(
+        "--work",
+        action="store_true",
+        help="compare the work alone, what is counted and the device time: no round is timed, and "
+        f"{WORK_RESTARTS} restarts decide, whatever else the machine does",
+    )
+    parser.add_argument(
+        "--gate",
+        choices=("screen", "work"),
+        default="screen",
+        help="work: judge the work alone, which is --work (default: screen, times as well)",
+    )
+    parser.add_argument(
         "--acknowledged",
         type=Path,
         metavar="FILE",
@@ -51,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare the two sides, print the table, and return the exit status."""
+    arguments.work |= arguments.gate == "work"
+    if arguments.work:
+        only_work(arguments)
     conditions = measuring.conditions(arguments)
     known = _accepted(arguments)
     if arguments.selftest:
@@ -84,6 +101,15 @@ def run(arguments: argparse.Namespace) -> int:
             measuring.complain(f"{type(error).__name__}: {error}")
             return ExitStatus.FAILED
         return report(duet)
+
+
+def only_work(arguments: argparse.Namespace) -> None:
+    """Take what work needs for the defaults: few restarts, and no long generation."""
+    for name in ("selftest", "times_only"):
+        if getattr(arguments, name, False):
+            raise InputError(f"--work and --{name.replace('_', '-')}: expected one of them")
+    if arguments.max_restarts == str(measuring.RESTARTS):
+        arguments.max_restarts = str(WORK_RESTARTS)
 
 
 def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gate",
         choices=settings.GATES,
         default=settings.GATES[0],
-        help="what a time beyond the interval of the past is: suspicious (screen) or REGRESSED",
+        help="what a time of the wall beyond the interval of the past is: suspicious (screen) or "
+        "REGRESSED (strict); work: only counters, calls, device time and memory are judged",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as well")
 

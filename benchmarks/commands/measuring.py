@@ -20,7 +20,14 @@ from benchmarks.environments.overlay import Overlays
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
 DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
-NOT_OURS = ("--artifacts", "--again-within", "--gate", "--summary", "--report")
+NOT_OURS = (
+    "--artifacts",
+    "--again-within",
+    "--gate",
+    "--summary",
+    "--report",
+    "--work-only",  # a duet has --work
+)
 RESTARTS = 12
 
 
@@ -79,6 +86,7 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
         takes=tuple(map(Take, SIDES)),
         variables=dict(os.environ),
         evidence=not arguments.times_only,
+        work=getattr(arguments, "work", False),
     )
 
 

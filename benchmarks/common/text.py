@@ -13,9 +13,9 @@ def rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float, digits: int = 3) -> str:
     """Return seconds with the unit that reads best."""
-    return _scaled(seconds, ((1e-6, "µs"), (1e-3, "ms"), (1, "s")))
+    return _scaled(seconds, ((1e-6, "µs"), (1e-3, "ms"), (1, "s")), digits)
 
 
 def size(count: float) -> str:
@@ -28,10 +28,10 @@ def percent(share: float) -> str:
     return f"{share * 100:.3g} %"
 
 
-def _scaled(value: float, units: Sequence[tuple[float, str]]) -> str:
-    """Return three digits in the first unit in which they round to less than 1000."""
+def _scaled(value: float, units: Sequence[tuple[float, str]], digits: int = 3) -> str:
+    """Return so many digits in the first unit in which they round to less than 1000."""
     for factor, unit in units:
-        text = f"{value / factor:.3g}"
+        text = f"{value / factor:.{digits}g}"
         if float(text) < 1000:
             return f"{text} {unit}"
     return f"{value / factor:,.0f} {unit}"

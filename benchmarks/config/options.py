@@ -22,6 +22,7 @@ class Option:
     help: str
     default: str | None = None
     metavar: str | None = None
+    flag: bool = False
     bare: str | None = None  # what the option means without a value, where it needs none
 
     @property
@@ -100,10 +101,23 @@ OPTIONS = (
     Option(
         "--gate",
         "judge this session by the promoted baselines, or those that --benchmark-compare=NAME "
-        "names; a time beyond what they vary is suspicious (screen, the default) or REGRESSED "
-        "(strict)",
+        "names; a time of the wall beyond what they vary is suspicious (screen, the default) or "
+        "REGRESSED (strict); work: counters, calls, device time and memory are judged alone, and "
+        "no wall time, so that a busy host doesn't matter",
         metavar="HOW",
         bare="screen",
+    ),
+    Option(
+        "--device-repeats",
+        "recordings of what the GPU does, whose median is its device time (default: 5)",
+        "5",
+        metavar="N",
+    ),
+    Option(
+        "--work-only",
+        "measure the work alone, with --gate=work the fast gate: each throughput benchmark "
+        "generates a few tokens once, without warm-up, and no wall time is kept",
+        flag=True,
     ),
     Option(
         "--summary",

@@ -23,7 +23,7 @@ from benchmarks.machine.bounds import Bounds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-GATES = ("screen", "strict")  # what a time beyond the interval of the past is: suspicious, or worse
+GATES = ("screen", "strict", "work")  # how times of the wall are judged: see `judgement.judge`
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Settings:
     artifacts: Path | None
     report: Path | None
     gate: str | None  # None: nothing is judged
+    device_repeats: int
+    work_only: bool  # no round is timed
     summaries: tuple[Path, ...]  # files to which Markdown is added
     cache_dir: Path
 
@@ -71,6 +73,12 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
 
     prompt, prompt_tokens = _prompts(text("--prompt"), text("--prompt-tokens"))
     artifacts, report = text("--artifacts"), text("--report")
+    gate, work_only = _gate(text("--gate")), bool(value("work_only"))
+    if work_only and gate not in (None, "work"):
+        raise InputError(
+            f"--work-only and --gate={gate}: expected a gate that judges no wall time, since none "
+            "is measured; write --gate=work"
+        )
     return Settings(
         model=_optional_text("--model", text("--model")),
         revision=_optional_text("--revision", text("--revision")),
@@ -82,7 +90,9 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         prompt_tokens=prompt_tokens,
         prompt=prompt,
         rounds=count("--rounds", text("--rounds")),
-        warmup_rounds=count("--warmup-rounds", text("--warmup-rounds"), minimum=0),
+        warmup_rounds=(
+            0 if work_only else count("--warmup-rounds", text("--warmup-rounds"), minimum=0)
+        ),
         dtype=_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
@@ -92,7 +102,9 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=Path(artifacts) if artifacts else None,
         report=Path(report) if report else None,
-        gate=(gate := _gate(text("--gate"))),
+        gate=gate,
+        device_repeats=count("--device-repeats", text("--device-repeats")),
+        work_only=work_only,
         summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
         cache_dir=_cache_dir(environment),
     )
@@ -130,7 +142,7 @@ def _threads(given: str | None, inherited: str | None) -> int | None:
 def _gate(text: str | None) -> str | None:
     if text is not None and text not in GATES:
         raise InputError(
-            f"--gate: expected {' or '.join(GATES)}; got {text!r}; "
+            f"--gate: expected one of {', '.join(GATES)}; got {text!r}; "
             "what follows --gate is read as its value: write --gate=screen"
         )
     return text

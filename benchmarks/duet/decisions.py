@@ -21,14 +21,20 @@ def look(
     alpha: float,
     earlier: Sequence[Verdict],
     acknowledged: Sequence[Acknowledgement] = (),
+    *,
+    work: bool = False,
 ) -> list[Verdict]:
-    """Judge the restarts that there are. A time that an earlier look decided stays decided."""
+    """Judge the restarts that there are, or their work alone.
+
+    A time that an earlier look decided stays decided.
+    """
     decided = {
         (verdict.benchmark, verdict.metric): verdict
         for verdict in earlier
         if verdict.kind == "time" and verdict.outcome is not Outcome.INCONCLUSIVE
     }
-    verdicts = judge(base, head, paired=True, alpha=alpha, acknowledged=acknowledged)
+    gate = "work" if work else "screen"
+    verdicts = judge(base, head, paired=True, gate=gate, alpha=alpha, acknowledged=acknowledged)
     return [decided.get((verdict.benchmark, verdict.metric), verdict) for verdict in verdicts]
 
 

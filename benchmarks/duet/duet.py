@@ -109,7 +109,9 @@ class Duet:
     def look(self, alpha: float) -> None:
         """Judge what there is."""
         self._looked = self.restarts
-        self.verdicts = decisions.look(*self.sides, alpha, self.verdicts, self.acknowledged)
+        self.verdicts = decisions.look(
+            *self.sides, alpha, self.verdicts, self.acknowledged, work=self.conditions.work
+        )
 
     def within_budget(self) -> Iterator[tuple[int, Restart]]:
         """Yield the planned restarts while there is time, and a verdict can still be had.
@@ -201,10 +203,15 @@ class Duet:
         left_s = (self.budget.restarts - number) * self.longest_s
         left_s = max(0.0, min(left_s, self._deadline - clock.read()))
         return (
-            f"restart {number} of at most {self.budget.restarts}: "
-            f"{progress.estimate(*self.sides)}; "
+            f"restart {number} of at most {self.budget.restarts}: {self._estimate()}; "
             f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
         )
+
+    def _estimate(self) -> str:
+        """Return the change so far of each benchmark, in a few words."""
+        if self.conditions.work:
+            return "work gathered on both sides"
+        return progress.estimate(*self.sides)
 
     def cost(self) -> str:
         """Return about what it may cost if all of it is needed, before it starts."""

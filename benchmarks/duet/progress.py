@@ -7,6 +7,7 @@ from math import exp, log
 from statistics import median
 from typing import TYPE_CHECKING
 
+from benchmarks.common.text import count
 from benchmarks.duet import restart, schedule
 from benchmarks.verdicts.estimate import ENOUGH
 
@@ -23,11 +24,16 @@ def cost(conditions: Conditions, budget: Budget, first: int, out: Path) -> str:
     """Return about what a duet may cost, whose first look is after so many restarts."""
     settings = conditions.settings
     benchmarks = len(settings.quantizations) * len(settings.batch_sizes)
+    if conditions.work:
+        return (
+            f"{count(budget.restarts, 'restart')} for the work alone, of "
+            f"{count(benchmarks, 'workload')}; results in {out}"
+        )
     rounds = budget.restarts * budget.pairs * len(conditions.takes) * benchmarks
     early = f", {first} where they decide" if budget.restarts > first else ""
     if budget.restarts < ENOUGH:
         early = f" (no verdict on times comes of fewer than {ENOUGH})"
-    restarts = f"{budget.restarts} restart{'s' * (budget.restarts > 1)}{early}"
+    restarts = f"{count(budget.restarts, 'restart')}{early}"
     return (
         f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
         f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {out}"

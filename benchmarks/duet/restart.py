@@ -43,7 +43,8 @@ class Conditions:
     takes: tuple[Take, ...]
     variables: Mapping[str, str]
     alternate: bool = False  # one process at a time, instead of two that alternate rounds
-    evidence: bool = True  # counters, profiles and the output, in one restart
+    evidence: bool = True  # profiles and the output, in one restart; work in each
+    work: bool = False  # nothing else: no round is timed
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Played:
 
 @dataclass
 class RestartRun:
-    """Plays a restart, with counters, profiles and logits at the end if `evidence` is wanted.
+    """Plays a restart, with profiles and logits at the end if `evidence` is wanted.
 
     `log` is where logs are, and how their names begin.
     """
@@ -96,7 +97,8 @@ class RestartRun:
                     for quantization in self.conditions.settings.quantizations:
                         self._load(quantization)
                         for batch_size in self.conditions.settings.batch_sizes:
-                            self._measure(batch_size)
+                            play = self._prepare if self.conditions.work else self._measure
+                            play(batch_size)
                         began = clock.read()
                         if self.evidence:
                             self._compare_logits(quantization, Path(scratch))
@@ -139,6 +141,12 @@ class RestartRun:
         if len(set(cores.values())) > 1:
             raise LostError(f"expected both sides on the same core, got {cores}")
 
+    def _prepare(self, batch_size: int) -> None:
+        """Let each side record a batch size without timed rounds."""
+        pids = [partner.pid for partner in self._partners.values()]
+        for partner in self._partners.values():
+            partner.ask("prepare", LOADED_WITHIN_S, batch_size=batch_size, own_pids=pids)
+
     def _measure(self, batch_size: int) -> None:
         """Warm up and play the pairs. One side works at a time."""
         partners = self._partners
@@ -153,9 +161,11 @@ class RestartRun:
 
     def _collect(self) -> None:
         """Fetch what is stored of all rounds with this quantization."""
-        played = self._played
+        played, conditions = self._played, self.conditions
+        work = conditions.evidence and len(conditions.takes) == len(schedule.SIDES)  # no selftest
+        asked = {"evidence": self.evidence and not conditions.work, "work": work}
         for side, partner in self._partners.items():
-            answer = partner.ask("collect", LOADED_WITHIN_S, evidence=self.evidence)
+            answer = partner.ask("collect", LOADED_WITHIN_S, **asked)
             if answer["note"]:
                 played.notes.append(f"{side}: no counters: {answer['note']}")
             for each in answer["benchmarks"]:

@@ -20,7 +20,7 @@ from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.duet.worker_tasks import Side
 
 REQUESTS = (
-    *("start", "load", "pin", "warm_up", "round"),
+    *("start", "load", "pin", "prepare", "warm_up", "round"),
     *("record", "logits", "compare_logits", "collect"),
 )
 

@@ -22,7 +22,7 @@ from benchmarks.machine.device import describe, machine_info
 from benchmarks.machine.host import kept_to
 from benchmarks.machine.watch import Watch
 from benchmarks.measure import memory
-from benchmarks.measure.extra_info import extra_info
+from benchmarks.measure.extra_info import extra_info, untimed
 from benchmarks.measure.rounds import Attempt, round_of
 from benchmarks.model import loading
 from benchmarks.model.target import find_target
@@ -30,6 +30,7 @@ from benchmarks.model.target import find_target
 if TYPE_CHECKING:
     import torch
 
+    from benchmarks.common.quantity import Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
@@ -108,7 +109,7 @@ class Side:
         cold = not self._history["loaded"]
         self._engine = loading.load(self._target, quantization, cold=cold)
         self._history["loaded"].append(quantization)
-        self._evidence = Evidence(self._target, self._engine)
+        self._evidence = Evidence(self._target, self._engine, self._find_gpu)
         return {"load_s": self._engine.load_s}
 
     def pin(self, place: float) -> dict[str, Any]:
@@ -152,6 +153,21 @@ class Side:
         attempt.rounds.append(round_of(attempt.generations[-1], round_s))
         return {"round_s": round_s}
 
+    def prepare(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
+        """Record a batch size without any timed round: its work is gathered with the rest."""
+        self._own_pids = own_pids
+        settings, engine = self._target.settings, self._loaded
+        workload = self._target.workload(batch_size, settings.new_tokens)
+        engine.prepare(workload)
+        tokens = engine.run(workload, settings.new_tokens)
+        self._workloads[batch_size] = workload
+        info = untimed(self._target, engine, workload)
+        info["process"] = {**self._history, "loaded": [*self._history["loaded"]]}
+        done = Recorded(batch_size, 0.0, [], tokens, info)
+        self._evidence.add(done, workload, tokens)
+        self._recorded.append(done)
+        return {}
+
     def record(self, batch_size: int) -> dict[str, Any]:
         """Close the rounds of a batch size: what follows doesn't count for its peaks of memory."""
         engine, workload = self._loaded, self._workloads[batch_size]
@@ -177,10 +193,11 @@ class Side:
         self._attempts.clear()
         return {}
 
-    def collect(self, *, evidence: bool) -> dict[str, Any]:
+    def collect(self, *, evidence: bool, work: bool) -> dict[str, Any]:
         """Return all that was recorded with this model; with evidence, as a session of pytest has.
 
-        That comes last, and closes the model: a profiler may slow down what follows.
+        That comes last, and closes the model: a profiler may slow down what follows. `work`: the
+        counters and device time alone, which each restart has.
         """
         note = None
         if evidence:
@@ -196,6 +213,12 @@ class Side:
                 self._evidence.finish()
             except ProfilerError as error:  # the rounds are none the worse for it
                 note, evidence = str(error), False
+        elif work:
+            self._history["profiled"] = True
+            try:
+                self._evidence.gather_work()
+            except ProfilerError as error:
+                note = str(error)
         if not evidence:
             for each in self._recorded:
                 each.extra_info["metrics"].update(dict.fromkeys(FIGURES))
@@ -254,6 +277,10 @@ class Side:
         """Watch this process; without the suite's own work, as the other side is the control."""
         import torch
 
+        threads = torch.get_num_threads()
+        return Watch(self._target.device.type, threads=threads, control=None, gpu=self._find_gpu())
+
+    def _find_gpu(self) -> nvml.Gpu | Unmeasured | None:
+        """Return the GPU to watch, on which both workers are at home; None on the CPU."""
         device = self._target.device
-        found = nvml.find(device, self._own_pids) if device.type == "cuda" else None
-        return Watch(device.type, threads=torch.get_num_threads(), control=None, gpu=found)
+        return nvml.find(device, self._own_pids) if device.type == "cuda" else None

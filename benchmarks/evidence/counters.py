@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import ProfilerError
-from benchmarks.evidence import tracing
+from benchmarks.common.quantity import Unmeasured
+from benchmarks.evidence import kineto, tracing
+from benchmarks.evidence.calls import count_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable, Iterator
 
     import torch
 
     from benchmarks.config.workload import Workload
+    from benchmarks.evidence.kineto import Event
     from benchmarks.model.engine import Engine
 
 DECODE_STEPS = range(2, 10)  # fixed: outliers, and with them operators, differ from step to step
 WINDOW = "counted"  # what is counted is marked in the trace: its start and stop are the profiler's
 
-LAUNCH = re.compile(r"cu(?:da)?(?:Launch(?:Cooperative)?Kernel|GraphLaunch)")
 SYNCHRONIZE = re.compile(r"cu(?:da)?(Stream|Event|Device|Ctx)Synchronize")
 COPY = re.compile(r"Memcpy (\w+)")
 COPIES = {
@@ -32,38 +35,66 @@ COPIES = {
 }
 
 
-def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> dict[str, Any]:
+# Runs a phase once, and is inside of the window that it is given while the phase runs.
+Run = Callable[[AbstractContextManager[Any]], object]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The counters of both phases as they are stored, and the traces that they were read from."""
+
+    record: dict[str, Any]
+    events: dict[str, list[Event]]
+    uncalled: str | None  # why calls were not counted
+
+
+def phases(engine: Engine, workload: Workload, steps: range) -> dict[str, Run]:
+    """Return what runs the prefill, and a fixed range of decode steps, of a prepared workload."""
+
+    def prefill(window: AbstractContextManager[Any]) -> None:
+        with window:
+            engine.run(workload, 1)
+
+    def decode(window: AbstractContextManager[Any]) -> None:
+        tracing.decode_within(engine, workload, steps, window)
+
+    return {"prefill": prefill, "decode": decode}
+
+
+def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Counted:
     """Return the counters of the prefill, and of a fixed range of decode steps, untimed.
 
     The workload must be prepared; how many tokens it asks for doesn't matter. On CUDA the peaks
     of memory start again. Raises ProfilerError where the trace can't be had or lacks the device.
     """
     engine.run(workload, steps.stop)  # what happens only once happens here, before the trace
+    record: dict[str, Any] = {"decode_steps": [steps.start, steps.stop]}
+    events, uncalled = {}, None
+    for phase, run in phases(engine, workload, steps).items():
+        called: dict[str, Any] | Unmeasured = count_calls(run)
+        if isinstance(called, Unmeasured):
+            uncalled, called = called.reason, {}
+        events[phase], memory = _traced(engine.device, run)
+        cuda = engine.device.type == "cuda"
+        record[phase] = count_events(events[phase], cuda=cuda) | memory | called
+        if cuda and not record[phase]["kernel_launches"]:
+            raise ProfilerError(
+                "the trace for the counters has no GPU activity: CUPTI can't be used; "
+                "end other profilers, and check the driver's profiling permissions"
+            )
+    return Counted(record, events, uncalled)
 
-    def prefill(window: AbstractContextManager[None]) -> None:
-        with window:
-            engine.run(workload, 1)
 
-    def decode(window: AbstractContextManager[None]) -> None:
-        tracing.decode_within(engine, workload, steps, window)
-
-    return {
-        "decode_steps": [steps.start, steps.stop],
-        "prefill": _phase(engine.device, prefill),
-        "decode": _phase(engine.device, decode),
-    }
-
-
-def count_events(events: Iterable[Mapping[str, Any]], *, cuda: bool) -> dict[str, Any]:
-    """Count what began inside the window that is marked in a trace's `traceEvents`.
+def count_events(events: Iterable[Event], *, cuda: bool) -> dict[str, Any]:
+    """Count what began inside the window that is marked in a trace.
 
     On the device itself nothing is counted by its time, only by the call that asked for it: the
     profiler's own calls are outside of the window, and work that was queued inside may end later.
     """
-    events = [event for event in events if "ts" in event]
+    events = list(events)
     start, end = _window(events)
-    inside = [event for event in events if start <= event["ts"] < end]
-    operators = Counter(event["name"] for event in inside if event.get("cat") == "cpu_op")
+    inside = [each for each in events if each.on_host and start <= each.start_ns < end]
+    operators = Counter(each.name for each in inside if each.is_operator)
     counts: dict[str, Any] = {
         "operators": dict(sorted(operators.items())),
         "operators_total": operators.total(),
@@ -71,24 +102,19 @@ def count_events(events: Iterable[Mapping[str, Any]], *, cuda: bool) -> dict[str
     }
     if cuda:
         return counts | _device_counts(inside, events)
-    # An allocation is a positive number of bytes; giving memory back is a negative one.
-    memory = [event["args"]["Bytes"] for event in inside if event.get("name") == "[memory]"]
-    return counts | {"allocations": sum(size > 0 for size in memory)}
+    return counts | {"allocations": sum(each.is_allocation and each.bytes > 0 for each in inside)}
 
 
-def _device_counts(
-    inside: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]
-) -> dict[str, Any]:
-    calls = [event for event in inside if event.get("cat") in ("cuda_runtime", "cuda_driver")]
-    syncs = Counter(match[1] for call in calls if (match := SYNCHRONIZE.match(call["name"])))
+def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str, Any]:
+    calls = [each for each in inside if each.is_call]
+    syncs = Counter(match[1] for call in calls if (match := SYNCHRONIZE.match(call.name)))
     # A set: where a runtime call and the driver call inside it are both traced, they share an id.
-    launches = {_correlation(call) for call in calls if LAUNCH.match(call["name"])}
-    asked = {_correlation(call) for call in calls}
+    launches = {call.id for call in calls if kineto.LAUNCH.match(call.name)}
+    asked = {call.id for call in calls}
     copies = Counter(
         match[1]
-        for event in events
-        if event.get("cat") == "gpu_memcpy" and _correlation(event) in asked
-        if (match := COPY.match(event["name"]))
+        for each in events
+        if each.is_work and each.id in asked and (match := COPY.match(each.name))
     )
     return {
         "kernel_launches": len(launches),
@@ -101,9 +127,8 @@ def _device_counts(
     }
 
 
-def _phase(
-    device: torch.device, run: Callable[[AbstractContextManager[None]], None]
-) -> dict[str, Any]:
+def _traced(device: torch.device, run: Run) -> tuple[list[Event], dict[str, int]]:
+    """Run a phase traced, and return its events and what it took of the GPUs' memory."""
     import torch
     from torch.profiler import record_function
 
@@ -122,25 +147,14 @@ def _phase(
             memory["peak_allocated_bytes"] = _cuda_peak()
 
     trace, _ = tracing.recorded(device, lambda trace: run(window(trace)), with_memory=not cuda)
-    counts = count_events(tracing.trace_events(trace), cuda=cuda) | memory
-    if cuda and not counts["kernel_launches"]:
-        raise ProfilerError(
-            "the trace for the counters has no GPU activity: CUPTI can't be used; "
-            "end other profilers, and check the driver's profiling permissions"
-        )
-    return counts
+    return kineto.read(trace), memory
 
 
-def _window(events: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
-    for event in events:
-        if event.get("cat") == "user_annotation" and event["name"] == WINDOW:
-            return event["ts"], event["ts"] + event["dur"]
+def _window(events: Iterable[Event]) -> tuple[int, int]:
+    for each in events:
+        if each.on_host and each.annotation and each.name == WINDOW:
+            return each.start_ns, each.start_ns + each.duration_ns
     raise ProfilerError("the trace for the counters lacks its window; report this as a bug")
-
-
-def _correlation(event: Mapping[str, Any]) -> Any:
-    """Return the number that a call and the device work that it asked for have in common."""
-    return event.get("args", {}).get("correlation")
 
 
 def _is_int8(name: str) -> bool:

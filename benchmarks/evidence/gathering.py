@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, OutOfMemoryError
-from benchmarks.evidence import agreement, attestation, counters, output, references
+from benchmarks.common.quantity import as_stored
+from benchmarks.evidence import agreement, attestation, output, references, work
+from benchmarks.evidence.counters import DECODE_STEPS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
+    from benchmarks.common.quantity import Unmeasured
     from benchmarks.config.workload import Workload
+    from benchmarks.evidence.work import Work
+    from benchmarks.machine.nvml import Gpu
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
+
+BEFORE = "the session ended before"  # it was measured
 
 
 class Evidence:
@@ -22,31 +31,45 @@ class Evidence:
     that it raises takes the results of this engine back: what isn't proved is not stored.
     """
 
-    def __init__(self, target: Target, engine: Engine) -> None:
-        """Attest the loaded model. Raises AttestationError where it isn't what was asked for."""
+    def __init__(
+        self,
+        target: Target,
+        engine: Engine,
+        find_gpu: Callable[[], Gpu | Unmeasured | None] = lambda: None,
+    ) -> None:
+        """Attest the loaded model. Raises AttestationError if it isn't what was asked for.
+
+        `find_gpu` returns what is watched while device time is measured.
+        """
         self._target = target
         self._engine = engine
+        self._find_gpu = find_gpu
         self._model = attestation.attest_model(target, engine)
         self._records: list[tuple[Any, Workload]] = []
 
     def add(self, benchmark: Any, workload: Workload, tokens: torch.Tensor) -> None:
         """Add a benchmark whose rounds are timed and stored, and the tokens that came out."""
         info = benchmark.extra_info
+        counted = workload.prompt_tokens + DECODE_STEPS.stop
+        whole = tokens.shape[1] == workload.prompt_tokens + workload.new_tokens
         info["attestation"] = {
             **self._model,
-            "tokens_sha256": agreement.tokens_sha256(tokens),
+            "tokens_sha256": agreement.tokens_sha256(tokens) if whole else None,
+            "counted_tokens_sha256": agreement.tokens_sha256(tokens[:, :counted]),
             "path": None,
         }
-        info["counters"] = None
+        info["counters"] = info["device_time"] = None
+        info["metrics"].update(dict.fromkeys(work.METRICS))
+        info["unmeasured"].update(dict.fromkeys(work.METRICS, BEFORE))
         self._records.append((benchmark, workload))
 
     def finish(self) -> None:
-        """Count, watch the path, free the model, and compare its output with that of fp16.
+        """Gather the work, free the model, and compare its output with that of fp16.
 
         Raises AttestationError, OutputError or ProfilerError.
         """
         try:
-            self._watch_path()
+            self.gather_work()
             if self._records:
                 self._compare(*self._logits())
         except Exception:
@@ -54,17 +77,29 @@ class Evidence:
                 benchmark.has_error = True  # pytest-benchmark stores no benchmark with an error
             raise
 
-    def _watch_path(self) -> None:
-        found: dict[tuple[tuple[int, ...], ...], tuple[dict[str, Any], dict[str, Any]]] = {}
+    def gather_work(self) -> None:
+        """Count, watch the path, and measure device time, once for each set of prompts.
+
+        Raises AttestationError or ProfilerError.
+        """
+        gpu = self._find_gpu()
+        found: dict[tuple[tuple[int, ...], ...], Work] = {}
         for benchmark, workload in self._records:
             if workload.prompts not in found:  # how many tokens are asked for doesn't matter
-                counts = counters.count(self._engine, workload)
-                path = attestation.attest_workload(self._engine, workload, counts)
-                found[workload.prompts] = counts, path
-            info = benchmark.extra_info
-            counts, info["attestation"]["path"] = found[workload.prompts]
+                found[workload.prompts] = work.measure(
+                    self._engine, workload, gpu, self._target.settings
+                )
+            done, info = found[workload.prompts], benchmark.extra_info
+            info["attestation"]["path"] = done.path
             peak = info["metrics"]["peak_allocated_bytes"]
-            info["counters"] = {**counts, "peak_allocated_bytes": peak}
+            info["counters"] = {**done.counters, "peak_allocated_bytes": peak}
+            info["device_time"] = done.device_time
+            values, reasons = as_stored(work.metrics(done, info["metrics"], info["unmeasured"]))
+            info["metrics"].update(values)
+            unmeasured = info["unmeasured"].items()
+            info["unmeasured"] = {k: why for k, why in unmeasured if k not in values} | reasons
+            if done.uncalled:
+                info["unmeasured"] |= dict.fromkeys(("python_calls", "c_calls"), done.uncalled)
 
     def _logits(self) -> tuple[torch.Tensor | None, str | None]:
         """Return the logits of the fixed text, or why there are none, and free the model.

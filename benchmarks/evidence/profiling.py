@@ -51,7 +51,6 @@ class Profile:
         return {
             "decode_steps": [self.steps.start, self.steps.stop] if self.steps else None,
             "wall_s": self.wall_s,
-            "device_busy_share": self.device_busy_share,
             "operators": [asdict(hotspot) for hotspot in self.hotspots[:TOP]],
         }
 
@@ -64,13 +63,6 @@ class Profile:
     def on_device(self) -> bool:
         """Whether any time was spent on a GPU."""
         return any(hotspot.self_device_s for hotspot in self.hotspots)
-
-    @property
-    def device_busy_share(self) -> float | None:
-        """The share of the window in which the GPU worked on an operator; None without a GPU."""
-        if not self.on_device:
-            return None
-        return sum(hotspot.self_device_s for hotspot in self.hotspots) / self.wall_s
 
     def write(self, folder: Path) -> list[Path]:
         """Write table, Chrome trace and folded stacks into a folder, and return their paths."""

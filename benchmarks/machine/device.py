@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
@@ -10,6 +11,8 @@ from benchmarks.machine import host, identity, nvml
 from benchmarks.machine.software import software
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
 
@@ -38,7 +41,8 @@ def hardware(device: torch.device) -> dict[str, Any]:
     """Return what decides whether two sessions ran on the same machine; None if unknown.
 
     The CPU, the cores that this process may use, and torch's threads; of the GPUs name, memory in
-    bytes, number, MIG mode and power limit.
+    bytes, number, MIG mode and power limit. `card` tells apart GPUs that are equal in all of that:
+    it decides for device time alone.
     """
     import torch
 
@@ -55,10 +59,22 @@ def hardware(device: torch.device) -> dict[str, Any]:
             "gpu": properties.name,
             "gpu_memory_bytes": properties.total_memory,
             "gpu_count": torch.cuda.device_count(),
+            "card": card([_uuid(index) for index in range(torch.cuda.device_count())]),
             "compute_capability": f"{properties.major}.{properties.minor}",
             **_limits(device, properties.name),
         }
     return facts
+
+
+def card(uuids: Sequence[str]) -> str:
+    """Return what tells the visible GPUs from others of their kind: a hash, no serial number."""
+    return hashlib.sha256(",".join(uuids).encode()).hexdigest()[:12]
+
+
+def _uuid(index: int) -> str:
+    import torch
+
+    return str(torch.cuda.get_device_properties(index).uuid)
 
 
 def _limits(device: torch.device, name: str) -> dict[str, Any]:

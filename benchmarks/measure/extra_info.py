@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
+UNTIMED = ("tokens_per_s", "ttft_s", "tpot_s", "peak_allocated_bytes")
+
 
 def extra_info(
     target: Target,
@@ -54,6 +56,23 @@ def extra_info(
         "warmup_rounds": warmup_rounds,
         **attempt.record(),
         "refused": [each.record() for each in refused],
+    }
+
+
+def untimed(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
+    """Return what is stored of a benchmark that is played for its work only: no round is timed."""
+    cost = model_cost(engine)
+    return {
+        "schema": SCHEMA,
+        "work_only": True,
+        "workload": describe(target, engine, workload),
+        "metrics": {"load_s": cost.load_s, "weights_bytes": cost.weights_bytes}
+        | dict.fromkeys(UNTIMED),
+        "unmeasured": dict.fromkeys(UNTIMED, "no round was timed: played for its work only"),
+        "warmup_rounds": 0,
+        "rounds": [],
+        "refused": [],
+        "validity": None,
     }
 
 

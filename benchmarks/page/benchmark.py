@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from benchmarks.common.text import short
 from benchmarks.page import facts
-from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing
+from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing, work
 from benchmarks.page.figures.hotspots import hotspots
 from benchmarks.report.lines import evidence_line, headline
 from benchmarks.sessions import doubts, unchecked
@@ -72,13 +72,17 @@ def _view(
     info, name = measured.info, short(measured.fullname)
     validity = info.get("validity")
     first = None if "cold_process" in info else cold.get(_key(measured))
-    shown = (timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info))
+    shown: list[Figure | None] = []
+    if info["rounds"]:
+        shown = [timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info)]
+    if known.setdefault(work.same(measured), name) == name:  # the others have the same work
+        shown += work.figures(None, measured)
     folder = artifacts / measured.fullname.rpartition("::")[2] if artifacts else None
     return View(
         name=name,
         headline=_headline(info),
         valid=_valid(validity),
-        doubts=list(_doubts(validity)),
+        doubts=[] if measured.work_only else list(_doubts(validity)),
         notes=list(_notes(info)),
         figures=[figure for figure in (*shown, gpu_samples.gpu(info)) if figure],
         profiles=[
@@ -115,6 +119,8 @@ def _doubts(validity: Info | None) -> Iterator[str]:
 
 def _headline(info: Info) -> str:
     needed = ("tokens_per_s", "ttft_s")
+    if info.get("work_only"):
+        return headline(info)
     if any(info["metrics"].get(name) is None for name in needed):
         return ""
     return headline({"metrics": {"tpot_s": None, **info["metrics"]}})

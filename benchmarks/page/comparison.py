@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.page import moved
-from benchmarks.page.figures import restarts
+from benchmarks.page.figures import restarts, work
 from benchmarks.page.figures.intervals import intervals
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.report import verdict_table
@@ -54,7 +54,9 @@ def compare(
     """
     shown, unchanged = verdict_table.sorted_out(verdicts)
     listed = [verdict for verdict, _ in shown]
-    figures = (intervals(listed), restarts.figure(duet, listed) if duet else None)
+    figures = [intervals(listed), restarts.figure(duet, listed) if duet else None]
+    if base:
+        figures += work.compared(base, head)
     return Comparison(
         basis=basis,
         figures=[figure for figure in figures if figure],
@@ -62,7 +64,11 @@ def compare(
             _line(verdict, below)
             for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
         ],
-        unchanged=[*unchanged, *verdict_table.remarks(verdicts)],
+        unchanged=[
+            *verdict_table.together(verdicts),
+            *unchanged,
+            *verdict_table.remarks(verdicts),
+        ],
         moved=moved.tables(base, head) if base else (),
     )
 

@@ -11,6 +11,8 @@ from benchmarks.report import columns
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FUNCTIONS = ("functions", "c_functions")
+
 
 def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     """Yield the tables of a benchmark's record, with their titles."""
@@ -32,8 +34,11 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
 
 
 def _counters(counters: Mapping[str, Any]) -> Table:
-    """Return the counters of both phases side by side, operators last."""
-    phases = [dict(_flat(counters.get(phase) or {})) for phase in ("prefill", "decode")]
+    """Return the counters of both phases side by side, operators last; functions have a figure."""
+    phases = [
+        dict(_flat({k: v for k, v in (counters.get(phase) or {}).items() if k not in FUNCTIONS}))
+        for phase in ("prefill", "decode")
+    ]
     names = sorted({**phases[0], **phases[1]}, key=lambda name: (name.count("operators."), name))
     rows = [(name, *(phase.get(name, "-") for phase in phases)) for name in names]
     if (steps := counters.get("decode_steps")) and rows:

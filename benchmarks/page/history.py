@@ -23,7 +23,14 @@ MARKS = {  # what is told apart, the strongest first: colour, shape
     "baseline": (kit.GREEN, "diamond"),
     "session": (kit.BLUE, "circle"),
 }
-COUNTERS = ("operators_total", "kernel_launches", "synchronizations", "allocations")
+COUNTERS = (
+    "python_calls",
+    "c_calls",
+    "operators_total",
+    "kernel_launches",
+    "synchronizations",
+    "allocations",
+)
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
 # WHOLE_BENCHMARK of them. So a page stays below 3 MB.
 MOST_VALUES = 240_000
@@ -70,7 +77,8 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 
 def values(measured: Measured) -> dict[str, float]:
     """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
-    found = {"round_s": median(measured.rounds_s)} | {
+    rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
+    found = rounds | {
         name: value
         for name, value in measured.metrics.items()
         if value is not None and not columns.is_multiple(name)

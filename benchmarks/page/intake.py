@@ -130,6 +130,8 @@ def _unusable(measured: Measured) -> str | None:
         )
     if damaged := difference(measured.info, schema.RECORD):
         return f"{measured.fullname}: expected a record, got a damaged one ({damaged})"
+    if measured.work_only:
+        return None
     if max(measured.rounds_s) >= schema.IMPOSSIBLE:
         return f"{measured.fullname}: expected seconds of rounds, got impossible ones"
     rounds = measured.info["rounds"]

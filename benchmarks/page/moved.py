@@ -99,7 +99,7 @@ def _both(base: Session, head: Session) -> list[tuple[str, Measured, Measured]]:
 
 
 def _counted(measured: Measured) -> dict[str, int]:
-    """Return the counters of both phases, without the operators, which are listed apart."""
+    """Return the counters of both phases; operators and functions are shown apart."""
     return {
         f"{phase}.{name}": count
         for phase in reversed(PHASES)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import short
 from benchmarks.page.facts import table as facts_table
-from benchmarks.page.figures import overview
+from benchmarks.page.figures import overview, work
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import machine_label
 from benchmarks.report import columns
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     Info = Mapping[str, Any]
 
-GROUPS = (("Speed", columns.SPEED), ("Memory and cost", columns.SPACE))
+GROUPS = (
+    ("Speed and work", columns.SPEED),
+    ("Other figures of speed", columns.PAGE_ONLY),
+    ("Memory and cost", columns.SPACE),
+)
 
 
 def facts(session: Session) -> list[tuple[str, str]]:
@@ -59,7 +63,8 @@ def metrics(session: Session) -> list[tuple[str, Table]]:
     tables = []
     for title, group in GROUPS:
         header, *rows = columns.rows(_records(session), group)
-        tables.append((title, Table(tuple(header), rows)))
+        if len(header) > 1:
+            tables.append((title, Table(tuple(header), rows)))
     return tables
 
 
@@ -80,6 +85,7 @@ def figures(session: Session) -> list[Figure]:
         figure
         for figure in (
             overview.phases(records),
+            work.split(records),
             overview.light(records),
             overview.memory(records),
         )

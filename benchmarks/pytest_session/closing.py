@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.exit_status import MEANS, OPEN
+from benchmarks.pytest_session import gating
 from benchmarks.pytest_session.state import state_of
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def write(session: pytest.Session) -> None:
     if terminal is None or not state.collected or config.option.collectonly:
         return
     warning = state.summary.warning
-    if warning and not state.gate:  # a gate says so by its status
+    if warning and not gating.judges_the_wall(config):  # such a gate says so by its status
         terminal.write_line(warning, yellow=True)
     status = int(session.exitstatus)
     if says := MEANS.get(status):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     Records = Sequence[tuple[str, Mapping[str, Any]]]  # names and records of benchmarks
 
-SPEED, SPACE = "speed", "space"  # the two tables of metrics
+# The tables of metrics. The last one is on the page alone, so that a terminal has room for SPEED:
+# multiples of others, and what TPOT is close to.
+SPEED, SPACE, PAGE_ONLY = "speed", "space", "page only"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Shown:
     column: str = ""  # its header, if it has a column
     table: str = SPACE
     in_markdown: bool = False
+    if_measured: bool = False  # in Markdown only if some benchmark has a number
     is_share: bool = False
     is_multiple: bool = False  # of another metric, for one workload: a history of it says nothing
 
@@ -31,18 +34,32 @@ def _speed(title: str, column: str, **more: bool) -> Shown:
     return Shown(title, column, SPEED, **more)
 
 
+def _work(title: str, column: str) -> Shown:
+    return Shown(title, column, SPEED, in_markdown=True, if_measured=True)
+
+
+def _page(title: str, column: str, **more: bool) -> Shown:
+    return Shown(title, column, PAGE_ONLY, **more)
+
+
 METRICS = {  # in the order of the columns
     "round_s": Shown("Round, median"),
     "tokens_per_s": _speed("Throughput, all rows", "tokens/s", in_markdown=True),
-    "tokens_per_s_per_row": _speed("Throughput, per row", "per row", is_multiple=True),
     "ttft_s": _speed("Time to first token (TTFT)", "TTFT", in_markdown=True),
     "tpot_s": _speed("Time per output token (TPOT)", "TPOT", in_markdown=True),
-    "itl_p50_s": _speed("Inter-token latency, p50", "ITL p50"),
     "itl_p95_s": _speed("Inter-token latency, p95", "p95"),
     "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
-    "prefill_tokens_per_s": _speed("Prefill rate", "prefill/s", is_multiple=True),
-    "decode_tokens_per_s": _speed("Decode rate", "decode/s", is_multiple=True),
+    "decode_device_s": _work("Device time of a decode step", "device"),
+    "decode_busy_share": _work("Busy share of a decode step", "busy"),
+    "decode.python_calls": _work("Decode: Python calls", "calls"),
+    "decode.c_calls": Shown("Decode: C calls"),
+    "prefill_device_s": Shown("Device time of the prefill"),
+    "prefill_busy_share": Shown("Busy share of the prefill"),
     "script_speed": _speed("The old script's “Speed”", "script's", is_multiple=True),
+    "tokens_per_s_per_row": _page("Throughput, per row", "per row", is_multiple=True),
+    "itl_p50_s": _page("Inter-token latency, p50", "ITL p50"),
+    "prefill_tokens_per_s": _page("Prefill rate", "prefill/s", is_multiple=True),
+    "decode_tokens_per_s": _page("Decode rate", "decode/s", is_multiple=True),
     "joules_per_token": Shown("Energy per token", "J/token", in_markdown=True),
     "load_s": Shown("Loading the model", "load"),
     "weights_bytes": Shown("Weights", "weights"),
@@ -81,6 +98,17 @@ SCALES = {
 }
 
 
+def figure(info: Mapping[str, Any], metric: str) -> float | None:
+    """Return a metric of a benchmark, or a counter of one decode step; None if unmeasured."""
+    phase, dot, counter = metric.partition(".")
+    if not dot:
+        value: float | None = info["metrics"].get(metric)
+        return value
+    counted = info.get("counters") or {}
+    total = (counted.get(phase) or {}).get(counter)
+    return None if total is None else float(total / len(range(*counted["decode_steps"])))
+
+
 def title(metric: str) -> str:
     """Return what a metric is called; a counter by its phase, one that isn't known as it is."""
     phase, dot, counter = metric.partition(".")
@@ -88,25 +116,26 @@ def title(metric: str) -> str:
     return METRICS[metric].title if metric in METRICS else name
 
 
-def rows(
-    records: Iterable[tuple[str, Mapping[str, Any]]], table: str = "", *, in_markdown: bool = False
-) -> list[list[str]]:
-    """Return a header, and a row for each benchmark, of name and record; of one table, or of both.
+def rows(records: Records, table: str = "", *, in_markdown: bool = False) -> list[list[str]]:
+    """Return a header, and a row for each benchmark, of name and record; of one table, or of all.
 
-    A column that no benchmark has a number for is left out, unless it is for Markdown.
+    A column that no benchmark has a number for is left out, unless it always is in Markdown.
     """
-    figures = [(name, info["metrics"]) for name, info in records]
+
+    def is_shown(metric: str, each: Shown) -> bool:
+        always = in_markdown and not each.if_measured
+        return always or any(figure(info, metric) is not None for _, info in records)
+
     shown = {
         metric: each.column
         for metric, each in METRICS.items()
         if each.column
         and table in ("", each.table)
-        and (
-            each.in_markdown if in_markdown else any(m.get(metric) is not None for _, m in figures)
-        )
+        and (each.in_markdown or not in_markdown)
+        and is_shown(metric, each)
     }
-    header = ["benchmark", *shown.values()]
-    return [header, *([name, *(cell(each, m.get(each)) for each in shown)] for name, m in figures)]
+    cells = [[name, *(cell(each, figure(info, each)) for each in shown)] for name, info in records]
+    return [["benchmark", *shown.values()], *cells]
 
 
 def cell(metric: str, value: float | None) -> str:
@@ -115,6 +144,8 @@ def cell(metric: str, value: float | None) -> str:
         return "-"
     if metric.endswith("_ratio"):
         return f"{value:.3g}x"
+    if metric.endswith("_calls"):
+        return f"{value:,.0f}"
     found = unit(metric, [value]).name
     return rate(value) if found.endswith("/s") or found == "J" else text(metric, value)
 

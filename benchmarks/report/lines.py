@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import duration, percent, rate
+from benchmarks.common.text import duration, rate
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-def busy(profile: Mapping[str, Any]) -> str:
-    """Return how much of a profiled window the GPU worked: the rest is the host's."""
-    share = profile.get("device_busy_share")
-    return "" if share is None else f", GPU busy {percent(share)} of {duration(profile['wall_s'])}"
 
 
 def evidence_line(info: Mapping[str, Any]) -> str:
@@ -42,6 +36,8 @@ def evidence_line(info: Mapping[str, Any]) -> str:
         if "kernel_launches" in decode:
             syncs = sum(decode["synchronizations"].values())
             parts.append(f"{decode['kernel_launches']:,} launches, {syncs:,} synchronizations")
+    if info.get("device_time"):
+        parts.append(device_line(info["device_time"]))
     if metrics.get("top1_agreement") is not None:
         parts.append(
             f"top-1 agreement with fp16 {metrics['top1_agreement']:.1%}, "
@@ -50,8 +46,19 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def device_line(spent: Mapping[str, Any]) -> str:
+    """Return the device time of a step in a few words: how far its repeats are apart."""
+    repeats = spent["decode"]["repeats_s"]
+    low, high = (f"{each * 1e3:.4g}" for each in (min(repeats), max(repeats)))
+    says = f"device time of {len(repeats)} repeats {low} to {high} ms a step"
+    why = (spent.get("validity") or {}).get("reasons")
+    return f"{says}, which can't be trusted: {why[0]}" if why else says
+
+
 def headline(extra_info: Mapping[str, Any]) -> str:
     """Return a finished benchmark in a few words."""
+    if extra_info.get("work_only"):
+        return "played for its work only"
     metrics = extra_info["metrics"]
     parts = [f"{rate(metrics['tokens_per_s'])} tokens/s", f"TTFT {duration(metrics['ttft_s'])}"]
     if metrics["tpot_s"] is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import align, duration, percent
 from benchmarks.report import columns
-from benchmarks.report.lines import busy, evidence_line
+from benchmarks.report.lines import evidence_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]
 
     A column that no benchmark has a number for is left out.
     """
-    tables = (align(columns.rows(records, table)) for table in (columns.SPEED, columns.SPACE))
-    return [line for table in tables for line in (*table, "")]
+    tables = [columns.rows(records, table) for table in (columns.SPEED, columns.SPACE)]
+    return [line for table in tables if len(table[0]) > 1 for line in (*align(table), "")]
 
 
 def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
@@ -97,7 +97,7 @@ class Summary:
     def _profiles(self) -> Iterator[str]:
         for name, info in self.records:
             for phase, profile in info.get("profile", {}).items():
-                yield from hotspot_table(f"{name}: {phase}{busy(profile)}", profile["operators"])
+                yield from hotspot_table(f"{name}: {phase}", profile["operators"])
                 yield ""
 
     def _evidence(self) -> Iterator[str]:

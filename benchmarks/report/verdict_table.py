@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import align, count, duration, percent, short, size
-from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
+from benchmarks.sessions.outcome import COMPARED, WORK, Cause, Outcome, Verdict, host_and_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,18 +27,21 @@ ORDER = (
 )
 HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p", "verdict")
 FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
+TIMED = {"time": "time", "device": "device time"}
+DEVICE_DIGITS = 5  # of device time, which varies by a hundredth of a percent
 MOST = 60  # rows of Markdown: a comment on GitHub holds 65,536 characters
 JOINER = "\N{WORD JOINER}"  # within names and addresses, so that nothing is mentioned or linked
 
 
 def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
-    """Return the table for a terminal: regressions first, reasons below their line, then counts.
+    """Return the table for a terminal: work above the wall, and of each regressions first.
 
-    `notes` come above it: the versions that differ, files that were skipped.
+    Reasons are below their line, counts at the end. `notes` come above it: the versions that
+    differ, files that were skipped.
     """
     shown, unchanged = sorted_out(verdicts)
     rows = align([HEADER, *(cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
-    found = [*notes, *rows[:1]]
+    found = [*notes, *together(verdicts), *rows[:1]]
     below = all_below(shown)
     for row, says, after in zip(rows[1:], below, [*below[1:], []], strict=False):
         found += [row] if says == after else [row, *(f"    {each}" for each in says)]
@@ -52,7 +55,8 @@ def markdown(
     shown, unchanged = sorted_out(verdicts)
     loud = [each for each in shown if each[0].outcome is not Outcome.NO_CHANGE]
     quiet = [each for each in shown if each[0].outcome is Outcome.NO_CHANGE]
-    parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, notes)]
+    above = (*notes, *together(verdicts))
+    parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, above)]
     if loud:
         parts.append(_table(loud))
     for (verdict, _), below in zip(loud[:MOST], all_below(loud[:MOST]), strict=True):
@@ -110,6 +114,20 @@ def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], 
     return [(group[0], len(group) - 1) for group in shared.values()], _unchanged(quiet)
 
 
+def together(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a line on host and device for each benchmark, or one for all that have the same."""
+    said: dict[str, list[str]] = {}
+    for name in dict.fromkeys(each.benchmark for each in verdicts):
+        of_it = [each for each in verdicts if each.benchmark == name]
+        if says := host_and_device(of_it):
+            said.setdefault(says, []).append(short(name))
+    return [f"{_all(names)}: {says}" for says, names in said.items()]
+
+
+def _all(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} benchmarks, each"
+
+
 def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
     """Return a line for each benchmark, or one for all that have the same to say."""
     said: dict[str, list[str]] = {}
@@ -117,21 +135,19 @@ def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
         number = Counter(each.kind for each in quiet if each.benchmark == name)
         kinds = [count(number[kind], what) for kind, what in FIGURES.items() if number[kind]]
         said.setdefault(", ".join(kinds), []).append(short(name))
-    return [
-        f"{names[0] if len(names) == 1 else f'{len(names)} benchmarks, each'}: {kinds} unchanged"
-        for kinds, names in said.items()
-    ]
+    return [f"{_all(names)}: {kinds} unchanged" for kinds, names in said.items()]
 
 
 def _is_quiet(verdict: Verdict) -> bool:
     return verdict.outcome is Outcome.NO_CHANGE and verdict.kind in FIGURES and not verdict.detail
 
 
-def _rank(verdict: Verdict) -> tuple[int, bool, float, str, str]:
-    """Return what lines are sorted by: the outcome, what is open, and the size of the change."""
+def _rank(verdict: Verdict) -> tuple[bool, int, bool, float, str, str]:
+    """Return what lines are sorted by: work or wall, the outcome, what is open, and the change."""
     change = float("inf") if verdict.change is None else verdict.change
     passes = verdict.acknowledged is not None or not verdict.suspicious
     return (
+        verdict.kind not in WORK,
         ORDER.index(verdict.outcome),
         passes,
         -change,
@@ -163,7 +179,7 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
 
 def _is_plain(verdict: Verdict) -> bool:
     """Whether it is a time without a change, of which the interval says all there is to say."""
-    if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind != "time":
+    if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind not in TIMED:
         return False
     low, high = verdict.low or 0.0, verdict.high or 0.0
     return low <= 0 <= high and verdict.cause is None
@@ -171,8 +187,9 @@ def _is_plain(verdict: Verdict) -> bool:
 
 def remarks(verdicts: Sequence[Verdict]) -> list[str]:
     """Return what is to be known of unchanged times without an interval, each once."""
-    said = Counter(each.detail for each in verdicts if _is_plain(each) and each.p is None)
-    return [f"{count(number, 'time')} unchanged: {detail}" for detail, number in said.items()]
+    plain = [each for each in verdicts if _is_plain(each) and each.p is None]
+    said = Counter((TIMED[each.kind], each.detail) for each in plain)
+    return [f"{count(number, what)} unchanged: {says}" for (what, says), number in said.items()]
 
 
 def cells(verdict: Verdict) -> list[str]:
@@ -182,7 +199,7 @@ def cells(verdict: Verdict) -> list[str]:
     ]
     interval = ""
     if verdict.low is not None and verdict.high is not None:
-        interval = f"[{_percent(verdict.low)}, {_percent(verdict.high)}]"
+        interval = f"[{_percent(verdict, verdict.low)}, {_percent(verdict, verdict.high)}]"
     p = "" if verdict.p is None else "<0.001" if verdict.p < 0.001 else f"{verdict.p:.3f}"
     return [
         short(verdict.benchmark),
@@ -190,7 +207,7 @@ def cells(verdict: Verdict) -> list[str]:
         sides[0],
         "->",
         sides[1],
-        "-" if verdict.change is None else f"{_percent(verdict.change)} %",
+        "-" if verdict.change is None else f"{_percent(verdict, verdict.change)} %",
         interval,
         p,
         verdict.outcome.value,
@@ -198,15 +215,15 @@ def cells(verdict: Verdict) -> list[str]:
 
 
 def _value(verdict: Verdict, value: float) -> str:
-    if verdict.kind == "time":
-        return duration(value)
+    if verdict.kind in TIMED:
+        return duration(value, DEVICE_DIGITS if verdict.kind == "device" else 3)
     if verdict.kind == "memory":
         return size(value)
     return percent(value) if verdict.kind == "agreement" else f"{value:,.0f}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:+.1f}"
+def _percent(verdict: Verdict, share: float) -> str:
+    return f"{100 * share:+.{2 if verdict.kind == 'device' else 1}f}"
 
 
 def _table(rows: Sequence[tuple[Verdict, int]]) -> str:

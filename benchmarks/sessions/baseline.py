@@ -152,10 +152,16 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
     """Return which sessions count for one benchmark, by their index."""
     alike: set[int] = set()
     other: set[int] = set()
+    timed = 0  # of those alike: what was played for its work only takes no place of theirs
     for index, session in enumerate(newest_first):
         if name in session.measured:
-            (other if _differs(name, session, current) else alike).add(index)
-        if _accepted(name, session) or len(alike) == MOST:
+            short = session.measured[name].work_only
+            if _differs(name, session, current):
+                other.add(index)
+            elif not short or len(alike) - timed < MOST:
+                alike.add(index)
+                timed += not short
+        if _accepted(name, session) or timed == MOST:
             break
         if _improved(name, session, sure=len(alike) >= CONFIRMED):
             break
@@ -186,7 +192,7 @@ def _improved(name: str, session: Session, *, sure: bool) -> bool:
         for each in session.verdicts
         if each["benchmark"] == name and each["outcome"] == "IMPROVED"
     }
-    return bool(kinds) and (sure or not kinds <= {"time"})
+    return bool(kinds) and (sure or not kinds <= {"time", "device"})
 
 
 def _judged(session: Session, outcome: str) -> list[str]:
@@ -208,6 +214,9 @@ def _passed(session: Session) -> bool:
 
 
 def _valid(measured: Measured) -> bool:
+    """Whether its times can be trusted, or its device time if that is all it has."""
+    if measured.work_only:
+        return (measured.device_time.get("validity") or {}).get("valid") is not False
     return bool(measured.validity.get("valid"))
 
 

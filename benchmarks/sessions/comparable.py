@@ -39,6 +39,7 @@ def machine_facts(session: Session) -> dict[str, Any]:
     for name, unit in ROUNDED.items():
         if isinstance(value := hardware.get(name), (int, float)):
             hardware[name] = round(value / unit) * unit
+    hardware.pop("card", None)  # another one of the same kind: device time alone tells them apart
     if hardware.get("device") == "cuda":
         hardware = {name: value for name, value in hardware.items() if name not in HOST_ONLY}
     cpu = session.machine.get("cpu") or {}
@@ -105,9 +106,14 @@ def differences(base: Session, head: Session) -> list[str]:
     return [f"{says}: {', '.join(differ)}" for says, differ in lines.items() if differ]
 
 
-def changed_calls(base: Measured, head: Measured, phase: str) -> list[tuple[str, int, int]]:
-    """Return the operators that are called more or less often in a phase, with both counts."""
-    then, now = base.operators(phase), head.operators(phase)
+def changed_calls(
+    base: Measured, head: Measured, phase: str, what: str = "operators"
+) -> list[tuple[str, int, int]]:
+    """Return the operators that are called more or less often in a phase, with both counts.
+
+    `what` may be functions or c_functions as well.
+    """
+    then, now = base.calls(phase, what), head.calls(phase, what)
     counts = [(name, then.get(name, 0), now.get(name, 0)) for name in {**then, **now}]
     return [(name, before, after) for name, before, after in counts if before != after]
 

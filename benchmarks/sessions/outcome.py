@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+WORK = frozenset({"counter", "device", "memory", "agreement"})  # kinds; the others are the wall's
 TIMES = ("round_s", "ttft_s", "tpot_s", "cold_round_s")  # not every benchmark has each of them
 
 
@@ -48,7 +49,7 @@ class Verdict:
 
     benchmark: str  # fullname
     metric: str  # as it is stored: "round_s", "decode.kernel_launches"; "-" where none was compared
-    kind: str  # time, counter, memory, agreement; "-" where nothing was compared
+    kind: str  # counter, device, memory, agreement: work; time: wall; "-": nothing was compared
     outcome: Outcome
     base: float | None = None
     head: float | None = None
@@ -73,3 +74,33 @@ def from_record(record: Mapping[str, Any]) -> Verdict:
     known["outcome"], known["reasons"] = Outcome(record["outcome"]), tuple(record["reasons"])
     known["cause"] = Cause(record["cause"]) if record.get("cause") else None
     return Verdict(**known)
+
+
+def host_and_device(verdicts: Sequence[Verdict]) -> str:
+    """Return host and device of a benchmark's decode step in one sentence.
+
+    Empty if neither moved, or nothing is known of the calls.
+    """
+    known = {each.metric: each for each in verdicts if each.change is not None}
+    calls, device = known.get("decode.python_calls"), known.get("decode_device_s")
+    if calls is None or not (calls.change or (device and device.outcome is not Outcome.NO_CHANGE)):
+        return ""
+    host = "as many Python calls a step"
+    if calls.change:
+        host = (
+            f"{_share(calls.change)} {'more' if calls.change > 0 else 'fewer'} Python calls a step"
+        )
+    return f"host: {host}" + (f"; device: {_on_device(device)}" if device else "")
+
+
+def _on_device(verdict: Verdict) -> str:
+    if verdict.outcome is Outcome.NO_CHANGE:
+        ends = (verdict.change, verdict.low, verdict.high)
+        widest = max(abs(each) for each in ends if each is not None)
+        return f"no change (±{_share(widest)})"
+    longer = "longer" if (verdict.change or 0) > 0 else "shorter"
+    return f"{_share(verdict.change or 0)} {longer} ({verdict.outcome.value})"
+
+
+def _share(change: float) -> str:
+    return f"{100 * abs(change):.2g} %"

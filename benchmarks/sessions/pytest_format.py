@@ -70,7 +70,12 @@ def session(
 
 
 def statistics(data: Sequence[float]) -> dict[str, Any]:
-    """Return the statistics that pytest-benchmark stores of the seconds of rounds."""
+    """Return the statistics that pytest-benchmark stores of the seconds of rounds.
+
+    Null in all but the number of rounds if none was timed.
+    """
+    if not data:
+        return {**dict.fromkeys(statistics([1.0])), "rounds": 0}
     q1, q3 = percentile(data, 25), percentile(data, 75)
     low, high = q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)  # Tukey's fences
     middle, spread = mean(data), stdev(data) if len(data) > 1 else 0.0

@@ -76,8 +76,17 @@ COUNTS = {
     "operators": Maybe(OPERATORS),
     "int8_operators": Maybe(OPERATORS),
     "synchronizations": Maybe(OPERATORS),
+    "functions": Maybe(OPERATORS),
+    "c_functions": Maybe(OPERATORS),
     **dict.fromkeys(
-        ("operators_total", "kernel_launches", "allocations", "peak_allocated_bytes"),
+        (
+            "operators_total",
+            "kernel_launches",
+            "allocations",
+            "peak_allocated_bytes",
+            "python_calls",
+            "c_calls",
+        ),
         Maybe(NUMBER),
     ),
 }
@@ -85,6 +94,13 @@ MACHINE = {
     "cpu": Maybe({"brand_raw": Maybe(str)}),
     "hardware": Maybe(Each((*NUMBER, bool, str, type(None)))),
     "software": Maybe(Each(MAYBE_TEXT)),
+}
+BY_NAME = {"top": [{"name": str, "calls": NUMBER, "device_s": NUMBER}]}
+SPENT = {
+    "steps": NUMBER,
+    "repeats_s": [NUMBER],
+    "kernels": BY_NAME | {"rest": {"names": NUMBER}},
+    "operators": Maybe(BY_NAME),
 }
 RECORD = {
     "workload": {
@@ -104,13 +120,21 @@ RECORD = {
     "counters": Maybe(
         {"prefill": Maybe(COUNTS), "decode": Maybe(COUNTS), "decode_steps": Maybe(STEPS)}
     ),
+    "device_time": Maybe(
+        {
+            "prefill": SPENT,
+            "decode": SPENT,
+            "clocks": Maybe(Each(MAYBE_NUMBER)),
+            "validity": Maybe({"valid": bool, "reasons": [str]}),
+        }
+    ),
+    "work_only": Maybe(bool),
     "process": Maybe(Each(Sayable())),
     "profile": Maybe(
         Each(
             {
                 "decode_steps": Maybe(STEPS),
                 "wall_s": NUMBER,
-                "device_busy_share": MAYBE_NUMBER,
                 "operators": [OPERATOR],
             }
         )

@@ -15,6 +15,8 @@ from benchmarks.sessions.unchecked import Unchecked, of_records
 
 Record = Mapping[str, Any]
 
+PHASES = ("prefill", "decode")
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -74,21 +76,31 @@ class Measured:
         return bool(self.info.get("counters"))
 
     def counters(self, phase: str) -> dict[str, int]:
-        """Return the counters of a phase by dotted names, without its operators."""
+        """Return the counters of a phase by dotted names, without operators and functions."""
         flat: dict[str, int] = {}
         for name, value in self._counted(phase).items():
-            if isinstance(value, Mapping) and not name.endswith("operators"):
+            if isinstance(value, Mapping) and not name.endswith(("operators", "functions")):
                 flat |= {f"{name}.{part}": count for part, count in value.items()}
             elif isinstance(value, int):
                 flat[name] = value
         return flat
 
-    def operators(self, phase: str) -> Mapping[str, int]:
-        """Return how often each operator was called in a phase."""
-        return self._counted(phase).get("operators") or {}
+    def calls(self, phase: str, what: str = "operators") -> Mapping[str, int]:
+        """Return how often each was called in a phase: operators, functions or c_functions."""
+        return self._counted(phase).get(what) or {}
 
     def _counted(self, phase: str) -> Record:
         return (self.info.get("counters") or {}).get(phase) or {}
+
+    @property
+    def device_time(self) -> Record:
+        """What the GPU did in both phases, and for how long; empty without a GPU."""
+        return self.info.get("device_time") or {}
+
+    @property
+    def work_only(self) -> bool:
+        """Whether it was played for its work only: then it has no rounds."""
+        return bool(self.info.get("work_only"))
 
 
 @dataclass(frozen=True)
@@ -173,14 +185,23 @@ def parse_session(content: Any, name: str) -> Session:
 
 def _measured(benchmark: Record, positions: tuple[int, ...], name: str) -> Measured:
     fullname, rounds_s = benchmark["fullname"], tuple(map(float, benchmark["stats"]["data"]))
-    if not rounds_s or min(rounds_s) <= 0:
-        raise _damaged(name, f"{fullname} has no rounds, or impossible ones")
     info = benchmark.get("extra_info") or {}
     if (number := info.get("schema")) != schema.SCHEMA:  # another suite's, or a newer one's
         info = {"schema": number} if number else {}
     if damaged := schema.difference(info, schema.READABLE):
         raise _damaged(name, f"{fullname}: {damaged}")
-    return Measured(fullname, rounds_s, info, positions)
+    if info.get("work_only"):  # pytest-benchmark keeps the one short round, which says nothing
+        rounds_s = ()
+    elif not rounds_s or min(rounds_s) <= 0:
+        raise _damaged(name, f"{fullname} has no rounds, or impossible ones")
+    measured = Measured(fullname, rounds_s, info, positions)
+    for phase in PHASES if measured.device_time else ():
+        spent = measured.device_time[phase]
+        if min(spent["repeats_s"], default=0) <= 0 or spent["steps"] < 1:
+            raise _damaged(
+                name, f"{fullname} has no device time of the {phase}, or an impossible one"
+            )
+    return measured
 
 
 def _damaged(name: str, why: str) -> InputError:

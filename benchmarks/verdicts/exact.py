@@ -11,6 +11,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
+from benchmarks.sessions.session import PHASES
 from benchmarks.verdicts import reasons
 
 if TYPE_CHECKING:
@@ -22,27 +23,30 @@ if TYPE_CHECKING:
     Values = Callable[[Measured], Mapping[str, float]]
     Side = Sequence[float]
 
-PHASES = ("prefill", "decode")
 MEMORY = 0.01  # peaks and weights: allocators round, so that less is no change
 # Other tokens are other data, and other outliers: decode steps 2 to 9 and 10 to 17 of the same
 # generation differ by 0.6 % in operator calls.
 OTHER_TOKENS = 0.01
+# Calls are as exact as other counters, but finer: a branch that is taken once more is one.
+CALLS = 0.01
 # Absolute. On correct models, versions and GPUs move these by a few thousandths; one of the 128
 # tokens that are compared is 0.008.
 AGREEMENT = {"logits_relative_error": 0.01, "logits_kl_nats": 0.02, "top1_agreement": 0.03}
+# Hashes of all tokens, and of those that the counters are counted over.
+TOKENS = ("tokens_sha256", "counted_tokens_sha256")
 FALLS = frozenset({"top1_agreement"})  # worse when it gets smaller
 
 
 def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> list[Verdict]:
     """Judge what has no noise in one benchmark, between sessions that may be compared."""
     then, now = newest_code(base), newest_code(head)
-    other = _other_tokens(then, now)
-    found = _agreement(benchmark, then, now, other=other)
-    found += _compared(benchmark, "memory", memory, then, now, tolerance=MEMORY)
+    found = _agreement(benchmark, then, now, other=_other_tokens(then, now, *TOKENS))
+    short = any(each.measured.work_only for each in (*then, *now))
+    found += _compared(benchmark, "memory", memory_of(short=short), then, now, tolerance=MEMORY)
     if _steps(then) and _steps(now) and _steps(then) != _steps(now):
         says = f"counted over other decode steps: {_steps(then)} -> {_steps(now)}"
         found.append(Verdict(benchmark, "decode", "counter", Outcome.NOT_COMPARABLE, detail=says))
-    tolerance = OTHER_TOKENS if other else 0.0
+    tolerance = OTHER_TOKENS if _other_tokens(then, now, *TOKENS[::-1]) else 0.0
     for phase in PHASES:
         if phase in {each.metric for each in found}:
             continue  # counted over other steps
@@ -76,13 +80,22 @@ def counters(phase: str) -> Values:
     return values
 
 
-def memory(measured: Measured) -> dict[str, float]:
-    """Return the bytes that gate. Resident memory of the host isn't among them: it is noisy."""
-    found = {name: measured.metrics.get(name) for name in ("weights_bytes", "peak_allocated_bytes")}
-    for phase in PHASES:
-        peak = measured.counters(phase).get("peak_allocated_bytes")
-        found[f"{phase}.peak_allocated_bytes"] = peak
-    return {name: value for name, value in found.items() if value is not None}
+def memory_of(*, short: bool) -> Values:
+    """Return a function that gives the bytes that gate.
+
+    Resident memory of the host isn't among them: it is noisy. The peak of the rounds isn't if one
+    side is `short`, played for its work only: fewer tokens need less.
+    """
+    names = ("weights_bytes",) if short else ("weights_bytes", "peak_allocated_bytes")
+
+    def values(measured: Measured) -> dict[str, float]:
+        found = {name: measured.metrics.get(name) for name in names}
+        for phase in PHASES:
+            peak = measured.counters(phase).get("peak_allocated_bytes")
+            found[f"{phase}.peak_allocated_bytes"] = peak
+        return {name: value for name, value in found.items() if value is not None}
+
+    return values
 
 
 def agreement(measured: Measured) -> dict[str, float]:
@@ -113,20 +126,24 @@ def _compared(
     """Judge values of which more is worse, by their ratio."""
     found = []
     for metric, before, after in _sides(values, base, head):
-        says = ""
+        says, share = "", _tolerance(metric, tolerance)
         if not (before and after):
             found.append(one_sided(benchmark, metric, kind, gone=bool(before)))
             continue
-        if min(after) > max(before) * (1 + tolerance):
+        if min(after) > max(before) * (1 + share):
             outcome, sides = Outcome.REGRESSED, (max(before), min(after))
-        elif max(after) * (1 + tolerance) < min(before):
+        elif max(after) * (1 + share) < min(before):
             outcome, sides = Outcome.IMPROVED, (min(before), max(after))
         else:
             outcome, sides = Outcome.NO_CHANGE, (median(before), median(after))
             if {*before} != {*after}:
-                says = f"within {tolerance:.0%}" if tolerance else "within its range"
+                says = f"within {share:.0%}" if share else "within its range"
         found.append(_verdict(benchmark, metric, kind, outcome, *sides, says))
     return found
+
+
+def _tolerance(metric: str, tolerance: float) -> float:
+    return max(tolerance, CALLS) if metric.endswith("_calls") else tolerance
 
 
 def _agreement(
@@ -154,13 +171,19 @@ def _agreement(
     return found
 
 
-def _other_tokens(base: Sequence[Record], head: Sequence[Record]) -> bool:
-    """Whether the two sides are known to have generated different tokens."""
-    then, now = (
-        {digest for each in side if (digest := each.measured.attestation.get("tokens_sha256"))}
-        for side in (base, head)
-    )
-    return bool(then and now) and then.isdisjoint(now)
+def _other_tokens(base: Sequence[Record], head: Sequence[Record], *keys: str) -> bool:
+    """Whether the two sides are known to have generated different tokens.
+
+    The first of the hashes that both sides have decides.
+    """
+    for key in keys:
+        then, now = (
+            {digest for each in side if (digest := each.measured.attestation.get(key))}
+            for side in (base, head)
+        )
+        if then and now:
+            return then.isdisjoint(now)
+    return False
 
 
 def _steps(records: Sequence[Record]) -> list[Any]:

@@ -15,7 +15,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
-from benchmarks.verdicts import exact, reasons, times
+from benchmarks.verdicts import device_times, exact, reasons, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
 from benchmarks.verdicts.records import ComparableRecords, collect, verdict_without_data
 from benchmarks.verdicts.times import Timing
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
 FINE = ExitStatus.FINE
+SAME = frozenset({"counter", "device"})  # kinds that tell whether the same was done
+THE_MACHINE = (
+    "the work is the same to the last call, and the device took no longer, so the machine is the "
+    "likelier cause"
+)
+ON_THE_WALL = (
+    "all calls are the same, but kernels run on the wall here, so only a duet can judge them"
+)
 STATUS = {
     Outcome.REGRESSED: ExitStatus.FAILED,
     Outcome.INVALID: ExitStatus.INVALID,
@@ -48,10 +56,11 @@ def judge(
     """Return a verdict for each metric of each benchmark that either side has.
 
     `base` are sessions of the past, `head` new ones; or, `paired`, the i-th of both are one
-    restart of a duet. `gate`: "screen" or "strict", for times against the past. `alpha`: the
-    two-sided level for all times together. `absent`: why benchmarks have no result in head, by
-    full name. `today`: on which acknowledgements must hold; today's date by default. Raises
-    InputError if a duet lacks a partner.
+    restart of a duet. `gate`: how times of the wall are judged against the past: "screen" lets a
+    duet decide what is suspicious, "strict" doesn't, "work" leaves them out. `alpha`: the
+    two-sided level for all times together, and once more for all device times. `absent`: why
+    benchmarks have no result in head, by full name. `today`: on which acknowledgements must hold;
+    today's date by default. Raises InputError if a duet lacks a partner.
     """
     if paired and len(base) != len(head):
         raise InputError(
@@ -59,7 +68,8 @@ def judge(
             f"got {len(base)} of base and {len(head)} of head"
         )
     found = [] if paired else _failures(head)
-    timings: list[Timing] = []
+    wall: list[Timing] = []
+    device: list[Timing] = []
     by_name: dict[str, ComparableRecords] = {}
     for name in sorted({name for session in (*base, *head) for name in session.measured}):
         records = collect(name, base, head, paired=paired)
@@ -67,14 +77,20 @@ def judge(
             found.append(verdict)
             continue
         by_name[name] = records
-        more, unjudged = _timings(records)
-        timings += more
-        found += [*exact.verdicts(name, records.base, records.head), *unjudged]
-    if paired:
-        found += times.duel(timings, alpha=alpha)
-    else:
-        strict, decide = gate == "strict", _decide(base, head)
-        found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
+        found += exact.verdicts(name, records.base, records.head)
+        timed = _timings(records) if gate != "work" else ([], [])
+        for timings, (more, unjudged) in ((device, device_times.timings(records)), (wall, timed)):
+            timings += more
+            found += unjudged
+    decide = _decide(base, head)
+    for timings, strict in ((device, True), (wall, gate == "strict")):
+        if paired:
+            found += times.duel(timings, alpha=alpha)
+        else:
+            found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
+    found = [_at_their_clocks(each, by_name) for each in found]
+    if not paired:
+        found = [_blame_the_machine(each, found, decide) for each in found]
     found = [_explain(each, found, by_name) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
@@ -93,9 +109,15 @@ def exit_status(verdicts: Sequence[Verdict]) -> int:
 def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     """Return the times of a benchmark, estimated, and verdicts on those that can't be."""
     name = records.benchmark
-    base, head, doubted = records.trusted()
+    if all(each.measured.work_only for each in records.head):
+        return [], []  # nobody wanted times
+    base, head, doubted = records.timed().trusted()
     if head and not base:
-        says = f"no baseline could be trusted ({doubted[0].says}); demote it, and promote another"
+        says = "new: the baselines were played for their work only; promote a session with rounds"
+        if doubted:
+            says = (
+                f"no baseline could be trusted ({doubted[0].says}); demote it, and promote another"
+            )
         return [], [Verdict(name, "round_s", "time", Outcome.MISSING, detail=says)]
     if not base or not head:
         return [], [Verdict(name, "round_s", "time", Outcome.INVALID, detail=doubted[0].says)]
@@ -135,16 +157,54 @@ def _failures(head: Sequence[Session]) -> list[Verdict]:
 def _explain(
     verdict: Verdict, found: Sequence[Verdict], by_name: Mapping[str, ComparableRecords]
 ) -> Verdict:
-    """Return the verdict with its reasons where a time regressed."""
-    if verdict.kind != "time" or verdict.outcome is not Outcome.REGRESSED:
+    """Return the verdict with its reasons if a time regressed, or device time changed."""
+    device = verdict.kind == "device"
+    regressed = verdict.kind == "time" and verdict.outcome is Outcome.REGRESSED
+    if not (device or regressed) or verdict.benchmark not in by_name:
         return verdict
-    others = [each for each in found if each.benchmark == verdict.benchmark]
     records = by_name[verdict.benchmark]
     base, head = (
-        exact.with_evidence(exact.newest_code(side)).session
-        for side in (records.base, records.head)
+        exact.with_evidence(exact.newest_code(side)) for side in (records.base, records.head)
     )
-    return reasons.explain_time(verdict, others, base, head)
+    if device:
+        return reasons.explain_device(verdict, base.measured, head.measured)
+    others = [each for each in found if each.benchmark == verdict.benchmark]
+    return reasons.explain_time(verdict, others, base.session, head.session)
+
+
+def _at_their_clocks(verdict: Verdict, by_name: Mapping[str, ComparableRecords]) -> Verdict:
+    if verdict.kind != "device" or verdict.benchmark not in by_name:
+        return verdict
+    records = by_name[verdict.benchmark]
+    return device_times.at_their_clocks(verdict, records, times.DEVICE.floor)
+
+
+def _blame_the_machine(verdict: Verdict, found: Sequence[Verdict], decide: str) -> Verdict:
+    """Return a slower time with what equal work says of its cause.
+
+    On CUDA, where the device has a time of its own, a regressed time is suspicious if the work is
+    the same to the last call. On a CPU the kernels themselves run on the wall, so there a duet is
+    the only judge of them.
+    """
+    regressed = verdict.outcome is Outcome.REGRESSED
+    slower = verdict.suspicious and (verdict.change or 0) > 0
+    if verdict.kind != "time" or not (regressed or slower):
+        return verdict
+    work = [each for each in found if each.benchmark == verdict.benchmark and each.kind in SAME]
+    device = [each for each in work if each.kind == "device"]
+    calls = [each for each in work if each.metric.endswith("python_calls")]
+    same = all(
+        each.outcome is Outcome.NO_CHANGE and (each.kind == "device" or each.base == each.head)
+        for each in work
+    )
+    if not (calls and same):
+        return verdict
+    if not device:
+        return replace(verdict, detail=f"{verdict.detail}; {ON_THE_WALL}")
+    if slower:
+        return replace(verdict, detail=f"{verdict.detail}; {THE_MACHINE}")
+    says = f"suspicious: {THE_MACHINE}; {decide}"
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE, detail=says, suspicious=True)
 
 
 def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:

@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import duration
 from benchmarks.sessions import comparable
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import Outcome, host_and_device
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from benchmarks.sessions.outcome import Verdict
     from benchmarks.sessions.session import Measured, Session
 
 TOP = 5  # operators that are named
+NAME = 100  # characters of a kernel's name
+WORTH = (
+    0.0005  # of a step's device time: a kernel that changed less, at as many calls, is no reason
+)
 SEEN = 0.01  # of a profile's time: an operator that gained less, and no calls, is no reason
+CALLED = {  # by counter, where its calls are stored by name
+    "operators_total": "operators",
+    "python_calls": "functions",
+    "c_calls": "c_functions",
+}
 PHASES = {"ttft_s": "prefill", "tpot_s": "decode"}
 
 
@@ -37,6 +46,7 @@ def explain_time(
         if each.kind == "counter" and each.change != 0 and None not in (each.base, each.head)
     ]
     found += [f"counters: {', '.join(changed[:TOP])}"] if changed else []
+    found += filter(None, [host_and_device(others)])
     # A single new token is a prefill, without a TTFT of its own.
     phases = [phase for phase, _ in moved[:1]] or ["prefill"]
     found += _operators(verdict.benchmark, phases, base, head)
@@ -44,25 +54,78 @@ def explain_time(
 
 
 def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict:
-    """Return the verdict on a phase's operator calls with the operators that it is about.
+    """Return the verdict on a phase's calls with the operators or functions that it is about.
 
     Where the total is the same and the operators aren't, that is said as well.
     """
     phase, _, name = verdict.metric.partition(".")
-    if name != "operators_total" or verdict.outcome is Outcome.MISSING:
+    if name not in CALLED or verdict.outcome is Outcome.MISSING:
         return verdict
-    changes = _calls(base, head, phase)
+    changes = _calls(base, head, phase, CALLED[name])
     if verdict.outcome is Outcome.REGRESSED:
         return replace(verdict, reasons=tuple(text for n, text in changes if n > 0)[:TOP])
-    if changes and not verdict.detail:
+    if verdict.outcome is Outcome.IMPROVED and name != "operators_total":
+        lost = [text for n, text in changes[::-1] if n < 0]
+        return replace(verdict, reasons=tuple(lost)[:TOP])
+    if changes and not verdict.detail and name == "operators_total":
         texts = ", ".join(text for _, text in changes[:TOP])
         return replace(verdict, detail=f"as many, but others: {texts}")
     return verdict
 
 
-def _calls(base: Measured, head: Measured, phase: str) -> list[tuple[int, str]]:
-    """Return how many calls each operator gained, the largest gain first."""
-    changed = comparable.changed_calls(base, head, phase)
+def explain_device(verdict: Verdict, base: Measured, head: Measured) -> Verdict:
+    """Return the verdict on device time that changed with the kernels that it is about."""
+    if verdict.outcome not in (Outcome.REGRESSED, Outcome.IMPROVED, Outcome.INCONCLUSIVE):
+        return verdict
+    phase = verdict.metric.partition("_")[0]
+    then, now = (each.device_time.get(phase) for each in (base, head))
+    if not (then and now):
+        return verdict
+    sign = 1 if (verdict.change or 0) > 0 else -1
+    gains = sorted(_kernels(then, now), key=lambda gain: -sign * gain[0])
+    texts = [text for gain, text in gains if sign * gain > 0]
+    return replace(verdict, reasons=tuple(texts[:TOP]))
+
+
+def _kernels(base: Mapping[str, Any], head: Mapping[str, Any]) -> Iterator[tuple[float, str]]:
+    """Yield the seconds of a step that each kernel gained, and a text, if they are worth it.
+
+    Those that took longest are stored: one that a side lacks had at most the time of its last.
+    """
+    then, now = _by_kernel(base), _by_kernel(head)
+    worth_s = WORTH * sum(seconds for seconds, _ in then.values())
+    for name in {**then, **now}:
+        if name in then and name in now:
+            (before_s, before), (after_s, after) = then[name], now[name]
+            calls = f"{after:,g}" if before == after else f"{before:,g} -> {after:,g}"
+            times = f"{duration(before_s, 4)} -> {duration(after_s, 4)}"
+            gain, counts = after_s - before_s, before != after
+        else:
+            here, there, other = (now, then, base) if name in now else (then, now, head)
+            seconds, number = here[name]
+            left_out = other["kernels"]["rest"]["names"]
+            most_s = seconds - (min(each for each, _ in there.values()) if left_out else 0.0)
+            calls, times = (
+                f"{number:,g}",
+                f"{'new' if here is now else 'gone'}, {duration(seconds)}",
+            )
+            gain, counts = most_s if here is now else -most_s, False
+        if counts or abs(gain) > worth_s:
+            yield gain, f"{name[:NAME]}: {times} a step in {calls} calls"
+
+
+def _by_kernel(phase: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return seconds and calls of a step, by the kernel's name."""
+    steps = phase["steps"]
+    return {
+        each["name"]: (each["device_s"] / steps, each["calls"] / steps)
+        for each in phase["kernels"]["top"]
+    }
+
+
+def _calls(base: Measured, head: Measured, phase: str, what: str) -> list[tuple[int, str]]:
+    """Return how many calls each operator or function gained, the largest gain first."""
+    changed = comparable.changed_calls(base, head, phase, what)
     gains = sorted((before - after, name) for name, before, after in changed)
     return [(-loss, f"{name} {-loss:+,} calls") for loss, name in gains]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.sessions import comparable, doubts
@@ -50,6 +50,14 @@ class ComparableRecords:
     head: Sequence[Record]
     left_out: Sequence[LeftOut]
     paired: bool = False
+
+    def timed(self) -> ComparableRecords:
+        """Return it without the records that were played for their work only."""
+        base, head = (
+            [each for each in side if not each.measured.work_only]
+            for side in (self.base, self.head)
+        )
+        return replace(self, base=base, head=head)
 
     def trusted(self) -> tuple[list[Measured], list[Measured], list[LeftOut]]:
         """Return the records whose times can be trusted, and why others can't, head's first.

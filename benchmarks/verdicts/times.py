@@ -36,6 +36,10 @@ class Limits:
 
 
 STEADY = Limits(floor=0.01, equivalence=0.02, doubt=0.05, gross=0.10, blind=0.15)
+# Medians of repeats differ by 0.01 to 0.15 % between processes of identical code on one card, so a
+# quarter of a percent is a change. Another card of the same kind is another 0.6 %.
+DEVICE = Limits(floor=0.0025, equivalence=0.005, doubt=0.005, gross=0.02, blind=0.02)
+OTHER_CARD = Limits(floor=0.0125, equivalence=0.02, doubt=0.0125, gross=0.03, blind=0.03)
 # The first generation of a process is one round, and depends on caches of files and kernels. Two
 # runs of the same code on a quiet machine were 13 % apart: only a gross change says something.
 COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
@@ -53,6 +57,7 @@ class Timing:
     estimate: Estimate
     limits: Limits
     note: str = ""  # what was left out
+    kind: str = "time"
 
 
 def limits(metric: str) -> Limits:
@@ -66,6 +71,8 @@ def series(measured: Measured) -> dict[str, tuple[float, ...]]:
     Of the first generations of a process only the very first one is judged: what follows is not
     steady yet, and measured better elsewhere. A single new token has no TTFT beside its round.
     """
+    if not measured.rounds_s:
+        return {}
     if "cold_process" in measured.info:
         return {"cold_round_s": measured.rounds_s[:1]} if measured.info["cold_process"] else {}
     found = {"round_s": measured.rounds_s}
@@ -158,7 +165,7 @@ def _few_baselines(timing: Timing) -> _Finding:
         return _Finding(_direction(timing), f"{few}; but {_gross(limits)}")
     if size > limits.doubt:
         return _Finding(Outcome.INCONCLUSIVE, f"suspicious: {few}", suspicious=True)
-    return _Finding(Outcome.NO_CHANGE, f"{few}: less than {limits.doubt:.0%} doesn't show")
+    return _Finding(Outcome.NO_CHANGE, f"{few}: less than {_percent(limits.doubt)} doesn't show")
 
 
 def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Finding:
@@ -202,12 +209,12 @@ def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -
     if p <= alpha:
         return _Finding(Outcome.NO_CHANGE, _small(limits))
     if found.equivalent(limits.equivalence, alpha):
-        return _Finding(Outcome.NO_CHANGE, f"{limits.equivalence:.0%} is ruled out")
+        return _Finding(Outcome.NO_CHANGE, f"{_percent(limits.equivalence)} is ruled out")
     return _Finding(Outcome.INCONCLUSIVE, _what_more(found, limits, strictest))
 
 
 def _small(limits: Limits) -> str:
-    return f"sure, but smaller than {limits.floor:.0%}, which is not reported"
+    return f"sure, but smaller than {_percent(limits.floor)}, which is not reported"
 
 
 def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
@@ -221,10 +228,15 @@ def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
 
 
 def _adjusted(timings: Sequence[Timing]) -> list[float | None]:
-    """Return p values, adjusted for all that have one."""
-    known = {i: p for i, each in enumerate(timings) if (p := each.estimate.p()) is not None}
+    """Return p values, adjusted for all that have one.
+
+    Benchmarks of one model share its device time, which so is judged once.
+    """
+    keys = [each.estimate if each.kind == "device" else n for n, each in enumerate(timings)]
+    ps = [each.estimate.p() for each in timings]
+    known = {key: p for key, p in zip(keys, ps, strict=True) if p is not None}
     adjusted = dict(zip(known, estimate.holm(list(known.values())), strict=True))
-    return [adjusted.get(index) for index in range(len(timings))]
+    return [adjusted.get(key) for key in keys]
 
 
 def _size(timing: Timing) -> float:
@@ -242,7 +254,7 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
     return Verdict(
         benchmark=timing.benchmark,
         metric=timing.metric,
-        kind="time",
+        kind=timing.kind,
         outcome=finding.outcome,
         base=found.base_s,
         head=found.head_s,
@@ -254,6 +266,10 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
         suspicious=finding.suspicious,
         cause=Cause.LEFT_OUT if timing.note and not finding.cause else finding.cause,
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if share < 0.01 else f"{share:.0%}"
 
 
 def _gross(limits: Limits) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.commands.bisect import Search
+from benchmarks.commands.bisect import Search, is_work
 from benchmarks.common.errors import InputError
 from benchmarks.common.git import run_git, worktree
 from benchmarks.duet import bisection
@@ -235,3 +235,21 @@ def test_candidates_are_asked_for_what_regressed_at_the_bad_end(tmp_path, outcom
     found = search._judged("1.5", [*others, verdict("tpot_s", outcome, change)])
     assert found.turn is turn
     assert search._judged("1.5", others).turn is Turn.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("decode_device_s", True),
+        ("prefill_device_s", True),
+        ("decode.python_calls", True),
+        ("prefill.kernel_launches", True),
+        ("tpot_s", False),
+        ("round_s", False),
+        ("weights_bytes", False),
+        ("", False),
+    ],
+)
+def test_a_figure_of_the_work_is_followed_without_rounds(metric, expected):
+    """Three restarts that only gather work tell it."""
+    assert is_work(metric) is expected

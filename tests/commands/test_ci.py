@@ -396,3 +396,49 @@ def test_a_gate_that_saved_nothing_is_passed_on(machine):
     machine.gate = 10
     assert run("--promote") == 10
     assert not SAVED.exists()
+
+
+def of_work(outcome="NO CHANGE"):
+    """Return a verdict on the device time of a benchmark."""
+    return {**verdict("a", outcome), "metric": "decode_device_s", "kind": "device"}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "gate", "status"),
+    [
+        ([of_work(), verdict("a", "NO CHANGE")], 0, 0),
+        ([of_work("REGRESSED"), verdict("a", "NO CHANGE")], 1, 1),
+        ([of_work("REGRESSED"), {**DOUBT, "suspicious": True}], 1, 1),
+        ([of_work("INVALID"), verdict("a", "NO CHANGE")], 12, 12),
+        ([of_work("MISSING"), verdict("a", "NO CHANGE")], 10, 10),
+    ],
+)
+def test_the_work_decides_a_pull_request(machine, verdicts, gate, status):
+    """Without a duet, whatever the wall says beside a regression of the work."""
+    machine.gate = gate
+    machine.saved |= {"verdicts": verdicts, "exit_status": gate}
+    assert run("--base", "main", "--gate=work") == status
+    assert len(machine.called) == 1
+
+
+@pytest.mark.parametrize("outcome", ["INVALID", "MISSING"])
+def test_a_wall_that_could_not_be_judged_is_a_warning_there(machine, capsys, outcome):
+    """A busy host is no failure of a pull request whose work is judged."""
+    machine.gate = 12
+    machine.saved |= {"verdicts": [of_work(), verdict("a", outcome)], "exit_status": 12}
+    assert run("--base", "main", "--gate=work") == 0
+    assert f"times of the wall: {outcome}" in capsys.readouterr().out
+    assert run("--base", "main") == 12
+
+
+@pytest.mark.parametrize("wall", [{**DOUBT, "suspicious": True}, verdict("a", "REGRESSED")])
+@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1)])
+def test_a_duet_decides_where_the_wall_alone_is_suspicious(machine, wall, duet, status):
+    """Times of the wall only screen there, however large they are."""
+    machine.gate, machine.duet = 11, duet
+    machine.saved |= {"verdicts": [of_work(), wall], "exit_status": 11}
+    assert run("--base", "main", "--gate=work") == status
+    assert [each[:2] for each in machine.called] == [
+        ["pytest", "benchmarks"],
+        ["benchmarks", "duet"],
+    ]

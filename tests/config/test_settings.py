@@ -47,6 +47,10 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--report", "out/page.html", "report", Path("out/page.html")),
     ("--gate", "screen", "gate", "screen"),
     ("--gate", "strict", "gate", "strict"),
+    ("--gate", "work", "gate", "work"),
+    ("--device-repeats", "3", "device_repeats", 3),
+    ("--work-only", True, "work_only", True),
+    ("--work-only", True, "warmup_rounds", 0),
     ("--summary", "out.md", "summaries", (Path("out.md"),)),
 )
 
@@ -82,6 +86,8 @@ def test_defaults() -> None:
         artifacts=None,
         report=None,
         gate=None,
+        device_repeats=5,
+        work_only=False,
         summaries=(),
         cache_dir=Path.home() / ".cache" / "llm-int8-benchmarks",
     )
@@ -132,7 +138,7 @@ def test_every_option_is_tested() -> None:
         ("--bounds", "clock_drop", "a number"),
         ("--bounds", "clock_drop=a lot", "a number"),
         ("--bounds", "clock_drop=nan", "a number"),
-        ("--gate", "benchmarks", "screen or strict"),
+        ("--gate", "benchmarks", "one of screen, strict, work"),
         ("--again-within", "soon", "a number"),
         ("--again-within", "-1", "seconds of at least 0"),
     ],

@@ -255,6 +255,32 @@ def test_a_worker_starts_as_a_users_does(variables, tmp_path):
         ask("warm_up", batch_size=1, own_pids=[partner.pid])
         took_s = [ask("round", batch_size=1)["round_s"] for _ in range(2)]
         ask("record", batch_size=1)
-        (bench,) = ask("collect", evidence=False)["benchmarks"]
+        (bench,) = ask("collect", evidence=False, work=False)["benchmarks"]
     assert bench["data"] == took_s
     assert min(took_s) > 0
+
+
+@pytest.mark.parametrize("option", ["--work", "--gate=work"])
+def test_a_duet_of_work_alone_times_no_round(command, tmp_path, option):
+    """Three restarts decide; what was counted on both sides is judged, and nothing else."""
+    status, said = command("duet", "--base=current", option)
+    assert status == 0, said
+    assert "3 restarts for the work alone" in said
+    assert "3 of at most 3: work gathered on both sides" in said
+    verdicts = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
+    metrics = {each["metric"]: each for each in verdicts}
+    assert metrics["decode.python_calls"]["change"] == 0
+    assert not any(each["kind"] == "time" for each in verdicts)
+    for each in read(tmp_path / "out", "head"):
+        (bench,) = each["benchmarks"]
+        assert bench["stats"]["data"] == bench["extra_info"]["rounds"] == []
+        assert bench["extra_info"]["counters"]["decode"]["python_calls"] > 100
+
+
+@pytest.mark.parametrize("other", ["--selftest", "--times-only"])
+def test_work_alone_goes_with_no_duet_of_times(command, capfd, other):
+    """Refused before anything is installed, with both options named."""
+    with pytest.raises(SystemExit) as ended:
+        command("duet", "--base=current", "--work", other)
+    assert ended.value.code == 4
+    assert f"--work and {other}: expected one of them" in capfd.readouterr().err

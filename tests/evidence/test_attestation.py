@@ -26,7 +26,7 @@ def workload(engine, target):
 @pytest.fixture(scope="module")
 def counted(engine, workload):
     """Return the counters of the honest model."""
-    return counters.count(engine, workload)
+    return counters.count(engine, workload).record
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_every_quantization_can_be_honest(target, workload, quantization):
     with loading.load(target, quantization, cold=False) as engine:
         attestation.attest_model(target, engine)
         engine.prepare(workload)
-        counted = counters.count(engine, workload, range(2, 4))
+        counted = counters.count(engine, workload, range(2, 4)).record
         facts = attestation.attest_workload(engine, workload, counted)
     assert facts["outliers"] is None
     assert facts["note"] == f"{quantization} has no outlier path"
@@ -187,7 +187,7 @@ def test_a_linear_that_skips_the_operator_is_refused(engine, workload, up_proj):
     linear = engine.model.get_submodule(up_proj)
     linear.forward = lambda x: torch.zeros(*x.shape[:-1], 1408, dtype=x.dtype)
     try:
-        fewer = counters.count(engine, workload, range(2, 4))
+        fewer = counters.count(engine, workload, range(2, 4)).record
         with pytest.raises(AttestationError, match=r"int8_mixed_scaled_mm: expected 56, got 54"):
             attestation.attest_workload(engine, workload, fewer)
     finally:
@@ -217,7 +217,7 @@ def test_a_checkpoint_without_outliers_is_marked(target, tmp_path):
     with loading.load(other, "int8-decomp", cold=False) as engine:
         assert attestation.attest_model(other, engine)["checkpoint"]["outlier_channels"] == 0
         engine.prepare(workload)
-        counted = counters.count(engine, workload, range(2, 4))
+        counted = counters.count(engine, workload, range(2, 4)).record
         facts = attestation.attest_workload(engine, workload, counted)
     assert facts["outliers"] is None
     assert "no activation reached the threshold of 6.0" in facts["note"]

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks.common.errors import ProfilerError
 from benchmarks.evidence import counters
+from benchmarks.evidence.kineto import Event
 
 PROCESSES = 2  # beside this one; new interpreters, whose hashes differ as well
 ROWS = 2
@@ -31,19 +32,17 @@ counted = {}
 for quantization in ("int8-decomp", "int8", "fp16"):
     with loading.load(target, quantization, cold=False) as engine:
         engine.prepare(workload)
-        counted[quantization] = counters.count(engine, workload, range(2, 4))
+        counted[quantization] = counters.count(engine, workload, range(2, 4)).record
 print(json.dumps(counted), file=open(sys.argv[2], "w"))
 """
 
 
-def event(cat, name, ts, correlation=None, dur=1, **args):
-    """Return an event as torch.profiler writes it into a Chrome trace."""
-    if correlation is not None:
-        args["correlation"] = correlation
-    return {"ph": "X", "cat": cat, "name": name, "ts": ts, "dur": dur, "args": args}
+def event(name, start, id_=1, *, device=False, mark=False, dur=1, size=0):
+    """Return an event as the profiler records it: of the host, or of the GPU."""
+    return Event(name, not device, 0, start, dur, id_, 0, mark, size)
 
 
-WINDOW = event("user_annotation", counters.WINDOW, 100, dur=100)
+WINDOW = event(counters.WINDOW, 100, dur=100, mark=True)
 
 
 @pytest.fixture(scope="module")
@@ -59,28 +58,28 @@ def test_device_work_is_counted_by_the_call_that_asked_for_it():
     counts = counters.count_events(
         [
             WINDOW,
-            event("gpu_user_annotation", counters.WINDOW, 0, dur=999),
-            event("cpu_op", "aten::mm", 110),
-            event("cpu_op", "bitsandbytes::int8_linear_matmul", 111),
-            event("python_function", "generate", 111),
-            event("cuda_runtime", "cudaLaunchKernel", 112, 1),
-            event("cuda_runtime", "cudaLaunchKernelExC", 113, 2),
-            event("cuda_driver", "cuLaunchKernel", 114, 3),
-            event("cuda_driver", "cuLaunchKernelEx", 115, 4),
-            event("cuda_runtime", "cudaLaunchCooperativeKernel", 116, 5),
-            event("cuda_driver", "cuLaunchKernel", 116, 5),  # the same launch, one level below
-            event("cuda_runtime", "cudaLaunchHostFunc", 116, 6),
-            event("kernel", "gemm", 300, 1),
-            event("cuda_runtime", "cudaMemcpyAsync", 117, 7),
-            event("gpu_memcpy", "Memcpy DtoH (Device -> Pageable)", 301, 7),
-            event("cuda_runtime", "cudaMemcpyAsync", 118, 8),
-            event("gpu_memcpy", "Memcpy HtoD (Pinned -> Device)", 119, 8),
-            event("cuda_runtime", "cudaMemcpyAsync", 120, 9),
-            event("gpu_memcpy", "Memcpy DtoD (Device -> Device)", 302, 9),
-            event("cuda_runtime", "cudaStreamSynchronize", 121, 10),
-            event("cuda_runtime", "cudaStreamSynchronize", 122, 11),
-            event("cuda_runtime", "cudaEventSynchronize", 123, 12),
-            event("cuda_runtime", "cudaDeviceSynchronize", 124, 13),
+            event(counters.WINDOW, 0, dur=999, device=True, mark=True),
+            event("aten::mm", 110, 101),
+            event("bitsandbytes::int8_linear_matmul", 111, 102),
+            event("a profiler's own", 111, 0),
+            event("cudaLaunchKernel", 112, 1),
+            event("cudaLaunchKernelExC", 113, 2),
+            event("cuLaunchKernel", 114, 3),
+            event("cuLaunchKernelEx", 115, 4),
+            event("cudaLaunchCooperativeKernel", 116, 5),
+            event("cuLaunchKernel", 116, 5),  # the same launch, one level below
+            event("cudaLaunchHostFunc", 116, 6),
+            event("gemm", 300, 1, device=True),
+            event("cudaMemcpyAsync", 117, 7),
+            event("Memcpy DtoH (Device -> Pageable)", 301, 7, device=True),
+            event("cudaMemcpyAsync", 118, 8),
+            event("Memcpy HtoD (Pinned -> Device)", 119, 8, device=True),
+            event("cudaMemcpyAsync", 120, 9),
+            event("Memcpy DtoD (Device -> Device)", 302, 9, device=True),
+            event("cudaStreamSynchronize", 121, 10),
+            event("cudaStreamSynchronize", 122, 11),
+            event("cudaEventSynchronize", 123, 12),
+            event("cudaDeviceSynchronize", 124, 13),
         ],
         cuda=True,
     )
@@ -100,14 +99,14 @@ def test_what_the_profiler_itself_does_is_not_counted():
     """Its synchronisations before and after, and work that was queued earlier, are outside."""
     counts = counters.count_events(
         [
-            event("cuda_runtime", "cudaDeviceSynchronize", 90, 1),
-            event("cuda_runtime", "cudaMemcpyAsync", 95, 2),
-            event("cpu_op", "aten::before", 99),
+            event("cudaDeviceSynchronize", 90, 1),
+            event("cudaMemcpyAsync", 95, 2),
+            event("aten::before", 99, 101),
             WINDOW,
-            event("gpu_memcpy", "Memcpy DtoH (Device -> Pinned)", 150, 2),
-            event("cpu_op", "aten::after", 200),
-            event("cuda_runtime", "cudaLaunchKernel", 201, 3),
-            event("cuda_runtime", "cudaDeviceSynchronize", 202, 4),
+            event("Memcpy DtoH (Device -> Pinned)", 150, 2, device=True),
+            event("aten::after", 200, 102),
+            event("cudaLaunchKernel", 201, 3),
+            event("cudaDeviceSynchronize", 202, 4),
         ],
         cuda=True,
     )
@@ -118,17 +117,15 @@ def test_what_the_profiler_itself_does_is_not_counted():
 
 def test_on_the_cpu_allocations_come_from_the_trace():
     """Memory that is given back is no allocation."""
-    memory = [
-        {"ph": "i", "cat": "cpu_instant_event", "name": "[memory]", "ts": ts, "args": {"Bytes": n}}
-        for ts, n in ((50, 8), (110, 8), (111, 16), (112, -8), (250, 8))
-    ]
+    sizes = ((50, 8), (110, 8), (111, 16), (112, -8), (250, 8))
+    memory = [event("[memory]", start, 0, size=size) for start, size in sizes]
     assert counters.count_events([WINDOW, *memory], cuda=False)["allocations"] == 2
 
 
 def test_a_trace_without_its_window_is_refused():
     """A version of torch that drops the mark must not give zeros that always agree."""
     with pytest.raises(ProfilerError, match="lacks its window"):
-        counters.count_events([event("cpu_op", "aten::mm", 110)], cuda=True)
+        counters.count_events([event("aten::mm", 110)], cuda=True)
 
 
 def test_a_generation_that_fails_ends_the_trace(engine, workload):
@@ -165,7 +162,7 @@ def test_every_process_counts_the_same(engine, workload, target, tmp_path, figur
             stack.enter_context(subprocess.Popen([*begin, file, str(ROWS)])) for file in files
         ]
         before = dict(engine.generations)
-        counted = counters.count(engine, workload, range(2, 4))
+        counted = counters.count(engine, workload, range(2, 4)).record
         assert [process.wait() for process in processes] == [0] * PROCESSES
     assert engine.generations == before  # nothing that was counted passes for a timed round
     assert counted["decode_steps"] == [2, 4]

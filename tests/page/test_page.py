@@ -18,7 +18,7 @@ from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.page import history, intake, render
 from benchmarks.page.comparison import compare
-from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing
+from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing, work
 from benchmarks.page.subject import choose_sides
 from benchmarks.report import columns, verdict_table
 from benchmarks.sessions import schema
@@ -484,6 +484,31 @@ def test_what_moved_is_listed() -> None:
     operators = {row[2]: row[3:5] for row in tables["Operators called more or less often"].rows}
     assert operators["aten::new"] == ("0", "2")
     assert "aten::_int_mm" in operators
+
+
+def test_the_work_is_shown_by_kernel_and_by_function() -> None:
+    """TTFT and TPOT as device and host; of two sides the names that changed most come first."""
+    record = builders.record(on_gpu=True)
+    split = work.split([("a", record)])
+    assert split is not None
+    assert [row[0] for row in split.table.rows] == ["a, TTFT", "a, TPOT"]
+    assert split.table.rows[1][2] == "4.9 ms"
+    slower = builders.record(on_gpu=True, slower=1.1)
+    slower["counters"]["decode"]["functions"] = {"injected": 1792, "os.path.join": 40}
+    before, after = read(
+        builders.content((NAME, record)),
+        builders.content((NAME, slower), when="2026-11-25T08:00:00"),
+    )
+    kernels, functions = work.figures(None, before.measured[NAME])
+    assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms")
+    assert functions.table.rows[0][1] == "1,125"
+    kernels, functions = work.compared(before, after)
+    assert kernels.table.columns == ("name", "base", "head", "change")
+    assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms", "4.4 ms", "+10 %")
+    assert functions.table.rows[1] == ("injected", "-", "224", "-")
+    (on_cpu,) = read(builders.content((NAME, builders.record())))
+    assert work.split([("a", on_cpu.measured[NAME].info)]) is None
+    assert len(list(work.figures(None, on_cpu.measured[NAME]))) == 1  # no device time there
 
 
 def test_history_keeps_machines_and_workloads_apart() -> None:

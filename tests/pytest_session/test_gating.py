@@ -268,4 +268,4 @@ def test_wrong_values_of_the_gate_end_the_session(session):
     """What follows --gate is read as its value, so the message says how to write it."""
     outcome = session("--gate", "benchmarks")
     assert outcome.status == 4
-    assert "--gate: expected screen or strict; got 'benchmarks'" in outcome.err
+    assert "--gate: expected one of screen, strict, work; got 'benchmarks'" in outcome.err

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.common.text import align, duration, percent, rate, size
 from benchmarks.report.lines import headline
-from benchmarks.report.summary import HOTSPOT_ROWS, hotspot_table, metric_tables
+from benchmarks.report.summary import HOTSPOT_ROWS, hotspot_table, markdown, metric_tables
 
 METRICS: dict[str, float | None] = {
     "tokens_per_s": 512.0,
@@ -130,9 +130,9 @@ def test_metric_tables() -> None:
         [("throughput[b8]", {"metrics": METRICS})]
     )
     assert blank == last == ""
-    assert speed.split()[:3] == ["benchmark", "tokens/s", "per"]
-    assert row.split()[:4] == ["throughput[b8]", "512", "64", "42.1"]
-    assert row.endswith(" 3,040     526.3        72")
+    assert speed.split()[:3] == ["benchmark", "tokens/s", "TTFT"]
+    assert row.split()[:4] == ["throughput[b8]", "512", "42.1", "ms"]
+    assert row.endswith("  72")
     cells = dict(zip(space.split(), other.replace(" ms", "_ms").split(), strict=False))
     assert cells["benchmark"] == "throughput[b8]"
     assert "9.08 GB" in other
@@ -156,6 +156,20 @@ def test_a_column_that_nobody_has_a_number_for_is_left_out() -> None:
     assert "MBU" not in header
     zero = metric_tables([("zero", {"metrics": METRICS | {"mbu": 0.0}})])
     assert "0 %" in zero[4]
+
+
+def test_the_work_of_a_decode_step_is_in_the_table() -> None:
+    """Device time, its share of TPOT, and Python calls of a step; a wide table stays readable."""
+    known = METRICS | {"decode_device_s": 0.016478, "decode_busy_share": 0.1386}
+    counted = {"decode_steps": [2, 10], "decode": {"python_calls": 157_664}}
+    name = "throughput[int8-decomp-b8-p16-n128]"
+    header, row, *_ = metric_tables([(name, {"metrics": known, "counters": counted})])
+    assert header.split()[-4:] == ["device", "busy", "calls", "script's"]
+    assert row.endswith("16.5 ms  13.9 %  19,708        72")
+    assert len(row) <= 120
+    summary = markdown([(name, {"metrics": known, "counters": counted})])
+    assert "| device | busy | calls |" in summary
+    assert "| 16.5 ms | 13.9 % | 19,708 |" in summary
 
 
 def operator(number: int, **changes: Any) -> dict[str, Any]:

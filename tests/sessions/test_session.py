@@ -119,3 +119,27 @@ def test_a_file_of_brackets_is_damage(tmp_path):
     file.write_text("[" * 100_000)
     with pytest.raises(InputError, match="damaged or foreign"):
         read_session(file)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"repeats_s": []},
+        {"repeats_s": [0.0]},
+        {"repeats_s": ["x"]},
+        {"repeats_s": None},
+        {"steps": 0},
+        {"kernels": {"top": [{"name": "gemm"}], "rest": {"names": 0}}},
+        {"kernels": None},
+    ],
+)
+def test_damaged_device_time_is_one_line(damage):
+    """A file whose device time can't be judged is refused when it is read, not later."""
+    phase = {"steps": 8, "repeats_s": [1.0], "kernels": {"top": [], "rest": {"names": 0}}}
+    whole = {"prefill": phase, "decode": phase}
+    broken = whole | {"decode": phase | damage}
+    assert builders.session(("a", [1.0], {"schema": 1, "device_time": whole}))
+    with pytest.raises(InputError, match="expected JSON of pytest-benchmark"):
+        builders.session(("a", [1.0], {"schema": 1, "device_time": broken}))
+    with pytest.raises(InputError):
+        builders.session(("a", [1.0], {"schema": 1, "device_time": {"prefill": phase}}))

@@ -49,7 +49,5 @@ def hotspots(phase: str, profile: Mapping[str, Any]) -> Figure | None:
     steps = profile.get("decode_steps")
     window = f"{phase}, decode steps {steps[0]} to {steps[1] - 1}" if steps else phase
     says = f"{window}: {duration(profile['wall_s'])} profiled; time of the operators themselves"
-    if profile.get("device_busy_share") is not None:
-        says += f"; the GPU was busy {percent(profile['device_busy_share'])} of it"
     colours = {part: colours[part] for part in present}
     return Figure(f"Hotspots: {phase}", says, [bars(groups, colours, unit.name)], table)

@@ -31,7 +31,11 @@ UNKNOWN = "unknown"
 
 def intervals(verdicts: Sequence[Verdict]) -> kit.Figure | None:
     """Show the change of each time, with its interval if it has one, beside floor and band."""
-    rows = [row for each in verdicts if each.kind == "time" and (row := _row(each)) is not None]
+    rows = [
+        row
+        for each in verdicts
+        if each.kind in verdict_table.TIMED and (row := _row(each)) is not None
+    ]
     if not rows:
         return None
     columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
@@ -115,7 +119,7 @@ def _row(verdict: Verdict) -> kit.Spec | None:
     known = False
     if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
         left, right, known = low, high, True
-    limits = times.limits(verdict.metric)
+    limits = times.DEVICE if verdict.kind == "device" else times.limits(verdict.metric)
     name = f"{short(verdict.benchmark)}: {verdict.metric}"
     _, _, _, _, _, text, interval, _, _ = verdict_table.cells(verdict)
     return {

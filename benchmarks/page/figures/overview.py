@@ -21,8 +21,8 @@ MEMORY = {
 }
 
 
-def phases(records: Named) -> Figure:
-    """Show the median round of each benchmark, split into prefill and decode."""
+def phases(records: Named) -> Figure | None:
+    """Show the median round of each benchmark, split into prefill and decode; None without any."""
     splits = [
         (
             name,
@@ -32,6 +32,8 @@ def phases(records: Named) -> Figure:
         for name, info in records
         if info["rounds"]
     ]
+    if not splits:
+        return None
     unit = columns.unit("round_s", [first + rest for _, first, rest in splits])
     groups, rows = [], []
     for name, *seconds in splits:

@@ -1,0 +1,98 @@
+"""Host work: how many functions of Python and of C the interpreter calls. Counted, not timed.
+
+The same code gives the same numbers in every process, on any machine, beside anything: what a busy
+host can't touch. CPython calls each of its functions at one place, so a function more is seen.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.quantity import Unmeasured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from types import CodeType, FrameType
+
+TOP = 300  # functions that are stored, those that were called most: on most models all
+OURS = "benchmarks."  # what the suite itself calls isn't the work under test
+
+
+class Calls:
+    """Counts the calls that this thread makes inside `window()`, by function."""
+
+    def __init__(self) -> None:
+        self._python: Counter[tuple[CodeType, str]] = Counter()
+        self._c: Counter[tuple[str | None, str]] = Counter()
+
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        """Count what runs inside. The garbage collector waits: it would call what it finds."""
+        collects = gc.isenabled()
+        gc.collect()
+        gc.disable()
+        sys.setprofile(self._count)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            if collects:
+                gc.enable()
+
+    def _count(self, frame: FrameType, event: str, argument: Any) -> None:
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith(OURS):
+            return
+        if event == "call":
+            self._python[frame.f_code, module] += 1
+        elif event == "c_call":
+            self._c[getattr(argument, "__module__", None), argument.__qualname__] += 1
+
+    def record(self) -> dict[str, Any]:
+        """Return both totals, and the functions that were called most, by their names."""
+        python: Counter[str] = Counter()
+        for (code, module), count in self._python.items():
+            python[f"{module}.{code.co_qualname}"] += count
+        c: Counter[str] = Counter()
+        for (owner, name), count in self._c.items():
+            c[f"{owner}.{name}" if owner else name] += count
+        return {
+            "python_calls": python.total(),
+            "c_calls": c.total(),
+            "functions": _most(python),
+            "c_functions": _most(c),
+        }
+
+
+def count_calls(
+    run: Callable[[AbstractContextManager[None]], object],
+) -> dict[str, Any] | Unmeasured:
+    """Return the calls inside the window that `run` is given, and enters once.
+
+    Keys: `python_calls`, `c_calls`, and by name `functions` and `c_functions`. Unmeasured if
+    another profiler is active, since an interpreter has but one.
+    """
+    if (other := active_profiler()) is not None:
+        return Unmeasured(f"another profiler is active: {other}")
+    calls = Calls()
+    run(calls.window())
+    return calls.record()
+
+
+def active_profiler() -> str | None:
+    """Return the name of the profiler that this thread's interpreter has; None without one."""
+    if (profiler := sys.getprofile()) is not None:
+        return getattr(profiler, "__qualname__", type(profiler).__qualname__)
+    monitoring = getattr(sys, "monitoring", None)  # Python 3.12, where cProfile uses it
+    return monitoring.get_tool(monitoring.PROFILER_ID) if monitoring else None
+
+
+def _most(counts: Counter[str]) -> dict[str, int]:
+    """Return the largest counts, in an order that is the same every time."""
+    order = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return dict(order[:TOP])

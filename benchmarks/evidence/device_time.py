@@ -1,0 +1,222 @@
+"""Device time: how long the GPU works for a phase, by kernel and by operator. Not the host's time.
+
+From CUPTI's records of untimed runs. A host that is busy makes the GPU wait, not work longer; so
+this varies by 0.01 to 0.15 % from process to process where the wall clock varies by 15 %.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from math import inf
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.quantity import NO_GPU, Unmeasured
+from benchmarks.evidence import kineto, tracing
+from benchmarks.machine import validity
+from benchmarks.machine.bounds import Bounds
+from benchmarks.machine.nvml import Gpu, Sampler
+from benchmarks.machine.readings import Observations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from benchmarks.common.quantity import Reading
+    from benchmarks.evidence.counters import Run
+    from benchmarks.evidence.kineto import Event
+
+REPEATS = 5
+TOP = 30  # kernels and operators that are stored: those that took longest
+ATTEMPTS = 3  # to record a repeat that is complete
+
+
+INTERVAL_S = 0.02  # between samples of the clocks: a repeat takes a tenth of a second and more
+# Kernels take longer at a lower clock, nearly in proportion, and a step of the clock is 15 MHz.
+CLOCK_DROP = 0.02
+# Of one step's device time, over the repeats of a process: 0.1 to 0.6 % on H200s.
+DISAGREEMENT = 0.02
+CLOCKS = ("sm_clock_hz", "memory_clock_hz", "power_watts")
+
+
+@dataclass
+class Spent:
+    """Calls and nanoseconds by name."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    ns: Counter[str] = field(default_factory=Counter)
+
+    def add(self, name: str, ns: int) -> None:
+        """Add one of this name."""
+        self.calls[name] += 1
+        self.ns[name] += ns
+
+    def record(self) -> dict[str, Any]:
+        """Return the longest, `top`, by name, and the `rest`, each as calls and seconds."""
+        order = sorted(self.ns, key=lambda name: (-self.ns[name], name))
+        return {
+            "top": [
+                {"name": name, "calls": self.calls[name], "device_s": self.ns[name] / 1e9}
+                for name in order[:TOP]
+            ],
+            "rest": {
+                "names": len(order[TOP:]),
+                "calls": sum(self.calls[name] for name in order[TOP:]),
+                "device_s": sum(self.ns[name] for name in order[TOP:]) / 1e9,
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What the GPU did in one recorded run of a phase."""
+
+    kernels: Spent  # copies and memsets as well
+    operators: Spent  # that asked for it; empty if the recording had no operators
+    devices: Counter[int]  # nanoseconds by index of the GPU
+
+    @property
+    def seconds(self) -> float:
+        """The durations of all of it, summed."""
+        return sum(self.devices.values()) / 1e9
+
+
+def repeat(events: Iterable[Event]) -> Repeat:
+    """Sum what the GPU did, from the events of one recording."""
+    events = list(events)
+    names = {each.id: each.name for each in events if each.is_operator}
+    kernels, operators, devices = Spent(), Spent(), Counter[int]()
+    for each in events:
+        if each.is_work:
+            kernels.add(each.name, each.duration_ns)
+            devices[each.device] += each.duration_ns
+            if names:
+                operators.add(names.get(each.operator, "(no operator)"), each.duration_ns)
+    return Repeat(kernels, operators, devices)
+
+
+def repeats(
+    record: Callable[[], list[Event]], count: int, first: Sequence[Event]
+) -> tuple[list[Repeat], str | None]:
+    """Return `count` repeats of a phase, and why they can't be trusted; None if they can.
+
+    `first` is one that is recorded already, with operators; `record` records another. One that
+    isn't complete, or did other work than the first, is recorded again, ATTEMPTS times at most.
+    """
+    found: list[Repeat] = []
+    for number in range(count):
+        for attempt in range(ATTEMPTS):
+            events = list(first) if number == attempt == 0 else record()
+            one = repeat(events)
+            why = kineto.damage(events) or (found and other_work(found[0], one)) or None
+            if why is None:
+                found.append(one)
+                break
+        else:
+            return found, f"repeat {number + 1} of {count}, recorded {ATTEMPTS} times: {why}"
+    return found, None
+
+
+def other_work(first: Repeat, other: Repeat) -> str | None:
+    """Return in what a repeat did other work than the first one; None if it did the same."""
+    gained = {
+        name: other.kernels.calls[name] - first.kernels.calls[name]
+        for name in {**first.kernels.calls, **other.kernels.calls}
+        if other.kernels.calls[name] != first.kernels.calls[name]
+    }
+    if not gained:
+        return None
+    name = max(gained, key=lambda each: (abs(gained[each]), each))
+    return f"other work than in the first repeat: {gained[name]:+,} calls of {name[:60]}"
+
+
+def record_of(found: Sequence[Repeat], steps: int) -> dict[str, Any]:
+    """Return what is stored of the repeats of a phase; `steps` are those that each one covers.
+
+    `repeats_s` are seconds of a step. `kernels` and `operators` are over all steps of one repeat:
+    of kernels the one whose total is the median, of operators the one that knows them.
+    """
+    middle = sorted(found, key=lambda each: each.seconds)[len(found) // 2]
+    total = sum(middle.devices.values()) or 1
+    return {
+        "steps": steps,
+        "repeats_s": [each.seconds / steps for each in found],
+        "kernels": middle.kernels.record(),
+        "operators": found[0].operators.record(),
+        "share_by_gpu": {str(index): ns / total for index, ns in sorted(middle.devices.items())},
+    }
+
+
+def middle_s(record: Mapping[str, Any]) -> float:
+    """Return the seconds of a step, from what is stored of a phase: the median of the repeats."""
+    return float(median(record["repeats_s"]))
+
+
+def measure(
+    phases: Mapping[str, Run],
+    steps: Mapping[str, int],
+    first: Mapping[str, Sequence[Event]],
+    *,
+    gpu: Gpu | Unmeasured | None,
+    count: int = REPEATS,
+    bounds: Bounds | None = None,
+) -> dict[str, Any] | Unmeasured:
+    """Return the device time of each phase as it is stored, or why it can't be had.
+
+    `phases` run each phase once; `steps` are those that each covers; `first` are the events of a
+    run of each that is recorded already, with operators, and is the first of `count` repeats.
+    `gpu`, if NVML can be used, is watched meanwhile: its clocks, throttling, and other processes.
+    """
+    sampler = Sampler(gpu.sample, INTERVAL_S) if isinstance(gpu, Gpu) else None
+    if sampler:
+        sampler.start()
+    stored: dict[str, Any] = {}
+    repeats_s: dict[str, list[float]] = {}
+    try:
+        for phase, run in phases.items():
+            found, why = repeats(lambda run=run: _record(run), count, first[phase])  # type: ignore[misc]
+            if why:
+                return Unmeasured(f"{phase}: {why}")
+            stored[phase] = record_of(found, steps[phase])
+            repeats_s[phase] = stored[phase]["repeats_s"]
+    finally:
+        if sampler:
+            sampler.stop()
+    no_gpu = gpu if isinstance(gpu, Unmeasured) else NO_GPU
+    samples = list(sampler.samples) if sampler else []
+    return {**stored, **judged(repeats_s, samples, no_gpu, bounds)}
+
+
+def judged(
+    repeats_s: Mapping[str, Sequence[float]],
+    samples: Sequence[Mapping[str, Reading]],
+    no_gpu: Unmeasured,
+    bounds: Bounds | None,
+) -> dict[str, Any]:
+    """Return whether these repeats can be trusted, and the clocks and power meanwhile.
+
+    Only what moves the work of the GPU counts. A busy host doesn't.
+    """
+    bounds = bounds or Bounds()
+    bounds = replace(bounds, clock_drop=min(bounds.clock_drop, CLOCK_DROP))
+    seen = Observations("cuda", (), {}, {}, samples=samples, cold=True, no_gpu=no_gpu)
+    found = validity.judge(seen, bounds).as_record()
+    for phase, each in repeats_s.items():
+        spread = (max(each) - min(each)) / median(each) if each else inf
+        if spread > DISAGREEMENT:
+            found["valid"] = False
+            found["reasons"].append(
+                f"repeats of the {phase} disagree by {spread:.2%}, bound {DISAGREEMENT:.0%}; "
+                "measure again when the GPU is steady"
+            )
+    clocks = {name: found["readings"].get(name) for name in CLOCKS}
+    return {"clocks": clocks, "validity": {name: found[name] for name in ("valid", "reasons")}}
+
+
+def _record(run: Run) -> list[Event]:
+    """Record what the GPU does in one run, and the calls that asked for it; no operators."""
+    from torch.profiler import ProfilerActivity, profile
+
+    trace = profile(activities=[ProfilerActivity.CUDA])
+    run(tracing.recording(trace))
+    return kineto.read(trace)

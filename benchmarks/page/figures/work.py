@@ -1,0 +1,148 @@
+"""The work: what the device does of TTFT and TPOT, kernels by time, and functions by calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.text import short
+from benchmarks.page.figures.kit import BLUE, GREEN, MOST_NAME, ORANGE, Figure, Table, bars
+from benchmarks.report import columns
+from benchmarks.verdicts.reasons import PHASES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.sessions.session import Measured, Session
+
+Named = Sequence[tuple[str, Mapping[str, Any]]]
+Sides = Mapping[str, Mapping[str, float]]  # of base and head, or of head alone: values by name
+
+BARS = 12
+ROWS = 40  # of the table
+SHORT = 90  # characters of a name above a bar
+TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT"}
+COLOURS = {"base": BLUE, "head": ORANGE}
+
+
+def split(records: Named) -> Figure | None:
+    """Show TTFT and TPOT, each as what the device works and the host's rest; None if unknown."""
+    found = [
+        (f"{name}, {TITLES[wall]}", metrics[wall], metrics[f"{phase}_device_s"])
+        for name, info in records
+        for wall, phase in PHASES.items()
+        if (metrics := info["metrics"]).get(wall) and metrics.get(f"{phase}_device_s")
+    ]
+    if not found:
+        return None
+    unit = columns.unit("x_s", [wall_s for _, wall_s, _ in found])
+    groups, rows = [], []
+    for name, wall_s, device_s in found:
+        parts = {"device": device_s, "host": max(0.0, wall_s - device_s)}
+        texts = {part: columns.text("x_s", value) for part, value in parts.items()}
+        groups.append(
+            (name, [(part, value / unit.factor, texts[part]) for part, value in parts.items()])
+        )
+        share = columns.text("x_share", device_s / wall_s)
+        rows.append((name, columns.text("x_s", wall_s), texts["device"], share))
+    return Figure(
+        "Device and host",
+        "What the device works of the time to the first token and of a decode step; the rest is "
+        "the host's",
+        [bars(groups, {"device": GREEN, "host": BLUE}, unit.name, stacked=True)],
+        Table(("benchmark", "wall", "device", "busy"), rows),
+    )
+
+
+def compared(base: Session, head: Session) -> list[Figure]:
+    """Show kernels and functions of both sides, once for benchmarks that share them."""
+    both: dict[str, tuple[Measured, Measured]] = {}
+    for name, now in head.measured.items():
+        if then := base.measured.get(name):
+            both.setdefault(same(then) + same(now), (then, now))
+    return [
+        figure
+        for then, now in both.values()
+        for figure in figures(then, now, f" of {short(now.fullname)}")
+    ]
+
+
+def same(measured: Measured) -> str:
+    """Return what is equal for benchmarks whose work was measured once, for all of them."""
+    return str((measured.device_time, measured.info.get("counters")))
+
+
+def figures(base: Measured | None, head: Measured, of: str = "") -> Iterator[Figure]:
+    """Yield the kernels of a decode step by device time, and the functions by calls, if known."""
+    for title, metric, values in (
+        ("Device time of a decode step, by kernel", "x_s", kernels),
+        ("Python calls of a decode step, by function", "calls", functions),
+    ):
+        sides = {"base": values(base) if base else {}, "head": values(head)}
+        if any(sides.values()):
+            yield _figure(f"{title}{of}", metric, {k: v for k, v in sides.items() if v})
+
+
+def kernels(measured: Measured) -> dict[str, float]:
+    """Return the device time of a decode step by kernel, in seconds."""
+    decode = measured.device_time.get("decode")
+    if not decode:
+        return {}
+    return {each["name"]: each["device_s"] / decode["steps"] for each in decode["kernels"]["top"]}
+
+
+def functions(measured: Measured) -> dict[str, float]:
+    """Return the Python calls of a decode step by function."""
+    steps = len(range(*(measured.decode_steps or (0, 1))))
+    return {name: calls / steps for name, calls in measured.calls("decode", "functions").items()}
+
+
+def _figure(title: str, metric: str, sides: Sides) -> Figure:
+    """Show the largest as bars; of two sides those that changed most."""
+    order = _order(sides)
+    shown = order[:BARS]
+    unit = columns.unit(metric, [side.get(name, 0.0) for name in shown for side in sides.values()])
+    groups = [
+        (
+            name[:SHORT],
+            [
+                (label, side.get(name, 0.0) / unit.factor, _text(metric, side.get(name)))
+                for label, side in sides.items()
+            ],
+        )
+        for name in shown
+    ]
+    says = "Those that changed most come first" if len(sides) > 1 else "The largest of all"
+    colours = {label: COLOURS[label] for label in sides}
+    plot = bars(groups, colours, unit.name or "calls")
+    return Figure(title, says, [plot], _table(metric, sides, order[:ROWS]))
+
+
+def _table(metric: str, sides: Sides, names: Sequence[str]) -> Table:
+    """Return the values of these names; of two sides, their change as well."""
+    rows = []
+    for name in names:
+        values = [side.get(name) for side in sides.values()]
+        change = [_change(*values)] if len(sides) > 1 else []
+        rows.append((name[:MOST_NAME], *(_text(metric, each) for each in values), *change))
+    return Table(("name", *sides, *(["change"] if len(sides) > 1 else [])), rows)
+
+
+def _order(sides: Sides) -> list[str]:
+    """Return all names, the largest value first; of two sides the largest change."""
+
+    def weight(name: str) -> tuple[float, float]:
+        values = [side.get(name, 0.0) for side in sides.values()]
+        return max(values) - min(values) if len(sides) > 1 else 0.0, max(values)
+
+    return sorted({name: None for side in sides.values() for name in side}, key=weight)[::-1]
+
+
+def _text(metric: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return columns.text(metric, value) if metric == "x_s" else f"{value:,.6g}"
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return columns.change(after / before - 1 if before and after is not None else None)

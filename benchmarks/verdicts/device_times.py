@@ -1,0 +1,145 @@
+"""Verdicts on device time: statistics as for times of the wall, on its own small noise. Pure.
+
+It follows the clock of the GPU, and one card is not another: both are looked at before a change is
+said to be the code's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import log
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
+from benchmarks.verdicts import times
+from benchmarks.verdicts.estimate import paired, unpaired
+from benchmarks.verdicts.times import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from benchmarks.verdicts.records import ComparableRecords, Record
+
+METRICS = {"prefill": "prefill_device_s", "decode": "decode_device_s"}
+
+
+def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
+    """Return the device times of a benchmark, estimated, and verdicts on those that can't be.
+
+    Nothing of either if no side has any, as on a machine without a GPU.
+    """
+    sides = [records.base, records.head]
+    if not any(_device(each) for side in sides for each in side):
+        return [], []
+    if missing := _missing(records):
+        return [], missing
+    base, head, why = _trusted(records)
+    if not (base and head):
+        return [], [_verdict(records, metric, Outcome.INVALID, why) for metric in METRICS.values()]
+    note, limits = "", times.DEVICE
+    if not records.paired:
+        base, note = _of_the_same_card(base, head)
+        limits = times.OTHER_CARD if note else limits
+    found = []
+    for phase, metric in METRICS.items():
+        then, now = ([_repeats(each, phase) for each in side] for side in (base, head))
+        if records.paired:
+            pairs = [list(zip(a, b, strict=False)) for a, b in zip(then, now, strict=True)]
+            estimate = paired(pairs)
+        else:
+            estimate = unpaired(*([median(each) for each in s] for s in (then, now)))
+        found.append(Timing(records.benchmark, metric, estimate, limits, note, "device"))
+    return found, []
+
+
+def at_their_clocks(verdict: Verdict, records: ComparableRecords, floor: float) -> Verdict:
+    """Return the verdict, INCONCLUSIVE if the clocks of both sides explain the change.
+
+    At most, device time is in proportion to the period of the SM clock.
+    """
+    clocks = [_clock_hz(side) for side in (records.base, records.head)]
+    if None in clocks or verdict.change is None:
+        return verdict
+    base_hz, head_hz = (float(each) for each in clocks if each)
+    explained, shift = log(base_hz / head_hz), log(1 + verdict.change)
+    if verdict.outcome not in (Outcome.REGRESSED, Outcome.IMPROVED):
+        return verdict
+    if explained * shift <= 0 or abs(explained) < abs(shift) - floor:
+        return verdict
+    says = (
+        f"the SM clock differs as well: {base_hz / 1e6:,.0f} -> {head_hz / 1e6:,.0f} MHz, which "
+        "explains it; measure again at one clock"
+    )
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE, detail=f"{verdict.detail}; {says}")
+
+
+def _missing(records: ComparableRecords) -> list[Verdict]:
+    """Return a verdict for each metric that one side lacks in all of its records."""
+    base, head = ([each for each in s if _device(each)] for s in (records.base, records.head))
+    if base and head:
+        return []
+    if base:
+        why = (records.head[-1].measured.info.get("unmeasured") or {}).get("decode_device_s")
+        says = f"gone: the baseline has it, this session has not: {why or 'it was interrupted'}"
+    else:
+        says = "new: this session has it, the baseline has not; promote a session that has"
+    cause = Cause.GONE if base else Cause.NEW
+    return [
+        replace(_verdict(records, each, Outcome.MISSING, says), cause=cause)
+        for each in METRICS.values()
+    ]
+
+
+def _trusted(records: ComparableRecords) -> tuple[list[Record], list[Record], str]:
+    """Return the records whose device time can be trusted, and why others can't."""
+    sides = [[_doubt(each) for each in side] for side in (records.base, records.head)]
+    if records.paired:  # both of a restart, or neither
+        both = [" ".join({a, b} - {""}) for a, b in zip(*sides, strict=True)]
+        sides = [both, both]
+    base, head = (
+        [each for each, doubt in zip(side, doubts, strict=True) if not doubt]
+        for side, doubts in zip((records.base, records.head), sides, strict=True)
+    )
+    why = next((doubt for side in sides[::-1] for doubt in side if doubt), "")
+    return base, head, why
+
+
+def _doubt(record: Record) -> str:
+    """Return why the device time of a record can't be trusted; an empty text if it can."""
+    device = _device(record)
+    if not device:
+        return "it was not measured"
+    validity = device.get("validity") or {}
+    if validity.get("valid") is not False:
+        return ""
+    return str(next(iter(validity.get("reasons") or ["the GPU was not steady"])))
+
+
+def _of_the_same_card(base: list[Record], head: Sequence[Record]) -> tuple[list[Record], str]:
+    """Return the baselines of the card that was used now; if there are none, all, and a note."""
+    now = _card(head[-1])
+    same = [each for each in base if _card(each) == now]
+    return (same, "") if same else (base, "measured on another card of the same kind")
+
+
+def _device(record: Record) -> Mapping[str, Any]:
+    return record.measured.device_time
+
+
+def _repeats(record: Record, phase: str) -> list[float]:
+    return list(_device(record)[phase]["repeats_s"])
+
+
+def _card(record: Record) -> Any:
+    return record.session.hardware.get("card")
+
+
+def _clock_hz(records: Sequence[Record]) -> float | None:
+    known = [(_device(each).get("clocks") or {}).get("sm_clock_hz") for each in records]
+    clocks = [float(each) for each in known if each]
+    return median(clocks) if clocks else None
+
+
+def _verdict(records: ComparableRecords, metric: str, outcome: Outcome, detail: str) -> Verdict:
+    return Verdict(records.benchmark, metric, "device", outcome, detail=detail)
