@@ -109,8 +109,8 @@ OPTIONS = (
     ),
     Option(
         "--device-repeats",
-        "recordings of what the GPU does, whose median is its device time (default: 5)",
-        "5",
+        "recordings of what the GPU does, whose median is its device time (default: 3)",
+        "3",
         metavar="N",
     ),
     Option(

@@ -12,11 +12,8 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.quantity import Unmeasured
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
     from types import CodeType, FrameType
 
 TOP = 300  # functions that are stored, those that were called most: on most models all
@@ -24,25 +21,24 @@ OURS = "benchmarks."  # what the suite itself calls isn't the work under test
 
 
 class Calls:
-    """Counts the calls that this thread makes inside `window()`, by function."""
+    """Counts the calls that this thread makes inside of it, by function.
+
+    `other` is the name of the profiler that the interpreter has already: it has but one, so then
+    nothing is counted.
+    """
 
     def __init__(self) -> None:
+        self.other = active_profiler()
         self._python: Counter[tuple[CodeType, str]] = Counter()
         self._c: Counter[tuple[str | None, str]] = Counter()
 
-    @contextmanager
-    def window(self) -> Iterator[None]:
-        """Count what runs inside. The garbage collector waits: it would call what it finds."""
-        collects = gc.isenabled()
-        gc.collect()
-        gc.disable()
-        sys.setprofile(self._count)
-        try:
-            yield
-        finally:
+    def __enter__(self) -> None:
+        if self.other is None:
+            sys.setprofile(self._count)
+
+    def __exit__(self, *_: object) -> None:
+        if self.other is None:
             sys.setprofile(None)
-            if collects:
-                gc.enable()
 
     def _count(self, frame: FrameType, event: str, argument: Any) -> None:
         module = frame.f_globals.get("__name__", "")
@@ -54,7 +50,13 @@ class Calls:
             self._c[getattr(argument, "__module__", None), argument.__qualname__] += 1
 
     def record(self) -> dict[str, Any]:
-        """Return both totals, and the functions that were called most, by their names."""
+        """Return both totals, and the functions that were called most, by their names.
+
+        Keys: `python_calls`, `c_calls`, and by name `functions` and `c_functions`; none of them if
+        nothing was counted.
+        """
+        if self.other is not None:
+            return {}
         python: Counter[str] = Counter()
         for (code, module), count in self._python.items():
             python[f"{module}.{code.co_qualname}"] += count
@@ -69,19 +71,17 @@ class Calls:
         }
 
 
-def count_calls(
-    run: Callable[[AbstractContextManager[None]], object],
-) -> dict[str, Any] | Unmeasured:
-    """Return the calls inside the window that `run` is given, and enters once.
-
-    Keys: `python_calls`, `c_calls`, and by name `functions` and `c_functions`. Unmeasured if
-    another profiler is active, since an interpreter has but one.
-    """
-    if (other := active_profiler()) is not None:
-        return Unmeasured(f"another profiler is active: {other}")
-    calls = Calls()
-    run(calls.window())
-    return calls.record()
+@contextmanager
+def collected() -> Iterator[None]:
+    """Collect garbage, and not again inside: what that would call differs each time."""
+    collects = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def active_profiler() -> str | None:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import ProfilerError
-from benchmarks.common.quantity import Unmeasured
 from benchmarks.evidence import kineto, tracing
-from benchmarks.evidence.calls import count_calls
+from benchmarks.evidence.calls import Calls, collected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,16 +66,16 @@ def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Co
     The workload must be prepared; how many tokens it asks for doesn't matter. On CUDA the peaks
     of memory start again. Raises ProfilerError where the trace can't be had or lacks the device.
     """
-    engine.run(workload, steps.stop)  # what happens only once happens here, before the trace
+    engine.run(workload, 2)  # what happens only once happens here, before the trace
     record: dict[str, Any] = {"decode_steps": [steps.start, steps.stop]}
     events, uncalled = {}, None
     for phase, run in phases(engine, workload, steps).items():
-        called: dict[str, Any] | Unmeasured = count_calls(run)
-        if isinstance(called, Unmeasured):
-            uncalled, called = called.reason, {}
-        events[phase], memory = _traced(engine.device, run)
+        calls = Calls()
+        events[phase], memory = _traced(engine.device, run, calls)
         cuda = engine.device.type == "cuda"
-        record[phase] = count_events(events[phase], cuda=cuda) | memory | called
+        record[phase] = count_events(events[phase], cuda=cuda) | memory | calls.record()
+        if calls.other:
+            uncalled = f"another profiler is active: {calls.other}"
         if cuda and not record[phase]["kernel_launches"]:
             raise ProfilerError(
                 "the trace for the counters has no GPU activity: CUPTI can't be used; "
@@ -127,8 +126,8 @@ def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str
     }
 
 
-def _traced(device: torch.device, run: Run) -> tuple[list[Event], dict[str, int]]:
-    """Run a phase traced, and return its events and what it took of the GPUs' memory."""
+def _traced(device: torch.device, run: Run, calls: Calls) -> tuple[list[Event], dict[str, int]]:
+    """Run a phase traced, with its calls counted; return its events, and its memory on GPUs."""
     import torch
     from torch.profiler import record_function
 
@@ -140,7 +139,7 @@ def _traced(device: torch.device, run: Run) -> tuple[list[Event], dict[str, int]
         for index in range(torch.cuda.device_count() if cuda else 0):
             torch.cuda.reset_peak_memory_stats(index)
         before = _cuda_allocations() if cuda else 0
-        with tracing.recording(trace), record_function(WINDOW):
+        with collected(), tracing.recording(trace), record_function(WINDOW), calls:
             yield
         if cuda:
             memory["allocations"] = _cuda_allocations() - before

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.evidence.counters import Run
     from benchmarks.evidence.kineto import Event
 
-REPEATS = 5
+REPEATS = 3
 TOP = 30  # kernels and operators that are stored: those that took longest
 ATTEMPTS = 3  # to record a repeat that is complete
 

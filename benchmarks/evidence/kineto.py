@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CALL = re.compile(r"cu(?:da)?[A-Z]")  # of CUDA's runtime or driver, as CUPTI names it
 LAUNCH = re.compile(r"cu(?:da)?(?:Launch(?:Cooperative)?Kernel|GraphLaunch)")
+MEMORY = "[memory]"  # taken or given back, on the host
 MOVE = re.compile(r"cu(?:da)?(?:Memcpy|Memset)")
 
 
@@ -43,7 +44,7 @@ class Event(NamedTuple):
     @property
     def is_allocation(self) -> bool:
         """Whether it is memory of the host that was taken or given back."""
-        return self.name == "[memory]"
+        return self.name == MEMORY
 
     @property
     def is_work(self) -> bool:
@@ -52,24 +53,31 @@ class Event(NamedTuple):
 
 
 def read(trace: Any) -> list[Event]:
-    """Return the events of a finished `torch.profiler.profile`, in the order of the recording."""
+    """Return the events of a finished `torch.profiler.profile`, in the order of the recording.
+
+    There may be hundreds of thousands, and each question takes a microsecond: so none in vain.
+    """
     from torch._C._autograd import DeviceType
 
     cpu = DeviceType.CPU
-    return [
-        Event(
-            each.name(),
-            each.device_type() == cpu,
-            each.device_index(),
-            each.start_ns(),
-            each.duration_ns(),
-            each.correlation_id(),
-            each.linked_correlation_id(),
-            each.is_user_annotation(),
-            each.nbytes(),
+    found = []
+    for each in trace.profiler.kineto_results.events():
+        name, on_host = each.name(), each.device_type() == cpu
+        is_call = on_host and CALL.match(name) is not None
+        found.append(
+            Event(
+                name,
+                on_host,
+                -1 if on_host else each.device_index(),
+                each.start_ns(),
+                each.duration_ns(),
+                each.correlation_id(),
+                0 if on_host else each.linked_correlation_id(),
+                not is_call and each.is_user_annotation(),
+                each.nbytes() if name == MEMORY else 0,
+            )
         )
-        for each in trace.profiler.kineto_results.events()
-    ]
+    return found
 
 
 def damage(events: Iterable[Event]) -> str | None:

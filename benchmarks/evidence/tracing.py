@@ -84,13 +84,12 @@ def _saw_device(trace: Any) -> bool:
     """
     from torch._C._autograd import DeviceType
 
-    events = trace.profiler.kineto_results.events()
-    operators = {e.correlation_id() for e in events if e.device_type() == DeviceType.CPU} - {0}
-    return any(
-        event.device_type() != DeviceType.CPU
-        and event.linked_correlation_id() in operators
-        and not event.is_user_annotation()
-        for event in events
+    events, cpu = trace.profiler.kineto_results.events(), DeviceType.CPU
+    done = [event for event in events if event.device_type() != cpu]
+    asked = {event.linked_correlation_id() for event in done if not event.is_user_annotation()}
+    asked.discard(0)  # of those that no operator asked for
+    return bool(asked) and any(
+        event.correlation_id() in asked and event.device_type() == cpu for event in events
     )
 
 

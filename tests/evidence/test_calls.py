@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from benchmarks.common.quantity import Unmeasured
 from benchmarks.evidence import counters
-from benchmarks.evidence.calls import count_calls
+from benchmarks.evidence.calls import Calls, collected
 
 
 def helper():
@@ -26,12 +25,10 @@ def work(times=3):
 
 def counted(run):
     """Return the calls of `run`."""
-
-    def phase(window):
-        with window:
-            run()
-
-    return count_calls(phase)
+    calls = Calls()
+    with collected(), calls:
+        run()
+    return calls.record()
 
 
 def test_each_call_is_counted_by_its_name():
@@ -81,11 +78,19 @@ def test_beside_another_profiler_there_is_no_count():
     other = cProfile.Profile()
     other.enable()
     try:
-        found = counted(work)
+        assert counted(work) == {}
+        assert Calls().other is not None
+        assert sys.getprofile() is other  # left as it was
     finally:
         other.disable()
-    assert isinstance(found, Unmeasured)
-    assert "another profiler is active" in found.reason
+
+
+def calls_of(run):
+    """Return the calls of a phase."""
+    calls = Calls()
+    with collected():
+        run(calls)
+    return calls.record()
 
 
 def test_generations_are_counted_alike_each_time(engine, workload):
@@ -94,8 +99,7 @@ def test_generations_are_counted_alike_each_time(engine, workload):
     def once():
         steps = counters.DECODE_STEPS
         return {
-            phase: count_calls(run)
-            for phase, run in counters.phases(engine, workload, steps).items()
+            phase: calls_of(run) for phase, run in counters.phases(engine, workload, steps).items()
         }
 
     engine.run(workload, counters.DECODE_STEPS.stop)
@@ -113,11 +117,11 @@ def test_one_call_more_in_each_linear_is_seen_and_named(engine, workload):
     def added(*_):
         """Do nothing, once in each linear."""
 
-    before = count_calls(run)
+    before = calls_of(run)
     linears = [each for each in engine.model.modules() if type(each).__name__ == "Linear8bitLt"]
     hooks = [each.register_forward_pre_hook(added) for each in linears]
     try:
-        after = count_calls(run)
+        after = calls_of(run)
     finally:
         for each in hooks:
             each.remove()
