@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -41,6 +42,20 @@ def workload(engine, target):
     workload = target.workload(ROWS, NEW_TOKENS)
     engine.prepare(workload)
     return workload
+
+
+@contextmanager
+def failing(module, error):
+    """Let each pass through a module raise this."""
+
+    def fail(*_):
+        raise error
+
+    hook = module.register_forward_pre_hook(fail)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def first_token(engine, workload):
@@ -206,16 +221,9 @@ def test_the_suites_throughput_is_that_of_a_bare_loop(engine, workload, timed):
 
 def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
     """An allocation that fails becomes one line: how much, what for, what to do."""
-
-    def fail(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has")
-
-    hook = engine.model.model.layers[2].register_forward_pre_hook(fail)
-    try:
-        with pytest.raises(OutOfMemoryError) as caught:
-            engine.generate(workload)
-    finally:
-        hook.remove()
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has")
+    with failing(engine.model.model.layers[2], error), pytest.raises(OutOfMemoryError) as caught:
+        engine.generate(workload)
     message = str(caught.value)
     assert "generating 6 tokens for each of 2 rows with int8-decomp" in message
     assert "needed 2.50 GiB more" in message
@@ -282,16 +290,9 @@ def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
 )
 def test_memory_that_runs_out_elsewhere_is_recognised(engine, workload, message):
     """The driver, cuBLAS and the host say it in their own words, and as plain RuntimeErrors."""
-
-    def fail(*_):
-        raise RuntimeError(message)
-
-    hook = engine.model.model.layers[0].register_forward_pre_hook(fail)
-    try:
-        with pytest.raises(OutOfMemoryError, match="lower --batch-size"):
-            engine.generate(workload)
-    finally:
-        hook.remove()
+    broken = failing(engine.model.model.layers[0], RuntimeError(message))
+    with broken, pytest.raises(OutOfMemoryError, match="lower --batch-size"):
+        engine.generate(workload)
 
 
 def rewritten(target, folder, change):
@@ -353,12 +354,8 @@ def test_a_failed_generation_holds_no_weights(target, workload):
     engine.prepare(workload)
     weights = [weakref.ref(parameter) for parameter in engine.model.parameters()]
     quantized = weakref.ref(engine.model.model.layers[0].mlp.up_proj.weight.CB)
-
-    def fail(*_):
-        raise RuntimeError("a kernel failed")
-
-    engine.model.model.layers[1].register_forward_pre_hook(fail)
-    with pytest.raises(RuntimeError, match="a kernel failed") as kept:
+    broken = failing(engine.model.model.layers[1], RuntimeError("a kernel failed"))
+    with broken, pytest.raises(RuntimeError, match="a kernel failed") as kept:
         engine.generate(workload)
     engine.close()
     gc.collect()
