@@ -26,7 +26,7 @@ def gpu(nvml):
 
 
 def test_facts_and_counters_come_in_base_units(gpu):
-    """Watts, joules, bytes and hertz; a name that old versions return as bytes is text."""
+    """Watts, joules, bytes and hertz."""
     assert gpu.facts() == {
         "gpu_name": "Fake GPU",
         "power_limit_watts": 700.0,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks.common.errors import InputError
 from benchmarks.evidence import references
@@ -243,10 +242,3 @@ def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
     assert ">  " not in outcome.out  # no source lines of a traceback
     names = {bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]}
     assert names == {"int8"}
-
-
-def test_comparing_with_nothing_saved_warns(session):
-    """Without a saved session the benchmarks run all the same, and a warning says so."""
-    with pytest.warns(PytestBenchmarkWarning, match=r"Can't compare\. No benchmark files"):
-        outcome = session(*LEAST, "--benchmark-compare")
-    assert outcome.status == 0
