@@ -12,7 +12,7 @@ from benchmarks.evidence.profiling import Hotspot
 from benchmarks.machine import validity
 from benchmarks.machine.readings import Observations
 from benchmarks.machine.watch import SERIES
-from benchmarks.measure.metrics import Machine, ModelCost, Round, generation_metrics
+from benchmarks.measure.metrics import ModelCost, Peaks, Round, generation_metrics
 from benchmarks.sessions.session import Session, parse_session
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _metrics(timed: list[Round], new_tokens: int, *, on_gpu: bool) -> tuple[Any,
         prompt_tokens=16,
         new_tokens=new_tokens,
         cost=ModelCost(0.2, 15_549_696, 13_452_544, 4096),
-        machine=Machine(
+        peaks=Peaks(
             peak_allocated_bytes=9_330_000_000 if on_gpu else unknown,
             peak_reserved_bytes=9_500_000_000 if on_gpu else unknown,
             peak_resident_bytes=515_530_752,
