@@ -9,6 +9,7 @@ import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -47,11 +48,7 @@ def workload(engine, target):
 @contextmanager
 def failing(module, error):
     """Let each pass through a module raise this."""
-
-    def fail(*_):
-        raise error
-
-    hook = module.register_forward_pre_hook(fail)
+    hook = module.register_forward_pre_hook(Mock(side_effect=error))
     try:
         yield
     finally:
@@ -234,12 +231,8 @@ def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
 
 def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatch):
     """A model that doesn't fit names its size, and what else could be done."""
-    import transformers
-
-    def fail(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
-
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
     with pytest.raises(OutOfMemoryError) as caught:
         loading.load(target, "int8", cold=True)
     assert "about 0.0155 GB for weights" in str(caught.value)
@@ -269,12 +262,8 @@ def test_experts_that_would_stay_unquantized_are_refused(target, monkeypatch, co
 
 def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
     """What transformers says of a model is passed on, and offloading is told apart."""
-    import transformers
-
-    def refuse(*_, **__):
-        raise ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
-
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+    error = ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
         loading.load(target, "int8", cold=True)

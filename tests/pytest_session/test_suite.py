@@ -6,6 +6,7 @@ import json
 import statistics
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -131,11 +132,7 @@ def test_a_session_is_stored_below_a_folder_of_its_machine(session, monkeypatch,
 
 def test_a_session_that_cannot_be_saved_is_no_success(session, monkeypatch):
     """The tables are shown, one line says why there is no file, and the status isn't 0."""
-
-    def full(*_):
-        raise InputError("the disk is full")
-
-    monkeypatch.setattr(storage, "save", full)
+    monkeypatch.setattr(storage, "save", Mock(side_effect=InputError("the disk is full")))
     outcome = session(*LEAST, "--benchmark-save=x")
     assert outcome.status == 3
     assert "NOT SAVED: the disk is full" in outcome.out
@@ -199,15 +196,10 @@ def test_prompts_too_short_to_differ_are_said_and_a_profiled_round_is_none(sessi
 
 def test_what_cant_be_written_at_the_end_costs_only_that(session, monkeypatch, tmp_path):
     """fp16's logits: null, with the reason. The report: status 3, as for --summary."""
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def refused(*_, **__):
-        raise InputError("--report: can't write it (No space left on device)")
-
-    monkeypatch.setattr(references, "ensure_reference", full)
-    monkeypatch.setattr(render, "write", refused)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(references, "ensure_reference", Mock(side_effect=full))
+    refused = InputError("--report: can't write it (No space left on device)")
+    monkeypatch.setattr(render, "write", Mock(side_effect=refused))
     report = f"--report={tmp_path / 'page.html'}"
     outcome = session(*LEAST, report, "--benchmark-save=full")
     assert outcome.status == 3
