@@ -126,9 +126,6 @@ def record(
     starts = [sum(each.round_s + 0.01 for each in timed[:n]) for n in range(rounds)]
     device, rounds_s = "cuda" if on_gpu else "cpu", [each.round_s for each in timed]
     judged = validity.judge(Observations(device, rounds_s, {}, {}, cold=True))  # not steady
-    operators = {"aten::_int_mm": 28, "bitsandbytes::int8_vectorwise_quant": 28}
-    counts = {"operators": operators, "operators_total": 5630, "int8_operators": operators}
-    on_device = {"kernel_launches": launches, "synchronizations": {"stream": 84, "event": 0}}
     facts = info((), new_tokens)
     return facts | {
         "workload": facts["workload"]
@@ -146,12 +143,17 @@ def record(
         "refused": [],
         "process": {"loaded": ["int8-decomp"], "profiled": False},
         "attestation": None,
-        "counters": {
-            "decode_steps": [2, 10],
-            "prefill": counts,
-            "decode": {**counts, **(on_device if on_gpu else {}), "allocations": 1443},
-        },
+        "counters": _counters(launches if on_gpu else None),
     }
+
+
+def _counters(launches: int | None) -> dict[str, Any]:
+    """Return the counters of both phases; of a GPU if something was launched there."""
+    operators = {"aten::_int_mm": 28, "bitsandbytes::int8_vectorwise_quant": 28}
+    counts = {"operators": operators, "operators_total": 5630, "int8_operators": operators}
+    on_device = {"kernel_launches": launches, "synchronizations": {"stream": 84, "event": 0}}
+    decode = {**counts, **(on_device if launches else {}), "allocations": 1443}
+    return {"decode_steps": [2, 10], "prefill": counts, "decode": decode}
 
 
 def _metrics(timed: list[Round], new_tokens: int, *, on_gpu: bool) -> tuple[Any, Any]:
