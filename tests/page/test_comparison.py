@@ -187,6 +187,7 @@ def test_history_keeps_machines_and_workloads_apart() -> None:
     assert len({(each["machine"], each["workload"]) for each in shown["series"]}) == 3
     longest = shown["series"][0]
     assert longest["sessions"] == [0, 1, 2, 3]
+    assert shown["sessions"][0]["commit"] == "0123456789 on main"
     marks, reasons = zip(*longest["marks"], strict=True)
     assert marks == ("session", "baseline", "REGRESSED", "acknowledged")
     assert reasons[3] == "round_s: a trade"
