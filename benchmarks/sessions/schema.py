@@ -77,7 +77,15 @@ COUNTS = {
     "int8_operators": Maybe(OPERATORS),
     "synchronizations": Maybe(OPERATORS),
     **dict.fromkeys(
-        ("operators_total", "kernel_launches", "allocations", "peak_allocated_bytes"),
+        (
+            "operators_total",
+            "kernel_launches",
+            "copies_device_to_host",
+            "copies_host_to_device",
+            "copies_device_to_device",
+            "allocations",
+            "peak_allocated_bytes",
+        ),
         Maybe(NUMBER),
     ),
 }

@@ -37,6 +37,7 @@ from benchmarks.measure.metrics import (
     tpot_s,
 )
 from benchmarks.model import footprint
+from benchmarks.report.columns import METRICS
 
 counts = st.integers(1, 10_000)
 seconds = st.floats(1e-6, 1e4)
@@ -252,6 +253,7 @@ def test_stored_metrics_are_plain_json() -> None:
     """What is stored reads back from JSON as it was, rounds included."""
     values, reasons = as_stored(measure())
     assert json.loads(json.dumps(values)) == values
+    assert set(values) <= set(METRICS)  # each has a title
     assert reasons == {}
     stored = ROUNDS[0].record()
     assert json.loads(json.dumps(stored)) == stored
