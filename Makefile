@@ -15,7 +15,7 @@ help:
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
 	@echo "make power   show what the verdicts find, and how often they cry wolf"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
-	@echo "make gpu-check   measure all that only a GPU can show, for docs/results"
+	@echo "make gpu-check   measure all that only a GPU can show, and judge its duets"
 	@echo "make lint    check style, types and workflows"
 	@echo "make screenshot   measure on the CPU, and picture the report for the README"
 	@echo "make clean   remove virtual environments, caches and artifacts; saved benchmarks stay"

@@ -16,7 +16,7 @@ COMMANDS: dict[str, str] = {
     "baselines": "list the stored sessions; pull or push the baselines by a git branch",
     "ci": "screen against the baselines, decide what is suspicious, promote: what CI runs",
     "duet": "compare two environments on this machine: alternating rounds, one verdict",
-    "bisect": "find the release or the commit in which the verdict turned",
+    "bisect": "find the release in which the verdict turned",
     "judge": "judge saved sessions against others: what regressed, and what can't be said",
     "promote": "make stored sessions baselines",
     "report": "write one page of saved sessions: what was measured, compared, and how it went on",

@@ -12,7 +12,7 @@ from benchmarks.evidence.profiling import Hotspot
 from benchmarks.machine import validity
 from benchmarks.machine.readings import Observations
 from benchmarks.machine.watch import SERIES
-from benchmarks.measure.metrics import Machine, ModelCost, Round, generation_metrics
+from benchmarks.measure.metrics import ModelCost, Peaks, Round, generation_metrics
 from benchmarks.sessions.session import Session, parse_session
 
 if TYPE_CHECKING:
@@ -129,16 +129,6 @@ def record(
     starts = [sum(each.round_s + 0.01 for each in timed[:n]) for n in range(rounds)]
     device, rounds_s = "cuda" if on_gpu else "cpu", [each.round_s for each in timed]
     judged = validity.judge(Observations(device, rounds_s, {}, {}, cold=True))  # not steady
-    operators = {"aten::_int_mm": 28, "bitsandbytes::int8_vectorwise_quant": 28}
-    counts = {
-        "operators": operators,
-        "operators_total": 5630,
-        "int8_operators": operators,
-        "python_calls": 19_830,
-        "c_calls": 25_028,
-        "functions": {"torch.nn.modules.module.Module.__call__": 9000, "os.path.join": 40},
-    }
-    on_device = {"kernel_launches": launches, "synchronizations": {"stream": 84, "event": 0}}
     facts = info((), new_tokens)
     return facts | {
         "workload": facts["workload"]
@@ -157,12 +147,24 @@ def record(
         "process": {"loaded": ["int8-decomp"], "profiled": False},
         "device_time": {"prefill": _spent(slower), "decode": _spent(slower)} if on_gpu else None,
         "attestation": None,
-        "counters": {
-            "decode_steps": [2, 10],
-            "prefill": counts,
-            "decode": {**counts, **(on_device if on_gpu else {}), "allocations": 1443},
-        },
+        "counters": _counters(launches if on_gpu else None),
     }
+
+
+def _counters(launches: int | None) -> dict[str, Any]:
+    """Return the counters of both phases; of a GPU if something was launched there."""
+    operators = {"aten::_int_mm": 28, "bitsandbytes::int8_vectorwise_quant": 28}
+    counts = {
+        "operators": operators,
+        "operators_total": 5630,
+        "int8_operators": operators,
+        "python_calls": 19_830,
+        "c_calls": 25_028,
+        "functions": {"torch.nn.modules.module.Module.__call__": 9000, "os.path.join": 40},
+    }
+    on_device = {"kernel_launches": launches, "synchronizations": {"stream": 84, "event": 0}}
+    decode = {**counts, **(on_device if launches else {}), "allocations": 1443}
+    return {"decode_steps": [2, 10], "prefill": counts, "decode": decode}
 
 
 def _metrics(timed: list[Round], new_tokens: int, *, on_gpu: bool) -> tuple[Any, Any]:
@@ -174,7 +176,7 @@ def _metrics(timed: list[Round], new_tokens: int, *, on_gpu: bool) -> tuple[Any,
         prompt_tokens=16,
         new_tokens=new_tokens,
         cost=ModelCost(0.2, 15_549_696, 13_452_544, 4096),
-        machine=Machine(
+        peaks=Peaks(
             peak_allocated_bytes=9_330_000_000 if on_gpu else unknown,
             peak_reserved_bytes=9_500_000_000 if on_gpu else unknown,
             peak_resident_bytes=515_530_752,

@@ -15,10 +15,18 @@ from benchmarks.duet import duet, schedule
 from benchmarks.environments.overlay import CURRENT
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Mapping
 
 SHORT = ["--device=cpu", "--batch-size=1", "--new-tokens=2", "--rounds=2", "--seed=1"]
 FAST = [*SHORT, "--quantization=bf16"]  # which is loaded and runs in half the time
+
+
+def given(*options: str) -> argparse.Namespace:
+    """Return these options as a command that measures has them."""
+    parser = door.Parser()
+    measuring.add_arguments(parser)
+    return parser.parse_args(options)
 
 
 def duet_of(
@@ -29,9 +37,7 @@ def duet_of(
     **conditions: Any,
 ) -> duet.Duet:
     """Return a duet of identical sides, as the command makes it, but for some of its conditions."""
-    parser = door.Parser()
-    measuring.add_arguments(parser)
-    arguments = parser.parse_args([*FAST, *options])
+    arguments = given(*FAST, *options)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)

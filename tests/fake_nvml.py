@@ -81,7 +81,7 @@ class FakeNvml:
         return uuid
 
     def nvmlDeviceGetName(self, _):  # noqa: D102, N802
-        return b"Fake GPU"
+        return "Fake GPU"
 
     def nvmlDeviceGetEnforcedPowerLimit(self, _):  # noqa: D102, N802
         return 700_000

@@ -187,16 +187,7 @@ def _run(
             preexec_fn()
         with contextlib.suppress(OSError):
             Path("/proc/self/comm").write_text(NAME.format(os.getppid()))
-        if cwd:
-            os.chdir(cwd)
-        if env is not None:
-            os.environ.clear()
-            os.environ.update(env)
-        _forget()
-        _renew_threads()
-        here = [str(Path.cwd())] if program.here_first else []
-        given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
-        sys.path[:0] = [*here, *given]
+        _settle(program, cwd, env)
         os.close(begun)
         status = _status(program)
     except BaseException:
@@ -206,6 +197,20 @@ def _run(
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(status)
+
+
+def _settle(program: Program, cwd: str | None, env: Mapping[str, str] | None) -> None:
+    """Take the folder, the environment and the path that the program was given."""
+    if cwd:
+        os.chdir(cwd)
+    if env is not None:
+        os.environ.clear()
+        os.environ.update(env)
+    _forget()
+    _renew_threads()
+    here = [str(Path.cwd())] if program.here_first else []
+    given = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]
+    sys.path[:0] = [*here, *given]
 
 
 def _renew_threads() -> None:

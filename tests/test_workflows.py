@@ -27,18 +27,26 @@ JOBS = WORKFLOW["jobs"]
 ON_A_GPU = {name: job for name, job in JOBS.items() if "self-hosted" in job["runs-on"]}
 
 
-def tool(name):
-    """Return a command of this environment."""
-    return Path(sys.executable).with_name(name)
+def run(*command, **more):
+    """Run a command to its end, and keep what it says."""
+    kept = {"capture_output": True, "text": True, "timeout": PATIENCE_S}
+    return subprocess.run(command, check=False, **kept, **more)
+
+
+def tool(name, *arguments):
+    """Run a command of this environment."""
+    return run(Path(sys.executable).with_name(name), *arguments)
+
+
+def as_the_runner(line, folder, environment):
+    """Run a line of a workflow in a folder, as the runner would."""
+    return run("bash", "-euo", "pipefail", "-c", line, cwd=folder, env=environment)
 
 
 def zizmor(*paths):
     """Return the exit status of zizmor, as `make lint` calls it."""
     (line,) = [each for each in (ROOT / "Makefile").read_text().splitlines() if "zizmor" in each]
-    options = shlex.split(line)[1:-1]
-    return subprocess.run(
-        [tool("zizmor"), *options, *paths], check=False, capture_output=True, timeout=PATIENCE_S
-    ).returncode
+    return tool("zizmor", *shlex.split(line)[1:-1], *paths).returncode
 
 
 def test_zizmor_finds_nothing(tmp_path):
@@ -54,14 +62,7 @@ def test_zizmor_finds_nothing(tmp_path):
 
 def test_the_workflows_follow_githubs_schema():
     """check-jsonschema knows what GitHub accepts, and needs no network for it."""
-    schema = ["--builtin-schema", "vendor.github-workflows"]
-    done = subprocess.run(
-        [tool("check-jsonschema"), *schema, *FILES],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
+    done = tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *FILES)
     assert done.returncode == 0, done.stdout
 
 
@@ -176,15 +177,7 @@ def in_a_clone(tmp_path, line, environment):
         git(tmp_path, "clone", remote, clone)
         (clone / ".venv").symlink_to(sys.prefix)
     given = {name: value for name, value in environment.items() if not value.startswith("${{")}
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
-        cwd=clone,
-        env=GIT | given | {"TOKEN": "x", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
+    return as_the_runner(line, clone, GIT | given | {"TOKEN": "x", "PYTHONPATH": str(ROOT)})
 
 
 def line_with(job, words):
@@ -227,20 +220,12 @@ def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
         shutil.copy(ROOT / name, copy)
     shutil.copytree(ROOT / "benchmarks", copy / "benchmarks")
     line, _ = line_with("main", " ci ")
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", line],  # noqa: S607
-        cwd=copy,
-        env=os.environ
-        | {
-            "OPTIONS": "--device cpu --new-tokens 2 --rounds 3 --warmup-rounds 1 --bounds *=inf",
-            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
-            "XDG_CACHE_HOME": str(home),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
+    given = {
+        "OPTIONS": "--device cpu --new-tokens 2 --rounds 3 --warmup-rounds 1 --bounds *=inf",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "XDG_CACHE_HOME": str(home),
+    }
+    done = as_the_runner(line, copy, os.environ | given)
     assert done.returncode == 10, done.stdout + done.stderr
     (session,) = baseline.stored(copy / ".benchmarks").sessions
     assert session.saved["passed"]
@@ -259,48 +244,28 @@ def test_the_lines_that_measure_are_understood(tmp_path, job, chosen):
     assert chosen.split(maxsplit=1)[0] in line
     (tmp_path / ".venv").symlink_to(sys.prefix)  # the tests may run in another environment
     given = {"OPTIONS": "--model x", "GITHUB_STEP_SUMMARY": "x", "BASE": "main"}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", line.replace(" ci ", " ci --help ", 1)],  # noqa: S607
-        cwd=tmp_path,
-        env=os.environ | given | {"PYTHONPATH": str(ROOT)},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
+    environment = os.environ | given | {"PYTHONPATH": str(ROOT)}
+    done = as_the_runner(line.replace(" ci ", " ci --help ", 1), tmp_path, environment)
     assert done.returncode == 0, done.stderr
     assert all(option in done.stdout for option in re.findall(r"--[a-z]+", line))
 
 
+MAIN, PULL = "refs/heads/main", "refs/pull/7/merge"
+LABELLED = {"action": "labeled", "label": {"name": "benchmark"}}
+PUSHED = {"action": "synchronize", "pull_request": {"labels": [LABELLED["label"]]}}
 TAKEN = {
-    "push": ("push", "refs/heads/main", {}),
-    "nightly": ("schedule", "refs/heads/main", {}),
-    "labelled": (
-        "pull_request",
-        "refs/pull/7/merge",
-        {"action": "labeled", "label": {"name": "benchmark"}},
-    ),
+    "push": ("push", MAIN, {}),
+    "nightly": ("schedule", MAIN, {}),
+    "labelled": ("pull_request", PULL, LABELLED),
 }
 REFUSED = {
-    "opened": ("pull_request", "refs/pull/7/merge", {"action": "opened"}),
-    "pushed after the label": (
-        "pull_request",
-        "refs/pull/7/merge",
-        {"action": "synchronize", "pull_request": {"labels": [{"name": "benchmark"}]}},
-    ),
-    "another label": (
-        "pull_request",
-        "refs/pull/7/merge",
-        {"action": "labeled", "label": {"name": "bug"}},
-    ),
-    "with the rights of main": (
-        "pull_request_target",
-        "refs/heads/main",
-        {"action": "labeled", "label": {"name": "benchmark"}},
-    ),
+    "opened": ("pull_request", PULL, {"action": "opened"}),
+    "pushed after the label": ("pull_request", PULL, PUSHED),
+    "another label": ("pull_request", PULL, LABELLED | {"label": {"name": "bug"}}),
+    "with the rights of main": ("pull_request_target", MAIN, LABELLED),
     "another branch": ("push", "refs/heads/other", {}),
-    "a comment": ("issue_comment", "refs/heads/main", {"action": "created"}),
-    "nothing": ("pull_request", "refs/pull/7/merge", None),
+    "a comment": ("issue_comment", MAIN, {"action": "created"}),
+    "nothing": ("pull_request", PULL, None),
 }
 
 
@@ -311,18 +276,7 @@ def test_the_runner_itself_refuses_what_nobody_saw(tmp_path, case):
     file = tmp_path / "event.json"
     if payload is not None:
         file.write_text(json.dumps(payload))
-    done = subprocess.run(
-        [HOOK],
-        env={
-            "PATH": os.environ["PATH"],
-            "GITHUB_EVENT_NAME": event,
-            "GITHUB_REF": ref,
-            "GITHUB_EVENT_PATH": str(file),
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
+    given = {"GITHUB_EVENT_NAME": event, "GITHUB_REF": ref, "GITHUB_EVENT_PATH": str(file)}
+    done = run(HOOK, env={"PATH": os.environ["PATH"], **given})
     assert (done.returncode == 0) is (case in TAKEN)
     assert ("::error::" in done.stdout) is (case in REFUSED)

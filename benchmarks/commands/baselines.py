@@ -47,7 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     folders: list[Path] = arguments.storage
     if arguments.action == "list":
         for found in map(baseline.stored, folders):
-            listed = [each for each in found.sessions if not _is_mere_side(each)]
+            listed = [
+                each for each in found.sessions if not each.duet or baseline.is_baseline(each)
+            ]
             for line in (*found.damaged, *map(_line, listed)):
                 print(line)
             if sides := len(found.sessions) - len(listed):
@@ -62,10 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
     return ExitStatus.FINE
-
-
-def _is_mere_side(session: Session) -> bool:
-    return bool(session.duet) and not baseline.is_baseline(session)
 
 
 def _line(session: Session) -> str:

@@ -1,17 +1,16 @@
-"""`python -m benchmarks bisect`: the release or the commit in which the verdict turned."""
+"""`python -m benchmarks bisect`: the release in which the verdict turned."""
 
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil, log2
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
 from benchmarks.commands.duet import only_work
-from benchmarks.common import git, interrupts
+from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
@@ -25,10 +24,11 @@ from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from benchmarks.duet.restart import Conditions
     from benchmarks.duet.schedule import Budget
-    from benchmarks.environments.overlay import Environment
+    from benchmarks.environments.overlay import Environment, Overlays
     from benchmarks.sessions.outcome import Verdict
 
 NOT_JUDGED = (Outcome.INVALID, Outcome.MISSING, Outcome.NOT_COMPARABLE)
@@ -36,13 +36,8 @@ NOT_JUDGED = (Outcome.INVALID, Outcome.MISSING, Outcome.NOT_COMPARABLE)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--package", metavar="NAME", help="search the releases of this package")
-    what.add_argument(
-        "--checkout",
-        type=Path,
-        metavar="PATH",
-        help="search the commits of this checkout, which pip can install",
+    parser.add_argument(
+        "--package", required=True, metavar="NAME", help="search the releases of this package"
     )
     parser.add_argument("--good", required=True, metavar="VERSION", help="fast: the base of all")
     parser.add_argument("--bad", required=True, metavar="VERSION", help="slow, and later")
@@ -66,13 +61,16 @@ def run(arguments: argparse.Namespace) -> int:
     out = measuring.out_folder(arguments, "bisects")
     tried: list[Tried] = []
     try:
-        with interrupts.interruptible(), ExitStack() as stack:
-            names, environment = _candidates(arguments, conditions, stack)
+        with interrupts.interruptible():
+            package, ends = arguments.package, (arguments.good, arguments.bad)
+            overlays = measuring.overlays(conditions)
+            names = candidates.releases(package, *ends, conditions.variables, measuring.say)
+            environment = partial(_release, package, overlays)
             good = environment(names[0])
             search = Search(
                 conditions, budget, out, good, environment, tried, metric=arguments.metric
             )
-            measuring.say(f"{len(names)} candidates: {', '.join(map(_short, names))}")
+            measuring.say(f"{len(names)} candidates: {', '.join(names)}")
             measuring.say(
                 f"about {1 + ceil(log2(len(names) - 1))} duets, and one more for each that can't "
                 f"be tried; about {budget.minutes:g} minutes each at most"
@@ -88,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     measuring.say(f"tried: {_table(tried)}")
     if found is None:
         says = "can't be tried" if tried[0].turn is Turn.SKIPPED else "is not found to be slower"
-        measuring.say(f"--bad {_short(names[-1])} {says}, so nothing turned: {tried[0].why}")
+        measuring.say(f"--bad {names[-1]} {says}, so nothing turned: {tried[0].why}")
         return ExitStatus.NOTHING_COMPARED  # there is no turn to act on
     gap = f", or one of those that can't run: {', '.join(found.between)}" if found.between else ""
     measuring.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
@@ -119,24 +117,22 @@ class Search:
         """Return what a duet says of a candidate, and keep why."""
         found = self._try(name)
         self.tried.append(found)
-        measuring.say(f"{_short(name)}: {found.turn.value}: {found.why}")
+        measuring.say(f"{name}: {found.turn.value}: {found.why}")
         return found.turn
 
     def _try(self, name: str) -> Tried:
         duet = None
         try:
             sides = {"base": self.good, "head": self.environment(name)}
-            if sides["head"].same_files(self.good):
-                return Tried(name, Turn.GOOD, "the same files as those of the good end")
-            folder = self.out / _short(name)
+            folder = self.out / name
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
             duet = Duet(self.conditions, sides, budget, folder, measuring.say, asked=self.asked)
-            measuring.say(f"{_short(name)}: {duet.cost()}")
+            measuring.say(f"{name}: {duet.cost()}")
             duet.run()
         except HarnessError as error:
             if duet is None or duet.restarts < ENOUGH:
                 return Tried(name, Turn.SKIPPED, str(error))
-            measuring.complain(f"{_short(name)}: judged by what is complete; {error}")
+            measuring.complain(f"{name}: judged by what is complete; {error}")
             duet.conclude()
         for line in verdict_table.lines(duet.verdicts, duet.notes):
             measuring.say(line)
@@ -184,29 +180,10 @@ def _says(each: Verdict) -> str:
     return f"{each.metric} {each.outcome.value}{by}"
 
 
-def _candidates(
-    arguments: argparse.Namespace, conditions: Conditions, stack: ExitStack
-) -> tuple[list[str], Callable[[str], Environment]]:
-    """Return the candidates in order, and a function that gives the environment of one."""
-    overlays, variables = measuring.overlays(conditions), conditions.variables
-    good, bad = arguments.good, arguments.bad
-    if arguments.package:
-        names = candidates.releases(arguments.package, good, bad, variables, measuring.say)
-
-        def release(name: str) -> Environment:
-            spec = f"{arguments.package}=={name}"
-            return overlays.cached(spec, [spec])
-
-        return names, release
-    names = candidates.commits(arguments.checkout, good, bad, variables)
-    tree = stack.enter_context(git.worktree(arguments.checkout, variables))
-    return names, lambda name: candidates.commit_environment(name, tree, overlays)
-
-
-def _short(name: str) -> str:
-    """Return a commit's hash as people write it; a version as it is."""
-    return name[:12]
+def _release(package: str, overlays: Overlays, name: str) -> Environment:
+    spec = f"{package}=={name}"
+    return overlays.cached(spec, [spec])
 
 
 def _table(tried: list[Tried]) -> str:
-    return ", ".join(f"{_short(each.name)} {each.turn.value}" for each in tried) or "none"
+    return ", ".join(f"{each.name} {each.turn.value}" for each in tried) or "none"

@@ -13,7 +13,6 @@ from benchmarks.common.process import Done
 
 SECONDS = 600  # for an answer of git or of the package index
 OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a hook they name the repository around
-CHECKOUT = "expected a git checkout, and revisions that it has"
 
 
 def try_git(folder: Path, variables: Mapping[str, str], *arguments: str) -> Done:
@@ -23,9 +22,7 @@ def try_git(folder: Path, variables: Mapping[str, str], *arguments: str) -> Done
     return process.run(command, {**around, "GIT_TERMINAL_PROMPT": "0"}, SECONDS)
 
 
-def run_git(
-    folder: Path, variables: Mapping[str, str], *arguments: str, next_step: str = CHECKOUT
-) -> str:
+def run_git(folder: Path, variables: Mapping[str, str], *arguments: str, next_step: str) -> str:
     """Return what git prints. Raises InputError, in one line, if it fails."""
     done = try_git(folder, variables, *arguments)
     if done.status:
@@ -41,7 +38,7 @@ def reason(done: Done) -> str:
 
 @contextmanager
 def worktree(
-    checkout: Path, variables: Mapping[str, str], revision: str = "HEAD", next_step: str = CHECKOUT
+    checkout: Path, variables: Mapping[str, str], revision: str, next_step: str
 ) -> Iterator[Path]:
     """Give a worktree of a checkout, in a folder of its own, and remove it at the end."""
     with TemporaryDirectory(prefix="worktree-") as folder:
@@ -51,4 +48,4 @@ def worktree(
         try:
             yield Path(path)
         finally:
-            run_git(checkout, variables, "worktree", "remove", "--force", path)
+            run_git(checkout, variables, "worktree", "remove", "--force", path, next_step=next_step)

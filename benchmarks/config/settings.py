@@ -115,7 +115,7 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
     tokens = _optional_count("--prompt-tokens", given)
     if prompt is None:
         return None, tokens or DEFAULT_PROMPT_TOKENS
-    if not _is_text(prompt):
+    if prompt != prompt.encode(errors="ignore").decode():  # Python's stand-ins for other bytes
         raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
     if not prompt.strip():
         raise InputError("--prompt: expected a text, got an empty one; leave the option away")
@@ -221,14 +221,6 @@ def _counts(option: str, text: str | None) -> tuple[int, ...]:
 
 def _optional_count(option: str, text: str | None) -> int | None:
     return None if text is None else count(option, text)
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # what Python makes of bytes that it can't decode
-        return False
-    return True
 
 
 def count(option: str, text: str | None, minimum: int = 1) -> int:

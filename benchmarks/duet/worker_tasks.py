@@ -176,7 +176,7 @@ class Side:
         )
         for slowdown, attempt in self._attempts.items():
             attempt.placement = memory.place(engine.model)
-            attempt.machine = memory.machine(engine, attempt.placement)
+            attempt.peaks = memory.peaks(engine, attempt.placement)
             times = [each.round_s for each in attempt.rounds]
             seen = attempt.watch.observations(times)
             attempt.validity = validity.judge(seen, self._target.settings.bounds)

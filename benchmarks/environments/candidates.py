@@ -1,18 +1,16 @@
-"""The candidates of a bisection: releases or commits in order, and the environment of each."""
+"""The candidates of a bisection: releases of a package, in order."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from benchmarks.common import process
 from benchmarks.common.errors import InputError
-from benchmarks.common.git import SECONDS, run_git
-from benchmarks.environments.overlay import Environment, Overlays
+from benchmarks.common.git import SECONDS
 
 
 def releases(
@@ -45,22 +43,6 @@ def releases(
     return kept
 
 
-def commits(checkout: Path, good: str, bad: str, variables: Mapping[str, str]) -> list[str]:
-    """Return the commits of the main line from good to bad, in order. Raises InputError."""
-    first, last = (
-        run_git(checkout, variables, "rev-parse", "--verify", f"{rev}^{{commit}}")
-        for rev in (good, bad)
-    )
-    listed = run_git(
-        checkout, variables, "rev-list", "--first-parent", "--reverse", f"{first}..{last}"
-    ).split()
-    if not listed or run_git(checkout, variables, "merge-base", first, last) != first:
-        raise InputError(
-            f"--good {good}: expected an ancestor of --bad {bad} in {checkout}; check the order"
-        )
-    return [first, *listed]
-
-
 def between(ordered: Sequence[str], good: str, bad: str, what: str) -> list[str]:
     """Return the part of an ordered list from one name to a later one. Raises InputError."""
     for option, name in (("--good", good), ("--bad", bad)):
@@ -79,13 +61,3 @@ def _as_known(known: Mapping[Version, str], name: str) -> str:
         return known.get(Version(name), name)
     except InvalidVersion:
         return name
-
-
-def commit_environment(commit: str, tree: Path, overlays: Overlays) -> Environment:
-    """Return the overlay of a commit, installed from its worktree if the cache lacks it."""
-    variables = overlays.variables
-    run_git(tree, variables, "checkout", "--detach", "--quiet", "--force", commit)
-    run_git(tree, variables, "clean", "-ffdxq")  # what building another commit left
-    origin = run_git(tree, variables, "rev-parse", "--git-common-dir")
-    key = f"commit-{commit[:12]} of {origin}"
-    return overlays.cached(commit[:12], [str(tree)], key)

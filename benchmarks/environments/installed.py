@@ -62,12 +62,6 @@ def packages_in(folder: Path) -> list[str]:
     return sorted(str(each.metadata["Name"]) for each in metadata.distributions(path=[str(folder)]))
 
 
-def contents_in(folder: Path) -> dict[str, str | None]:
-    """Return the `contents`, as `report` has them, of each package in a folder."""
-    found = metadata.distributions(path=[str(folder)])
-    return {str(each.metadata["Name"]): _contents(each) for each in found}
-
-
 def import_overlay(folder: Path) -> None:
     """Import what was installed into a folder, and check that it is what gets imported.
 

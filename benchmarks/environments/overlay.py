@@ -42,13 +42,6 @@ class Environment:
         """The names of the packages in the overlay."""
         return installed.packages_in(self.overlay) if self.overlay else []
 
-    def same_files(self, other: Environment) -> bool:
-        """Whether both are overlays of this interpreter that hold the same code, file by file."""
-        if not (self.overlay and other.overlay) or self.python != other.python:
-            return False
-        ours, theirs = installed.contents_in(self.overlay), installed.contents_in(other.overlay)
-        return ours == theirs and None not in ours.values()
-
     def variables(self, inherited: Mapping[str, str]) -> dict[str, str]:
         """Return the environment variables of a process in it."""
         paths = [self.overlay, ROOT, inherited.get("PYTHONPATH")]
@@ -103,17 +96,16 @@ class Overlays:
         with self._temporary(spec, sources) as environment:
             yield environment
 
-    def cached(self, spec: str, sources: Sequence[str], key: str | None = None) -> Environment:
+    def cached(self, spec: str, sources: Sequence[str]) -> Environment:
         """Return the overlay of sources whose contents never change, installing it if needed.
 
-        `key` stands for the contents if the sources' own text doesn't. Of two processes that need
-        the same overlay, the second waits for the first.
+        Of two processes that need the same overlay, the second waits for the first.
         """
         from filelock import FileLock
 
-        facts = [key or list(sources), os.path.realpath(sys.executable), sys.version]
+        facts = [list(sources), os.path.realpath(sys.executable), sys.version]
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
-        name = re.sub(r"[^\w.-]+", "-", key or ",".join(sources))[:60]
+        name = re.sub(r"[^\w.-]+", "-", ",".join(sources))[:60]
         folder = self.cache_dir / "overlays" / f"{name}-{digest}"
         if not folder.is_dir():
             with _writable(folder.parent), FileLock(folder.with_name(f"{folder.name}.lock")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +19,6 @@ T = TypeVar("T")
 
 ROOT = Path("/")  # tests give a folder of their own, with fake /proc and /sys below it
 STAT_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-
-
 PROCESS = Path("/proc/self")  # Linux has it
 
 
@@ -234,11 +233,8 @@ def reset_peak_resident(process: Path = PROCESS) -> bool:
 
 def peak_resident_bytes(process: Path = PROCESS) -> Metric:
     """Return the largest resident memory of this process since the last reset (proc(5))."""
-    try:
-        status = (process / "status").read_text(encoding="ascii")
-    except OSError as error:
-        return Unmeasured(f"can't read {process / 'status'} ({error.strerror})")
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return Unmeasured(f"{process / 'status'} has no VmHWM")
+    status = attempt(lambda: (process / "status").read_text(encoding="ascii"))
+    if isinstance(status, Unmeasured):
+        return status
+    found = re.search(r"^VmHWM:\s*(\d+)", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else Unmeasured(f"{process / 'status'} has no VmHWM")

@@ -57,7 +57,7 @@ def first_name() -> str | None:
         import pynvml
 
         pynvml.nvmlInit()
-        return _text(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)))
+        return str(pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(0)))
     except Exception:  # pynvml makes a class per error code at run time
         return None
 
@@ -78,17 +78,14 @@ class Gpu:
         """Return the GPU with this UUID (`GPU-...`), or the reason why NVML can't be used."""
         try:
             nvml.nvmlInit()
-            try:
-                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid), own_pids)
-            except nvml.NVMLError:  # some versions take bytes
-                return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid.encode()), own_pids)
+            return cls(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid), own_pids)
         except Exception as error:  # pynvml makes a class per error code at run time
             return Unmeasured(f"NVML can't be used ({error})")
 
     def driver(self) -> Reading:
         """Return the version of the driver."""
         try:
-            return _text(self._nvml.nvmlSystemGetDriverVersion())
+            return str(self._nvml.nvmlSystemGetDriverVersion())
         except Exception as error:  # as above
             return Unmeasured(f"nvmlSystemGetDriverVersion failed ({error})")
 
@@ -108,7 +105,7 @@ class Gpu:
     def facts(self) -> dict[str, Reading]:
         """Return what doesn't change: name, limits in watts, modes as on or off, bytes."""
         return {
-            "gpu_name": self._get("nvmlDeviceGetName", then=_text),
+            "gpu_name": self._get("nvmlDeviceGetName"),
             "power_limit_watts": self._get("nvmlDeviceGetEnforcedPowerLimit", then=_thousandth),
             "persistence_mode": self._get("nvmlDeviceGetPersistenceMode", then=_on_off),
             "mig_mode": self._get("nvmlDeviceGetMigMode", then=lambda modes: _on_off(modes[0])),
@@ -240,10 +237,6 @@ class Sampler:
             except Exception as error:  # whatever it is, it must not reach the benchmark
                 self.failure = Unmeasured(f"a sample failed ({type(error).__name__}: {error})")
             taken += 1
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _on_off(value: int) -> str:

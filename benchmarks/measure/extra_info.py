@@ -43,7 +43,7 @@ def extra_info(
         prompt_tokens=workload.prompt_tokens,
         new_tokens=workload.new_tokens,
         cost=model_cost(engine),
-        machine=attempt.machine,
+        peaks=attempt.peaks,
         energy_joules=attempt.energy_joules,
     )
     values, reasons = as_stored({**metrics, **more})

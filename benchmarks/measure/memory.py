@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import Metric, Unmeasured
 from benchmarks.machine import host, nvml
-from benchmarks.measure.metrics import Machine, ModelCost
+from benchmarks.measure.metrics import ModelCost, Peaks
 from benchmarks.model import footprint
 from benchmarks.model.footprint import weights_bytes_by_device
 
@@ -41,10 +41,10 @@ def place(model: Any) -> dict[str, dict[str, int | None]]:
     return placement
 
 
-def machine(engine: Engine, placement: Mapping[str, Mapping[str, int | None]]) -> Machine:
+def peaks(engine: Engine, placement: Mapping[str, Mapping[str, int | None]]) -> Peaks:
     """Return the peaks of memory since the last reset, and the device's memory bandwidth."""
     gpu = nvml.find(engine.device)
-    return Machine(
+    return Peaks(
         peak_allocated_bytes=_total(placement, "peak_allocated_bytes"),
         peak_reserved_bytes=_total(placement, "peak_reserved_bytes"),
         peak_resident_bytes=host.peak_resident_bytes()

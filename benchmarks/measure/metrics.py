@@ -106,7 +106,7 @@ class ModelCost:
 
 
 @dataclass(frozen=True)
-class Machine:
+class Peaks:
     """What the machine reported: peaks in bytes, and its memory bandwidth where it is known."""
 
     peak_allocated_bytes: Metric
@@ -122,7 +122,7 @@ def generation_metrics(
     prompt_tokens: int,
     new_tokens: int,
     cost: ModelCost,
-    machine: Machine,
+    peaks: Peaks,
     energy_joules: Metric = NO_GPU,
 ) -> dict[str, Metric]:
     """Return every metric of a benchmark, by name; the names are stored and never change.
@@ -140,7 +140,7 @@ def generation_metrics(
         "tokens_per_s": tokens_per_s(batch_size, new_tokens, round_s),
         "tokens_per_s_per_row": tokens_per_s(1, new_tokens, round_s),
         "ttft_s": ttft_s,
-        **_decode_metrics(rounds, batch_size, prompt_tokens, new_tokens, cost, machine),
+        **_decode_metrics(rounds, batch_size, prompt_tokens, new_tokens, cost, peaks),
         "prefill_tokens_per_s": batch_size * prompt_tokens / ttft_s,
         "script_speed": script_speed(prompt_tokens, new_tokens, rounds_s)
         if new_tokens > 1
@@ -149,9 +149,9 @@ def generation_metrics(
         "load_s": cost.load_s,
         "weights_bytes": cost.weights_bytes,
         "decode_weight_bytes": cost.partly_read or cost.decode_weight_bytes,
-        "peak_allocated_bytes": machine.peak_allocated_bytes,
-        "peak_reserved_bytes": machine.peak_reserved_bytes,
-        "peak_resident_bytes": machine.peak_resident_bytes,
+        "peak_allocated_bytes": peaks.peak_allocated_bytes,
+        "peak_reserved_bytes": peaks.peak_reserved_bytes,
+        "peak_resident_bytes": peaks.peak_resident_bytes,
     }
 
 
@@ -170,7 +170,7 @@ def _decode_metrics(
     prompt_tokens: int,
     new_tokens: int,
     cost: ModelCost,
-    machine: Machine,
+    peaks: Peaks,
 ) -> dict[str, Metric]:
     if new_tokens < 2:
         return dict.fromkeys(DECODE, Unmeasured("a single new token has no decode step"))
@@ -179,7 +179,7 @@ def _decode_metrics(
     context = mean_decode_context(prompt_tokens, new_tokens)
     kv_cache = round(batch_size * context * cost.kv_bytes_per_token)
     decode_bytes = cost.decode_weight_bytes + kv_cache
-    bandwidth = machine.bandwidth_bytes_per_s
+    bandwidth = peaks.bandwidth_bytes_per_s
     light: Metric = (
         bandwidth
         if isinstance(bandwidth, Unmeasured)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
 from benchmarks.machine import clock, validity
 from benchmarks.measure import memory
-from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Machine, Round, split_round
+from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Peaks, Round, split_round
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ class Attempt:
     rounds: list[Round] = field(default_factory=list)
     validity: Validity | None = None  # None if nothing was timed
     more: bool = False  # generations than were timed, all of them under watch
-    machine: Machine = field(init=False)
+    peaks: Peaks = field(init=False)
 
     @property
     def energy_joules(self) -> Metric:
@@ -121,7 +121,7 @@ class Measurement:
             self.engine.reset_peaks()
             yield attempt
             attempt.placement = memory.place(self.engine.model)
-            attempt.machine = memory.machine(self.engine, attempt.placement)
+            attempt.peaks = memory.peaks(self.engine, attempt.placement)
         self.attempts.append(attempt)
 
     def _start(self, attempt: Attempt) -> None:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import in_short
 from benchmarks.page.figures import kit
-from benchmarks.page.labels import machine_key, machine_label, workload_key, workload_label
+from benchmarks.page.labels import (
+    commit_label,
+    machine_key,
+    machine_label,
+    workload_key,
+    workload_label,
+)
 from benchmarks.report import columns
 from benchmarks.sessions import baseline
 
@@ -162,13 +168,10 @@ def _mark(session: Session, measured: Measured) -> tuple[str, str]:
 
 
 def _describe(session: Session) -> dict[str, str]:
-    commit = session.commit
     return {
         "name": session.name.rpartition("/")[2],
         "when": session.when[:16].replace("T", " "),
-        "commit": f"{str(commit.get('id') or 'unknown')[:10]}"
-        + (f" ({commit['branch']})" if commit.get("branch") else "")
-        + (" with changes" if commit.get("dirty") else ""),
+        "commit": commit_label(session),
         "versions": in_short(session.software),
     }
 

@@ -97,14 +97,10 @@ def _verdicts(path: Path) -> Sequence[Any] | str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        return _damaged(path, error)
+        return f"{path}: expected JSON of this suite, got a damaged file ({error}); delete it"
     if damaged:
         return f"{path}: expected verdicts of this suite, got damaged ones ({damaged})"
     return list(content["verdicts"])
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path}: expected JSON of this suite, got a damaged file ({error}); delete it"
 
 
 def _usable(session: Session) -> tuple[Session, list[str]]:

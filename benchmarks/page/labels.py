@@ -28,6 +28,17 @@ def machine_label(session: Session) -> str:
     return f"{cpu}, {count(threads, 'thread')}" if threads else str(cpu)
 
 
+def commit_label(session: Session) -> str:
+    """Return the commit of a session, with its branch, in a few words."""
+    commit = session.commit
+    words = [
+        str(commit.get("id") or "unknown")[:10],
+        f"on {commit['branch']}" if commit.get("branch") else "",
+        "with uncommitted changes" if commit.get("dirty") else "",
+    ]
+    return " ".join(filter(None, words))
+
+
 def workload_label(measured: Measured) -> str:
     """Return a benchmark and its model in a few words."""
     workload = measured.info["workload"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
-from benchmarks.page import banner, comparison, history, session
+from benchmarks.page import banner, comparison, facts, history, session
 from benchmarks.page.benchmark import views
 from benchmarks.page.figures.kit import CONFIG, Figure
 from benchmarks.page.subject import choose_sides
@@ -54,7 +54,7 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "figures": session.figures(subject),
         "no_light": session.no_light(subject),
         "unmeasured": session.unmeasured(subject),
-        "machine": session.machine(subject),
+        "machine": facts.table(subject.machine),
         "views": views(subject, artifacts, out),
         "history": history.history(intake.sessions),
         "left_out": [*found.notes, *intake.left_out],

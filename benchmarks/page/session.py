@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import short
-from benchmarks.page.facts import table as facts_table
 from benchmarks.page.figures import overview, work
 from benchmarks.page.figures.kit import Figure, Table
-from benchmarks.page.labels import machine_label
+from benchmarks.page.labels import commit_label, machine_label
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ def facts(session: Session) -> list[tuple[str, str]]:
     """Return what was measured, on what, and when, in a few lines."""
     infos = [measured.info for measured in session.measured.values()]
     workloads = [info["workload"] for info in infos]
-    software = session.software
-    commit = session.commit
     models = dict.fromkeys(
         f"{each['model']} ({each.get('weights') or 'unknown'} weights)" for each in workloads
     )
@@ -37,23 +34,12 @@ def facts(session: Session) -> list[tuple[str, str]]:
         ("Model", ", ".join(models)),
         ("Quantizations", ", ".join(dict.fromkeys(each["quantization"] for each in workloads))),
         ("Machine", machine_label(session)),
-        (
-            "Commit",
-            " ".join(
-                part
-                for part in (
-                    str(commit.get("id") or "unknown")[:10],
-                    f"on {commit['branch']}" if commit.get("branch") else "",
-                    "with uncommitted changes" if commit.get("dirty") else "",
-                )
-                if part
-            ),
-        ),
+        ("Commit", commit_label(session)),
         ("Saved", f"{session.when[:19].replace('T', ' ')} UTC" if session.when else "not saved"),
         ("File", session.name.rpartition("/")[2]),
         (
             "Versions",
-            ", ".join(f"{name} {version}" for name, version in software.items() if version),
+            ", ".join(f"{name} {each}" for name, each in session.software.items() if each),
         ),
     ]
 
@@ -81,16 +67,13 @@ def unmeasured(session: Session) -> Table | None:
 def figures(session: Session) -> list[Figure]:
     """Return the figures that show all benchmarks side by side."""
     records = _records(session)
-    return [
-        figure
-        for figure in (
-            overview.phases(records),
-            work.split(records),
-            overview.light(records),
-            overview.memory(records),
-        )
-        if figure
-    ]
+    drawn = (
+        overview.phases(records),
+        work.split(records),
+        overview.light(records),
+        overview.memory(records),
+    )
+    return [figure for figure in drawn if figure]
 
 
 def no_light(session: Session) -> str | None:
@@ -100,11 +83,6 @@ def no_light(session: Session) -> str | None:
         return None
     reasons = ((info.get("unmeasured") or {}).get("speed_of_light_tpot_s") for _, info in records)
     return next((reason for reason in reasons if reason), "it was not recorded")
-
-
-def machine(session: Session) -> Table:
-    """Return everything that is known of the machine."""
-    return facts_table(session.machine)
 
 
 def _records(session: Session) -> list[tuple[str, Info]]:

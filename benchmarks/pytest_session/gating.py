@@ -166,11 +166,8 @@ def _add(path: Path, text: str) -> None:
 def add_properties(verdicts: list[Verdict], add: Callable[[str, object], None]) -> None:
     """Add verdicts to the report of --junitxml."""
     for each in verdicts:
-        add(f"{each.benchmark} {each.metric}", f"{each.outcome.value} {_change(each)}".strip())
-
-
-def _change(verdict: Verdict) -> str:
-    return "" if verdict.change is None else f"{verdict.change:+.2%}"
+        change = "" if each.change is None else f" {each.change:+.2%}"
+        add(f"{each.benchmark} {each.metric}", f"{each.outcome.value}{change}")
 
 
 def _base(gate: Gate, head: Session | None, config: pytest.Config) -> list[Session]:

@@ -111,9 +111,3 @@ def end_with(config: pytest.Config, status: int) -> None:
             storage.change(state.file, edit)
         except InputError as error:
             state.saved = f"SAVED AS PASSED: {error}"
-
-
-def closing_lines(config: pytest.Config) -> list[str]:
-    """Return where the session was saved."""
-    state = state_of(config)
-    return [state.saved] if state.saved else []

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,7 @@ from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from benchmarks.common.process import Done
+    from collections.abc import Iterator, Mapping
 
 COMMIT = (
     *("-c", "user.name=LLM.int8() benchmarks", "-c", "user.email=benchmarks@example.invalid"),
@@ -45,36 +44,29 @@ class Branch:
         A later promotion or demotion is taken over. No branch means no baselines yet. Raises
         InputError if the remote can't be reached: that must not look like no baselines.
         """
-        with self._clone() as (clone, head):
-            return _copy(clone, folder, baseline.files(clone)) if head else []
+        with self._clone() as clone:
+            return _copy(clone, folder)
 
     def push(self, folder: Path) -> list[Path]:
         """Add the folder's baselines to the branch, and return those that were new or changed.
 
-        So is a later demotion. What others push meanwhile is kept. Raises InputError if the
-        remote can't be written.
+        So is a later demotion. Raises InputError if the remote can't be written, or if another
+        push came first.
         """
-        while True:  # a push that another one overtook is made again, on what is there now
-            with self._clone() as (clone, head):
-                copied = _copy(folder, clone, _wanted(folder, clone))
-                if not copied:
-                    return []
+        with self._clone() as clone:
+            if copied := _copy(folder, clone):
                 self._git("add", "--force", "--", "*.json", cwd=clone)  # no lock files
                 self._git(*COMMIT, f"Keep {', '.join(each.stem for each in copied)}", cwd=clone)
-                to = f"HEAD:{self._ref}"
-                pushed = git.try_git(clone, self.environment, "push", "--quiet", "origin", to)
-                if not pushed.status:
-                    return copied
-                if self._head(clone) == head:  # nobody was faster, so it is something else
-                    raise self._failed(pushed)
+                self._git("push", "--quiet", "origin", f"HEAD:{self._ref}", cwd=clone)
+            return copied
 
     @property
     def _ref(self) -> str:
         return f"refs/heads/{self.name}"
 
     @contextmanager
-    def _clone(self) -> Iterator[tuple[Path, str | None]]:
-        """Check the branch out into a folder of its own; with it the commit, None without one."""
+    def _clone(self) -> Iterator[Path]:
+        """Check the branch out into a folder of its own, which is empty if there is none."""
         url = self._git("remote", "get-url", self.remote, cwd=self.here)
         if Path(url).exists():
             url = str(Path(url).resolve())
@@ -83,64 +75,54 @@ class Branch:
             self._git("init", "--quiet", cwd=clone)
             self._git("config", "core.symlinks", "false", cwd=clone)  # files, not ways out
             self._git("remote", "add", "origin", url, cwd=clone)
-            head = self._head(clone)
-            if head:
+            if self._git("ls-remote", "origin", self._ref, cwd=clone):
                 self._git("fetch", "--quiet", "--depth=1", "origin", self._ref, cwd=clone)
-                head = self._git("rev-parse", "FETCH_HEAD", cwd=clone)
-                self._git("checkout", "--quiet", "--detach", head, cwd=clone)
-            yield clone, head
-
-    def _head(self, clone: Path) -> str | None:
-        """Return the commit of the remote's branch, or None if it has no such branch."""
-        listed = self._git("ls-remote", "origin", self._ref, cwd=clone)
-        return listed.split()[0] if listed else None
+                self._git("checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=clone)
+            yield clone
 
     def _git(self, *arguments: str, cwd: Path) -> str:
         done = git.try_git(cwd, self.environment, *arguments)
-        if done.status:
-            raise self._failed(done)
-        return done.output.strip()
-
-    def _failed(self, done: Done) -> InputError:
-        return InputError(
-            f"{self.remote}: git can't reach branch {self.name} ({git.reason(done)}); "
-            "check the remote, the network and the permissions"
+        if not done.status:
+            return done.output.strip()
+        why = git.reason(done)
+        overtaken = "[rejected]" in why  # not "[remote rejected]"
+        raise InputError(
+            f"{self.remote}: git can't reach branch {self.name} ({why}); "
+            + (
+                "somebody pushed meanwhile: push again"
+                if overtaken
+                else "check the remote, the network and the permissions"
+            )
         )
 
 
-def _wanted(folder: Path, clone: Path) -> list[Path]:
-    """Return the baselines of a folder, and what the branch has of it, promoted or not."""
-    there = _identities(clone)
-    contents = {path: _content(path) for path in baseline.files(folder)}
-    return [
-        path
-        for path, content in contents.items()
-        if content and (content["llm_int8"].get("promoted") or _identity(content) in there)
-    ]
-
-
-def _copy(source: Path, target: Path, paths: Sequence[Path]) -> list[Path]:
-    """Copy sessions that the target lacks, and return the files there that are new or changed.
+def _copy(source: Path, target: Path) -> list[Path]:
+    """Copy what was ever promoted, and return the files of the target that are new or changed.
 
     A name that another session has there gets the next number. Of a session that both have, the
     later promotion or demotion counts.
     """
-    known: dict[Path, dict[str, Path]] = {}
+    there = {_identity(content): (path, _marked(content)) for path, content in _sessions(target)}
     copied = []
-    for path in paths:
-        if not (content := _content(path)):
-            continue
-        folder = target / path.relative_to(source).parent
-        if folder not in known:
-            known[folder] = _identities(folder)
-        there = known[folder]
-        if (found := there.get(_identity(content))) is None:
-            copied.append(storage.add(folder / path.name, content))
-            there[_identity(content)] = copied[-1]
-        elif _marked(content) > _marked(_content(found) or content):
-            storage.change(found, _marker(content["llm_int8"]))
-            copied.append(found)
+    for path, content in _sessions(source):
+        identity, marked = _identity(content), _marked(content)
+        if identity in there:
+            stored, before = there[identity]
+            if marked > before:
+                storage.change(stored, partial(dict.update, llm_int8=content["llm_int8"]))
+                copied.append(stored)
+        elif marked:
+            copied.append(storage.add(target / path.relative_to(source), content))
+            there[identity] = (copied[-1], marked)
     return copied
+
+
+def _sessions(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the sessions of this suite below a folder, and what their files hold."""
+    for path in baseline.files(folder) if folder.exists() else ():
+        with suppress(InputError):
+            baseline.own(read_session(path))
+            yield path, json.loads(path.read_text(encoding="utf-8"))
 
 
 def _marked(content: Mapping[str, Any]) -> str:
@@ -149,30 +131,7 @@ def _marked(content: Mapping[str, Any]) -> str:
     return max(str(mark.get("when", "")) for mark in marks)
 
 
-def _marker(mark: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-    return lambda content: content.update(llm_int8=mark)
-
-
-def _identities(folder: Path) -> dict[str, Path]:
-    """Return the sessions below a folder, by what they measured."""
-    if not folder.exists():
-        return {}
-    return {
-        _identity(content): path for path in baseline.files(folder) if (content := _content(path))
-    }
-
-
 def _identity(content: Mapping[str, Any]) -> str:
     """Return a hash of all that was measured, which no promotion changes."""
     measured = {name: value for name, value in content.items() if name != "llm_int8"}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()
-
-
-def _content(path: Path) -> dict[str, Any] | None:
-    """Return what a session's file holds, or None if it is none of this suite."""
-    try:
-        baseline.own(read_session(path))
-    except InputError:
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

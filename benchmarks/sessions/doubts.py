@@ -65,7 +65,12 @@ class Doubt:
 def findings(judged: Judged) -> list[Finding]:
     """Return what a record's validity found; nothing for one of an older release, or another."""
     found = [
-        Finding(str(each["reading"]), float(each["value"]), float(each["bound"]), _detail(each))
+        Finding(
+            str(each["reading"]),
+            float(each["value"]),
+            float(each["bound"]),
+            str(each.get("detail") or ""),
+        )
         for each in (judged or {}).get("findings") or ()
     ]
     return found if all(each.reading in ABOUT for each in found) else []
@@ -159,10 +164,6 @@ def _words(finding: Finding, upto: str = "") -> str:
         number=upto + _digits(value),
         degrees=f"{_digits(abs(value))} degrees {where}",
     )
-
-
-def _detail(finding: Mapping[str, Any]) -> str:
-    return str(finding.get("detail") or "")
 
 
 def _digits(value: float) -> str:

@@ -82,6 +82,9 @@ COUNTS = {
         (
             "operators_total",
             "kernel_launches",
+            "copies_device_to_host",
+            "copies_host_to_device",
+            "copies_device_to_device",
             "allocations",
             "peak_allocated_bytes",
             "python_calls",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
+import subprocess
 import sys
 from math import log2
 
@@ -10,16 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.commands import duet
 from benchmarks.commands.bisect import Search, is_work
 from benchmarks.common.errors import InputError
-from benchmarks.common.git import run_git, worktree
 from benchmarks.duet import bisection
 from benchmarks.duet.bisection import Turn
 from benchmarks.environments import candidates
-from benchmarks.environments.overlay import Environment, Overlays
+from benchmarks.environments.overlay import Environment
 from benchmarks.sessions.outcome import Outcome, Verdict
-from tests.local_packages import pip_in_forks, pip_variables, write_checkout, write_wheel
-from tests.running import git
+from tests.local_packages import pip_in_forks, pip_variables, write_wheel
+from tests.running import ROOT, git
 
 
 @given(data=st.data(), count=st.integers(2, 40))
@@ -78,56 +81,68 @@ def quick_pip():
         yield
 
 
+# Plays a duet's Python: what it was asked is kept, and the commit says how it ends.
+PLAYED = """#!/bin/sh
+echo "$@" >> asked
+for out; do :; done
+read -r status verdict < ../bisected/what
+[ "$verdict" ] && echo "$verdict" > "$out/verdicts.json"
+exit "$status"
+"""
+
+
 @pytest.fixture
-def checkout(tmp_path):
-    """Return a git checkout of a package with four commits, and the commits' hashes."""
-    folder = write_checkout(tmp_path / "checkout", "bisected", "STATE = 0\n")
-    git(folder, "init", "--quiet")
-    hashes = []
-    for state in range(4):
-        (folder / "bisected.py").write_text(f"STATE = {state}\n")
-        git(folder, "add", ".")
-        git(folder, "commit", "--quiet", "-m", str(state))
-        hashes.append(git(folder, "rev-parse", "HEAD"))
-    (folder / "bisected.py").write_text("STATE = 'being worked on'\n")
-    return folder, hashes
+def suite(tmp_path, monkeypatch):
+    """Return a folder with the script of docs/duet.md, beside an empty repository to bisect."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    python = tmp_path / "suite/.venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(PLAYED)
+    python.chmod(0o755)
+    text = (ROOT / "docs/duet.md").read_text()
+    (tmp_path / "suite/bisect.sh").write_text(re.search(r"```sh\n(.*?)```", text, re.DOTALL)[1])
+    git(tmp_path, "init", "--quiet", "bisected")
+    return tmp_path / "suite"
 
 
-def test_commits_are_installed_from_a_worktree_of_their_own(checkout, tmp_path):
-    """The user's checkout, and what is being worked on in it, is not touched.
-
-    What building another commit left in the worktree is gone before the next one is built.
-    """
-    folder, hashes = checkout
-    variables = os.environ | pip_variables(tmp_path)
-    assert candidates.commits(folder, hashes[0], "HEAD", variables) == hashes
-    with worktree(folder, variables) as tree:
-        built = []
-        for number in (2, 1, 2):
-            (tree / "left.o").touch()
-            environment = candidates.commit_environment(
-                hashes[number], tree, Overlays(tmp_path, variables, built.append)
-            )
-            text = (environment.overlay / "bisected.py").read_text()
-            assert text.endswith(f"STATE = {number}\n")
-            assert not (tree / "left.o").exists()
-        assert len(built) == 2  # the second time it comes from the cache
-    assert not tree.exists()
-    assert (folder / "bisected.py").read_text() == "STATE = 'being worked on'\n"
-    assert len(run_git(folder, variables, "worktree", "list").splitlines()) == 1
+def commit(suite, what):
+    """Commit what a duet of this commit ends with."""
+    (suite / "../bisected/what").write_text(f"{what}\n")
+    git(suite / "../bisected", "add", ".")
+    git(suite / "../bisected", "commit", "--quiet", "-m", what)
 
 
-def test_revisions_that_cant_be_searched_are_one_line(checkout, tmp_path):
-    """In the wrong order, unknown, or not in a checkout at all."""
-    folder, hashes = checkout
-    for where, good, bad, says in (
-        (folder, hashes[3], hashes[0], "expected an ancestor"),
-        (folder, "nonesuch", "HEAD", "git rev-parse failed"),
-        (tmp_path / "nowhere", "a", "b", "git rev-parse failed"),
-    ):
-        with pytest.raises(InputError, match=says) as raised:
-            candidates.commits(where, good, bad, dict(os.environ))
-        assert "\n" not in str(raised.value)
+@pytest.mark.parametrize(
+    ("what", "answer"),
+    [
+        ("0", 0),
+        ("1 REGRESSED", 1),
+        ("1 INVALID", 125),  # an error after the first restarts
+        ("1", 125),  # before them
+        *((str(status), 255) for status in (2, 3)),
+        *((str(status), 125) for status in (4, 10, 11, 12)),
+    ],
+)
+def test_the_script_tells_git_what_a_duet_says_of_a_commit(suite, what, answer):
+    """Good, bad, can't be told, or an end of it all; and the duet knows its options."""
+    commit(suite, what)
+    done = subprocess.run(["sh", suite / "bisect.sh"], check=False)  # noqa: S607
+    assert done.returncode == answer
+    parser = argparse.ArgumentParser()
+    duet.add_arguments(parser)
+    _, _, command, *options = (suite / "asked").read_text().split()
+    assert command == "duet"
+    assert parser.parse_args(options).head == "../bisected"
+
+
+def test_git_bisect_run_finds_the_commit(suite):
+    """As docs/duet.md calls it, in the folder of the checkout."""
+    for what in ("0", "0 a", "1 REGRESSED", "1 REGRESSED b"):
+        commit(suite, what)
+    folder = suite / "../bisected"
+    git(folder, "bisect", "start", "--first-parent", "HEAD", "HEAD~3", "--", "what")
+    assert "found first bad commit" in git(folder, "bisect", "run", "sh", suite / "bisect.sh")
+    assert git(folder, "log", "-1", "--format=%s", "refs/bisect/bad") == "1 REGRESSED"
 
 
 def test_releases_are_ordered_and_pre_releases_are_named(tmp_path):
@@ -152,30 +167,6 @@ def searching(environment, metric=None):
     """Return a search that has not asked anything."""
     good = Environment("good", sys.executable, environment)
     return Search(None, None, None, good, lambda _: good, [], metric=metric)
-
-
-def test_a_commit_that_changes_no_file_of_the_package_is_good(checkout, tmp_path):
-    """Nothing is measured: the same files can't be slower."""
-    folder, hashes = checkout
-    (folder / "README").write_text("more words\n")
-    for command in (["checkout", "-q", "bisected.py"], ["add", "."], ["commit", "-qm", "words"]):
-        git(folder, *command)
-    variables = os.environ | pip_variables(tmp_path)
-    with worktree(folder, variables) as tree:
-        older, same, words = (
-            candidates.commit_environment(
-                run_git(folder, variables, "rev-parse", rev),
-                tree,
-                Overlays(tmp_path, variables, print),
-            )
-            for rev in (hashes[0], hashes[3], "HEAD")
-        )
-    assert not older.same_files(same)
-    assert words.overlay != same.overlay
-    assert words.same_files(same)
-    search = searching(same.overlay)
-    assert search.turn("words") is Turn.GOOD
-    assert search.tried[0].why == "the same files as those of the good end"
 
 
 def verdict(metric, outcome, change, kind="time", benchmark="test_a"):

@@ -23,7 +23,7 @@ OPTIONS = "--model synthetic:llama-3.1-8b"
 SAVED = Path(".benchmarks/gpu/0002_ci.json")
 DOUBT = verdict("a", "INCONCLUSIVE")
 SUSPICIOUS = {"verdicts": [{**DOUBT, "suspicious": True}], "exit_status": 11}
-COLD = {**verdict("w", "INCONCLUSIVE"), "metric": "cold_round_s", "suspicious": True}
+COLD = verdict("w", "INCONCLUSIVE", metric="cold_round_s", suspicious=True)
 INSTALLED = {name: metadata.version(name).partition("+")[0] for name in COMPARED}
 
 
@@ -54,11 +54,7 @@ class Machine:
             git("add", "what", "constraints.txt")
             git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", name)
             self.commits[name] = git("rev-parse", "HEAD")
-        save(
-            Path(".benchmarks/gpu/0001_ci.json"),
-            commit=self.commits["base"],
-            promoted=promoted(),
-        )
+        self.has_baseline()
         self.called = []
         self.seen = None
         self.gate, self.duet, self.verdicts = 0, None, [verdict("a", "NO CHANGE")]
@@ -78,6 +74,16 @@ class Machine:
         out.mkdir(parents=True, exist_ok=True)  # this process runs two within a second
         (out / "verdicts.json").write_text(json.dumps({"verdicts": self.verdicts}))
         return self.duet
+
+    def has_baseline(self, **changes):
+        """Store a promoted session of the base."""
+        path = Path(".benchmarks/gpu/0001_ci.json")
+        save(path, commit=self.commits["base"], promoted=promoted(), **changes)
+
+    def suspect(self, duet=None, **saved):
+        """Let the gate find something suspicious, and a duet that is run answer this status."""
+        self.gate, self.duet = 11, duet
+        self.saved |= SUSPICIOUS | saved
 
     @property
     def promoted(self):
@@ -142,8 +148,7 @@ def test_nothing_is_promoted_unless_asked_for(machine):
 @pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1), (10, 10), (12, 12)])
 def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet, status):
     """It sees the commit where the branch left main, not what main got since; nothing is left."""
-    machine.gate, machine.duet = 11, duet
-    machine.saved |= SUSPICIOUS
+    machine.suspect(duet)
     assert run("--base", "main") == status
     assert machine.seen == "base"
     _, called = machine.called
@@ -160,8 +165,7 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(machine, duet,
 
 def test_what_a_duet_cleared_becomes_a_baseline_and_says_so(machine):
     """Else sessions beyond the interval would never count, and it would shrink for ever."""
-    machine.gate, machine.duet = 11, 0
-    machine.saved |= SUSPICIOUS
+    machine.suspect(0)
     assert run("--promote") == 0
     assert machine.seen == "base"  # the commit of the newest baseline
     assert machine.promoted["forced"].startswith("suspicious, but a duet against ")
@@ -171,8 +175,7 @@ def test_what_a_duet_cleared_becomes_a_baseline_and_says_so(machine):
 
 def test_a_duet_makes_no_lifted_bound_good(machine, capsys):
     """It finds no regression, which says nothing of the machine that the session was on."""
-    machine.gate, machine.duet = 11, 0
-    machine.saved |= {**SUSPICIOUS, "validity": LIFTED}
+    machine.suspect(0, validity=LIFTED)
     assert run("--promote") == 0
     assert machine.promoted is None
     assert "not checked (--bounds): trend_size" in capsys.readouterr().out
@@ -181,8 +184,7 @@ def test_a_duet_makes_no_lifted_bound_good(machine, capsys):
 def test_what_stays_undecided_is_a_warning_and_no_baseline(machine, monkeypatch, capsys):
     """Nothing regressed as far as anyone can tell: the job doesn't fail, and doesn't keep quiet."""
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    machine.gate, machine.duet = 11, 11
-    machine.saved |= SUSPICIOUS
+    machine.suspect(11)
     assert run("--promote") == 0
     assert machine.promoted is None
     assert "::warning::suspicious and undecided" in capsys.readouterr().out
@@ -190,16 +192,14 @@ def test_what_stays_undecided_is_a_warning_and_no_baseline(machine, monkeypatch,
 
 def test_what_is_only_noisy_may_become_a_baseline(machine):
     """Within what sessions vary, but they vary too much: that gets no better without new ones."""
-    machine.gate, machine.duet = 11, 11
-    machine.saved |= {"verdicts": [DOUBT], "exit_status": 11}
+    machine.suspect(11, verdicts=[DOUBT])
     assert run("--promote") == 0
     assert machine.promoted["forced"] is None
 
 
 def test_the_same_commit_and_versions_need_no_duet(machine, capsys):
     """A nightly run of unchanged code: the machine moved. Fine, and nothing to compare with."""
-    machine.gate = 11
-    machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"]}
+    machine.suspect(commit=machine.commits["base"])
     assert run("--promote") == 0
     assert len(machine.called) == 1
     assert machine.promoted is None
@@ -210,15 +210,10 @@ def test_the_same_commit_and_versions_need_no_duet(machine, capsys):
 
 def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys):
     """One environment's code on both sides would show nothing of them."""
-    machine.gate, machine.duet = 11, 0
-    save(
-        Path(".benchmarks/gpu/0001_ci.json"),
-        commit=machine.commits["base"],
-        promoted=promoted(),
-        software={"bitsandbytes": "0.50.1", "transformers": "5.22.0", "accelerate": "1.15.0"},
-    )
+    then = {"bitsandbytes": "0.50.1", "transformers": "5.22.0", "accelerate": "1.15.0"}
     now = {"bitsandbytes": "0.50.2", "transformers": "5.23.0", "accelerate": "1.15.0"}
-    machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"], "software": now}
+    machine.has_baseline(software=then)
+    machine.suspect(0, commit=machine.commits["base"], software=now)
     assert run("--promote") == 0
     spec = "transformers==5.22.0,bitsandbytes==0.50.1"
     assert machine.called[1][3] == spec
@@ -230,8 +225,7 @@ def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys
 def test_other_pins_than_the_merge_bases_are_laid_over(machine):
     """A pull request that moves a pin is compared with what main had."""
     pin_at_the_base(bitsandbytes="0.1.0")
-    machine.gate, machine.duet = 11, 1
-    machine.saved |= SUSPICIOUS
+    machine.suspect(1)
     assert run("--base", "main") == 1
     assert machine.called[1][3] == "bitsandbytes==0.1.0"
     assert machine.seen is None
@@ -240,8 +234,7 @@ def test_other_pins_than_the_merge_bases_are_laid_over(machine):
 def test_another_torch_than_the_merge_bases_is_undecided(machine, capsys):
     """No overlay brings it, so a duet would clear what it can't see."""
     pin_at_the_base(torch="2.0.1", bitsandbytes="0.1.0")
-    machine.gate = 11
-    machine.saved |= SUSPICIOUS
+    machine.suspect()
     assert run("--base", "main") == 11
     assert len(machine.called) == 1
     assert "torch 2.0.1 -> " in capsys.readouterr().out
@@ -250,9 +243,8 @@ def test_another_torch_than_the_merge_bases_is_undecided(machine, capsys):
 @pytest.mark.parametrize("name", ["torch", "python", "cuda", "driver"])
 def test_what_no_duet_can_lay_over_stays_undecided(machine, capsys, name):
     """Neither fine nor a baseline: a person decides, and the warning names what changed."""
-    machine.gate = 11
     software = {"torch": "2.13.0", name: "99"}
-    machine.saved |= {**SUSPICIOUS, "commit": machine.commits["base"], "software": software}
+    machine.suspect(commit=machine.commits["base"], software=software)
     assert run("--promote") == 11
     assert len(machine.called) == 1
     assert machine.promoted is None
@@ -261,8 +253,7 @@ def test_what_no_duet_can_lay_over_stays_undecided(machine, capsys, name):
 
 def test_a_base_that_is_not_there_is_said(machine, capsys):
     """A shallow checkout has no merge base: that isn't green, and names the next step."""
-    machine.gate = 11
-    machine.saved |= SUSPICIOUS
+    machine.suspect()
     assert run("--base", "origin/none") == 11
     out = capsys.readouterr().out
     assert "with no duet: git merge-base failed" in out
@@ -272,26 +263,26 @@ def test_a_base_that_is_not_there_is_said(machine, capsys):
 @pytest.mark.parametrize("duet", [2, 3, 4, -9])
 def test_a_duet_that_could_not_run_is_not_green(machine, capsys, duet):
     """Whatever ended it: nothing was decided."""
-    machine.gate, machine.duet = 11, duet
-    machine.saved |= SUSPICIOUS
+    machine.suspect(duet)
     assert run("--promote") == 11
     assert machine.promoted is None
     assert f"ended with status {duet}" in capsys.readouterr().out
 
 
-def test_a_doubt_about_a_session_that_was_not_saved_stays(machine, capsys):
-    """There is nothing to start a duet from."""
-    machine.gate, machine.saved = 11, None
-    assert run("--promote") == 11
-    assert "was not saved" in capsys.readouterr().out
+@pytest.mark.parametrize(("gate", "says"), [(10, ""), (11, "was not saved")])
+def test_a_gate_that_saved_nothing_is_passed_on(machine, capsys, gate, says):
+    """Nothing to promote, and nothing to start a duet from."""
+    machine.gate, machine.saved = gate, None
+    assert run("--promote") == gate
+    assert not SAVED.exists()
+    assert says in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("others", [[], [SUSPICIOUS["verdicts"][0]]])
 @pytest.mark.parametrize("duet", [0, 11])
 def test_a_cold_start_is_not_cleared_by_a_duet(machine, capsys, others, duet):
     """A duet doesn't measure it; where nothing else is suspicious, none is run."""
-    machine.gate, machine.duet = 11, duet
-    machine.saved |= {"verdicts": [COLD, *others], "exit_status": 11}
+    machine.suspect(duet, verdicts=[COLD, *others])
     assert run("--promote") == 11
     assert len(machine.called) == 1 + len(others)
     assert machine.promoted is None
@@ -300,18 +291,24 @@ def test_a_cold_start_is_not_cleared_by_a_duet(machine, capsys, others, duet):
 
 def test_an_acknowledged_cold_start_passes_and_is_no_baseline(machine):
     """The duet decides the rest, and what is acknowledged isn't cleared along with it."""
-    machine.gate, machine.duet = 11, 0
-    machine.saved |= {"verdicts": [{**COLD, "acknowledged": "known"}, *SUSPICIOUS["verdicts"]]}
+    machine.suspect(0, verdicts=[{**COLD, "acknowledged": "known"}, *SUSPICIOUS["verdicts"]])
     assert run("--promote") == 0
     assert machine.promoted is None
+
+
+def test_an_acknowledged_regression_passes_and_is_no_baseline(machine, capsys):
+    """It is compared with what was before for as long as it is acknowledged."""
+    machine.saved |= {"verdicts": [verdict("a", "REGRESSED", acknowledged="known")]}
+    assert run("--promote") == 0
+    assert machine.promoted is None
+    assert "not promoted: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("by", ["gate", "duet"])
 def test_an_accepted_regression_beside_a_suspicion_is_no_baseline(machine, by):
     """The duet passes, but not because nothing regressed."""
-    machine.gate, machine.duet = 11, 0
-    known = {**verdict("b", "REGRESSED"), "acknowledged": "known"}
-    machine.saved |= {"verdicts": [*SUSPICIOUS["verdicts"], *([known] if by == "gate" else [])]}
+    known = verdict("b", "REGRESSED", acknowledged="known")
+    machine.suspect(0, verdicts=[*SUSPICIOUS["verdicts"], *([known] if by == "gate" else [])])
     machine.verdicts += [known] if by == "duet" else []
     assert run("--promote") == 0
     assert machine.promoted is None
@@ -319,8 +316,7 @@ def test_an_accepted_regression_beside_a_suspicion_is_no_baseline(machine, by):
 
 def test_a_duet_measures_as_many_tokens_as_the_session(machine):
     """Its own default is fewer; what is chosen counts, and what is pytest's alone stays away."""
-    machine.gate, machine.duet = 11, 0
-    machine.saved |= {**SUSPICIOUS, "workload": {"model": "synthetic:tiny", "new_tokens": 128}}
+    machine.suspect(0, workload={"model": "synthetic:tiny", "new_tokens": 128})
     options = "--again-within 0 --warmup-rounds 2 -k throughput"
     assert run("--base", "main", options=options) == 0
     assert machine.called[0][-6:] == options.split()
@@ -339,14 +335,6 @@ def test_options_that_are_none_are_said_in_one_line(machine, capsys, options):
     assert machine.called == []
     (line,) = capsys.readouterr().err.splitlines()
     assert "--options: " in line
-
-
-def test_an_acknowledged_regression_passes_and_is_no_baseline(machine, capsys):
-    """It is compared with what was before for as long as it is acknowledged."""
-    machine.saved |= {"verdicts": [{**verdict("a", "REGRESSED"), "acknowledged": "known"}]}
-    assert run("--promote") == 0
-    assert machine.promoted is None
-    assert "not promoted: " in capsys.readouterr().out
 
 
 def test_commands_run_in_sight_and_are_kept(capfd):
@@ -388,14 +376,6 @@ def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, 
             ci._call("patient", said=said)
     with pytest.raises(ChildProcessError):
         os.waitpid(int(Path("kept").read_text()), os.WNOHANG)
-
-
-def test_a_gate_that_saved_nothing_is_passed_on(machine):
-    """Nothing to promote, nothing to decide."""
-    machine.saved = None
-    machine.gate = 10
-    assert run("--promote") == 10
-    assert not SAVED.exists()
 
 
 def of_work(outcome="NO CHANGE"):

@@ -6,7 +6,8 @@ from itertools import permutations
 
 import pytest
 
-from benchmarks.common.exit_status import MEANS, ExitStatus, first
+from benchmarks.common.exit_status import MEANS, ORDER, ExitStatus, first
+from benchmarks.verdicts.judgement import STATUS
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,8 @@ def test_every_status_but_0_has_its_words() -> None:
     """The last line of a session names what it ended with."""
     assert set(MEANS) == set(ExitStatus) - {0}
     assert all(len(f"exit status {status}: {says}") <= 120 for status, says in MEANS.items())
+
+
+def test_what_a_verdict_ends_with_has_a_place_in_the_order() -> None:
+    """One that has none would be overlooked beside a pass."""
+    assert set(STATUS.values()) <= set(ORDER)

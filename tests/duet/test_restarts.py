@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from unittest.mock import Mock
 
 import pytest
 
@@ -34,8 +35,8 @@ def test_what_the_gate_accepts_passes_in_a_duet_as_well(
     command, tmp_path, monkeypatch, ceiling, status
 ):
     """Up to its ceiling, and in sight."""
-    plays = (made(slower=1.3 + luck) for luck in (0.0, 0.01, -0.01, 0.02, -0.01, 0.01))
-    monkeypatch.setattr(RestartRun, "play", lambda _: next(plays))
+    plays = [made(slower=1.3 + luck) for luck in (0.0, 0.01, -0.01, 0.02, -0.01, 0.01)]
+    monkeypatch.setattr(RestartRun, "play", Mock(side_effect=plays))
     known = tmp_path / "accepted.toml"
     known.write_text(
         '[[acknowledged]]\nbenchmark = "*"\nmetric = "round_s"\nreason = "exact outliers"\n'
@@ -52,22 +53,19 @@ def test_what_the_gate_accepts_passes_in_a_duet_as_well(
 @pytest.mark.parametrize("kind", [InputError, OutOfMemoryError, worker_process.LostError])
 def test_an_error_in_a_late_restart_costs_that_restart_only(tmp_path, variables, monkeypatch, kind):
     """What ran once may fail by chance: it is lost, its order is played again, the design stays."""
-    orders, plays = [], iter([made(), kind("head: can't load"), made(), made(), made()])
+    plays, runs = Mock(side_effect=[made(), kind("head: can't load"), *(made(),) * 3]), []
 
     def play(run):
-        assert not run.conditions.alternate
-        orders.append(run.planned)
-        found = next(plays)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        runs.append(run)
+        return plays()
 
     monkeypatch.setattr(RestartRun, "play", play)
     said = []
     duet = duet_of(tmp_path, variables, "--max-restarts=4", say=said.append)
     duet.run()
     assert duet.lost == ["restart 2: head: can't load"]
-    assert orders[1] == orders[2]
+    assert runs[1].planned == runs[2].planned
+    assert not any(run.conditions.alternate for run in runs)
     assert duet.restarts == 3
     assert {each.outcome for each in duet.verdicts if each.kind == "time"} == {Outcome.NO_CHANGE}
     first = read(tmp_path / "out", "base")[0]["llm_int8"]["duet"]
@@ -81,15 +79,8 @@ def test_whatever_ends_a_duet_keeps_and_judges_what_is_complete(
     command, tmp_path, monkeypatch, capfd, error, status
 ):
     """The table, the verdicts and the command that judges the files again, then the error."""
-    plays = iter([made(), made(), made(), error])
-
-    def play(_):
-        found = next(plays)
-        if isinstance(found, BaseException):
-            raise found
-        return found
-
-    monkeypatch.setattr(RestartRun, "play", play)
+    plays = [made(), made(), made(), error]
+    monkeypatch.setattr(RestartRun, "play", Mock(side_effect=plays))
     out = tmp_path / "with a space"
     arguments = ("duet", "--base=current", f"--out={out}")
     if status == 3:
@@ -145,11 +136,8 @@ def test_alternating_processes_are_looked_at_after_an_even_number(tmp_path, vari
 
 def test_losing_every_restart_ends_the_duet(tmp_path, variables, monkeypatch):
     """After three in a row it gives up; nothing was compared, which is no pass."""
-
-    def lost(_):
-        raise worker_process.LostError("head: the worker died")
-
-    monkeypatch.setattr(RestartRun, "play", lost)
+    lost = worker_process.LostError("head: the worker died")
+    monkeypatch.setattr(RestartRun, "play", Mock(side_effect=lost))
     said = []
     duet = duet_of(tmp_path, variables, "--max-restarts=12", say=said.append)
     duet.run()

@@ -9,6 +9,7 @@ import torch
 from bitsandbytes.nn import Linear8bitLt
 
 from benchmarks.common.errors import AttestationError
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import attestation, counters
 from benchmarks.model import checkpoint, loading, synthetic, synthetic_weights
 from benchmarks.model.checkpoint import index_sha256
@@ -51,7 +52,7 @@ def test_an_honest_model_is_described(engine, target):
     assert len(software["bitsandbytes_library_sha256"]) == 64
 
 
-@pytest.mark.parametrize("quantization", ["int8", "nf4", "nf4-dq", "fp16", "bf16"])
+@pytest.mark.parametrize("quantization", [n for n in QUANTIZATIONS if n != "int8-decomp"])
 def test_every_quantization_can_be_honest(target, workload, quantization):
     """What is asked for is what transformers and bitsandbytes load, under each name."""
     with loading.load(target, quantization, cold=False) as engine:
@@ -232,3 +233,10 @@ def test_the_index_is_hashed_or_the_headers(tiny_checkpoint, tmp_path):
     assert len(headers) == len(indexed) == 64
     next(tmp_path.glob("*-00001-*")).rename(tmp_path / "model-renamed.safetensors")
     assert len({indexed, headers, index_sha256(tmp_path)}) == 3
+
+
+def test_each_quantization_names_what_proves_it():
+    """Quantized weights without an operator to count would pass, whatever ran."""
+    quantized = {name: each for name, each in QUANTIZATIONS.items() if each.weights}
+    assert quantized
+    assert all(each.operator or each.is_4bit for each in quantized.values())

@@ -3,6 +3,7 @@
 import os
 import platform
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -23,16 +24,11 @@ def write(root, path, text):
 def version_2(tmp_path):
     """Return a root with a group of 1.5 cores inside one of 4, both of version 2."""
     write(tmp_path, "proc/self/cgroup", "0::/outer/inner\n")
-    for group, quota, throttled in (
-        ("outer", "400000 100000", 5),
-        ("outer/inner", "150000 100000", 2_500_000),
-    ):
-        write(tmp_path, f"sys/fs/cgroup/{group}/cpu.max", quota + "\n")
-        write(
-            tmp_path,
-            f"sys/fs/cgroup/{group}/cpu.stat",
-            f"usage_usec 9\nthrottled_usec {throttled}\n",
-        )
+    groups = (("outer", "400000 100000", 5), ("outer/inner", "150000 100000", 2_500_000))
+    for group, quota, throttled in groups:
+        folder = f"sys/fs/cgroup/{group}"
+        write(tmp_path, f"{folder}/cpu.max", quota + "\n")
+        write(tmp_path, f"{folder}/cpu.stat", f"usage_usec 9\nthrottled_usec {throttled}\n")
     write(tmp_path, "sys/fs/cgroup/cpu.stat", "usage_usec 9\n")
     return tmp_path
 
@@ -175,11 +171,7 @@ def test_a_thread_keeps_to_the_core_that_its_place_draws(place):
 def test_without_affinity_a_thread_goes_where_it_likes(monkeypatch):
     """MacOS has none, and a container can forbid it."""
     if hasattr(os, "sched_setaffinity"):
-
-        def refuse(*_):
-            raise PermissionError
-
-        monkeypatch.setattr(os, "sched_setaffinity", refuse)
+        monkeypatch.setattr(os, "sched_setaffinity", Mock(side_effect=PermissionError))
         assert host.core_at(0.5) is None
         monkeypatch.delattr(os, "sched_setaffinity")
     assert host.core_at(0.5) is None

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,7 +27,7 @@ def gpu(nvml):
 
 
 def test_facts_and_counters_come_in_base_units(gpu):
-    """Watts, joules, bytes and hertz; a name that old versions return as bytes is text."""
+    """Watts, joules, bytes and hertz."""
     assert gpu.facts() == {
         "gpu_name": "Fake GPU",
         "power_limit_watts": 700.0,
@@ -126,10 +127,7 @@ def test_a_sampler_never_raises_into_the_benchmark():
 
 def test_a_sampler_that_can_not_start_says_so(monkeypatch):
     """A system that is out of threads costs the samples, not the benchmark."""
-
-    def refuse(_):
-        raise RuntimeError("can't start new thread")
-
+    refuse = Mock(side_effect=RuntimeError("can't start new thread"))
     monkeypatch.setattr("threading.Thread.start", refuse)
     sampler = Sampler(lambda **_: {})
     sampler.start()

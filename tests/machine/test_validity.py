@@ -150,28 +150,10 @@ def test_nothing_measured_is_valid_but_says_so():
     assert "Insufficient Permissions" in record["unmeasured"]["other_gpu_processes"]
 
 
-def test_hidden_processes_are_not_none():
-    """A container that hides processes gives null and a reason, not 0."""
-    hidden = Unmeasured("NVML doesn't list this process itself, so it may hide others")
-    sample = SAMPLE | {"other_gpu_processes": hidden, "other_gpu_pids": hidden}
-    record = judge(seen("cuda", samples=[sample])).as_record()
-    assert record["readings"]["other_gpu_processes"] is None
-    assert record["unmeasured"]["other_gpu_processes"] == hidden.reason
-
-
 def test_the_record_is_json():
     """It is stored as it is."""
     record = judge(GUARDS["clock_drop"]).as_record()
     assert json.loads(json.dumps(record, allow_nan=False)) == record
-    assert list(record) == [
-        "valid",
-        "reasons",
-        "findings",
-        "bounds_lifted",
-        "bounds_widened",
-        "readings",
-        "unmeasured",
-    ]
     assert record["findings"] == [
         {"reading": "clock_drop", "value": pytest.approx(0.2424, abs=1e-4), "bound": 0.05}
     ]
@@ -193,13 +175,7 @@ def test_cold_rounds_need_not_be_steady():
 
 @pytest.mark.parametrize(
     ("rounds_s", "more"),
-    [
-        ((), True),
-        ((1.0,), True),
-        ((3.0, 1.0), True),
-        ((3.0, 1.0, 1.02), False),
-        ((1.0, 2.0), False),
-    ],
+    [((), True), ((1,), True), ((3, 1), True), ((3, 1, 1.02), False), ((1, 2), False)],
 )
 def test_warm_up_goes_on_while_rounds_get_faster(rounds_s, more):
     """Until the last round is not much faster than the one before it."""

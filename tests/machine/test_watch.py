@@ -6,7 +6,6 @@ import platform
 import pytest
 import torch
 
-from benchmarks.common.quantity import Unmeasured
 from benchmarks.machine import clock, control_work
 from benchmarks.machine.nvml import Gpu
 from benchmarks.machine.validity import judge
@@ -168,31 +167,20 @@ def test_steady_rounds_on_a_healthy_gpu_are_valid(nvml, steady):
 
 
 @pytest.mark.lie("a second process on the GPU")
-def test_a_second_process_on_the_gpu_is_named(machine, nvml):
-    """One that comes and goes during the rounds is seen, with its id."""
+@pytest.mark.parametrize(("present", "samples"), [(2, 10), (-1, 2)], ids=["during", "before"])
+def test_a_second_process_on_the_gpu_is_named(machine, nvml, present, samples):
+    """One that comes and goes during the rounds is seen, with its id; one before them as well."""
 
     def visit(number, take):
-        nvml.pids = [OWN, 4711] if number == 2 else [OWN]
+        nvml.pids = [OWN, 4711] if number == present else [OWN]
         machine.spend(ROUND_S)
-        take(10)
+        take(samples)
 
+    nvml.pids = [OWN, 4711] if present < 0 else [OWN]
     validity = watched(visit, "cuda", gpu=Gpu(nvml, "handle"))
     (reason,) = validity.reasons
     assert "other processes on the GPU" in reason
     assert "1 (4711)" in reason
-
-
-def test_a_process_before_the_rounds_is_named(machine, nvml):
-    """It is looked for before the first sample as well."""
-
-    def leave(_, take):
-        nvml.pids = [OWN]
-        machine.spend(ROUND_S)
-        take(2)
-
-    nvml.pids = [OWN, 4711]
-    validity = watched(leave, "cuda", gpu=Gpu(nvml, "handle"))
-    assert any("(4711)" in reason for reason in validity.reasons)
 
 
 @pytest.mark.lie("a throttled GPU")
@@ -224,13 +212,6 @@ def test_without_permission_rounds_still_count(nvml, steady):
     for name in ("other_gpu_processes", "throttled_samples_share", "energy_joules", "gpu_name"):
         assert record["readings"][name] is None
         assert "Insufficient Permissions" in record["unmeasured"][name]
-
-
-def test_without_nvml_the_reason_is_kept(steady):
-    """A GPU that can't be watched is not one on which nothing happened."""
-    gone = Unmeasured("NVML can't be used (NVML Shared Library Not Found)")
-    record = watched(steady, "cuda", gpu=gone).as_record()
-    assert record["unmeasured"]["clock_drop"] == gone.reason
 
 
 def test_rounds_that_fail_end_the_sampling(nvml):

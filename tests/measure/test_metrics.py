@@ -26,8 +26,8 @@ from transformers import (
 
 from benchmarks.common.quantity import Metric, Unmeasured, as_stored, percentile
 from benchmarks.measure.metrics import (
-    Machine,
     ModelCost,
+    Peaks,
     Round,
     generation_metrics,
     mean_decode_context,
@@ -37,6 +37,7 @@ from benchmarks.measure.metrics import (
     tpot_s,
 )
 from benchmarks.model import footprint
+from benchmarks.report.columns import METRICS
 
 counts = st.integers(1, 10_000)
 seconds = st.floats(1e-6, 1e4)
@@ -44,7 +45,7 @@ seconds = st.floats(1e-6, 1e4)
 COST = ModelCost(
     load_s=12.5, weights_bytes=2_000_000, decode_weight_bytes=856_000, kv_bytes_per_token=1000
 )
-MACHINE = Machine(
+PEAKS = Peaks(
     peak_allocated_bytes=3_000_000,
     peak_reserved_bytes=4_000_000,
     peak_resident_bytes=5_000_000,
@@ -60,7 +61,7 @@ ROUNDS = (
 def measure(**changes: Any) -> dict[str, Metric]:
     """Return the metrics of 8 rows of 16 prompt tokens and 4 new ones, or of what changes that."""
     given = {"batch_size": 8, "prompt_tokens": 16, "new_tokens": 4, "cost": COST}
-    given |= {"rounds": ROUNDS, "machine": MACHINE, "energy_joules": 480.0} | changes
+    given |= {"rounds": ROUNDS, "peaks": PEAKS, "energy_joules": 480.0} | changes
     return generation_metrics(given.pop("rounds"), **given)
 
 
@@ -215,8 +216,8 @@ def test_keys_and_values_are_those_of_the_heads_that_have_some(config: Any, kv_h
 def test_without_a_known_bandwidth_there_is_no_mbu() -> None:
     """An unknown bandwidth leaves null and its reason for what needs it, and nothing else."""
     unknown = Unmeasured("no device reports its bandwidth")
-    machine = Machine(unknown, unknown, 5_000_000, bandwidth_bytes_per_s=unknown)
-    values, reasons = as_stored(measure(machine=machine))
+    peaks = Peaks(unknown, unknown, 5_000_000, bandwidth_bytes_per_s=unknown)
+    values, reasons = as_stored(measure(peaks=peaks))
     without = {"mbu", "speed_of_light_tpot_s", "peak_allocated_bytes", "peak_reserved_bytes"}
     assert {name for name, value in values.items() if value is None} == without
     assert reasons == dict.fromkeys(without, "no device reports its bandwidth")
@@ -252,6 +253,7 @@ def test_stored_metrics_are_plain_json() -> None:
     """What is stored reads back from JSON as it was, rounds included."""
     values, reasons = as_stored(measure())
     assert json.loads(json.dumps(values)) == values
+    assert set(values) <= set(METRICS)  # each has a title
     assert reasons == {}
     stored = ROUNDS[0].record()
     assert json.loads(json.dumps(stored)) == stored

@@ -6,8 +6,10 @@ import gzip
 import json
 import shutil
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -41,6 +43,16 @@ def workload(engine, target):
     workload = target.workload(ROWS, NEW_TOKENS)
     engine.prepare(workload)
     return workload
+
+
+@contextmanager
+def failing(module, error):
+    """Let each pass through a module raise this."""
+    hook = module.register_forward_pre_hook(Mock(side_effect=error))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def first_token(engine, workload):
@@ -206,16 +218,9 @@ def test_the_suites_throughput_is_that_of_a_bare_loop(engine, workload, timed):
 
 def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
     """An allocation that fails becomes one line: how much, what for, what to do."""
-
-    def fail(*_):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has")
-
-    hook = engine.model.model.layers[2].register_forward_pre_hook(fail)
-    try:
-        with pytest.raises(OutOfMemoryError) as caught:
-            engine.generate(workload)
-    finally:
-        hook.remove()
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. GPU 0 has")
+    with failing(engine.model.model.layers[2], error), pytest.raises(OutOfMemoryError) as caught:
+        engine.generate(workload)
     message = str(caught.value)
     assert "generating 6 tokens for each of 2 rows with int8-decomp" in message
     assert "needed 2.50 GiB more" in message
@@ -226,12 +231,8 @@ def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
 
 def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatch):
     """A model that doesn't fit names its size, and what else could be done."""
-    import transformers
-
-    def fail(*_, **__):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
-
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", fail)
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
     with pytest.raises(OutOfMemoryError) as caught:
         loading.load(target, "int8", cold=True)
     assert "about 0.0155 GB for weights" in str(caught.value)
@@ -261,12 +262,8 @@ def test_experts_that_would_stay_unquantized_are_refused(target, monkeypatch, co
 
 def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
     """What transformers says of a model is passed on, and offloading is told apart."""
-    import transformers
-
-    def refuse(*_, **__):
-        raise ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
-
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", refuse)
+    error = ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
         loading.load(target, "int8", cold=True)
@@ -282,16 +279,9 @@ def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
 )
 def test_memory_that_runs_out_elsewhere_is_recognised(engine, workload, message):
     """The driver, cuBLAS and the host say it in their own words, and as plain RuntimeErrors."""
-
-    def fail(*_):
-        raise RuntimeError(message)
-
-    hook = engine.model.model.layers[0].register_forward_pre_hook(fail)
-    try:
-        with pytest.raises(OutOfMemoryError, match="lower --batch-size"):
-            engine.generate(workload)
-    finally:
-        hook.remove()
+    broken = failing(engine.model.model.layers[0], RuntimeError(message))
+    with broken, pytest.raises(OutOfMemoryError, match="lower --batch-size"):
+        engine.generate(workload)
 
 
 def rewritten(target, folder, change):
@@ -353,12 +343,8 @@ def test_a_failed_generation_holds_no_weights(target, workload):
     engine.prepare(workload)
     weights = [weakref.ref(parameter) for parameter in engine.model.parameters()]
     quantized = weakref.ref(engine.model.model.layers[0].mlp.up_proj.weight.CB)
-
-    def fail(*_):
-        raise RuntimeError("a kernel failed")
-
-    engine.model.model.layers[1].register_forward_pre_hook(fail)
-    with pytest.raises(RuntimeError, match="a kernel failed") as kept:
+    broken = failing(engine.model.model.layers[1], RuntimeError("a kernel failed"))
+    with broken, pytest.raises(RuntimeError, match="a kernel failed") as kept:
         engine.generate(workload)
     engine.close()
     gc.collect()

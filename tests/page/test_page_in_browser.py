@@ -12,13 +12,23 @@ from benchmarks.__main__ import main
 from benchmarks.page import render
 from tests import browsing, builders
 from tests.browsing import NAME, Opened
+from tests.page.contents import duet_contents, write_duet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PROFILE = "benchmarks/test_profile.py::test_profile[int8-decomp-b8-p16-n1]"
 EVIL = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>"
+COMMITTED = {"commit": EVIL, "branch": EVIL}
 SESSIONS = 300
+
+
+def _write_stacks(folder: Path) -> None:
+    """Write what a profile leaves, with markup in a name."""
+    folder.mkdir(parents=True)
+    stacks = f"a;{EVIL.replace(';', ',')} 500\na;aten::b 400\n"
+    (folder / "decode.host.stacks.txt").write_text(stacks)
+    (folder / "decode.trace.json.gz").write_bytes(b"")
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +69,8 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     head["attestation"] = {"linears": EVIL, EVIL: [EVIL]}
     doubted = builders.record(2, new_tokens=64, model=EVIL)
     doubted["validity"] = {**doubted["validity"], "valid": False, "reasons": [EVIL]}
-    profile = {
-        **builders.record(3, new_tokens=1, model=EVIL),
-        "profile": builders.profiles(on_gpu=True),
-    }
+    profile = builders.record(3, new_tokens=1, model=EVIL)
+    profile["profile"] = builders.profiles(on_gpu=True)
     profile["profile"]["decode"]["operators"][0]["name"] = EVIL
     numbers = {"base": 1.0, "head": 1.041, "change": 0.041, "low": 0.031, "high": 0.052, "p": 1e-4}
     verdicts = [
@@ -70,40 +78,20 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         builders.verdict(throughput, "REGRESSED", metric="ttft_s", **numbers, acknowledged=EVIL),
         builders.verdict(EVIL, "MISSING", kind="-", detail=f"gone: {EVIL}"),
     ]
-    stacks = folder / "artifacts" / "test_profile[int8-decomp-b8-p16-n1]"
-    stacks.mkdir(parents=True)
-    (stacks / "decode.host.stacks.txt").write_text(
-        f"a;{EVIL.replace(';', ',')} 500\na;aten::b 400\n"
+    base = builders.content(
+        (throughput, builders.record(9, new_tokens=64, on_gpu=True, model=EVIL)),
+        software={**builders.SOFTWARE, "bitsandbytes": EVIL},
+        promoted=builders.promoted(EVIL),
+        when="2026-01-01T08:00:00+00:00",
+        **COMMITTED,
     )
-    (stacks / "decode.trace.json.gz").write_bytes(b"")
-    builders.write(
-        folder / "saved" / "0001_base.json",
-        builders.content(
-            (throughput, builders.record(9, new_tokens=64, on_gpu=True, model=EVIL)),
-            hardware=builders.GPU,
-            software={**builders.SOFTWARE, "bitsandbytes": EVIL},
-            passed=True,
-            promoted={"when": "2026-01-01", "forced": EVIL},
-            when="2026-01-01T08:00:00+00:00",
-            commit=EVIL,
-            branch=EVIL,
-        ),
+    judged = builders.content(
+        *((throughput, head), (warmup, {**doubted, "cold_process": True}), (PROFILE, profile)),
+        **{"passed": False, "exit_status": EVIL, "verdicts": verdicts, **COMMITTED},
     )
-    builders.write(
-        folder / "saved" / "0002_head.json",
-        builders.content(
-            (throughput, head),
-            (warmup, {**doubted, "cold_process": True}),
-            (PROFILE, profile),
-            hardware=builders.GPU,
-            passed=False,
-            exit_status=EVIL,
-            verdicts=verdicts,
-            promoted=None,
-            commit=EVIL,
-            branch=EVIL,
-        ),
-    )
+    _write_stacks(folder / "artifacts" / "test_profile[int8-decomp-b8-p16-n1]")
+    builders.write(folder / "saved" / "0001_base.json", base)
+    builders.write(folder / "saved" / "0002_head.json", judged)
     (folder / "saved" / f"0003_{EVIL[:9].replace('/', '')}.json").write_text(EVIL)
     out = folder / "page.html"
     artifacts = ["--artifacts", str(folder / "artifacts")]
@@ -115,15 +103,7 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def duet_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a duet of five restarts whose head is 5 % slower."""
     folder = tmp_path_factory.mktemp("duet")
-    for restart in range(5):
-        for side, slower in (("base", 1.0), ("head", 1.05)):
-            record = builders.record(restart, slower=slower)
-            content = builders.content(
-                (NAME.format("int8-decomp", 16), record),
-                duet={"side": side, "restart": restart, "id": "d", "looks": {"5": 0.05}},
-                when=f"2026-01-0{restart + 1}T08:00:00+00:00",
-            )
-            builders.write(folder / "saved" / f"{restart}_{side}.json", content)
+    write_duet(folder / "saved", duet_contents(5, 1.05))
     assert main(["report", str(folder / "saved"), "--out", str(folder / "page.html")]) == 0
     return folder / "page.html"
 

@@ -4,13 +4,14 @@ import errno
 import gc
 import json
 import statistics
+from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
-from pytest_benchmark.logger import PytestBenchmarkWarning
 
-from benchmarks.common.errors import InputError
+from benchmarks.common.errors import InputError, OutOfMemoryError
 from benchmarks.evidence import references
 from benchmarks.machine import identity
 from benchmarks.model import loading
@@ -22,40 +23,47 @@ DRIFT = [*LEAST, "--rounds=5"]
 
 
 @pytest.fixture
-def drifting(monkeypatch, machine):
-    """Return a function that makes so many timed rounds longer from one to the next."""
+def loaded(monkeypatch):
+    """Return a function that lets another one change each model that was loaded."""
     load = loading.load
 
-    def drift(rounds):
-        def slower(target, quantization, *, cold):
+    def then(change):
+        def changed(target, quantization, *, cold):
             engine = load(target, quantization, cold=cold)
-            generate = engine.generate
-            seconds = iter(0.02 * (number % 5 + 1) for number in range(rounds))
-
-            def late(workload, log=None):
-                if log is not None:  # a timed round
-                    machine.spend(next(seconds, 0))
-                return generate(workload, log)
-
-            engine.generate = late
+            change(engine)
             return engine
 
-        monkeypatch.setattr(loading, "load", slower)
+        monkeypatch.setattr(loading, "load", changed)
 
-    return drift
+    return then
 
 
-def test_wrong_output_takes_the_results_back(session, monkeypatch):
+@pytest.fixture
+def drifting(loaded, machine):
+    """Return a function that makes so many timed rounds longer from one to the next."""
+
+    def drift(engine, rounds):
+        generate = engine.generate
+        seconds = iter(0.02 * (number % 5 + 1) for number in range(rounds))
+
+        def late(workload, log=None):
+            if log is not None:  # a timed round
+                machine.spend(next(seconds, 0))
+            return generate(workload, log)
+
+        engine.generate = late
+
+    return lambda rounds: loaded(partial(drift, rounds=rounds))
+
+
+def test_wrong_output_takes_the_results_back(session, loaded):
     """A model that is fast and wrong ends in an error, and none of its numbers is stored."""
-    load = loading.load
 
-    def wrong(target, quantization, *, cold):
-        engine = load(target, quantization, cold=cold)
-        if quantization == "int8":
+    def wrong(engine):
+        if engine.quantization == "int8":
             engine.model.lm_head.weight.data.mul_(-1)
-        return engine
 
-    monkeypatch.setattr(loading, "load", wrong)
+    loaded(wrong)
     options = ["--quantization=int8,nf4", "-k", "warmup or throughput", "--benchmark-save=wrong"]
     outcome = session(*LEAST, *options)
     assert outcome.status == 1
@@ -124,11 +132,7 @@ def test_a_session_is_stored_below_a_folder_of_its_machine(session, monkeypatch,
 
 def test_a_session_that_cannot_be_saved_is_no_success(session, monkeypatch):
     """The tables are shown, one line says why there is no file, and the status isn't 0."""
-
-    def full(*_):
-        raise InputError("the disk is full")
-
-    monkeypatch.setattr(storage, "save", full)
+    monkeypatch.setattr(storage, "save", Mock(side_effect=InputError("the disk is full")))
     outcome = session(*LEAST, "--benchmark-save=x")
     assert outcome.status == 3
     assert "NOT SAVED: the disk is full" in outcome.out
@@ -156,11 +160,8 @@ def test_one_session_loads_each_quantization_once(session, monkeypatch):
     outcome = session(*LEAST, "-k", "warmup or throughput", *options)
     assert outcome.status == 0, outcome.out
     assert "12 passed" in outcome.out
-    assert [(name, cold) for name, cold, _ in loads] == [
-        ("int8-decomp", True),
-        ("int8", False),
-        ("fp16", False),
-    ]
+    expected = [("int8-decomp", True), ("int8", False), ("fp16", False)]
+    assert [(name, cold) for name, cold, _ in loads] == expected
     assert len({alive for *_, alive in loads}) == 1  # those of other tests, none of this session
 
 
@@ -185,13 +186,8 @@ def test_disabled_benchmarks_run_once_and_store_nothing(session):
 
 def test_prompts_too_short_to_differ_are_said_and_a_profiled_round_is_none(session):
     """pytest-benchmark's --benchmark-cprofile makes one round more, which isn't timed."""
-    options = [
-        "--batch-size=2",
-        "--prompt-tokens=8",
-        "--benchmark-cprofile=tottime",
-        "--benchmark-save=short",
-    ]
-    outcome = session(*LEAST, *options)
+    options = ["--batch-size=2", "--prompt-tokens=8", "--benchmark-cprofile=tottime"]
+    outcome = session(*LEAST, *options, "--benchmark-save=short")
     assert outcome.status == 0, outcome.out
     assert "only 1 of 2 prompts differ, so fewer outliers than usual" in outcome.out
     (bench,) = outcome.saved["benchmarks"]
@@ -200,15 +196,10 @@ def test_prompts_too_short_to_differ_are_said_and_a_profiled_round_is_none(sessi
 
 def test_what_cant_be_written_at_the_end_costs_only_that(session, monkeypatch, tmp_path):
     """fp16's logits: null, with the reason. The report: status 3, as for --summary."""
-
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    def refused(*_, **__):
-        raise InputError("--report: can't write it (No space left on device)")
-
-    monkeypatch.setattr(references, "ensure_reference", full)
-    monkeypatch.setattr(render, "write", refused)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(references, "ensure_reference", Mock(side_effect=full))
+    refused = InputError("--report: can't write it (No space left on device)")
+    monkeypatch.setattr(render, "write", Mock(side_effect=refused))
     report = f"--report={tmp_path / 'page.html'}"
     outcome = session(*LEAST, report, "--benchmark-save=full")
     assert outcome.status == 3
@@ -218,35 +209,21 @@ def test_what_cant_be_written_at_the_end_costs_only_that(session, monkeypatch, t
     assert "No space left" in bench["extra_info"]["unmeasured"]["top1_agreement"]
 
 
-def test_one_quantization_out_of_memory_leaves_the_others(session, monkeypatch):
+def test_one_quantization_out_of_memory_leaves_the_others(session, loaded):
     """A model that doesn't fit fails by one line; the next one runs, and its results are kept."""
-    load = loading.load
 
-    def fits(target, quantization, *, cold):
-        if quantization == "bf16":
-            from benchmarks.common.errors import OutOfMemoryError
-
+    def fits(engine):
+        if engine.quantization == "bf16":
             raise OutOfMemoryError("out of memory while loading")
-        return load(target, quantization, cold=cold)
 
-    monkeypatch.setattr(loading, "load", fits)
+    loaded(fits)
     options = ["--quantization", "bf16,int8", "-k", "not profile", "--benchmark-save=rest"]
     outcome = session(*LEAST, *options)
     assert outcome.status == 1
     assert "2 passed, 2 deselected, 2 errors" in outcome.out
-    assert [bench["extra_info"].get("cold_process") for bench in outcome.saved["benchmarks"]] == [
-        True,
-        None,
-    ]
+    found = outcome.saved["benchmarks"]
+    assert [bench["extra_info"].get("cold_process") for bench in found] == [True, None]
     assert "OutOfMemoryError: out of memory while loading" in outcome.out
     assert "Traceback" not in outcome.out
     assert ">  " not in outcome.out  # no source lines of a traceback
-    names = {bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]}
-    assert names == {"int8"}
-
-
-def test_comparing_with_nothing_saved_warns(session):
-    """Without a saved session the benchmarks run all the same, and a warning says so."""
-    with pytest.warns(PytestBenchmarkWarning, match=r"Can't compare\. No benchmark files"):
-        outcome = session(*LEAST, "--benchmark-compare")
-    assert outcome.status == 0
+    assert {bench["params"]["quantization"] for bench in found} == {"int8"}

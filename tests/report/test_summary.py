@@ -34,87 +34,47 @@ METRICS: dict[str, float | None] = {
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("form", "value", "text"),
     [
-        (0.0, "0"),
-        (0.5, "0.5"),
-        (72.0, "72"),
-        (512.345, "512.3"),
-        (999.94, "999.9"),
-        (1000.0, "1,000"),
-        (1234.5678, "1,235"),
-        (1_234_567.0, "1,234,567"),
+        (rate, 0.0, "0"),
+        (rate, 72.0, "72"),
+        (rate, 512.345, "512.3"),
+        (rate, 999.94, "999.9"),
+        (rate, 1000.0, "1,000"),
+        (rate, 1_234_567.0, "1,234,567"),
+        (duration, 0.0, "0 µs"),
+        (duration, 5e-7, "0.5 µs"),
+        (duration, 0.000999, "999 µs"),
+        (duration, 0.0009996, "1 ms"),
+        (duration, 0.01523, "15.2 ms"),
+        (duration, 0.9996, "1 s"),
+        (duration, 999.6, "1,000 s"),
+        (duration, 3661.2, "3,661 s"),
+        (size, 0, "0 B"),
+        (size, 999_400, "999 kB"),
+        (size, 999_600, "1 MB"),
+        (size, 16_060_522_496, "16.1 GB"),
+        (size, 1.5e12, "1.5 TB"),
+        (percent, 0, "0 %"),
+        (percent, 0.1099, "11 %"),
+        (percent, 0.9999, "100 %"),
     ],
 )
-def test_rate(value: float, text: str) -> None:
-    """Rates have four digits, and from 1000 on all of them, in groups."""
-    assert rate(value) == text
+def test_numbers_have_few_digits_and_the_unit_that_reads_best(
+    form: Any, value: float, text: str
+) -> None:
+    """Rates four digits, all others three, also where they round up; MB is never MiB."""
+    assert form(value) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.0, "0 µs"),
-        (5e-7, "0.5 µs"),
-        (1.5e-5, "15 µs"),
-        (0.000999, "999 µs"),
-        (0.0009996, "1 ms"),
-        (0.001, "1 ms"),
-        (0.01523, "15.2 ms"),
-        (0.9994, "999 ms"),
-        (0.9996, "1 s"),
-        (1.0, "1 s"),
-        (12.34, "12.3 s"),
-        (999.4, "999 s"),
-        (999.6, "1,000 s"),
-        (3661.2, "3,661 s"),
-    ],
-)
-def test_duration(seconds: float, text: str) -> None:
-    """Times have three digits and the unit that reads best, also where they round up."""
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [
-        (0, "0 B"),
-        (999, "999 B"),
-        (1000, "1 kB"),
-        (999_400, "999 kB"),
-        (999_600, "1 MB"),
-        (1_000_000, "1 MB"),
-        (16_060_522_496, "16.1 GB"),
-        (999_600_000, "1 GB"),
-        (1.5e12, "1.5 TB"),
-    ],
-)
-def test_size(count: float, text: str) -> None:
-    """Bytes have decimal units, as a disk's and a GPU's data sheet: MB is never MiB."""
-    assert size(count) == text
-
-
-def test_percent() -> None:
-    """Shares are percentages of three digits."""
-    assert [percent(share) for share in (0, 0.1099, 0.9999, 1)] == ["0 %", "11 %", "100 %", "100 %"]
-
-
-@given(st.floats(1e-7, 1e6))
-def test_every_duration_reads_back(seconds: float) -> None:
-    """A time is told to three digits, without an exponent."""
-    number, unit = duration(seconds).replace(",", "").split()
-    assert "e" not in number
-    unit_s = {"µs": 1e-6, "ms": 1e-3, "s": 1}[unit]
-    assert float(number) * unit_s == pytest.approx(seconds, rel=0.0051)
-
-
-@given(st.integers(0, 10**16))
-def test_every_size_reads_back(count: int) -> None:
-    """A size is told to three digits, without an exponent."""
-    number, unit = size(count).replace(",", "").split()
-    assert "e" not in number
-    unit_bytes = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}[unit]
-    assert float(number) * unit_bytes == pytest.approx(count, rel=0.0051)
+@given(st.floats(1e-7, 1e6), st.integers(0, 10**16))
+def test_every_time_and_size_reads_back(seconds: float, count: int) -> None:
+    """They are told to three digits, without an exponent."""
+    units = {"µs": 1e-6, "ms": 1e-3, "s": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+    for text, value in ((duration(seconds), seconds), (size(count), count)):
+        number, unit = text.replace(",", "").split()
+        assert "e" not in number
+        assert float(number) * units[unit] == pytest.approx(value, rel=0.0051)
 
 
 def test_align() -> None:

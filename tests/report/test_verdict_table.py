@@ -42,15 +42,8 @@ def test_a_line_has_all_that_was_found():
         *("benchmark", "metric", "base", "current", "change", "interval", "p", "verdict")
     ]
     assert re.split(r"  +", line) == [
-        "throughput[int8-b8-p16-n128]",
-        "tpot_s",
-        "14.3 ms",
-        "->",
-        "16.4 ms",
-        "+14.7 %",
-        "[+13.1, +16.4]",
-        "<0.001",
-        "REGRESSED",
+        *("throughput[int8-b8-p16-n128]", "tpot_s", "14.3 ms", "->", "16.4 ms"),
+        *("+14.7 %", "[+13.1, +16.4]", "<0.001", "REGRESSED"),
     ]
     assert [each.strip() for each in below] == [SLOWER.detail, *SLOWER.reasons]
     assert all(each.startswith("    ") for each in below)
@@ -146,16 +139,7 @@ def test_nothing_compared_is_said():
 def test_a_line_fits_a_terminal():
     """With the longest names that the suite has."""
     name = "benchmarks/test_throughput.py::test_throughput[int8-decomp-b32-p1024-n128]"
-    long = Verdict(
-        name,
-        "decode.synchronizations.stream",
-        "counter",
-        Outcome.REGRESSED,
-        123456,
-        123500,
-        0.1,
-        detail="",
-    )
+    long = counter(name, "decode.synchronizations.stream", 123456.0, 123500.0)
     assert max(map(len, lines([long]))) < 140
 
 

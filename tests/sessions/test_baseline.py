@@ -61,15 +61,9 @@ def test_stored_sessions_are_found_and_other_files_are_named(tmp_path):
         ({"validity": WIDENED}, "checked loosely (--bounds): trend_size up to 0.2, not 0.15"),
         ({"names": ()}, "it measured nothing"),
         ({"verdicts": [verdict("a", "REGRESSED")], "exit_status": 1}, "REGRESSED: a"),
-        (
-            {"verdicts": [{**verdict("a", "REGRESSED"), "acknowledged": "known"}]},
-            "REGRESSED: a",
-        ),
+        ({"verdicts": [verdict("a", "REGRESSED", acknowledged="known")]}, "REGRESSED: a"),
         ({"verdicts": [verdict("c", "MISSING")], "exit_status": 10}, "that it lacks: c"),
-        (
-            {"verdicts": [{**verdict("a", "INCONCLUSIVE"), "suspicious": True}]},
-            "suspicious: a; let a duet decide",
-        ),
+        ({"verdicts": [verdict("a", "INCONCLUSIVE", suspicious=True)]}, "let a duet decide"),
         ({"duet": DUET}, "one side of a duet"),
     ],
 )

@@ -96,24 +96,23 @@ def test_the_later_of_promotion_and_demotion_counts(clone):
     assert not baseline.is_baseline(session)
 
 
-def test_a_push_that_is_overtaken_is_made_again(clone, tmp_path, monkeypatch):
-    """What another one pushed between the look and the push is kept."""
+def test_a_push_that_is_overtaken_is_to_be_made_again(clone, tmp_path, monkeypatch):
+    """What another one pushed between the look and the push is kept, and nothing is lost."""
     ours, branch = clone("one")
     theirs, other = clone("two")
     save(ours / "gpu/0001_a.json", day=1, promoted=promoted())
     save(theirs / "gpu/0001_b.json", day=2, promoted=promoted())
-    copy, overtaken = _copy, []
 
-    def late(source, target, paths):
-        copied = copy(source, target, paths)
-        if source == ours and not overtaken:
-            overtaken.append(True)
-            other.push(theirs)
+    def late(source, target):
+        copied = _copy(source, target)
+        monkeypatch.undo()
+        other.push(theirs)
         return copied
 
     monkeypatch.setattr("benchmarks.sessions.branch._copy", late)
+    with pytest.raises(InputError, match="somebody pushed meanwhile: push again"):
+        branch.push(ours)
     branch.push(ours)
-    assert overtaken
     assert on_branch(tmp_path) == ["gpu/0001_a.json", "gpu/0001_b.json"]
 
 
@@ -131,15 +130,14 @@ def test_a_remote_that_cannot_be_reached_is_not_no_baselines(clone, tmp_path):
 
 
 def test_a_refused_push_says_why(clone, tmp_path):
-    """A remote that takes no pushes is no race: it is tried once, and named."""
+    """A remote that takes no pushes is no race: what it says is passed on."""
     ours, branch = clone("one")
     save(ours / "gpu/0001_a.json", promoted=promoted())
     hook = tmp_path / "remote.git/hooks/pre-receive"
-    hook.write_text("#!/bin/sh\necho once >> tries\nexit 1\n")
+    hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
     with pytest.raises(InputError, match="pre-receive hook declined"):
         branch.push(ours)
-    assert (tmp_path / "remote.git/tries").read_text() == "once\n"
 
 
 def test_damaged_and_foreign_files_stay_at_home(clone, tmp_path):

@@ -2,15 +2,16 @@
 
 A step whose file is there is not run again, so a run that was cut short goes on where it was, as
 long as plan, machine and versions are the same. A duet that was cut short begins anew.
-`python -m tests.tools.gpu_page FOLDER` makes docs/results out of the folder. Not collected by
-pytest.
+In the end all duets are judged, and raw/ holds what may be published. Not collected by pytest.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -18,11 +19,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from benchmarks.__main__ import Parser
 from benchmarks.commands import measuring
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
@@ -30,15 +30,17 @@ from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.common.packages import COMPARED
 from benchmarks.common.process import kill_group
-from benchmarks.duet import schedule
+from benchmarks.duet import saved_duets, schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
 from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock, identity
 from benchmarks.model import loading, quantizing
 from benchmarks.model.target import find_target
-from benchmarks.sessions import pytest_format
+from benchmarks.report import verdict_table
+from benchmarks.sessions import baseline, pytest_format
 from benchmarks.verdicts.judgement import judge
+from tests.duets import given
 from tests.tools import parity
 
 if TYPE_CHECKING:
@@ -46,13 +48,16 @@ if TYPE_CHECKING:
 
     import torch
 
+    from benchmarks.duet.saved_duets import Duet as SavedDuet
     from benchmarks.model.target import Target
+    from benchmarks.sessions.outcome import Verdict
 
 ROOT = Path(__file__).parents[2]
 SLOWDOWN = 0.02
 TINY, FEW_ROWS = "--model=synthetic:tiny", "--batch-size=2"
 IDENTICAL = tuple(map(Take, schedule.SIDES))
 SLOWED = (*IDENTICAL, Take("head", SLOWDOWN))
+PRIVATE = {"node", "release", "place"}  # keys of what names a machine or its folders
 
 
 @dataclass(frozen=True)
@@ -123,23 +128,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--model", help="another one than synthetic:llama-3.1-8b")
     parser.add_argument("--only", choices=STEPS, help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    plan = replace(SMALL if given.small else Plan(), device=given.device)
-    plan = replace(plan, model=given.model or plan.model)
-    steps = given.steps.split(",")
+    asked = parser.parse_args(arguments)
+    plan = replace(SMALL if asked.small else Plan(), device=asked.device)
+    plan = replace(plan, model=asked.model or plan.model)
+    steps = asked.steps.split(",")
     if unknown := sorted(set(steps) - set(STEPS)):
         parser.error(f"--steps: expected some of {', '.join(STEPS)}; got {', '.join(unknown)}")
-    folder = given.folder.resolve()
-    if not given.only and (wrong := another(folder, plan)):
+    folder = asked.folder.resolve()
+    if asked.only:
+        return alone(asked.only, folder, plan)
+    if wrong := another(folder, plan):
         print(f"gpu-check: {wrong}", file=sys.stderr)
         return 4
-    folder.mkdir(parents=True, exist_ok=True)
-    if given.only:
-        return alone(given.only, folder, plan)
-    small = ["--small"] if given.small else []
-    return run(
-        folder, steps, [str(folder), f"--device={plan.device}", f"--model={plan.model}", *small]
-    )
+    small = ["--small"] if asked.small else []
+    options = [str(folder), f"--device={plan.device}", f"--model={plan.model}", *small]
+    status = run(folder, steps, options)
+    if status == 0:
+        conclude(folder)
+    return status
 
 
 def another(folder: Path, plan: Plan) -> str:
@@ -225,18 +231,58 @@ def _run(command: Sequence[str], log: Path) -> int:
             kill_group(process)
 
 
+def conclude(folder: Path) -> None:
+    """Print and store the verdicts of all duets, pack what may be published, and say where."""
+    stored = []
+    for duet, verdicts in judged(folder / "duets"):
+        name = f"{Path(duet.folder).name}: {duet}"
+        print("", name, *verdict_table.lines(verdicts), sep="\n")
+        stored.append({"duet": name, "verdicts": [each.as_record() for each in verdicts]})
+    write_json(folder / "verdicts.json", stored)
+    pack(folder, folder / "raw")
+    print(f"\nresults: {folder}", end="")
+    sessions, artifacts = folder / "sessions", folder / "artifacts"
+    if sessions.exists():
+        options = [f"--artifacts={artifacts}"] if artifacts.exists() else []
+        command = ["report", str(sessions), *options, f"--out={folder / 'report.html'}"]
+        print(f"; a page of them: python -m benchmarks {shlex.join(command)}", end="")
+    print(flush=True)
+
+
+def judged(folder: Path) -> list[tuple[SavedDuet, list[Verdict]]]:
+    """Return each duet below a folder with its verdicts."""
+    duets, _ = saved_duets.find(baseline.stored(folder).sessions)
+    return [(each, judge(each.base, each.head, paired=True, alpha=each.alpha)) for each in duets]
+
+
+def pack(folder: Path, raw: Path) -> None:
+    """Compress all results, but for profiles, without what is nobody's business."""
+    for file in sorted(folder.rglob("*.json")):
+        if "artifacts" not in file.parts:
+            target = raw / file.relative_to(folder).with_suffix(".json.gz")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            content = json.dumps(public(json.loads(file.read_text())), indent=1)
+            target.write_bytes(gzip.compress(content.encode(), mtime=0))
+
+
+def public(content: Any) -> Any:
+    """Return what was stored without what names a machine or its folders."""
+    if isinstance(content, dict):
+        return {k: None if k in PRIVATE else public(v) for k, v in content.items()}
+    return [public(each) for each in content] if isinstance(content, list) else content
+
+
 def checkpoint(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Write the synthetic checkpoint, or find it."""
-    lines: list[str] = []
     start = clock.read()
-    found = _target(plan, lines.append).checkpoint
+    found = _target(plan).checkpoint
     files = [each.stat().st_size for each in found.path.glob("*.safetensors")]
-    return {"written_or_found_s": clock.read() - start, "bytes": sum(files), "said": lines}
+    return {"written_or_found_s": clock.read() - start, "bytes": sum(files)}
 
 
 def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Measure what nothing can be faster than: reading, copying, one launch, one wait."""
-    target = _target(plan, print)
+    target = _target(plan)
     files = sorted(target.checkpoint.path.glob("*.safetensors"))
     found: dict[str, Any] = {"read_bytes_per_s": _read_rate(files[:2])}
     if plan.device == "cuda":
@@ -245,38 +291,29 @@ def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as ever
     return found
 
 
+def table(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time each quantization at each batch size."""
+    options = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
+    file = folder / "sessions" / "table.json"
+    return _session(file, plan, ["-k=throughput", *options, *plan.table])
+
+
 def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run `pytest benchmarks` at its defaults, with profiles."""
     options = ["--artifacts", str(folder / "artifacts"), *plan.main]
-    return _session(folder, "main-session", plan, options)
+    return _session(folder / "sessions" / "main.json", plan, options)
 
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Let the mended loop of the old script and rounds of the suite take turns."""
     found = []
     for each in plan.parities:
-        target = _target(plan, print, f"--prompt-tokens={each.prompt_tokens}")
+        target = _target(plan, f"--prompt-tokens={each.prompt_tokens}")
         workload = target.workload(each.batch_size, each.new_tokens)
-        with loading.load(target, each.quantization, cold=False) as engine:
-            engine.prepare(workload)
-            engine.warm_up(workload, 2)
-            ratios = parity.log_ratios(engine, workload, each.pairs)
-        middle, error = parity.middle(ratios)
-        found.append(
-            {**asdict(each), "log_ratios": ratios, "median": middle, "standard_error": error}
-        )
+        compared = parity.compare(target, each.quantization, workload, each.pairs)
+        print(f"{each.quantization}, {each.batch_size} rows: {compared}")
+        found.append({**asdict(each), **asdict(compared)})
     return {"workloads": found}
-
-
-def table(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Time each quantization at each batch size."""
-    options = [
-        "-k=throughput",
-        f"--quantization={plan.quantizations}",
-        f"--batch-size={plan.batch_sizes}",
-        *plan.table,
-    ]
-    return _session(folder, "table-session", plan, options)
 
 
 def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -296,14 +333,16 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
         # Long enough for the first sample, which lists the processes.
         options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
         tiny = replace(plan, model="synthetic:tiny")
-        found = _session(folder, "stranger-session", tiny, options)
+        # Beside the others it would be the newest, and a page is of the newest.
+        found = _session(folder / "stranger" / "session.json", tiny, options)
     finally:
         other.kill()
         other.wait()
     (bench,) = json.loads((folder / found["file"]).read_text())["benchmarks"]
-    if bench["extra_info"]["validity"]["valid"]:
+    validity = bench["extra_info"]["validity"]
+    if validity["valid"]:
         raise InputError("expected a session beside another process to be INVALID; it is valid")
-    return {**found, "pid": other.pid}
+    return {**found, "pid": other.pid, "reasons": validity["reasons"]}
 
 
 def duet(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -324,42 +363,25 @@ def prefill(folder: Path, plan: Plan) -> dict[str, Any]:
 def _duet(
     folder: Path, plan: Plan, name: str, played: Played, takes: tuple[Take, ...]
 ) -> dict[str, Any]:
-    """Play a duet; judge its first two takes, and its first and third if there is one."""
-    given = _given(
-        plan, *played.options, f"--rounds={played.pairs}", f"--max-restarts={played.restarts}"
-    )
-    evidence = takes == IDENTICAL
-    conditions = replace(measuring.conditions(given), takes=takes, evidence=evidence)
-    out = folder / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
-    minutes = []
+    """Play a duet of identical sides, and of a head that is slowed if that is one of the takes."""
+    budget = (f"--rounds={played.pairs}", f"--max-restarts={played.restarts}")
+    options = _options(plan, *played.options, *budget)
+    conditions = replace(measuring.conditions(options), takes=takes, evidence=takes == IDENTICAL)
+    out = folder / "duets" / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
     with interrupts.interruptible():
         sides = dict.fromkeys(schedule.SIDES, CURRENT)
-        budget = measuring.budget(given, played.pairs)
-        found = Duet(conditions, sides, budget, out, measuring.say)
-        start = clock.read()
-        for number, planned in found.within_budget():
-            if found.add(number, planned):
-                minutes.append((clock.read() - start) / 60)
-                measuring.say(found.progress(number))
+        found = Duet(conditions, sides, measuring.budget(options, played.pairs), out, measuring.say)
+        found.run()
     if not found.takes:
         raise InputError(f"no restart was complete: {'; '.join(found.lost)}")
-    base, *others = (found.takes[take] for take in takes)
-    verdicts = {
-        kind: [
-            each.as_record()
-            for each in judge(base, other, paired=True, alpha=budget.alpha)
-            if each.kind in ("time", "counter")
-        ]
-        for kind, other in zip(("identical", "slowed"), others, strict=False)
-    }
-    return {"folder": out.name, "minutes": minutes, "lost": found.lost, "verdicts": verdicts}
+    return {"folder": out.name, "lost": found.lost}
 
 
 STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "checkpoint": checkpoint,
     "limits": limits,
-    "main": main_job,
     "table": table,
+    "main": main_job,  # the newest session: a page shows it whole, and the table's beside it
     "duet": duet,
     "slowed": slowed,
     "prefill": prefill,
@@ -368,20 +390,18 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
 }
 
 
-def _given(plan: Plan, *options: str) -> argparse.Namespace:
+def _options(plan: Plan, *options: str) -> argparse.Namespace:
     """Return the options of a command that measures, for this plan's model and device."""
-    parser = Parser()
-    measuring.add_arguments(parser)
-    return parser.parse_args([f"--model={plan.model}", f"--device={plan.device}", *options])
+    return given(f"--model={plan.model}", f"--device={plan.device}", *options)
 
 
-def _target(plan: Plan, say: Callable[[str], None], *options: str) -> Target:
-    return find_target(measuring.conditions(_given(plan, *options)).settings, say)
+def _target(plan: Plan, *options: str) -> Target:
+    return find_target(measuring.conditions(_options(plan, *options)).settings, print)
 
 
-def _session(folder: Path, name: str, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
-    """Run a session of pytest, which writes NAME.json. Raises InputError if it fails."""
-    file = folder / f"{name}.json"
+def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
+    """Run a session of pytest, which writes a file. Raises InputError if it fails."""
+    file.parent.mkdir(exist_ok=True)
     command = [
         *(sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"),
         *(f"--model={plan.model}", f"--device={plan.device}", f"--benchmark-json={file}"),
@@ -389,15 +409,15 @@ def _session(folder: Path, name: str, plan: Plan, options: Sequence[str]) -> dic
     ]
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode:
-        raise InputError(f"{name}: expected status 0, got {done.returncode}")
-    return {"status": done.returncode, "file": file.name}
+        raise InputError(f"{file.name}: expected status 0, got {done.returncode}")
+    return {"file": f"{file.parent.name}/{file.name}"}
 
 
 def _weights_agree(plan: Plan) -> dict[str, Any]:
     """Compare the bits of quantizing on the device with those of transformers' own way."""
     import torch
 
-    target = _target(replace(plan, model=SMALL.model), print)
+    target = _target(replace(plan, model=SMALL.model))
     with loading.load(target, "int8-decomp", cold=True) as engine:
         ours = {name: each.clone() for name, each in engine.model.state_dict().items()}
         count = engine.quantized_on_device
@@ -452,28 +472,22 @@ def _device_limits(device: torch.device) -> dict[str, Any]:
     }
     watched = nvml.find(device)
     if isinstance(watched, nvml.Gpu):
-        found["nvml_facts"] = {name: str(value) for name, value in watched.facts().items()}
-        found["nvml_bandwidth_bytes_per_s"] = watched.memory_bandwidth_bytes_per_s()
-        plain = _calls(lambda: watched.sample(processes=False), 200)
-        listing = _calls(watched.sample, 200)
-        found["nvml_sample_s"], found["nvml_sample_with_processes_s"] = fmean(plain), fmean(listing)
-        found["nvml_sample_medians_s"] = [median(plain), median(listing)]
-        found["nvml_share"] = (
-            found["nvml_sample_s"] * (1 - 1 / nvml.PROCESSES_EVERY)
-            + found["nvml_sample_with_processes_s"] / nvml.PROCESSES_EVERY
-        ) / nvml.INTERVAL_S
-        found["nvml_sample"] = {name: str(value) for name, value in watched.sample().items()}
+        plain = _median_s(lambda: watched.sample(processes=False), 200)
+        listing = _median_s(watched.sample, 200)
+        every = nvml.PROCESSES_EVERY
+        found["nvml_sample_s"], found["nvml_sample_with_processes_s"] = plain, listing
+        found["nvml_share"] = (plain * (1 - 1 / every) + listing / every) / nvml.INTERVAL_S
     return found
 
 
-def _calls(work: Callable[[], object], times: int) -> list[float]:
-    """Return the seconds of each call: a stall of the host shows as one, and not in all."""
+def _median_s(work: Callable[[], object], times: int) -> float:
+    """Return the seconds of a call: a stall of the host, which hits one of them, doesn't count."""
     found = []
     for _ in range(times):
         start = clock.read()
         work()
         found.append(clock.read() - start)
-    return found
+    return median(found)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log, sqrt
+from dataclasses import dataclass
+from math import ceil, exp, floor, log, sqrt
 from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.machine import clock
 from benchmarks.measure import metrics
+from benchmarks.model import loading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.config.workload import Workload
     from benchmarks.model.engine import Engine
+    from benchmarks.model.target import Target
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What pairs of rounds said: log(suite's tokens/s ÷ script's), their median and its error."""
+
+    log_ratios: list[float]
+    median: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        """Return it in a line."""
+        ratio = f"{exp(self.median):.4f} ± {self.standard_error:.4f}"
+        return f"suite : bare loop, tokens/s, {len(self.log_ratios)} pairs: {ratio}"
+
+
+def compare(target: Target, quantization: str, workload: Workload, pairs: int) -> Compared:
+    """Load a model, and let rounds of the suite and the script's loop take turns on it."""
+    with loading.load(target, quantization, cold=False) as engine:
+        engine.prepare(workload)
+        engine.warm_up(workload, 2)
+        ratios = log_ratios(engine, workload, pairs)
+    return Compared(ratios, *middle(ratios))
 
 
 def log_ratios(engine: Engine, workload: Workload, pairs: int) -> list[float]:

@@ -1,0 +1,206 @@
+"""What a page compares: duets, past and present, and the history of a machine."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from benchmarks.page import history, intake
+from benchmarks.page.comparison import compare
+from benchmarks.page.subject import choose_sides
+from benchmarks.report import verdict_table
+from benchmarks.sessions.outcome import Outcome, Verdict
+from tests import builders
+from tests.page.contents import NAME, content, day, duet_contents, read, write_duet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_a_duet_is_judged_by_its_pairs() -> None:
+    """A real slowdown of 10 % regresses, is drawn outside of the band, and versions are named."""
+    found = choose_sides(read(*duet_contents(6, slower=1.1)))
+    assert found.verdicts
+    outcomes = {each.metric: each.outcome for each in found.verdicts if each.kind == "time"}
+    assert outcomes["round_s"] is Outcome.REGRESSED
+    comparison = compare(found.verdicts, found.basis, found.base, found.head)
+    assert comparison.lines[0].outcome == "REGRESSED"
+    rows = comparison.figures[0].plots[0]["data"]["values"]
+    row = next(row for row in rows if "round_s" in row["name"])
+    assert row["low"] > row["band"] > row["floor"] > 0
+    assert "6 restarts" in found.basis
+
+
+def test_one_restart_that_makes_the_verdict_is_seen() -> None:
+    """Each restart is a dot at the median of its pairs, and in the table of the figure."""
+    contents = duet_contents(4, 1.0)
+    contents[5] = duet_contents(4, 1.3)[5]  # head of the third restart
+    found = choose_sides(read(*contents))
+    assert found.verdicts
+    shown = compare(found.verdicts, "", found.base, found.head, found.duet)
+    figure = shown.figures[1]
+    dots = [row for row in figure.plots[0]["data"]["values"] if "round_s" in row["of"]]
+    assert [round(row["x"]) for row in dots] == [0, 0, 30, 0]
+    assert len({row["y"] for row in dots}) == 4
+    pairs = figure.plots[0]["layer"][1]["data"]["values"]
+    assert len(pairs) == 3 * 4 * 5  # round, first token and the rest; restarts; rounds
+    assert [row[2] for row in figure.table.rows if "round_s" in row[0]][2] == "+30.0"
+
+
+def test_too_few_restarts_are_points_without_intervals() -> None:
+    """What has no interval is drawn, and says that its interval isn't known."""
+    found = choose_sides(read(*duet_contents(2, 1.05)))
+    assert found.verdicts
+    figure = compare(found.verdicts, "", found.base, found.head).figures[0]
+    row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
+    assert row["label"].endswith("round_s, +5.0 %")
+    assert row["beside"] == "interval unknown"
+    assert row["low"] == row["change"] == row["high"]
+
+
+def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
+    """Of two duets in one folder of results the newest is shown, and the other is named.
+
+    A file that is there twice is one restart.
+    """
+    write_duet(tmp_path / "duets" / "a", duet_contents(5, 1.5, id="a", spec="old"))
+    write_duet(tmp_path / "duets" / "b", duet_contents(3, 1.0, id="b", spec="new", first_day=9))
+    builders.write(tmp_path / "selftests" / "selftest.json", {"powers": []})
+    builders.write(tmp_path / "bisects" / "tried.json", {"tried": []})
+    found = intake.gather([tmp_path])
+    assert found.left_out == ()
+    shown = choose_sides([*found.sessions, *found.sessions])
+    assert shown.verdicts
+    assert "A duet of 3 restarts" in shown.basis
+    assert {each.outcome for each in shown.verdicts}.isdisjoint({Outcome.REGRESSED})
+    assert "1 other duet is in these files" in shown.notes[0]
+    assert "old against old (5 restarts" in shown.notes[0]
+
+
+def test_a_slowdown_on_purpose_is_another_duet() -> None:
+    """Of a self-test the sides as they are come first; slowed ones are no part of them."""
+    contents = duet_contents(3, 1.0, injected_slowdown=0.0)
+    slowed = duet_contents(3, 1.5, injected_slowdown=0.05)[1::2]  # head
+    shown = choose_sides(intake.select(read(*contents, *slowed)).sessions)
+    assert shown.duet
+    assert shown.duet.slowdown == 0
+    assert "slowed down by 5 %" in shown.notes[0]
+
+
+def test_a_duet_gives_its_own_verdicts(tmp_path: Path) -> None:
+    """Verdicts beside the files are shown as they are; without, or damaged ones, it says so."""
+    folder = write_duet(tmp_path / "duet", duet_contents(5, 1.1))
+    own = builders.verdict(NAME, "NO CHANGE", detail="as it was said")
+    builders.write(folder / "verdicts.json", {"exit_status": 0, "verdicts": [own]})
+    found = intake.gather(sorted(folder.glob("*.json")))
+    shown = choose_sides(found.sessions, found.verdicts)
+    assert [each.detail for each in shown.verdicts or ()] == ["as it was said"]
+    assert "the duet's own" in shown.basis
+    for each in duet_contents(3, 1.0, id="another"):
+        duet = each["llm_int8"]["duet"]
+        builders.write(folder / f"other-{duet['restart']}-{duet['side']}.json", each)
+    found = intake.gather([folder])
+    assert "given now" in choose_sides(found.sessions, found.verdicts).basis
+    for path in folder.glob("other-*.json"):
+        path.unlink()
+    (folder / "verdicts.json").write_text("[" * 100_000)
+    found = intake.gather([folder])
+    shown = choose_sides(found.sessions, found.verdicts)
+    assert "verdicts.json" in found.left_out[0]
+    assert "given now" in shown.basis
+    assert "alpha is 0.01, the duet's" in shown.basis
+
+
+def test_a_duet_shows_the_restart_that_has_counters() -> None:
+    """Counters are gathered in the first restart only, and are on the page of all of them."""
+    contents = duet_contents(4, 1.1)
+    for each in contents[2:]:
+        del each["benchmarks"][0]["extra_info"]["counters"]
+    contents[1]["benchmarks"][0]["extra_info"]["counters"]["decode"]["operators_total"] += 7
+    shown = choose_sides(intake.select(read(*contents)).sessions)
+    assert shown.base
+    tables = dict(compare([], "", shown.base, shown.head).moved)
+    changed = ("decode.operators_total", "5,630", "5,637")
+    assert tables["Counters that changed"].rows[0][1:4] == changed
+    assert "restart 0 of head" in shown.basis
+
+
+def test_page_and_summary_have_the_same_order() -> None:
+    """Lines of the page are those of the Markdown summary, the regressions on top."""
+    verdicts = [
+        Verdict(NAME, "ttft_s", "time", Outcome.NO_CHANGE, 1.0, 1.0, 0.0, -0.01, 0.01, 0.9),
+        Verdict(NAME, "tpot_s", "time", Outcome.REGRESSED, 1.0, 1.1, 0.1, 0.08, 0.12, 0.001),
+        Verdict("b", "-", "-", Outcome.MISSING, detail="gone"),
+        Verdict(NAME, "round_s", "time", Outcome.REGRESSED, 1.0, 1.3, 0.3, 0.2, 0.4, 0.001),
+    ]
+    (session,) = read(content())
+    lines = compare(verdicts, "", None, session).lines
+    markdown = verdict_table.markdown(verdicts)
+    places = []
+    for line in lines:
+        name, _, metric = line.cells[0].rpartition(": ")
+        row = re.search(rf"\| `{re.escape(name)}` \| `{metric}` \|.*\| {line.outcome} \|", markdown)
+        assert row
+        places.append(row.start())
+    assert places == sorted(places)
+    assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
+
+
+def test_what_moved_is_listed() -> None:
+    """Counters, operators and versions that differ are shown, and nothing that doesn't."""
+    head = builders.record(on_gpu=True, launches=652)
+    head["counters"]["decode"]["operators"] = {"aten::_int_mm": 30, "aten::new": 2}
+    base, new = read(
+        content(builders.record(on_gpu=True), software={"torch": "2.12.0", "cuda": "13"}),
+        content(head, software={"torch": "2.13.0", "cuda": "13"}),
+    )
+    tables = dict(compare([], "", base, new).moved)
+    assert tables["Versions that differ"].rows == [("torch", "2.12.0", "2.13.0")]
+    (counter,) = tables["Counters that changed"].rows
+    assert counter[1:] == ("decode.kernel_launches", "640", "652", "+1.88 %")
+    operators = {row[2]: row[3:5] for row in tables["Operators called more or less often"].rows}
+    assert operators["aten::new"] == ("0", "2")
+    assert "aten::_int_mm" in operators
+
+
+def test_history_keeps_machines_and_workloads_apart() -> None:
+    """A series is of one machine and workload, oldest first, and its sessions are marked."""
+    regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
+    promoted = {"when": day(9), "forced": None}
+    contents = [
+        {},
+        {"promoted": promoted},
+        {"passed": False, "verdicts": [regressed]},
+        {"verdicts": [{**regressed, "acknowledged": "a trade"}]},
+        {"hardware": builders.CPU},
+    ]
+    found = intake.select(
+        read(
+            *(content(builders.record(n), when=day(n), **more) for n, more in enumerate(contents)),
+            content(builders.record(9, model="other"), when=day(9)),
+        )
+    )
+    shown = history.history(found.sessions)
+    assert shown
+    assert len({(each["machine"], each["workload"]) for each in shown["series"]}) == 3
+    longest = shown["series"][0]
+    assert longest["sessions"] == [0, 1, 2, 3]
+    assert shown["sessions"][0]["commit"] == "0123456789 on main"
+    marks, reasons = zip(*longest["marks"], strict=True)
+    assert marks == ("session", "baseline", "REGRESSED", "acknowledged")
+    assert reasons[3] == "round_s: a trade"
+
+
+def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What doesn't fit is counted, never dropped in silence."""
+    contents = [content(builders.record(n), when=day(n)) for n in range(6)]
+    kept = intake.select(read(*contents)).sessions
+    monkeypatch.setattr(history, "MOST_VALUES", 0)
+    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
+    shown = history.history(kept)
+    assert shown
+    assert shown["left_out"] == 3
+    newest = [day(n)[:16].replace("T", " ") for n in (3, 4, 5)]
+    assert [each["when"] for each in shown["sessions"]] == newest
