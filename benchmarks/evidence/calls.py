@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 TOP = 300  # functions that are stored, those that were called most: on most models all
+COUNTED = frozenset({"call", "c_call"})  # events; the others are returns
 OURS = "benchmarks."  # what the suite itself calls isn't the work under test
 
 
@@ -29,7 +30,8 @@ class Calls:
 
     def __init__(self) -> None:
         self.other = active_profiler()
-        self._python: Counter[tuple[CodeType, str]] = Counter()
+        self._modules: dict[CodeType, str] = {}  # of each function that was seen; "" if it is ours
+        self._python: Counter[CodeType] = Counter()
         self._c: Counter[tuple[str | None, str]] = Counter()
 
     def __enter__(self) -> None:
@@ -41,12 +43,17 @@ class Calls:
             sys.setprofile(None)
 
     def _count(self, frame: FrameType, event: str, argument: Any) -> None:
-        module = frame.f_globals.get("__name__", "")
-        if module.startswith(OURS):
+        if event not in COUNTED:
+            return
+        code = frame.f_code
+        if code not in self._modules:
+            module = frame.f_globals.get("__name__") or "?"
+            self._modules[code] = "" if module.startswith(OURS) else module
+        if not self._modules[code]:
             return
         if event == "call":
-            self._python[frame.f_code, module] += 1
-        elif event == "c_call":
+            self._python[code] += 1
+        else:
             self._c[getattr(argument, "__module__", None), argument.__qualname__] += 1
 
     def record(self) -> dict[str, Any]:
@@ -58,8 +65,8 @@ class Calls:
         if self.other is not None:
             return {}
         python: Counter[str] = Counter()
-        for (code, module), count in self._python.items():
-            python[f"{module}.{code.co_qualname}"] += count
+        for code, count in self._python.items():
+            python[f"{self._modules[code]}.{code.co_qualname}"] += count
         c: Counter[str] = Counter()
         for (owner, name), count in self._c.items():
             c[f"{owner}.{name}" if owner else name] += count

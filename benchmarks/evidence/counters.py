@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import ProfilerError
 from benchmarks.evidence import kineto, tracing
 from benchmarks.evidence.calls import Calls, collected
+from benchmarks.evidence.tracing import DECODE_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from benchmarks.evidence.kineto import Event
     from benchmarks.model.engine import Engine
 
-DECODE_STEPS = range(2, 10)  # fixed: outliers, and with them operators, differ from step to step
 WINDOW = "counted"  # what is counted is marked in the trace: its start and stop are the profiler's
 
 SYNCHRONIZE = re.compile(r"cu(?:da)?(Stream|Event|Device|Ctx)Synchronize")

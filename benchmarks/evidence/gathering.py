@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import InputError, OutOfMemoryError
 from benchmarks.common.quantity import as_stored
 from benchmarks.evidence import agreement, attestation, output, references, work
-from benchmarks.evidence.counters import DECODE_STEPS
+from benchmarks.evidence.tracing import DECODE_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

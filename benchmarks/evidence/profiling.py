@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import ProfilerError
 from benchmarks.evidence.flame import fold
-from benchmarks.evidence.tracing import decode_within, exported, recorded, recording, trace_events
+from benchmarks.evidence.tracing import (
+    DECODE_STEPS,
+    decode_within,
+    exported,
+    recorded,
+    recording,
+    trace_events,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +26,6 @@ if TYPE_CHECKING:
     from benchmarks.config.workload import Workload
     from benchmarks.model.engine import Engine
 
-DECODE_STEPS = range(2, 6)  # fixed: outliers, and with them the operators, differ from step to step
 TOP = 30  # hotspots that are stored
 
 

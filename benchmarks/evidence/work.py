@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import Metric, Unmeasured
 from benchmarks.evidence import attestation, counters, device_time
+from benchmarks.evidence.tracing import DECODE_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +42,7 @@ def play(benchmark: Any, engine: Engine, workload: Workload) -> list[Generation]
 
     pytest-benchmark wants a round. Nothing reads how long it took.
     """
-    tokens = min(workload.new_tokens, counters.DECODE_STEPS.stop)
+    tokens = min(workload.new_tokens, DECODE_STEPS.stop)
     short = replace(workload, new_tokens=tokens)
     engine.prepare(short)
     return [benchmark.pedantic(engine.generate, args=(short,), rounds=1)]

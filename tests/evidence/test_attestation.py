@@ -149,13 +149,13 @@ def test_another_attention_is_refused(engine, target):
 def test_the_outlier_path_is_measured(engine, workload, counted):
     """Share of linears and columns, for the prefill and for the decode steps."""
     facts = attestation.attest_workload(engine, workload, counted)
-    assert counted["decode_steps"] == [2, 10]
+    assert counted["decode_steps"] == [2, 6]
     assert facts["note"] is None
     assert set(facts["outliers"]) == {"prefill", "decode"}
     for phase in facts["outliers"].values():
         assert phase["share_of_linears"] == 1
         assert 0 < phase["columns_min"] <= phase["columns_median"] <= phase["columns_max"] < 20
-    assert facts["quantized_operators"]["bitsandbytes::int8_mixed_scaled_mm"] == 224
+    assert facts["quantized_operators"]["bitsandbytes::int8_mixed_scaled_mm"] == 28 * 4
     assert facts["activation_dtypes"] == ["float16"]
     assert facts["int8_product"].startswith(("aten::_int_mm", "fp32, bitsandbytes' default"))
     assert not any(module._forward_hooks for module in engine.model.modules())

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.evidence import counters
 from benchmarks.evidence.calls import Calls, collected
+from benchmarks.evidence.tracing import DECODE_STEPS
 
 
 def helper():
@@ -97,12 +98,12 @@ def test_generations_are_counted_alike_each_time(engine, workload):
     """Prefill and decode steps of the real model, to the last call."""
 
     def once():
-        steps = counters.DECODE_STEPS
+        steps = DECODE_STEPS
         return {
             phase: calls_of(run) for phase, run in counters.phases(engine, workload, steps).items()
         }
 
-    engine.run(workload, counters.DECODE_STEPS.stop)
+    engine.run(workload, DECODE_STEPS.stop)
     first = once()
     assert once() == first
     assert first["decode"]["python_calls"] > first["prefill"]["python_calls"] > 1000
@@ -110,8 +111,8 @@ def test_generations_are_counted_alike_each_time(engine, workload):
 
 
 def test_one_call_more_in_each_linear_is_seen_and_named(engine, workload):
-    """28 linears in 8 steps: 224 calls more, of the function that was added."""
-    steps = counters.DECODE_STEPS
+    """28 linears in four steps: 112 calls more, of the function that was added."""
+    steps = DECODE_STEPS
     run = counters.phases(engine, workload, steps)["decode"]
 
     def added(*_):

@@ -92,14 +92,14 @@ def test_the_work_is_shown_by_kernel_and_by_function() -> None:
     assert [row[0] for row in split.table.rows] == ["a, TTFT", "a, TPOT"]
     assert split.table.rows[1][2] == "4.9 ms"
     slower = builders.record(on_gpu=True, slower=1.1)
-    slower["counters"]["decode"]["functions"] = {"injected": 1792, "os.path.join": 40}
+    slower["counters"]["decode"]["functions"] = {"injected": 896, "os.path.join": 40}
     before, after = read(
         builders.content((NAME, record)),
         builders.content((NAME, slower), when="2026-11-25T08:00:00"),
     )
     kernels, functions = work.figures(None, before.measured[NAME])
     assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms")
-    assert functions.table.rows[0][1] == "1,125"
+    assert functions.table.rows[0][1] == "2,250"
     kernels, functions = work.compared(before, after)
     assert kernels.table.columns == ("name", "base", "head", "change")
     assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms", "4.4 ms", "+10 %")

@@ -61,7 +61,7 @@ def head(**changes):
 
 def decoding(**changes):
     """Return counters of which those of decoding differ by this."""
-    return {"decode_steps": [2, 10], "prefill": phase(), "decode": phase(**changes)}
+    return {"decode_steps": [2, 6], "prefill": phase(), "decode": phase(**changes)}
 
 
 def with_metrics(**changes):
@@ -294,7 +294,7 @@ def test_operators_are_the_reasons_of_their_total():
 
 def test_other_decode_steps_are_another_counter():
     """Steps differ in their outliers, so that counts over another range aren't compared."""
-    verdicts = head(counters=decoding() | {"decode_steps": [2, 6]})
+    verdicts = head(counters=decoding() | {"decode_steps": [2, 10]})
     assert one(verdicts, "decode").outcome is Outcome.NOT_COMPARABLE
     assert exit_status(verdicts) == 10
     assert one(verdicts, "prefill.allocations").outcome is Outcome.NO_CHANGE

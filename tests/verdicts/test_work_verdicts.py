@@ -52,7 +52,7 @@ def counts(python=157_664, functions=None, **changes):
     found = phase(
         python_calls=python, c_calls=2 * python, functions=functions, c_functions={}, **changes
     )
-    return {"decode_steps": [2, 10], "prefill": found, "decode": found}
+    return {"decode_steps": [2, 6], "prefill": found, "decode": found}
 
 
 def measured(luck=0.0, *, wall=0.0, card="a", device=None, called=None, **changes):
