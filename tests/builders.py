@@ -43,9 +43,6 @@ WIDENED = {**VALID, "bounds_widened": {"trend_size": 0.2}}
 DUET = {"id": "d", "side": "base", "restart": 1, "looks": {"5": 0.05}}
 
 
-# Records of a benchmark
-
-
 def phase(**changes: Any) -> dict[str, Any]:
     """Return the counters of a phase."""
     return {
@@ -95,9 +92,6 @@ def info(rounds_s: Sequence[float], new_tokens: int = 5, **changes: Any) -> dict
         "attestation": {"checkpoint": {"index_sha256": "w"}, "tokens_sha256": "t"},
         **changes,
     }
-
-
-# Sessions, their files and marks
 
 
 def content(

@@ -9,12 +9,10 @@ from tests.verdicts.sides import decoding, head, one, rounds_s
 
 def profile(**seconds):
     """Return a profiled phase, with the seconds that each operator spent on the device."""
-    operators = [Hotspot(f"aten::{name}", 28, spent, 0.0, 0.1) for name, spent in seconds.items()]
-    return {
-        "decode_steps": [2, 6],
-        "wall_s": 1.0,
-        "operators": [each.__dict__ for each in operators],
-    }
+    operators = [
+        Hotspot(f"aten::{name}", 28, spent, 0.0, 0.1).__dict__ for name, spent in seconds.items()
+    ]
+    return {"decode_steps": [2, 6], "wall_s": 1.0, "operators": operators}
 
 
 def profiled(decode, *, launches=40, prefill_s=1.0, decode_s=1.0):
