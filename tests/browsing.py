@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.__main__ import main
 from tests import builders
+from tests.page.contents import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ def history(folder: Path, sessions: int) -> Path:
         regressed = builders.verdict(names[0], "REGRESSED", change=0.2)
         worse = n == sessions // 2 + 1
         content = builders.content(
-            *((name, builders.record(n, slower=slower, new_tokens=8, rounds=2)) for name in names),
+            *((name, record(n, slower=slower, new_tokens=8, rounds=2)) for name in names),
             when=f"{2000 + n // 300}-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}T08:00:00+00:00",
             commit=f"{chance.getrandbits(160):040x}",
             hardware=builders.CPU if n % 10 else {"device": "cpu", "threads": 2},

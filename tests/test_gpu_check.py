@@ -19,10 +19,10 @@ import pytest
 
 from benchmarks import __main__ as door
 from tests import forking, virtual
-from tests.tools import gpu_check
+from tests.tools import gpu_check, gpu_steps
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
-PLAN = dataclasses.replace(gpu_check.SMALL, device="cpu", model=virtual.ONE_LAYER)
+PLAN = dataclasses.replace(gpu_steps.SMALL, device="cpu", model=virtual.ONE_LAYER)
 RUN = ["--small", "--device=cpu"]
 
 
@@ -33,14 +33,14 @@ def results(environment, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, virtual.installed(virtual.Machine()):
         for name, value in environment.items():
             patch.setenv(name, value)
-        for step in gpu_check.STEPS:
+        for step in gpu_steps.STEPS:
             assert gpu_check.alone(step, folder, PLAN) == 0
     return folder
 
 
 def test_each_step_leaves_what_it_measured(results):
     """What only a GPU has is left out with its reason; all else is there."""
-    found = {name: json.loads((results / f"{name}.json").read_text()) for name in gpu_check.STEPS}
+    found = {name: json.loads((results / f"{name}.json").read_text()) for name in gpu_steps.STEPS}
     assert found["checkpoint"]["bytes"] > 5e6
     assert found["limits"]["read_bytes_per_s"] > 0
     assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [2, 2]
@@ -90,7 +90,7 @@ def test_raw_files_can_be_published(results, tmp_path):
 
 def test_published_raw_files_are_judged_as_their_page_says(tmp_path):
     """A rule of the verdicts that changes what an H100's duets say is noticed."""
-    page = gpu_check.ROOT / "docs" / "results" / "nvidia-h100-80gb-hbm3.md"
+    page = gpu_steps.ROOT / "docs" / "results" / "nvidia-h100-80gb-hbm3.md"
     unpack(page.with_suffix("") / "raw", tmp_path)
     said = [
         f"{each.change:+.1%} [{each.low:+.1%}, {each.high:+.1%}] {each.outcome.value} |"
@@ -151,7 +151,7 @@ def test_a_stop_ends_the_step_and_all_that_it_started(environment, tmp_path):
         str(tmp_path),
     ]
     process = subprocess.Popen(
-        command, cwd=gpu_check.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
+        command, cwd=gpu_steps.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
     )
     log = tmp_path / "main.log"
     wait_for_text(log, "test session starts")

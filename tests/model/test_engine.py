@@ -1,37 +1,25 @@
-"""The engine on a real model: exact work, true times, memory given back, and honest profiles."""
+"""The engine on a real model: exact work, true times, and memory given back."""
 
-import dataclasses
 import gc
-import gzip
 import json
 import shutil
 import weakref
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
 import torch
 from bitsandbytes.nn import Linear8bitLt
-from safetensors.torch import load_file, save_file
-from torch._C._autograd import DeviceType
-from transformers import (
-    AutoModelForCausalLM,
-    GenerationConfig,
-    GPT2Config,
-    LlamaConfig,
-    MixtralConfig,
-)
+from transformers import GenerationConfig
 
-from benchmarks.common.errors import InputError, OutOfMemoryError, ProfilerError, WorkError
-from benchmarks.evidence import profiling, tracing
+from benchmarks.common.errors import OutOfMemoryError, WorkError
 from benchmarks.machine.clock import StepMarks
 from benchmarks.measure.memory import model_cost
 from benchmarks.measure.rounds import round_of
 from benchmarks.model import loading
-from benchmarks.model.checkpoint import Checkpoint, read
-from benchmarks.model.target import Target, find_target
+from benchmarks.model.checkpoint import read
+from benchmarks.model.target import Target
 from tests.tools import parity
 
 ROWS, NEW_TOKENS = 2, 6
@@ -229,46 +217,6 @@ def test_out_of_memory_while_generating_says_what_to_lower(engine, workload):
     assert caught.value.__context__ is None  # no traceback that would hold tensors
 
 
-def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatch):
-    """A model that doesn't fit names its size, and what else could be done."""
-    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
-    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
-    with pytest.raises(OutOfMemoryError) as caught:
-        loading.load(target, "int8", cold=True)
-    assert "about 0.0155 GB for weights" in str(caught.value)
-    assert "choose another --quantization" in str(caught.value)
-    assert caught.value.__context__ is None
-
-
-@pytest.mark.parametrize("config", [MixtralConfig, GPT2Config, LlamaConfig])
-def test_experts_that_would_stay_unquantized_are_refused(target, monkeypatch, config):
-    """They are no linears: all of those would be INT8, and most weights not. fp16 is fp16."""
-    small = config(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=128)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(small)
-    monkeypatch.setattr("benchmarks.model.target._checked_skeleton", lambda _: model)
-    both = dataclasses.replace(target.settings, quantizations=("fp16", "int8"))
-    if config is GPT2Config:
-        with pytest.raises(InputError, match="Conv1D"):
-            find_target(both, print)
-        return
-    if config is MixtralConfig:
-        with pytest.raises(InputError, match=r"--quantization int8: .* \d+% of the weights"):
-            find_target(both, print)
-    else:
-        find_target(both, print)
-    find_target(dataclasses.replace(both, quantizations=("fp16",)), print)
-
-
-def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
-    """What transformers says of a model is passed on, and offloading is told apart."""
-    error = ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
-    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
-        loading.load(target, "int8", cold=True)
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -282,59 +230,6 @@ def test_memory_that_runs_out_elsewhere_is_recognised(engine, workload, message)
     broken = failing(engine.model.model.layers[0], RuntimeError(message))
     with broken, pytest.raises(OutOfMemoryError, match="lower --batch-size"):
         engine.generate(workload)
-
-
-def rewritten(target, folder, change):
-    """Return the target with a checkpoint of its own whose tensors `change` has changed."""
-    for file in target.checkpoint.path.iterdir():
-        shutil.copy(file, folder)
-    index = json.loads((folder / "model.safetensors.index.json").read_text())
-    for shard in folder.glob("*.safetensors"):
-        tensors = load_file(shard)
-        change(tensors)
-        save_file(tensors, shard, metadata={"format": "pt"})
-        kept = {name for name, file in index["weight_map"].items() if file != shard.name}
-        index["weight_map"] = {name: index["weight_map"][name] for name in kept} | dict.fromkeys(
-            tensors, shard.name
-        )
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    checkpoint = read("changed", folder)
-    return dataclasses.replace(target, checkpoint=checkpoint)
-
-
-@pytest.mark.parametrize("quantization", ["fp16", "int8-decomp", "nf4"])
-def test_a_missing_weight_is_never_measured(target, tmp_path, quantization):
-    """transformers would draw it at random, and say so in a warning only."""
-    name = "model.layers.2.mlp.up_proj.weight"
-    damaged = rewritten(target, tmp_path, lambda tensors: tensors.pop(name, None))
-    with pytest.raises(InputError) as caught:
-        loading.load(damaged, quantization, cold=False)
-    assert "\n" not in str(caught.value)
-
-
-def test_weights_of_another_shape_than_the_config_says_are_refused(target, tmp_path):
-    """bitsandbytes would load them all the same, and time another model."""
-    for file in target.checkpoint.path.iterdir():
-        shutil.copy(file, tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 1024}))
-    settings = dataclasses.replace(target.settings, model=str(tmp_path))
-    with pytest.raises(InputError, match=r"expected model\.layers\.0\.mlp.* got \(1408, 512\)"):
-        find_target(settings, print)
-
-
-def test_offloaded_parts_are_an_error():
-    """A model whose layers wait on the host or the disk isn't what was asked for."""
-    closed = []
-    engine = SimpleNamespace(
-        device=torch.device("cuda", 0),
-        model=SimpleNamespace(hf_device_map={"model": 0, "lm_head": "cpu"}),
-        close=lambda: closed.append(True),
-    )
-    checkpoint = Checkpoint("big", Path(), None, None, {}, {"a.weight": (4, 4)})
-    with pytest.raises(InputError, match=r"doesn't fit .*\(parts of it went to cpu\)"):
-        loading._checked(engine, checkpoint, {})
-    assert closed
 
 
 def test_a_failed_generation_holds_no_weights(target, workload):
@@ -352,98 +247,3 @@ def test_a_failed_generation_holds_no_weights(target, workload):
     assert engine.model is None
     assert not [weight for weight in weights if weight() is not None]
     assert quantized() is None
-
-
-def test_profiles_name_the_operators_and_write_their_files(engine, workload, tmp_path):
-    """Hotspots are operators with their calls; the files open in the usual tools."""
-    decode = profiling.profile_decode(engine, workload, range(2, 4))
-    calls = {hotspot.name: hotspot.calls for hotspot in decode.hotspots}
-    assert calls["MatMul8bitLt"] == 28 * 2
-    assert sum(hotspot.share for hotspot in decode.hotspots) == pytest.approx(1)
-    shares = [hotspot.share for hotspot in decode.hotspots]
-    assert shares == sorted(shares, reverse=True)
-    files = {file.name: file for file in decode.write(tmp_path)}
-    assert "MatMul8bitLt" in files["decode.table.txt"].read_text()
-    trace = json.loads(gzip.decompress(files["decode.trace.json.gz"].read_bytes()))
-    assert any(event.get("name") == "MatMul8bitLt" for event in trace["traceEvents"])
-    stacks = files["decode.host.stacks.txt"].read_text().splitlines()
-    assert any("Linear8bitLt" in line and "aten::" in line for line in stacks)
-    assert all(line.rsplit(" ", 1)[1].isdigit() for line in stacks)
-
-
-def test_the_prefill_profile_is_one_forward_pass(engine, workload):
-    """Profiling the one-token generate covers the prompt pass and no decode step."""
-    prefill = profiling.profile_prefill(engine, workload, frames=False)
-    calls = {hotspot.name: hotspot.calls for hotspot in prefill.hotspots}
-    assert calls["MatMul8bitLt"] == 28
-    assert prefill.record()["decode_steps"] is None
-    assert len(prefill.record()["operators"]) == profiling.TOP
-
-
-def test_a_generation_that_fails_under_the_profiler_ends_the_profiler(engine, workload):
-    """The next benchmark isn't timed with a profiler still running."""
-    passes = iter(range(100))
-
-    def fail_late(*_):
-        if next(passes) == 3:
-            raise RuntimeError("a kernel failed")
-
-    hook = engine.model.register_forward_pre_hook(fail_late)
-    try:
-        with pytest.raises(RuntimeError, match="a kernel failed") as kept:
-            profiling.profile_decode(engine, workload, frames=False)
-    finally:
-        hook.remove()
-    assert kept.traceback
-    assert profiling.profile_prefill(engine, workload, frames=False).hotspots
-
-
-def test_a_profiler_that_cannot_start_says_so(engine, workload):
-    """A second profiler in one process is a clear error, and the next run is fine again."""
-    with (
-        torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]),
-        pytest.raises(ProfilerError, match="another profiler"),
-    ):
-        profiling.profile_prefill(engine, workload, frames=False)
-    assert profiling.profile_prefill(engine, workload, frames=False).hotspots
-
-
-@pytest.mark.parametrize(("saw", "runs"), [([True], 1), ([False, True], 2), ([False] * 3, 3)])
-def test_a_trace_that_lost_the_gpu_is_recorded_again(monkeypatch, saw, runs):
-    """CUPTI may be torn down late, into the next trace; what stays empty is left to the caller."""
-    recordings, outcomes = [], iter(saw)
-    monkeypatch.setattr(tracing, "_saw_device", lambda _: next(outcomes))
-    trace, _ = tracing.recorded(torch.device("cuda"), recordings.append)
-    assert len(recordings) == runs
-    assert trace is recordings[-1]
-
-
-def test_only_a_kernel_of_an_operator_shows_that_the_gpu_was_seen(engine, workload):
-    """A trace of the CPU has none, nor one whose GPU events are annotations or orphans."""
-
-    def event(kind, own=0, of=0, *, annotation=False):
-        return SimpleNamespace(
-            device_type=lambda: kind,
-            correlation_id=lambda: own,
-            linked_correlation_id=lambda: of,
-            is_user_annotation=lambda: annotation,
-        )
-
-    def saw(*events):
-        results = SimpleNamespace(events=lambda: [event(DeviceType.CPU, 7), *events])
-        return tracing._saw_device(
-            SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
-        )
-
-    assert saw(event(DeviceType.CUDA, of=7))
-    assert not saw(event(DeviceType.CUDA, of=7, annotation=True))
-    assert not saw(event(DeviceType.CUDA, of=8))
-    assert not saw(event(DeviceType.CUDA))
-    trace, _ = tracing.recorded(
-        engine.device,
-        lambda trace: tracing.decode_within(
-            engine, workload, range(2, 3), tracing.recording(trace)
-        ),
-    )
-    assert len(trace.profiler.kineto_results.events()) > 100
-    assert not tracing._saw_device(trace)

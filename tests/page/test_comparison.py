@@ -11,7 +11,7 @@ from benchmarks.page.subject import choose_sides
 from benchmarks.report import verdict_table
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests import builders
-from tests.page.contents import NAME, content, day, duet_contents, read, write_duet
+from tests.page.contents import NAME, content, day, duet_contents, read, record, write_duet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,10 +150,10 @@ def test_page_and_summary_have_the_same_order() -> None:
 
 def test_what_moved_is_listed() -> None:
     """Counters, operators and versions that differ are shown, and nothing that doesn't."""
-    head = builders.record(on_gpu=True, launches=652)
+    head = record(on_gpu=True, launches=652)
     head["counters"]["decode"]["operators"] = {"aten::_int_mm": 30, "aten::new": 2}
     base, new = read(
-        content(builders.record(on_gpu=True), software={"torch": "2.12.0", "cuda": "13"}),
+        content(record(on_gpu=True), software={"torch": "2.12.0", "cuda": "13"}),
         content(head, software={"torch": "2.13.0", "cuda": "13"}),
     )
     tables = dict(compare([], "", base, new).moved)
@@ -178,8 +178,8 @@ def test_history_keeps_machines_and_workloads_apart() -> None:
     ]
     found = intake.select(
         read(
-            *(content(builders.record(n), when=day(n), **more) for n, more in enumerate(contents)),
-            content(builders.record(9, model="other"), when=day(9)),
+            *(content(record(n), when=day(n), **more) for n, more in enumerate(contents)),
+            content(record(9, model="other"), when=day(9)),
         )
     )
     shown = history.history(found.sessions)
@@ -195,7 +195,7 @@ def test_history_keeps_machines_and_workloads_apart() -> None:
 
 def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What doesn't fit is counted, never dropped in silence."""
-    contents = [content(builders.record(n), when=day(n)) for n in range(6)]
+    contents = [content(record(n), when=day(n)) for n in range(6)]
     kept = intake.select(read(*contents)).sessions
     monkeypatch.setattr(history, "MOST_VALUES", 0)
     monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))

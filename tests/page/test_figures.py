@@ -7,14 +7,14 @@ import pytest
 from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing, work
 from benchmarks.report import columns
 from tests import builders
-from tests.page.contents import NAME, read
+from tests.page.contents import NAME, read, record
 
 
 def test_warm_up_and_refused_rounds_are_apart() -> None:
     """Rounds that don't count are drawn in order, as another kind, and in the table."""
-    info = builders.record(rounds=2)
-    info["refused"] = [{"rounds": builders.record(1, rounds=2)["rounds"], "validity": None}]
-    cold = builders.record(2, rounds=3)
+    info = record(rounds=2)
+    info["refused"] = [{"rounds": record(1, rounds=2)["rounds"], "validity": None}]
+    cold = record(2, rounds=3)
     figure = timing.rounds(info, cold)
     kinds = [row[1] for row in figure.table.rows]
     assert kinds == ["warm-up"] * 3 + ["refused"] * 2 + ["counted"] * 2
@@ -23,7 +23,7 @@ def test_warm_up_and_refused_rounds_are_apart() -> None:
 
 def test_a_hiccup_is_named_where_it_happened() -> None:
     """The longest gap is labelled with its token and round, also where points are thinned."""
-    info = builders.record(new_tokens=3000, rounds=4)
+    info = record(new_tokens=3000, rounds=4)
     info["rounds"][2]["step_s"][1234] = 0.5
     figure = timing.gaps(info)
     assert figure
@@ -35,14 +35,14 @@ def test_a_hiccup_is_named_where_it_happened() -> None:
 
 def test_single_tokens_have_no_gaps() -> None:
     """Nothing is drawn in place of what doesn't exist."""
-    info = builders.record(new_tokens=1)
+    info = record(new_tokens=1)
     assert timing.gaps(info) is None
     assert distribution.figure(info) is None
 
 
 def test_every_gap_is_counted_once() -> None:
     """The bins of a distribution and what is beyond them add up to all gaps."""
-    info = builders.record(new_tokens=64)
+    info = record(new_tokens=64)
     info["rounds"][0]["step_s"][0] = 9.0
     figure = distribution.figure(info)
     assert figure
@@ -52,7 +52,7 @@ def test_every_gap_is_counted_once() -> None:
 
 def test_few_gaps_are_dots() -> None:
     """Of fewer gaps than a histogram needs each is a dot, and is in the table as it is said."""
-    info = builders.record(new_tokens=4, rounds=3)
+    info = record(new_tokens=4, rounds=3)
     figure = distribution.figure(info)
     assert figure
     assert len(figure.plots[0]["data"]["values"]) == len(figure.table.rows) == 9
@@ -62,13 +62,13 @@ def test_few_gaps_are_dots() -> None:
 
 def test_the_gpu_is_aligned_with_the_rounds() -> None:
     """Samples and rounds share a clock, and throttling says its reason and its share."""
-    figure = gpu_samples.gpu(builders.record(on_gpu=True))
+    figure = gpu_samples.gpu(record(on_gpu=True))
     assert figure
     assert "sw_thermal_slowdown" in figure.says
     spans = figure.plots[0]["layer"][0]["data"]["values"]
     assert [span["round"] for span in spans] == [f"round {n}" for n in range(1, 6)]
     assert len(figure.plots) == len(gpu_samples.SIGNALS)
-    assert gpu_samples.gpu(builders.record()) is None
+    assert gpu_samples.gpu(record()) is None
 
 
 def test_a_flame_graph_adds_up() -> None:
@@ -86,15 +86,15 @@ def test_a_flame_graph_adds_up() -> None:
 
 def test_the_work_is_shown_by_kernel_and_by_function() -> None:
     """TTFT and TPOT as device and host; of two sides the names that changed most come first."""
-    record = builders.record(on_gpu=True)
-    split = work.split([("a", record)])
+    usual = record(on_gpu=True)
+    split = work.split([("a", usual)])
     assert split is not None
     assert [row[0] for row in split.table.rows] == ["a, TTFT", "a, TPOT"]
     assert split.table.rows[1][2] == "4.9 ms"
-    slower = builders.record(on_gpu=True, slower=1.1)
+    slower = record(on_gpu=True, slower=1.1)
     slower["counters"]["decode"]["functions"] = {"injected": 896, "os.path.join": 40}
     before, after = read(
-        builders.content((NAME, record)),
+        builders.content((NAME, usual)),
         builders.content((NAME, slower), when="2026-11-25T08:00:00"),
     )
     kernels, functions = work.figures(None, before.measured[NAME])
@@ -104,6 +104,6 @@ def test_the_work_is_shown_by_kernel_and_by_function() -> None:
     assert kernels.table.columns == ("name", "base", "head", "change")
     assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms", "4.4 ms", "+10 %")
     assert functions.table.rows[1] == ("injected", "-", "224", "-")
-    (on_cpu,) = read(builders.content((NAME, builders.record())))
+    (on_cpu,) = read(builders.content((NAME, record())))
     assert work.split([("a", on_cpu.measured[NAME].info)]) is None
     assert len(list(work.figures(None, on_cpu.measured[NAME]))) == 1  # no device time there

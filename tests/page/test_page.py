@@ -20,7 +20,7 @@ from benchmarks.page import intake, render
 from benchmarks.sessions import schema
 from benchmarks.sessions.schema import difference
 from tests import builders
-from tests.page.contents import NAME, content, day, duet_contents, read
+from tests.page.contents import NAME, content, day, duet_contents, profiles, read, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,11 +34,9 @@ def judged_contents() -> list[dict[str, Any]]:
     numbers = {"base": 1.0, "head": 1.1, "change": 0.1, "low": 0.05, "high": 0.15, "p": 0.01}
     verdicts = [builders.verdict(NAME, "REGRESSED", **numbers)]
     promoted = {"when": day(1), "forced": None}
-    profile = {**builders.record(new_tokens=1), "profile": builders.profiles()}
+    profile = {**record(new_tokens=1), "profile": profiles()}
     return [
-        builders.content(
-            (NAME, builders.record(n, on_gpu=True)), ("t.py::test_profile", profile), **saved
-        )
+        builders.content((NAME, record(n, on_gpu=True)), ("t.py::test_profile", profile), **saved)
         for n, saved in enumerate(({"promoted": promoted}, {"verdicts": verdicts}))
     ]
 
@@ -62,21 +60,19 @@ def without_scripts(page: str) -> str:
 
 def test_every_file_is_shown_or_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is damaged, foreign, older, newer, endless or beyond all sense is named."""
-    old = {name: value for name, value in builders.record().items() if name != "metrics"}
+    old = {name: value for name, value in record().items() if name != "metrics"}
     endless = content()
     endless["benchmarks"][0]["stats"]["data"][0] = 10**400
     texts = {
         "0001_good": json.dumps(content()),
-        "deeper/0002_good": json.dumps(content(builders.record(1))),
+        "deeper/0002_good": json.dumps(content(record(1))),
         "0003_half": json.dumps(content())[:-40],
         "0004_list": "[]",
         "0005_foreign": json.dumps(FOREIGN),
-        "0006_newer": json.dumps(content({**builders.record(), "schema": 2})),
+        "0006_newer": json.dumps(content({**record(), "schema": 2})),
         "0007_old": json.dumps(content(old)),
         "0008_deep": "[" * 100_000,
-        "0009_huge": json.dumps(
-            content({**builders.record(), "attestation": {"linears": 10**400}})
-        ),
+        "0009_huge": json.dumps(content({**record(), "attestation": {"linears": 10**400}})),
         "0010_rounds": json.dumps(endless),
     }
     (tmp_path / "deeper").mkdir()
@@ -97,8 +93,8 @@ def test_every_file_is_shown_or_named(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_an_incomplete_record_is_named_with_its_place() -> None:
     """What can't be shown says what it lacks, and takes nothing else with it."""
-    damaged = (NAME.replace("int8-decomp", "int8"), {**builders.record(), "workload": None})
-    found = intake.select(read(builders.content((NAME, builders.record()), damaged)))
+    damaged = (NAME.replace("int8-decomp", "int8"), {**record(), "workload": None})
+    found = intake.select(read(builders.content((NAME, record()), damaged)))
     assert list(found.sessions[0].measured) == [NAME]
     assert "workload is no mapping" in found.left_out[0]
 
@@ -129,7 +125,7 @@ def test_a_page_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 def test_lifted_bounds_are_no_validity(tmp_path: Path) -> None:
     """If bounds were lifted or widened, nothing is green: neither the session nor a part."""
-    info = builders.record()
+    info = record()
     info["validity"] |= {"bounds_lifted": ["trend_size", "steal"], "bounds_widened": {"old": 1}}
     found = intake.select(read(content(info)))
     page = without_scripts(render.page(found, tmp_path / "page.html"))
@@ -154,7 +150,7 @@ def test_nothing_to_show_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_shapes_let_unknown_names_pass() -> None:
     """A record with more than is known, of a later release of this schema, is shown."""
-    assert difference({**builders.record(), "new": object()}, schema.RECORD) is None
+    assert difference({**record(), "new": object()}, schema.RECORD) is None
 
 
 # The file
@@ -163,9 +159,7 @@ def test_shapes_let_unknown_names_pass() -> None:
 def test_the_page_fetches_nothing_and_stays_small(tmp_path: Path) -> None:
     """A session of 24 benchmarks is below 3 MB, with a policy that forbids every request."""
     names = [NAME.replace("b8", f"b{n}") for n in range(1, 25)]
-    records = [
-        (name, builders.record(n, new_tokens=128, on_gpu=True)) for n, name in enumerate(names)
-    ]
+    records = [(name, record(n, new_tokens=128, on_gpu=True)) for n, name in enumerate(names)]
     found = intake.select(read(builders.content(*records, hardware=builders.GPU)))
     page = render.page(found, tmp_path / "page.html")
     assert len(page.encode()) < 3e6
@@ -178,11 +172,11 @@ def test_the_page_fetches_nothing_and_stays_small(tmp_path: Path) -> None:
 def test_markup_in_any_text_is_text(tmp_path: Path) -> None:
     """Names, commits and reasons with markup stand in the page escaped, and in the data too."""
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    info = builders.record(model=evil)
+    info = record(model=evil)
     info["validity"] = {"valid": False, "reasons": [evil], "readings": {evil: evil}}
     info["unmeasured"][evil] = evil
     info["attestation"] = {evil: {evil: [evil]}}
-    info["profile"] = builders.profiles()
+    info["profile"] = profiles()
     info["profile"]["decode"]["operators"][0]["name"] = evil
     verdict = builders.verdict(
         f"x::test_{evil}", "REGRESSED", metric=evil, detail=evil, reasons=[evil], acknowledged=evil
@@ -203,7 +197,7 @@ def test_links_lead_to_the_profile_files(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "decode.trace.json.gz").write_bytes(b"")
     (folder / "decode.host.stacks.txt").write_text("a;b 5\n")
-    info = {**builders.record(new_tokens=1), "profile": builders.profiles()}
+    info = {**record(new_tokens=1), "profile": profiles()}
     content = builders.content(("benchmarks/test_profile.py::test_profile[int8-b8-p16-n1]", info))
     page = render.page(intake.select(read(content)), tmp_path / "out" / "p.html", folder.parent)
     assert 'href="../art%20ifacts/test_profile%5Bint8-b8-p16-n1%5D/decode.trace.json.gz"' in page
@@ -212,11 +206,11 @@ def test_links_lead_to_the_profile_files(tmp_path: Path) -> None:
 
 def test_csv_has_every_metric_and_round(tmp_path: Path) -> None:
     """Values are in base units, one to a row; what is unmeasured has its reason."""
-    path = builders.write(tmp_path / "0001_a.json", content(builders.record(rounds=3)))
+    path = builders.write(tmp_path / "0001_a.json", content(record(rounds=3)))
     assert main(["report", str(path), "--csv", str(tmp_path / "all.csv")]) == 0
     with (tmp_path / "all.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    info = builders.record(rounds=3)
+    info = record(rounds=3)
     metrics = {row["name"]: row for row in rows if not row["round"]}
     assert float(metrics["ttft_s"]["value"]) == info["metrics"]["ttft_s"]
     assert metrics["mbu"]["value"] == ""

@@ -12,7 +12,7 @@ from benchmarks.__main__ import main
 from benchmarks.page import render
 from tests import browsing, builders
 from tests.browsing import NAME, Opened
-from tests.page.contents import duet_contents, write_duet
+from tests.page.contents import duet_contents, profiles, record, write_duet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,14 +63,14 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the page of a judged session with everything on it, and markup in every text."""
     folder = tmp_path_factory.mktemp("session")
     throughput, warmup = NAME.format("int8-decomp", 64), f"benchmarks/x.py::test_{EVIL}"
-    head = builders.record(1, new_tokens=64, on_gpu=True, model=EVIL, launches=652)
+    head = record(1, new_tokens=64, on_gpu=True, model=EVIL, launches=652)
     head["rounds"][2]["step_s"][30] = 0.041
     head["unmeasured"][EVIL] = EVIL
     head["attestation"] = {"linears": EVIL, EVIL: [EVIL]}
-    doubted = builders.record(2, new_tokens=64, model=EVIL)
+    doubted = record(2, new_tokens=64, model=EVIL)
     doubted["validity"] = {**doubted["validity"], "valid": False, "reasons": [EVIL]}
-    profile = builders.record(3, new_tokens=1, model=EVIL)
-    profile["profile"] = builders.profiles(on_gpu=True)
+    profile = record(3, new_tokens=1, model=EVIL)
+    profile["profile"] = profiles(on_gpu=True)
     profile["profile"]["decode"]["operators"][0]["name"] = EVIL
     numbers = {"base": 1.0, "head": 1.041, "change": 0.041, "low": 0.031, "high": 0.052, "p": 1e-4}
     verdicts = [
@@ -79,7 +79,7 @@ def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         builders.verdict(EVIL, "MISSING", kind="-", detail=f"gone: {EVIL}"),
     ]
     base = builders.content(
-        (throughput, builders.record(9, new_tokens=64, on_gpu=True, model=EVIL)),
+        (throughput, record(9, new_tokens=64, on_gpu=True, model=EVIL)),
         software={**builders.SOFTWARE, "bitsandbytes": EVIL},
         promoted=builders.promoted(EVIL),
         when="2026-01-01T08:00:00+00:00",

@@ -1,4 +1,4 @@
-"""The file of accepted regressions: read exactly, or refused by one line."""
+"""Accepted regressions: their file is read exactly, and they pass until they are worse."""
 
 from datetime import date
 from pathlib import Path
@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import InputError
+from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts import acknowledged
+from benchmarks.verdicts.acknowledged import Acknowledgement
+from benchmarks.verdicts.judgement import exit_status, judge
+from tests.verdicts.sides import BASE, decoding, measured, one
 
 SHIPPED = Path(__file__).parents[2] / "benchmarks" / "acknowledged.toml"
 GOOD = {
@@ -92,3 +96,75 @@ def test_another_table_is_named(tmp_path, text, says):
     path.write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=says):
         acknowledged.read(path)
+
+
+TODAY = date(2026, 11, 24)
+
+
+def known(**changes):
+    """Return an acknowledgement of a slower TPOT."""
+    usual = {
+        "pattern": "*test_throughput[int8-decomp-*]",
+        "metric": "*_s",
+        "ceiling": 0.2,
+        "reason": "a workaround for a bug",
+        "expires": TODAY,
+    }
+    return Acknowledgement(**{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    ("entry", "passes", "says"),
+    [
+        (known(), True, ""),
+        (known(expires=date(2026, 11, 23)), False, "expired on 2026-11-23"),
+        (known(ceiling=0.1), False, "worse than the acknowledged 10.0%"),
+        (known(pattern="*test_throughp?t[[]*"), False, ""),
+        (known(pattern="*test_throughp?t[*"), True, ""),
+        (known(pattern="*test_throughput[i]"), False, ""),  # brackets are no set of characters
+        (known(metric="decode.*"), False, ""),
+    ],
+)
+def test_what_is_acknowledged_passes_until_it_is_worse_or_the_day_has_passed(entry, passes, says):
+    """It stays visible as a regression."""
+    verdicts = judge(BASE, [measured(0.15)], acknowledged=[entry], today=TODAY)
+    found = one(verdicts)
+    assert found.outcome is Outcome.REGRESSED
+    assert (found.acknowledged == "a workaround for a bug") == passes
+    assert says in found.detail
+    assert exit_status(verdicts) == (0 if passes else 1)
+
+
+@pytest.mark.parametrize(
+    ("entry", "head", "says"),
+    [
+        (known(), measured(0.15), None),
+        (known(metric="decode.allocations"), measured(0.15), None),
+        (known(metric="cold_round_s"), measured(0.15), None),  # where it was cold it has one
+        (known(metric="tpot"), measured(0.15), "the nearest is 'tpot_s'"),
+        (known(pattern="*test_another*"), measured(0.15), None),
+        (known(metric="decode.x"), measured(validity={"valid": False, "reasons": ["x"]}), None),
+    ],
+)
+def test_a_metric_that_nothing_has_is_said(entry, head, says):
+    """It is mistyped, if all was compared: a right one may have nothing to say."""
+    note = entry.note(judge(BASE, [head], today=TODAY))
+    assert (says in note) if says else note is None
+
+
+def test_what_is_acknowledged_is_not_suspicious_either():
+    """Otherwise every screening would end by 11 until it is repaired."""
+    verdicts = judge(BASE, [measured(0.05)], acknowledged=[known()], today=TODAY)
+    assert one(verdicts).suspicious
+    assert exit_status(verdicts) == 0
+    faster = judge(BASE, [measured(-0.05)], acknowledged=[known()], today=TODAY)
+    assert exit_status(faster) == 11
+
+
+def test_a_counter_that_was_zero_may_not_grow():
+    """There is no ratio to zero, and so nothing that an acknowledgement could cover."""
+    anything = known(pattern="*", metric="*", ceiling=10.0)
+    changed = decoding(synchronizations={"stream": 5, "event": 0, "device": 1})
+    verdicts = judge(BASE, [measured(counters=changed)], acknowledged=[anything], today=TODAY)
+    found = one(verdicts, "decode.synchronizations.device")
+    assert (found.outcome, found.change, found.acknowledged) == (Outcome.REGRESSED, None, None)

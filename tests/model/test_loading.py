@@ -1,0 +1,111 @@
+"""Loading: a model that isn't wholly what was asked for is refused by one line."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MixtralConfig
+
+from benchmarks.common.errors import InputError, OutOfMemoryError
+from benchmarks.model import loading
+from benchmarks.model.checkpoint import Checkpoint, read
+from benchmarks.model.target import find_target
+
+
+def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatch):
+    """A model that doesn't fit names its size, and what else could be done."""
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0")
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
+    with pytest.raises(OutOfMemoryError) as caught:
+        loading.load(target, "int8", cold=True)
+    assert "about 0.0155 GB for weights" in str(caught.value)
+    assert "choose another --quantization" in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("config", [MixtralConfig, GPT2Config, LlamaConfig])
+def test_experts_that_would_stay_unquantized_are_refused(target, monkeypatch, config):
+    """They are no linears: all of those would be INT8, and most weights not. fp16 is fp16."""
+    small = config(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=128)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(small)
+    monkeypatch.setattr("benchmarks.model.target._checked_skeleton", lambda _: model)
+    both = dataclasses.replace(target.settings, quantizations=("fp16", "int8"))
+    if config is GPT2Config:
+        with pytest.raises(InputError, match="Conv1D"):
+            find_target(both, print)
+        return
+    if config is MixtralConfig:
+        with pytest.raises(InputError, match=r"--quantization int8: .* \d+% of the weights"):
+            find_target(both, print)
+    else:
+        find_target(both, print)
+    find_target(dataclasses.replace(both, quantizations=("fp16",)), print)
+
+
+def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
+    """What transformers says of a model is passed on, and offloading is told apart."""
+    error = ValueError("Some modules are dispatched on the CPU or the disk. Make sure ...\nmore")
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", Mock(side_effect=error))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
+        loading.load(target, "int8", cold=True)
+
+
+def rewritten(target, folder, change):
+    """Return the target with a checkpoint of its own whose tensors `change` has changed."""
+    for file in target.checkpoint.path.iterdir():
+        shutil.copy(file, folder)
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    for shard in folder.glob("*.safetensors"):
+        tensors = load_file(shard)
+        change(tensors)
+        save_file(tensors, shard, metadata={"format": "pt"})
+        kept = {name for name, file in index["weight_map"].items() if file != shard.name}
+        index["weight_map"] = {name: index["weight_map"][name] for name in kept} | dict.fromkeys(
+            tensors, shard.name
+        )
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    checkpoint = read("changed", folder)
+    return dataclasses.replace(target, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("quantization", ["fp16", "int8-decomp", "nf4"])
+def test_a_missing_weight_is_never_measured(target, tmp_path, quantization):
+    """transformers would draw it at random, and say so in a warning only."""
+    name = "model.layers.2.mlp.up_proj.weight"
+    damaged = rewritten(target, tmp_path, lambda tensors: tensors.pop(name, None))
+    with pytest.raises(InputError) as caught:
+        loading.load(damaged, quantization, cold=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_shape_than_the_config_says_are_refused(target, tmp_path):
+    """bitsandbytes would load them all the same, and time another model."""
+    for file in target.checkpoint.path.iterdir():
+        shutil.copy(file, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 1024}))
+    settings = dataclasses.replace(target.settings, model=str(tmp_path))
+    with pytest.raises(InputError, match=r"expected model\.layers\.0\.mlp.* got \(1408, 512\)"):
+        find_target(settings, print)
+
+
+def test_offloaded_parts_are_an_error():
+    """A model whose layers wait on the host or the disk isn't what was asked for."""
+    closed = []
+    engine = SimpleNamespace(
+        device=torch.device("cuda", 0),
+        model=SimpleNamespace(hf_device_map={"model": 0, "lm_head": "cpu"}),
+        close=lambda: closed.append(True),
+    )
+    checkpoint = Checkpoint("big", Path(), None, None, {}, {"a.weight": (4, 4)})
+    with pytest.raises(InputError, match=r"doesn't fit .*\(parts of it went to cpu\)"):
+        loading._checked(engine, checkpoint, {})
+    assert closed

@@ -1,0 +1,236 @@
+"""The steps of `make gpu-check`: what is measured on a GPU, how much of it, and into which file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.commands import measuring
+from benchmarks.common import interrupts
+from benchmarks.common.errors import InputError
+from benchmarks.duet import schedule
+from benchmarks.duet.duet import Duet
+from benchmarks.duet.schedule import Take
+from benchmarks.environments.overlay import CURRENT
+from benchmarks.machine import clock
+from benchmarks.model.target import find_target
+from tests.duets import given
+from tests.tools import gpu_limits, parity
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from benchmarks.model.target import Target
+
+ROOT = Path(__file__).parents[2]
+SLOWDOWN = 0.02
+TINY, FEW_ROWS = "--model=synthetic:tiny", "--batch-size=2"
+IDENTICAL = tuple(map(Take, schedule.SIDES))
+SLOWED = (*IDENTICAL, Take("head", SLOWDOWN))
+
+
+@dataclass(frozen=True)
+class Parity:
+    """A workload for which rounds of the suite are compared with a loop without it."""
+
+    quantization: str
+    batch_size: int
+    prompt_tokens: int
+    new_tokens: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a duet plays: options beside the model, pairs, and restarts of two fresh processes."""
+
+    options: tuple[str, ...]
+    pairs: int
+    restarts: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how much of it."""
+
+    model: str = "synthetic:llama-3.1-8b"
+    device: str = "cuda"
+    main: tuple[str, ...] = ()  # options of the main job: its defaults
+    quantizations: str = "int8-decomp,int8,fp16,nf4"
+    batch_sizes: str = "1,8,32"
+    table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
+    # The first is bound by the host, whose noise it has; the last one by the GPU alone.
+    parities: tuple[Parity, ...] = (
+        Parity("int8-decomp", 8, 16, 2, pairs=60),
+        Parity("int8-decomp", 32, 512, 1, pairs=20),
+        Parity("int8", 16, 1024, 1, pairs=20),
+    )
+    # Short rounds, and many: a host that is slow for a second hits both of a pair.
+    duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
+    slowed: Played = Played((TINY, "--new-tokens=2"), pairs=120, restarts=5)
+    prefill: Played = Played(
+        ("--quantization=int8", "--batch-size=16", "--prompt-tokens=1024", "--new-tokens=1"),
+        pairs=6,
+        restarts=3,
+    )
+
+
+SMALL = Plan(
+    model="synthetic:tiny",
+    main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    quantizations="int8-decomp,int8",
+    batch_sizes="1",
+    table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
+    parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
+    duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
+    slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
+    prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),
+)
+
+
+def checkpoint(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Write the synthetic checkpoint, or find it."""
+    start = clock.read()
+    found = _target(plan).checkpoint
+    files = [each.stat().st_size for each in found.path.glob("*.safetensors")]
+    return {"written_or_found_s": clock.read() - start, "bytes": sum(files)}
+
+
+def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Measure what nothing can be faster than: reading, copying, one launch, one wait."""
+    target = _target(plan)
+    files = sorted(target.checkpoint.path.glob("*.safetensors"))
+    found: dict[str, Any] = {"read_bytes_per_s": gpu_limits.read_rate(files[:2])}
+    if plan.device == "cuda":
+        found |= gpu_limits.device_limits(target.device)
+        tiny = _target(replace(plan, model=SMALL.model))
+        found["quantized_on_device"] = gpu_limits.weights_agree(tiny)
+    return found
+
+
+def table(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time each quantization at each batch size."""
+    options = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
+    file = folder / "sessions" / "table.json"
+    return _session(file, plan, ["-k=throughput", *options, *plan.table])
+
+
+def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Run `pytest benchmarks` at its defaults, with profiles."""
+    options = ["--artifacts", str(folder / "artifacts"), *plan.main]
+    return _session(folder / "sessions" / "main.json", plan, options)
+
+
+def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Let the mended loop of the old script and rounds of the suite take turns."""
+    found = []
+    for each in plan.parities:
+        target = _target(plan, f"--prompt-tokens={each.prompt_tokens}")
+        workload = target.workload(each.batch_size, each.new_tokens)
+        compared = parity.compare(target, each.quantization, workload, each.pairs)
+        print(f"{each.quantization}, {each.batch_size} rows: {compared}")
+        found.append({**asdict(each), **asdict(compared)})
+    return {"workloads": found}
+
+
+def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure beside another process on the GPU, which makes the session invalid by its id."""
+    if plan.device != "cuda":
+        return {"skipped": "needs a GPU"}
+    code = (
+        "import torch; x = torch.ones(1, device='cuda'); print(flush=True); input(); print(x.sum())"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout
+    try:
+        if not other.stdout.readline():
+            raise InputError(f"expected a second process on the GPU; it ended ({other.wait()})")
+        # Long enough for the first sample, which lists the processes.
+        options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
+        tiny = replace(plan, model="synthetic:tiny")
+        # Beside the others it would be the newest, and a page is of the newest.
+        found = _session(folder / "stranger" / "session.json", tiny, options)
+    finally:
+        other.kill()
+        other.wait()
+    (bench,) = json.loads((folder / found["file"]).read_text())["benchmarks"]
+    validity = bench["extra_info"]["validity"]
+    if validity["valid"]:
+        raise InputError("expected a session beside another process to be INVALID; it is valid")
+    return {**found, "pid": other.pid, "reasons": validity["reasons"]}
+
+
+def duet(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Play restarts of identical sides, both models resident, and gather the evidence of both."""
+    return _duet(folder, plan, "duet", plan.duet, IDENTICAL)
+
+
+def slowed(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Look for a slowdown of 2 % that the host bounds: a tiny model, for more rounds a minute."""
+    return _duet(folder, plan, "slowed", plan.slowed, SLOWED)
+
+
+def prefill(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Look for a slowdown of 2 % that the GPU bounds: the prefill of long prompts."""
+    return _duet(folder, plan, "prefill", plan.prefill, SLOWED)
+
+
+def _duet(
+    folder: Path, plan: Plan, name: str, played: Played, takes: tuple[Take, ...]
+) -> dict[str, Any]:
+    """Play a duet of identical sides, and of a head that is slowed if that is one of the takes."""
+    budget = (f"--rounds={played.pairs}", f"--max-restarts={played.restarts}")
+    options = _options(plan, *played.options, *budget)
+    conditions = replace(measuring.conditions(options), takes=takes, evidence=takes == IDENTICAL)
+    out = folder / "duets" / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
+    with interrupts.interruptible():
+        sides = dict.fromkeys(schedule.SIDES, CURRENT)
+        found = Duet(conditions, sides, measuring.budget(options, played.pairs), out, measuring.say)
+        found.run()
+    if not found.takes:
+        raise InputError(f"no restart was complete: {'; '.join(found.lost)}")
+    return {"folder": out.name, "lost": found.lost}
+
+
+STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "checkpoint": checkpoint,
+    "limits": limits,
+    "table": table,
+    "main": main_job,  # the newest session: a page shows it whole, and the table's beside it
+    "duet": duet,
+    "slowed": slowed,
+    "prefill": prefill,
+    "parity": parity_step,
+    "stranger": stranger,
+}
+
+
+def _options(plan: Plan, *options: str) -> argparse.Namespace:
+    """Return the options of a command that measures, for this plan's model and device."""
+    return given(f"--model={plan.model}", f"--device={plan.device}", *options)
+
+
+def _target(plan: Plan, *options: str) -> Target:
+    return find_target(measuring.conditions(_options(plan, *options)).settings, print)
+
+
+def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
+    """Run a session of pytest, which writes a file. Raises InputError if it fails."""
+    file.parent.mkdir(exist_ok=True)
+    command = [
+        *(sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"),
+        *(f"--model={plan.model}", f"--device={plan.device}", f"--benchmark-json={file}"),
+        *("--again-within=0", *options),
+    ]
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    if done.returncode:
+        raise InputError(f"{file.name}: expected status 0, got {done.returncode}")
+    return {"file": f"{file.parent.name}/{file.name}"}
