@@ -103,7 +103,8 @@ class RestartRun:
                         if self.evidence:
                             self._compare_logits(quantization, Path(scratch))
                         self._collect()
-                        self._played.evidence_s += clock.read() - began
+                        if self.evidence and not self.conditions.work:
+                            self._played.evidence_s += clock.read() - began
         _compare_outputs(self._played)
         return self._played
 

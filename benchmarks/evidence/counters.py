@@ -70,8 +70,7 @@ def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Co
     record: dict[str, Any] = {"decode_steps": [steps.start, steps.stop]}
     events, uncalled = {}, None
     for phase, run in phases(engine, workload, steps).items():
-        calls = Calls()
-        events[phase], memory = _traced(engine.device, run, calls)
+        events[phase], memory, calls = _complete(engine.device, run)
         cuda = engine.device.type == "cuda"
         record[phase] = count_events(events[phase], cuda=cuda) | memory | calls.record()
         if calls.other:
@@ -126,16 +125,32 @@ def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str
     }
 
 
-def _traced(device: torch.device, run: Run, calls: Calls) -> tuple[list[Event], dict[str, int]]:
+def _complete(device: torch.device, run: Run) -> tuple[list[Event], dict[str, int], Calls]:
+    """Trace a phase until the GPU's record of it is complete, so that no lost copy is a gain."""
+    for _ in range(tracing.ATTEMPTS):
+        events, memory, calls = _traced(device, run)
+        damaged = kineto.damage(events) if device.type == "cuda" else None
+        if damaged is None:
+            return events, memory, calls
+    raise ProfilerError(
+        f"the trace for the counters was recorded {tracing.ATTEMPTS} times, and never complete: "
+        f"{damaged}; end other profilers, and measure again"
+    )
+
+
+def _traced(device: torch.device, run: Run) -> tuple[list[Event], dict[str, int], Calls]:
     """Run a phase traced, with its calls counted; return its events, and its memory on GPUs."""
     import torch
     from torch.profiler import record_function
 
     cuda = device.type == "cuda"
     memory: dict[str, int] = {}
+    calls = Calls()
 
     @contextmanager
     def window(trace: Any) -> Iterator[None]:
+        nonlocal calls
+        calls = Calls()  # anew, if the trace is recorded again
         for index in range(torch.cuda.device_count() if cuda else 0):
             torch.cuda.reset_peak_memory_stats(index)
         before = _cuda_allocations() if cuda else 0
@@ -146,7 +161,7 @@ def _traced(device: torch.device, run: Run, calls: Calls) -> tuple[list[Event], 
             memory["peak_allocated_bytes"] = _cuda_peak()
 
     trace, _ = tracing.recorded(device, lambda trace: run(window(trace)), with_memory=not cuda)
-    return kineto.read(trace), memory
+    return kineto.read(trace), memory, calls
 
 
 def _window(events: Iterable[Event]) -> tuple[int, int]:

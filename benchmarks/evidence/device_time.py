@@ -7,7 +7,9 @@ this varies by 0.01 to 0.15 % from process to process where the wall clock varie
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ from benchmarks.machine.nvml import Gpu, Sampler
 from benchmarks.machine.readings import Observations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from benchmarks.common.quantity import Reading
     from benchmarks.evidence.counters import Run
@@ -167,58 +169,75 @@ def measure(
 
     `phases` run each phase once; `steps` are those that each covers; `first` are the events of a
     run of each that is recorded already, with operators, and is the first of `count` repeats.
-    `gpu`, if NVML can be used, is watched meanwhile: its clocks, throttling, and other processes.
+    `gpu`, if NVML can be used, is watched while it works: its clocks, throttling, and other
+    processes.
     """
-    sampler = Sampler(gpu.sample, INTERVAL_S) if isinstance(gpu, Gpu) else None
-    if sampler:
-        sampler.start()
     stored: dict[str, Any] = {}
-    repeats_s: dict[str, list[float]] = {}
-    try:
-        for phase, run in phases.items():
-            found, why = repeats(lambda run=run: _record(run), count, first[phase])  # type: ignore[misc]
-            if why:
-                return Unmeasured(f"{phase}: {why}")
-            stored[phase] = record_of(found, steps[phase])
-            repeats_s[phase] = stored[phase]["repeats_s"]
-    finally:
-        if sampler:
-            sampler.stop()
+    samples: dict[str, list[Mapping[str, Reading]]] = {}
+    for phase, run in phases.items():
+        samples[phase] = []
+        found, why = repeats(partial(_record, run, gpu, samples[phase]), count, first[phase])
+        if why:
+            return Unmeasured(f"{phase}: {why}")
+        stored[phase] = record_of(found, steps[phase])
     no_gpu = gpu if isinstance(gpu, Unmeasured) else NO_GPU
-    samples = list(sampler.samples) if sampler else []
+    repeats_s = {phase: each["repeats_s"] for phase, each in stored.items()}
     return {**stored, **judged(repeats_s, samples, no_gpu, bounds)}
 
 
 def judged(
     repeats_s: Mapping[str, Sequence[float]],
-    samples: Sequence[Mapping[str, Reading]],
+    samples: Mapping[str, Sequence[Mapping[str, Reading]]],
     no_gpu: Unmeasured,
     bounds: Bounds | None,
 ) -> dict[str, Any]:
-    """Return whether these repeats can be trusted, and the clocks and power meanwhile.
+    """Return whether these repeats can be trusted, and the clocks and power of the decode steps.
 
-    Only what moves the work of the GPU counts. A busy host doesn't.
+    Only what moves the work of the GPU counts. A busy host doesn't. Each phase is judged by
+    itself: their clocks may differ.
     """
     bounds = bounds or Bounds()
     bounds = replace(bounds, clock_drop=min(bounds.clock_drop, CLOCK_DROP))
-    seen = Observations("cuda", (), {}, {}, samples=samples, cold=True, no_gpu=no_gpu)
-    found = validity.judge(seen, bounds).as_record()
+    reasons: list[str] = []
     for phase, each in repeats_s.items():
+        taken = samples.get(phase, ())
+        seen = Observations("cuda", (), {}, {}, samples=taken, cold=True, no_gpu=no_gpu)
+        found = validity.judge(seen, bounds).as_record()
+        reasons += [f"{phase}: {reason}" for reason in found["reasons"]]
         spread = (max(each) - min(each)) / median(each) if each else inf
         if spread > DISAGREEMENT:
-            found["valid"] = False
-            found["reasons"].append(
+            reasons.append(
                 f"repeats of the {phase} disagree by {spread:.2%}, bound {DISAGREEMENT:.0%}; "
                 "measure again when the GPU is steady"
             )
     clocks = {name: found["readings"].get(name) for name in CLOCKS}
-    return {"clocks": clocks, "validity": {name: found[name] for name in ("valid", "reasons")}}
+    checked = {name: found[name] for name in ("bounds_lifted", "bounds_widened")}
+    return {"clocks": clocks, "validity": {"valid": not reasons, "reasons": reasons, **checked}}
 
 
-def _record(run: Run) -> list[Event]:
-    """Record what the GPU does in one run, and the calls that asked for it; no operators."""
+def _record(
+    run: Run, gpu: Gpu | Unmeasured | None, seen: list[Mapping[str, Reading]]
+) -> list[Event]:
+    """Record what the GPU does in one run, and the calls that asked for it; no operators.
+
+    Samples of the GPU that were taken meanwhile, and not while it idles afterwards, go to `seen`.
+    """
     from torch.profiler import ProfilerActivity, profile
 
     trace = profile(activities=[ProfilerActivity.CUDA])
-    run(tracing.recording(trace))
+    sampler = Sampler(gpu.sample, INTERVAL_S) if isinstance(gpu, Gpu) else None
+
+    @contextmanager
+    def window() -> Iterator[None]:
+        with tracing.recording(trace):
+            if sampler:
+                sampler.start()
+            try:
+                yield
+            finally:
+                if sampler:
+                    sampler.stop()
+                    seen.extend(sampler.samples)
+
+    run(window())
     return kineto.read(trace)

@@ -97,6 +97,8 @@ def damage(events: Iterable[Event]) -> str | None:
                 return f"a record has no times: {each.name[:60]}"
         elif each.on_host and (LAUNCH.match(each.name) or MOVE.match(each.name)):
             asked[each.id] = each.name
+    if not done:
+        return "nothing was recorded of the GPU"
     if lost := asked.keys() - done:
         example = asked[min(lost)]
         return f"{len(lost):,} of {len(asked):,} calls have no record, such as {example}"

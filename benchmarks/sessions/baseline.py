@@ -12,7 +12,7 @@ from benchmarks.sessions import comparable
 from benchmarks.sessions.session import read_session, unchecked_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from benchmarks.sessions.session import Measured, Record, Session
 
@@ -163,7 +163,9 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
                 timed += not short
         if _accepted(name, session) or timed == MOST:
             break
-        if _improved(name, session, sure=len(alike) >= CONFIRMED):
+        later = {"device": len(alike), "time": timed}
+        sure = {kind for kind, number in later.items() if number >= CONFIRMED}
+        if _improved(name, session, sure):
             break
     return alike or set(sorted(other)[:1])
 
@@ -182,8 +184,8 @@ def _accepted(name: str, session: Session) -> bool:
     return name in _judged(session, "REGRESSED" if name in session.measured else "MISSING")
 
 
-def _improved(name: str, session: Session, *, sure: bool) -> bool:
-    """Whether a new level began here: by a counter, or by times that later baselines confirm.
+def _improved(name: str, session: Session, sure: Collection[str]) -> bool:
+    """Whether a new level began here: by a counter, or by a kind that later baselines confirm.
 
     One lucky session is no new level: by it alone the next ordinary one would be REGRESSED.
     """
@@ -192,7 +194,7 @@ def _improved(name: str, session: Session, *, sure: bool) -> bool:
         for each in session.verdicts
         if each["benchmark"] == name and each["outcome"] == "IMPROVED"
     }
-    return bool(kinds) and (sure or not kinds <= {"time", "device"})
+    return bool(kinds - ({"time", "device"} - set(sure)))
 
 
 def _judged(session: Session, outcome: str) -> list[str]:
@@ -214,10 +216,9 @@ def _passed(session: Session) -> bool:
 
 
 def _valid(measured: Measured) -> bool:
-    """Whether its times can be trusted, or its device time if that is all it has."""
-    if measured.work_only:
-        return (measured.device_time.get("validity") or {}).get("valid") is not False
-    return bool(measured.validity.get("valid"))
+    """Whether its device time can be trusted, if it has any, and its times, if any were wanted."""
+    device = measured.device_validity.get("valid") is not False
+    return device and (measured.work_only or bool(measured.validity.get("valid")))
 
 
 def _age(session: Session) -> tuple[str, str]:

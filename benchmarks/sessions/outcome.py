@@ -95,12 +95,13 @@ def host_and_device(verdicts: Sequence[Verdict]) -> str:
 
 def _on_device(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.NO_CHANGE:
-        ends = (verdict.change, verdict.low, verdict.high)
-        widest = max(abs(each) for each in ends if each is not None)
-        return f"no change (±{_share(widest)})"
+        if verdict.low is None or verdict.high is None:
+            return "no change seen (too few for an interval)"
+        return f"no change (±{_share(max(abs(verdict.low), abs(verdict.high)))})"
     longer = "longer" if (verdict.change or 0) > 0 else "shorter"
     return f"{_share(verdict.change or 0)} {longer} ({verdict.outcome.value})"
 
 
 def _share(change: float) -> str:
-    return f"{100 * abs(change):.2g} %"
+    percent = 100 * abs(change)
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"

@@ -128,7 +128,14 @@ RECORD = {
             "prefill": SPENT,
             "decode": SPENT,
             "clocks": Maybe(Each(MAYBE_NUMBER)),
-            "validity": Maybe({"valid": bool, "reasons": [str]}),
+            "validity": Maybe(
+                {
+                    "valid": bool,
+                    "reasons": [str],
+                    "bounds_lifted": Maybe([str]),
+                    "bounds_widened": Maybe(Each(NUMBER)),
+                }
+            ),
         }
     ),
     "work_only": Maybe(bool),

@@ -98,6 +98,20 @@ class Measured:
         return self.info.get("device_time") or {}
 
     @property
+    def device_validity(self) -> Record:
+        """Whether device time could be trusted; empty without a GPU."""
+        return self.device_time.get("validity") or {}
+
+    def why_null(self, name: str) -> str:
+        """Return why a metric or a counter could not be measured; empty if that isn't known."""
+        return (self.info.get("unmeasured") or {}).get(name) or ""
+
+    @property
+    def is_of_its_own(self) -> bool:
+        """Whether it times what work alone has none of: a cold start, or a profiled round."""
+        return "cold_process" in self.info or bool(self.profile)
+
+    @property
     def work_only(self) -> bool:
         """Whether it was played for its work only: then it has no rounds."""
         return bool(self.info.get("work_only"))
@@ -219,4 +233,7 @@ def unchecked_note(sessions: Sequence[Session]) -> list[str]:
 
 def unchecked_of(session: Session) -> Unchecked:
     """Return what some benchmark of a session wasn't held to."""
-    return of_records(each.validity for each in session.measured.values())
+    measured = session.measured.values()
+    return of_records(
+        judged for each in measured for judged in (each.validity, each.device_validity)
+    )

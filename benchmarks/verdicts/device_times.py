@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.verdicts.records import ComparableRecords, Record
 
+OTHER_CARD = "measured on another card of the same kind"
 METRICS = {"prefill": "prefill_device_s", "decode": "decode_device_s"}
 
 
@@ -29,18 +30,14 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
 
     Nothing of either if no side has any, as on a machine without a GPU.
     """
-    sides = [records.base, records.head]
-    if not any(_device(each) for side in sides for each in side):
-        return [], []
     if missing := _missing(records):
         return [], missing
-    base, head, why = _trusted(records)
+    if not any(map(_device, records.head)):
+        return [], []
+    base, head, note = _compared(records)
     if not (base and head):
-        return [], [_verdict(records, metric, Outcome.INVALID, why) for metric in METRICS.values()]
-    note, limits = "", times.DEVICE
-    if not records.paired:
-        base, note = _of_the_same_card(base, head)
-        limits = times.OTHER_CARD if note else limits
+        return [], _untrusted(records, base, note)
+    limits = times.OTHER_CARD if OTHER_CARD in note else times.DEVICE
     found = []
     for phase, metric in METRICS.items():
         then, now = ([_repeats(each, phase) for each in side] for side in (base, head))
@@ -58,7 +55,7 @@ def at_their_clocks(verdict: Verdict, records: ComparableRecords, floor: float) 
 
     At most, device time is in proportion to the period of the SM clock.
     """
-    clocks = [_clock_hz(side) for side in (records.base, records.head)]
+    clocks = [_clock_hz(side) for side in _compared(records)[:2]]
     if None in clocks or verdict.change is None:
         return verdict
     base_hz, head_hz = (float(each) for each in clocks if each)
@@ -75,24 +72,60 @@ def at_their_clocks(verdict: Verdict, records: ComparableRecords, floor: float) 
 
 
 def _missing(records: ComparableRecords) -> list[Verdict]:
-    """Return a verdict for each metric that one side lacks in all of its records."""
+    """Return a verdict for each metric that one side lacks in all of its records, or both do."""
     base, head = ([each for each in s if _device(each)] for s in (records.base, records.head))
-    if base and head:
-        return []
-    if base:
-        why = (records.head[-1].measured.info.get("unmeasured") or {}).get("decode_device_s")
+    why = records.head[-1].measured.why_null("decode_device_s")
+    if head:
+        says = "new: this session has it, the baseline has not; promote a session that has"
+    elif base:
         says = f"gone: the baseline has it, this session has not: {why or 'it was interrupted'}"
     else:
-        says = "new: this session has it, the baseline has not; promote a session that has"
-    cause = Cause.GONE if base else Cause.NEW
+        says = f"neither side has it: {why}"
+    if (base and head) or not (base or head or _should_have(records.head[-1])):
+        return []
+    cause = Cause.NEW if head else Cause.GONE
     return [
         replace(_verdict(records, each, Outcome.MISSING, says), cause=cause)
         for each in METRICS.values()
     ]
 
 
-def _trusted(records: ComparableRecords) -> tuple[list[Record], list[Record], str]:
-    """Return the records whose device time can be trusted, and why others can't."""
+def _should_have(record: Record) -> bool:
+    """Whether its work was gathered on a GPU: then only a failure keeps device time away."""
+    known = "decode_device_s" in record.measured.metrics and record.measured.has_counters
+    return known and record.session.hardware.get("device") == "cuda"
+
+
+def _untrusted(records: ComparableRecords, base: Sequence[Record], why: str) -> list[Verdict]:
+    """Return the verdicts if no record of a side can be trusted."""
+    if base or records.paired or any(map(_doubt, records.head)):
+        return [_verdict(records, metric, Outcome.INVALID, why) for metric in METRICS.values()]
+    says = f"no baseline could be trusted ({why}); demote it, and promote another"
+    return [_verdict(records, metric, Outcome.MISSING, says) for metric in METRICS.values()]
+
+
+def _compared(records: ComparableRecords) -> tuple[list[Record], list[Record], str]:
+    """Return the records whose device time is compared, and a note on those that aren't.
+
+    They can be trusted. Against the past they are of the same card, if there are any. Without
+    records of one side the note is the reason.
+    """
+    base, head, doubts = _trusted(records)
+    if not (base and head):
+        return base, head, doubts[0]
+    notes = [f"{len(doubts)} left out ({doubts[0].partition(';')[0]})"] if doubts else []
+    if not records.paired:
+        same = [each for each in base if _card(each) == _card(head[-1])]
+        if not same:
+            notes.append(OTHER_CARD)
+        elif len(same) < len(base):
+            notes.append(f"{len(base) - len(same)} of another card left out")
+        base = same or base
+    return base, head, "; ".join(notes)
+
+
+def _trusted(records: ComparableRecords) -> tuple[list[Record], list[Record], list[str]]:
+    """Return the records whose device time can be trusted, and why others can't, head's first."""
     sides = [[_doubt(each) for each in side] for side in (records.base, records.head)]
     if records.paired:  # both of a restart, or neither
         both = [" ".join({a, b} - {""}) for a, b in zip(*sides, strict=True)]
@@ -101,8 +134,8 @@ def _trusted(records: ComparableRecords) -> tuple[list[Record], list[Record], st
         [each for each, doubt in zip(side, doubts, strict=True) if not doubt]
         for side, doubts in zip((records.base, records.head), sides, strict=True)
     )
-    why = next((doubt for side in sides[::-1] for doubt in side if doubt), "")
-    return base, head, why
+    shown = sides[:1] if records.paired else sides[::-1]
+    return base, head, [doubt for side in shown for doubt in side if doubt]
 
 
 def _doubt(record: Record) -> str:
@@ -114,13 +147,6 @@ def _doubt(record: Record) -> str:
     if validity.get("valid") is not False:
         return ""
     return str(next(iter(validity.get("reasons") or ["the GPU was not steady"])))
-
-
-def _of_the_same_card(base: list[Record], head: Sequence[Record]) -> tuple[list[Record], str]:
-    """Return the baselines of the card that was used now; if there are none, all, and a note."""
-    now = _card(head[-1])
-    same = [each for each in base if _card(each) == now]
-    return (same, "") if same else (base, "measured on another card of the same kind")
 
 
 def _device(record: Record) -> Mapping[str, Any]:

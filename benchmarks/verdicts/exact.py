@@ -128,7 +128,8 @@ def _compared(
     for metric, before, after in _sides(values, base, head):
         says, share = "", _tolerance(metric, tolerance)
         if not (before and after):
-            found.append(one_sided(benchmark, metric, kind, gone=bool(before)))
+            why = head[-1].measured.why_null(metric.rpartition(".")[2])
+            found.append(one_sided(benchmark, metric, kind, gone=bool(before), why=why))
             continue
         if min(after) > max(before) * (1 + share):
             outcome, sides = Outcome.REGRESSED, (max(before), min(after))
@@ -195,11 +196,11 @@ def _code(session: Session) -> tuple[Any, ...]:
     return session.commit.get("id"), sorted(session.software.items(), key=str)
 
 
-def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
-    """Return the verdict on a metric that one side lacks."""
+def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool, why: str = "") -> Verdict:
+    """Return the verdict on a metric that one side lacks, and `why` the new one does."""
     cause = Cause.GONE if gone else Cause.NEW
     says = (
-        "gone: the baseline has it, this session has not; was it interrupted?"
+        f"gone: the baseline has it, this session has not: {why or 'was it interrupted?'}"
         if gone
         else "new: this session has it, the baseline has not; promote a session that has"
     )

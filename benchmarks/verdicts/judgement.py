@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
 FINE = ExitStatus.FINE
+COLD = "cold_round_s"
 SAME = frozenset({"counter", "device"})  # kinds that tell whether the same was done
 THE_MACHINE = (
     "the work is the same to the last call, and the device took no longer, so the machine is the "
@@ -71,7 +72,7 @@ def judge(
     wall: list[Timing] = []
     device: list[Timing] = []
     by_name: dict[str, ComparableRecords] = {}
-    for name in sorted({name for session in (*base, *head) for name in session.measured}):
+    for name in _names(base, head):
         records = collect(name, base, head, paired=paired)
         if verdict := verdict_without_data(records, base, head, absent or {}):
             found.append(verdict)
@@ -90,10 +91,25 @@ def judge(
             found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
     found = [_at_their_clocks(each, by_name) for each in found]
     if not paired:
-        found = [_blame_the_machine(each, found, decide) for each in found]
+        cuda = any(each.hardware.get("device") == "cuda" for each in head)
+        found = [_blame_the_machine(each, found, decide, cuda=cuda) for each in found]
     found = [_explain(each, found, by_name) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
+
+
+def _names(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
+    """Return the benchmarks to judge, less those that sessions of work alone leave out."""
+    now = [each for session in head for each in session.measured.values()]
+    work_only = bool(now) and all(each.work_only for each in now)
+    return sorted(
+        {
+            name
+            for session in (*base, *head)
+            for name, each in session.measured.items()
+            if not (work_only and each.is_of_its_own)
+        }
+    )
 
 
 def exit_status(verdicts: Sequence[Verdict]) -> int:
@@ -179,16 +195,18 @@ def _at_their_clocks(verdict: Verdict, by_name: Mapping[str, ComparableRecords])
     return device_times.at_their_clocks(verdict, records, times.DEVICE.floor)
 
 
-def _blame_the_machine(verdict: Verdict, found: Sequence[Verdict], decide: str) -> Verdict:
+def _blame_the_machine(
+    verdict: Verdict, found: Sequence[Verdict], decide: str, *, cuda: bool
+) -> Verdict:
     """Return a slower time with what equal work says of its cause.
 
     On CUDA, where the device has a time of its own, a regressed time is suspicious if the work is
     the same to the last call. On a CPU the kernels themselves run on the wall, so there a duet is
-    the only judge of them.
+    the only judge of them. Of a cold start the work says nothing: it is that of warm generations.
     """
     regressed = verdict.outcome is Outcome.REGRESSED
     slower = verdict.suspicious and (verdict.change or 0) > 0
-    if verdict.kind != "time" or not (regressed or slower):
+    if verdict.kind != "time" or verdict.metric == COLD or not (regressed or slower):
         return verdict
     work = [each for each in found if each.benchmark == verdict.benchmark and each.kind in SAME]
     device = [each for each in work if each.kind == "device"]
@@ -197,9 +215,9 @@ def _blame_the_machine(verdict: Verdict, found: Sequence[Verdict], decide: str) 
         each.outcome is Outcome.NO_CHANGE and (each.kind == "device" or each.base == each.head)
         for each in work
     )
-    if not (calls and same):
+    if not (calls and same) or (cuda and not device):
         return verdict
-    if not device:
+    if not cuda:
         return replace(verdict, detail=f"{verdict.detail}; {ON_THE_WALL}")
     if slower:
         return replace(verdict, detail=f"{verdict.detail}; {THE_MACHINE}")

@@ -171,7 +171,7 @@ def _few_baselines(timing: Timing) -> _Finding:
 def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Finding:
     size, limits = _size(timing), timing.limits
     half = timing.estimate.half_width(alpha)
-    wide = f"{estimate.share(half):.1%}"
+    wide = f"{estimate.share(half):.{2 if timing.kind == 'device' else 1}%}"
     alone = abs(timing.estimate.shift) > half  # significant if this were the only time judged
     sure = p <= alpha and size > limits.floor
     if size > limits.gross and (sure or (alone and estimate.share(half) <= limits.blind)):

@@ -126,6 +126,7 @@ def test_every_option_is_tested() -> None:
         ("--prompt", "", "a text"),
         ("--prompt", " \n", "a text"),
         ("--rounds", "0", "a whole number of at least 1"),
+        ("--device-repeats", "1", "a whole number of at least 2"),
         ("--warmup-rounds", "-1", "a whole number of at least 0"),
         ("--dtype", "int8", "one of float16, bfloat16"),
         ("--attn-implementation", "flash", "one of sdpa, eager, flash_attention_2"),

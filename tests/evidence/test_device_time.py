@@ -6,7 +6,9 @@ import dataclasses
 from collections import Counter
 
 import pytest
+import torch
 
+from benchmarks.common.errors import ProfilerError
 from benchmarks.common.quantity import Unmeasured
 from benchmarks.evidence import counters, device_time, kineto
 from benchmarks.machine.bounds import Bounds
@@ -124,13 +126,15 @@ def test_counters_come_from_the_same_events(events):
 
 def judged(samples=(SAMPLE,) * 8, repeats=(1.0, 1.001, 0.999), bounds=None):
     """Return what is said of three repeats of both phases."""
-    return device_time.judged({"prefill": repeats, "decode": repeats}, samples, NO_GPU, bounds)
+    repeats_s = {"prefill": repeats, "decode": repeats}
+    return device_time.judged(repeats_s, dict.fromkeys(repeats_s, samples), NO_GPU, bounds)
 
 
 def test_a_steady_gpu_is_trusted_whatever_the_host_does():
     """No reading of the host is among those that are judged."""
     found = judged()
-    assert found["validity"] == {"valid": True, "reasons": []}
+    assert found["validity"]["valid"]
+    assert found["validity"]["reasons"] == []
     assert found["clocks"] == {"sm_clock_hz": 1.98e9, "memory_clock_hz": 3.2e9, "power_watts": 340}
 
 
@@ -160,7 +164,31 @@ def test_lifted_bounds_lift_these_as_well():
     """--bounds counts for both; the clock's bound stays the tighter one of the two."""
     hot = [SAMPLE | {"clock_reasons": "hw_thermal_slowdown"}] * 8
     lifted = dataclasses.replace(Bounds(), throttled_samples_share=float("inf"))
-    assert judged(hot, bounds=lifted)["validity"]["valid"] is True
+    found = judged(hot, bounds=lifted)["validity"]
+    assert found["valid"] is True
+    assert found["bounds_lifted"] == ["throttled_samples_share"]  # so it is no baseline by itself
+
+
+def test_each_phase_is_judged_at_its_own_clock():
+    """A prefill that draws more power may run at a lower clock than the decode steps."""
+    repeats_s = {"prefill": (1.0, 1.0), "decode": (1.0, 1.0)}
+    samples = {"prefill": [SAMPLE | {"sm_clock_hz": 1.7e9}] * 4, "decode": [SAMPLE] * 4}
+    found = device_time.judged(repeats_s, samples, NO_GPU, None)
+    assert found["validity"]["valid"]
+    assert found["clocks"]["sm_clock_hz"] == 1.98e9
+
+
+def test_counters_are_read_from_a_complete_record_alone(events, monkeypatch):
+    """A copy that CUPTI lost is no gain: the run is traced again, and its calls counted anew."""
+    at = index_of(events, lambda each: each.is_work)
+    lost = events[:at] + events[at + 1 :]
+    recordings = iter([lost, events])
+    monkeypatch.setattr(counters, "_traced", lambda *_: (next(recordings), {}, None))
+    found, _, _ = counters._complete(torch.device("cuda"), lambda _: None)
+    assert found is events
+    monkeypatch.setattr(counters, "_traced", lambda *_: (lost, {}, None))
+    with pytest.raises(ProfilerError, match="recorded 3 times, and never complete: 1 of 780"):
+        counters._complete(torch.device("cuda"), lambda _: None)
 
 
 def test_gpus_are_told_apart(events):

@@ -1,0 +1,135 @@
+"""Which records of device time are compared, what is said of the others, and what it can't say."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.report import verdict_table
+from benchmarks.sessions import baseline
+from benchmarks.sessions.outcome import Outcome
+from benchmarks.verdicts.judgement import exit_status, judge
+from tests.builders import GPU, LUCK, THROUGHPUT, WARMUP, info, session
+from tests.verdicts.test_work_verdicts import (
+    BASE,
+    counts,
+    measured,
+    one,
+    promoted,
+    spent,
+    work_only,
+)
+
+NULL = {
+    "metrics": info([1.0])["metrics"] | {"decode_device_s": None},
+    "unmeasured": {"decode_device_s": "prefill: repeat 1 of 3, recorded 3 times: 2 calls lost"},
+}
+
+
+def test_device_time_that_neither_side_has_is_no_pass():
+    """On a GPU only a failure keeps it away, and the verdict says which; the CPU has none."""
+    base = [measured(luck, device={}, **NULL) for luck in LUCK[:5]]
+    verdicts = judge(base, [measured(device={}, **NULL)], gate="work")
+    found = one(measured(device={}, **NULL), base=base)
+    assert found.outcome is Outcome.MISSING
+    assert "recorded 3 times: 2 calls lost" in found.detail
+    assert exit_status(verdicts) == 10
+    slower = one(measured(wall=0.6, device={}, **NULL), "round_s", base)
+    assert slower.outcome is Outcome.REGRESSED
+    assert "kernels run on the wall" not in slower.detail
+
+
+def test_a_cold_start_is_not_blamed_on_the_machine():
+    """Its imports and its compiling are in no counter: those are of warm generations."""
+
+    def cold(round_s):
+        record = info([round_s], cold_process=True, device_time=spent(), counters=counts())
+        return session((THROUGHPUT, [round_s], record), hardware=GPU)
+
+    found = one(cold(3.0), "cold_round_s", [cold(1 + luck) for luck in LUCK[:5]])
+    assert found.outcome is Outcome.REGRESSED
+
+
+def test_baselines_that_could_not_be_trusted_are_to_be_demoted():
+    """What was wrong with them is no fault of the new session; such sessions don't get in."""
+    bad = [measured(luck, device=spent(valid=False)) for luck in LUCK[:5]]
+    found = one(measured(), base=bad)
+    assert found.outcome is Outcome.MISSING
+    assert "no baseline could be trusted (SM clock fell" in found.detail
+    assert "demote it" in found.detail
+    assert one(bad[0]).outcome is Outcome.INVALID
+    assert not baseline.is_baseline(promoted(bad[0], 1))
+    assert baseline.is_baseline(promoted(measured(), 1))
+
+
+def test_what_is_left_out_is_named():
+    """A restart, a baseline, another card: the fewer there are, the more it matters."""
+    few = [*BASE[:3], measured(device=spent(valid=False))]
+    assert "1 left out (SM clock fell: 0.05, bound 0.02)" in one(measured(), base=few).detail
+    cards = [*BASE[:3], measured(card="b")]
+    assert "1 of another card left out" in one(measured(), base=cards).detail
+    base, head = BASE[:3], [measured(device=spent(valid=n != 1)) for n in range(3)]
+    found = one_paired(base, head)
+    assert "1 left out" in found.detail
+
+
+def one_paired(base, head):
+    """Return the verdict of a duet on the device time of a decode step."""
+    verdicts = judge(base, head, paired=True, gate="work")
+    return next(each for each in verdicts if each.metric == "decode_device_s")
+
+
+def test_clocks_are_those_of_what_is_compared():
+    """Baselines of another card, at another clock, explain nothing of this one."""
+    others = [measured(luck, device=spent(clock_hz=1.98e9)) for luck in LUCK[:5]]
+    slow = spent(clock_hz=1.755e9)
+    own = [measured(luck, card="b", device=slow) for luck in LUCK[:4]]
+    head = measured(card="b", device=spent(0.05, clock_hz=1.755e9))
+    assert one(head, base=[*others, *own]).outcome is Outcome.REGRESSED
+
+
+def test_work_alone_is_not_missed_a_cold_start():
+    """Nothing times it there, so a session of work alone can be promoted beside whole ones."""
+    record = info([1.0], cold_process=True, counters=counts(), device_time=spent())
+    whole = [
+        session(
+            (THROUGHPUT, [1.0], each.measured[THROUGHPUT].info),
+            (WARMUP, [1.0], record),
+            hardware=GPU,
+        )
+        for each in BASE
+    ]
+    verdicts = judge(whole, [work_only()], gate="work")
+    assert exit_status(verdicts) == 0
+    assert not any(each.benchmark == WARMUP for each in verdicts)
+    missed = judge(whole, [measured()])
+    assert any(each.benchmark == WARMUP and each.outcome is Outcome.MISSING for each in missed)
+
+
+def test_work_alone_confirms_no_lucky_time():
+    """Sessions without times say nothing of a level of times."""
+    lucky = [{"benchmark": THROUGHPUT, "metric": "round_s", "outcome": "IMPROVED", "kind": "time"}]
+    timed = [promoted(each, day) for day, each in enumerate(BASE)]
+    timed[-1].saved["verdicts"] = lucky
+    short = [promoted(work_only(), 100 + day) for day in range(2)]
+    assert len(baseline.baselines([*timed, *short], measured())) == len(BASE) + 2
+    assert (
+        len(baseline.baselines([*timed, promoted(BASE[0], 98), promoted(BASE[1], 99)], measured()))
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "base", "says"),
+    [
+        (measured(called=counts(394_160)), BASE, "host: 150 % more Python calls a step"),
+        (measured(device=spent(0.7)), BASE, "device: 101 % longer (REGRESSED)"),
+        (
+            measured(called=counts(93_000)),
+            BASE[:1],
+            "device: no change seen (too few for an interval)",
+        ),
+    ],
+)
+def test_one_sentence_has_the_size_that_is_known(head, base, says):
+    """In percent, however large; and no bound without an interval."""
+    assert any(says in line for line in verdict_table.lines(judge(base, [head], gate="work")))
