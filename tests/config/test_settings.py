@@ -89,6 +89,7 @@ def test_defaults() -> None:
         device_repeats=3,
         work_only=False,
         summaries=(),
+        saved_to=None,
         cache_dir=Path.home() / ".cache" / "llm-int8-benchmarks",
     )
 
