@@ -152,8 +152,9 @@ def _gate(text: str | None) -> str | None:
 
 
 def _summaries(given: str | None, gate: str | None, of_github: str | None) -> tuple[Path, ...]:
-    files = [given, of_github if given or gate else None]
-    return tuple(dict.fromkeys(Path(each) for each in files if each))
+    """Return the files that want Markdown, each once, by whatever path."""
+    files = [Path(each) for each in (of_github if given or gate else None, given) if each]
+    return tuple({each.resolve(): each for each in files}.values())[::-1]
 
 
 def _bounds(text: str | None) -> Bounds:
