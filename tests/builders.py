@@ -97,7 +97,7 @@ def info(rounds_s: Sequence[float], new_tokens: int = 5, **changes: Any) -> dict
 def content(
     *benchmarks: Any,
     when: str = "2026-11-24T08:00:00+00:00",
-    commit: str = "0123456789abcdef",
+    commit: str | Mapping[str, Any] = "0123456789abcdef",
     branch: str = "main",
     cpu: str = "A CPU",
     hardware: Mapping[str, Any] = GPU,
@@ -115,7 +115,9 @@ def content(
             "hardware": dict(hardware),
             "software": dict(software),
         },
-        "commit_info": {"id": commit, "branch": branch, "dirty": False},
+        "commit_info": {"id": commit, "branch": branch, "dirty": False}
+        if isinstance(commit, str)
+        else dict(commit),
         "datetime": when,
         "benchmarks": [
             {
@@ -151,11 +153,13 @@ def stored(
     *,
     validity: Mapping[str, Any] | None = VALID,
     workload: Mapping[str, Any] | None = None,
+    attestation: Mapping[str, Any] | None = None,
     slower: float = 1.0,
     **changes: Any,
 ) -> dict[str, Any]:
     """Return the content of a session of January, as far as it matters for baselines."""
     more = {"schema": 1, "workload": workload or {"model": "m"}, "validity": validity}
+    more |= {"attestation": attestation} if attestation else {}
     rounds_s = [slower * each for each in (1.0, 1.01, 1.02)]
     usual = {
         "commit": f"{day:040x}",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.commands.job import Job
+from tests.repository import Machine
 
 
 @pytest.fixture
@@ -10,4 +10,4 @@ def job(monkeypatch, tmp_path):
     """Return a job of the workflow, in the folder of its repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    return Job(monkeypatch)
+    return Machine(monkeypatch)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.builders import verdict
-from tests.commands.job import SUSPICIOUS
+from tests.repository import DOUBT, run
 
 
 def of_work(outcome="NO CHANGE"):
@@ -16,7 +16,7 @@ def of_work(outcome="NO CHANGE"):
     [
         ([of_work(), verdict("a", "NO CHANGE")], 0, 0),
         ([of_work("REGRESSED"), verdict("a", "NO CHANGE")], 1, 1),
-        ([of_work("REGRESSED"), SUSPICIOUS], 1, 1),
+        ([of_work("REGRESSED"), {**DOUBT, "suspicious": True}], 1, 1),
         ([of_work("INVALID"), verdict("a", "NO CHANGE")], 12, 12),
         ([of_work("MISSING"), verdict("a", "NO CHANGE")], 10, 10),
     ],
@@ -25,7 +25,7 @@ def test_the_work_decides_a_pull_request(job, verdicts, gate, status):
     """Without a duet, whatever the wall says beside a regression of the work."""
     job.gate = gate
     job.saved |= {"verdicts": verdicts, "exit_status": gate}
-    assert job.run("--base", "main", "--gate=work") == status
+    assert run("--base", "main", "--gate=work") == status
     assert len(job.called) == 1
 
 
@@ -34,18 +34,18 @@ def test_a_wall_that_could_not_be_judged_is_a_warning_there(job, capsys, outcome
     """A busy host is no failure of a pull request whose work is judged."""
     job.gate = 12
     job.saved |= {"verdicts": [of_work(), verdict("a", outcome)], "exit_status": 12}
-    assert job.run("--base", "main", "--gate=work") == 0
+    assert run("--base", "main", "--gate=work") == 0
     assert f"times of the wall: {outcome}" in capsys.readouterr().out
-    assert job.run("--base", "main") == 12
+    assert run("--base", "main") == 12
 
 
-@pytest.mark.parametrize("wall", [SUSPICIOUS, verdict("a", "REGRESSED")])
+@pytest.mark.parametrize("wall", [{**DOUBT, "suspicious": True}, verdict("a", "REGRESSED")])
 @pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1)])
 def test_a_duet_decides_where_the_wall_alone_is_suspicious(job, wall, duet, status):
     """Times of the wall only screen there, however large they are."""
     job.gate, job.duet = 11, duet
     job.saved |= {"verdicts": [of_work(), wall], "exit_status": 11}
-    assert job.run("--base", "main", "--gate=work") == status
+    assert run("--base", "main", "--gate=work") == status
     assert [each[:2] for each in job.called] == [
         ["pytest", "benchmarks"],
         ["benchmarks", "duet"],
