@@ -76,8 +76,9 @@ def _screen(arguments: argparse.Namespace) -> int:
     options = ci_options.words(arguments.options)
     shared = ci_options.shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
-    gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
-    status, saved = _measure(*gate, *options)
+    gate = "--gate=work" if "--work-only" in options else "--gate"
+    given = ["benchmarks", gate, "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
+    status, saved = _measure(*given, *options)
     if saved is None:
         return _unsaved(status)
     reason = None
@@ -140,14 +141,18 @@ def _decide(
         if doubts and unseen == suspicious:
             _warn(f"suspicious and undecided: {_unseen(doubts)}")
             return ExitStatus.UNDECIDED, None
-        against, status, clear = _duet(*found, _workload(session, shared), arguments.summary)
+        options = _workload(session, shared)
+        if not any(each["kind"] == "time" for each in suspicious):
+            options.append("--gate=work")  # no round has to be timed
+        against, status, clear = _duet(*found, options, arguments.summary)
     except InputError as error:
         _warn(f"suspicious and undecided, with no duet: {error}")
         return ExitStatus.UNDECIDED, None
     if status in (ExitStatus.FINE, ExitStatus.UNDECIDED) and doubts:
         _warn(f"suspicious and undecided: {_unseen(doubts)}")
         return ExitStatus.UNDECIDED, None
-    if status == ExitStatus.UNDECIDED:
+    busy = status == ExitStatus.INVALID and arguments.gate == "work"
+    if status == ExitStatus.UNDECIDED or busy:
         _warn("suspicious and undecided: no regression was found, and none was ruled out")
         return ExitStatus.FINE, None
     accepted = any(each.get("acknowledged") for each in session.verdicts)

@@ -40,7 +40,7 @@ def test_a_wall_that_could_not_be_judged_is_a_warning_there(job, capsys, outcome
 
 
 @pytest.mark.parametrize("wall", [{**DOUBT, "suspicious": True}, verdict("a", "REGRESSED")])
-@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1)])
+@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1), (12, 0)])
 def test_a_duet_decides_where_the_wall_alone_is_suspicious(job, wall, duet, status):
     """Times of the wall only screen there, however large they are."""
     job.gate, job.duet = 11, duet
@@ -50,3 +50,17 @@ def test_a_duet_decides_where_the_wall_alone_is_suspicious(job, wall, duet, stat
         ["pytest", "benchmarks"],
         ["benchmarks", "duet"],
     ]
+
+
+def test_a_duet_about_the_work_times_no_round(job):
+    """Device time alone is suspicious: its duet needs few restarts, and no quiet host."""
+    job.suspect(0, verdicts=[{**of_work("INCONCLUSIVE"), "suspicious": True}])
+    assert run("--base", "main", "--gate=work") == 0
+    assert "--gate=work" in job.called[1]
+
+
+def test_the_fast_gate_runs_there_as_well(job):
+    """A session of work alone has no wall that another gate could judge."""
+    job.saved |= {"verdicts": [of_work()]}
+    assert run("--base", "main", "--gate=work", options="--work-only") == 0
+    assert job.called[0][:3] == ["pytest", "benchmarks", "--gate=work"]
