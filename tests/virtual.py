@@ -87,12 +87,17 @@ class Machine:
             self._lineage = forking.LINEAGE
             self._random = Random(f"{self.seed} {self._lineage}")
             self.new_luck()
-        varied = self._random.gauss(0, self.noise) + self._luck
+        varied = self._gauss(self.noise) + self._luck
         self.spend(self.step_s * (self.prefill if tokens > 1 else 1) * (1 + varied))
+
+    def _gauss(self, spread: float) -> float:
+        """Return a random number by the same calls each time: those of a pass are counted."""
+        self._random.gauss_next = None  # Python's would be had for nothing every other time
+        return self._random.gauss(0, spread)
 
     def new_luck(self) -> None:
         """Begin what counts as another process: a session of a test runs in the same one."""
-        self._luck = self._random.gauss(0, self.luck)
+        self._luck = self._gauss(self.luck)
 
     def snapshot(self, *_: Any) -> dict[str, Any]:
         """Return the counters of this moment, as `host.snapshot` does."""

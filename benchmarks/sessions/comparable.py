@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import LAID_OVER, TREATMENT
+from benchmarks.sessions import unchecked
 from benchmarks.sessions.session import unchecked_note
 
 if TYPE_CHECKING:
@@ -126,7 +127,16 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
         found.append(f"versions: {', '.join(differ)}")
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    return found + unchecked_note([*base, *head])
+    return [*found, *unchecked_note([*base, *head]), *_busy_note(head)]
+
+
+def _busy_note(head: Sequence[Session]) -> list[str]:
+    """Return a line if new sessions were on a machine that wasn't fit, and nobody asked."""
+    judged = [(name, each.validity) for session in head for name, each in session.measured.items()]
+    if not (found := unchecked.overlooked(judged)):
+        return []
+    says = ", ".join(each.says for each in found)
+    return [f"the machine couldn't be trusted by the usual bounds (--bounds lifted them): {says}"]
 
 
 def failure(session: Session) -> str | None:

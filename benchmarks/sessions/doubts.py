@@ -41,6 +41,11 @@ class Doubt:
         step: str = ABOUT[self.finding.reading]["next_step"]
         return step
 
+    @property
+    def of_the_machine(self) -> bool:
+        """Whether more is known than that rounds differed, for which the code may be the cause."""
+        return ABOUT[self.finding.reading]["cause"] is not Cause.UNSTEADY
+
     def line(self, total: int) -> str:
         """Return the cause, the benchmarks, of so many in all, and the next step."""
         return self._line(total, PREFIX, f"; {self.next_step}")

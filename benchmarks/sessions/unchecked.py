@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.machine.bounds import Bounds
-from benchmarks.sessions.doubts import COLUMNS, some
+from benchmarks.machine.bounds import Bounds, Finding
+from benchmarks.sessions.doubts import COLUMNS, Doubt, some, sum_up
 
 NOT_CHECKED = "not checked (--bounds): "
 LOOSELY = "checked loosely (--bounds): "
@@ -49,3 +49,22 @@ def of_records(judged: Iterable[Mapping[str, Any] | None]) -> Unchecked:
         lifted.update(dict.fromkeys((each or {}).get("bounds_lifted") or ()))
         widened.update((each or {}).get("bounds_widened") or {})
     return Unchecked(tuple(lifted), widened)
+
+
+def overlooked(judged: Iterable[tuple[str, Mapping[str, Any] | None]]) -> list[Doubt]:
+    """Return why times couldn't be trusted if no bound had been lifted or widened: each cause once.
+
+    `judged`: names, and validities as records have them.
+    """
+    return sum_up((name, {"findings": _beyond(each or {})}) for name, each in judged)
+
+
+def _beyond(validity: Mapping[str, Any]) -> list[dict[str, Any]]:
+    usual: dict[str, float] = asdict(Bounds())
+    loose = {*(validity.get("bounds_lifted") or ()), *(validity.get("bounds_widened") or {})}
+    readings = validity.get("readings") or {}
+    return [
+        Finding(name, value, bound).as_record()
+        for name, bound in usual.items()
+        if name in loose and isinstance(value := readings.get(name), int | float) and value > bound
+    ]

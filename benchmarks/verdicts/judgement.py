@@ -15,7 +15,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.sessions import commit, comparable
 from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
-from benchmarks.verdicts import device_times, exact, reasons, times
+from benchmarks.verdicts import blame, device_times, exact, reasons, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
 from benchmarks.verdicts.records import ComparableRecords, collect, verdict_without_data
 from benchmarks.verdicts.times import Timing
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05  # two-sided, for all times that are judged together
 FINE = ExitStatus.FINE
-COLD = "cold_round_s"
-SAME = frozenset({"counter", "device"})  # kinds that tell whether the same was done
-THE_MACHINE = (
-    "the work is the same to the last call, and the device took no longer, so the machine is the "
-    "likelier cause"
-)
-ON_THE_WALL = (
-    "all calls are the same, but kernels run on the wall here, so only a duet can judge them"
-)
 STATUS = {
     Outcome.REGRESSED: ExitStatus.FAILED,
     Outcome.INVALID: ExitStatus.INVALID,
@@ -91,8 +82,9 @@ def judge(
             found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
     found = [_at_their_clocks(each, by_name) for each in found]
     if not paired:
-        cuda = any(each.hardware.get("device") == "cuda" for each in head)
-        found = [_blame_the_machine(each, found, decide, cuda=cuda) for each in found]
+        found = [
+            blame.the_machine(each, found, by_name.get(each.benchmark), decide) for each in found
+        ]
     found = [_explain(each, found, by_name) for each in found]
     found = [_acknowledge(each, acknowledged, today or date.today()) for each in found]
     return sorted(found, key=lambda each: (each.benchmark, each.kind, each.metric))
@@ -193,36 +185,6 @@ def _at_their_clocks(verdict: Verdict, by_name: Mapping[str, ComparableRecords])
         return verdict
     records = by_name[verdict.benchmark]
     return device_times.at_their_clocks(verdict, records, times.DEVICE.floor)
-
-
-def _blame_the_machine(
-    verdict: Verdict, found: Sequence[Verdict], decide: str, *, cuda: bool
-) -> Verdict:
-    """Return a slower time with what equal work says of its cause.
-
-    On CUDA, where the device has a time of its own, a regressed time is suspicious if the work is
-    the same to the last call. On a CPU the kernels themselves run on the wall, so there a duet is
-    the only judge of them. Of a cold start the work says nothing: it is that of warm generations.
-    """
-    regressed = verdict.outcome is Outcome.REGRESSED
-    slower = verdict.suspicious and (verdict.change or 0) > 0
-    if verdict.kind != "time" or verdict.metric == COLD or not (regressed or slower):
-        return verdict
-    work = [each for each in found if each.benchmark == verdict.benchmark and each.kind in SAME]
-    device = [each for each in work if each.kind == "device"]
-    calls = [each for each in work if each.metric.endswith("python_calls")]
-    same = all(
-        each.outcome is Outcome.NO_CHANGE and (each.kind == "device" or each.base == each.head)
-        for each in work
-    )
-    if not (calls and same) or (cuda and not device):
-        return verdict
-    if not cuda:
-        return replace(verdict, detail=f"{verdict.detail}; {ON_THE_WALL}")
-    if slower:
-        return replace(verdict, detail=f"{verdict.detail}; {THE_MACHINE}")
-    says = f"suspicious: {THE_MACHINE}; {decide}"
-    return replace(verdict, outcome=Outcome.INCONCLUSIVE, detail=says, suspicious=True)
 
 
 def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:

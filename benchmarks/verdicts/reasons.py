@@ -148,7 +148,7 @@ def _phases(
 
 def _operators(benchmark: str, phases: Sequence[str], base: Session, head: Session) -> list[str]:
     """Return a line for each operator that gained most in the profile of the same model."""
-    then, now = _profile(benchmark, base), _profile(benchmark, head)
+    then, now = profile_of(benchmark, base), profile_of(benchmark, head)
     gains = [
         gain
         for phase in phases
@@ -158,7 +158,7 @@ def _operators(benchmark: str, phases: Sequence[str], base: Session, head: Sessi
     return [text for _, text in sorted(gains, key=lambda gain: -gain[0])[:TOP]]
 
 
-def _profile(benchmark: str, session: Session) -> Mapping[str, Any]:
+def profile_of(benchmark: str, session: Session) -> Mapping[str, Any]:
     """Return the phases that were profiled with the quantization and batch of a benchmark."""
     wanted = _model(session.measured[benchmark])
     for each in session.measured.values():

@@ -106,6 +106,26 @@ def test_a_small_slowdown_does_not_pass(gate, model):
     assert "python -m benchmarks duet --base" in end(outcome)
 
 
+@pytest.mark.parametrize(
+    ("load", "says"),
+    [
+        ({"slowdown": 2.0}, "the suite's own work took 2 times as long as well"),
+        ({"others": 0.5}, "the machine couldn't be trusted by the usual bounds"),
+    ],
+)
+def test_load_is_not_blamed_on_the_code(gate, model, tmp_path, load, says):
+    """The same calls on a slower or busier machine are suspicious, and the summary says why."""
+    for name, value in load.items():
+        setattr(model.machine, name, value)
+    summary = tmp_path / "summary.md"
+    outcome = gate("--bounds=*=inf", "--again-within=0", f"--summary={summary}")
+    assert outcome.status == 11, end(outcome)
+    assert "so the machine is the likelier cause; decide it: " in end(outcome)
+    assert says in end(outcome)
+    assert says in summary.read_text()
+    assert "not checked (--bounds)" in outcome.out
+
+
 def test_more_operator_calls_fail_though_nothing_is_slower(gate, model):
     """Counters have no noise, so one call more is enough."""
     model.more_calls = 5
