@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+from uuid import uuid4
 
 from benchmarks.common.errors import InputError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Give a path to write to, which takes the place of this one once all is written."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{uuid4().hex}.partial")  # short, however long the other name is
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial

@@ -41,7 +41,7 @@ def folder(config: pytest.Config) -> Path | None:
 def check(config: pytest.Config) -> None:
     """Raise InputError if the session, once measured, could not be saved."""
     if save := state_of(config).save:
-        storage.check(save[0])
+        storage.check(*save)
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from benchmarks.common.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-NUMBERED = re.compile(r"(\d{4,})_(.+)\.json")
+NUMBERED = re.compile(r"(\d{4,})_(.+)\.json", re.DOTALL)  # a name may have several lines
 WAIT_S = 60  # for another process that saves; it takes milliseconds
 
 STORAGE = Path(".benchmarks")
@@ -36,7 +36,7 @@ def save(folder: Path, name: str, content: Mapping[str, Any], *, wait_s: float =
     Raises InputError if the folder can't be written, or another process blocks it for longer
     than `wait_s`; the file in which the session is complete is then named.
     """
-    return _store(folder, name, content, wait_s, lambda: free_path(folder, name))
+    return _store(folder, content, wait_s, lambda: free_path(folder, name))
 
 
 def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:
@@ -48,7 +48,6 @@ def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Pa
     name = numbered[2] if numbered else path.stem
     return _store(
         path.parent,
-        name,
         content,
         wait_s,
         lambda: free_path(path.parent, name) if path.exists() else path,
@@ -56,11 +55,11 @@ def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Pa
 
 
 def _store(
-    folder: Path, name: str, content: Mapping[str, Any], wait_s: float, where: Callable[[], Path]
+    folder: Path, content: Mapping[str, Any], wait_s: float, where: Callable[[], Path]
 ) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = _write(folder / f".{name}.{uuid4().hex}.tmp", content)
+        written = _write(_hidden(folder), content)
         with _locked(folder, wait_s, f"the session is complete in {written}"):
             path = where()
             written.replace(path)
@@ -70,16 +69,25 @@ def _store(
     return path
 
 
-def check(folder: Path) -> None:
-    """Find out before hours of measuring whether sessions can be saved there.
+def check(folder: Path, name: str) -> None:
+    """Find out before hours of measuring whether a session can be saved there, under this name.
 
     Raises InputError if not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f".check.{uuid4().hex}.tmp", {}).unlink()
+        _write(_hidden(folder), {}).unlink()
     except OSError as error:
         raise _unwritable(folder, error) from error
+    try:
+        path = free_path(folder, name)
+        hidden = path.with_name(f".{path.name[1:]}")  # as long, of the same characters
+        _write(hidden, {}).unlink(missing_ok=True)  # of two that check at once
+    except OSError as error:
+        raise InputError(
+            f"--benchmark-save: expected a name that this disk can hold, got one of {len(name)} "
+            f"characters ({error.strerror}); choose a shorter or a plainer one"
+        ) from error
 
 
 def free_path(folder: Path, name: str) -> Path:
@@ -99,13 +107,18 @@ def change(path: Path, edit: Callable[[dict[str, Any]], None], *, wait_s: float 
             content = json.loads(path.read_text(encoding="utf-8"))
             edit(content)
             mode = path.stat().st_mode
-            written = _write(path.with_name(f".{path.name}.{uuid4().hex}.tmp"), content, mode)
+            written = _write(_hidden(path.parent), content, mode)
             written.replace(path)
             _sync_folder(path.parent)
     except OSError as error:
         raise InputError(
             f"{path}: can't change it ({error.strerror}); check the permissions of its folder"
         ) from error
+
+
+def _hidden(folder: Path) -> Path:
+    """Return a file that nobody reads, for what is on its way: its name is short and its own."""
+    return folder / f".{uuid4().hex}.tmp"
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

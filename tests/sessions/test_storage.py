@@ -118,7 +118,7 @@ def test_a_kill_in_the_middle_of_saving_leaves_no_half_file(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
         assert process.stdout.readline() == "half\n"
-        (half,) = tmp_path.glob(".half.*.tmp")
+        (half,) = tmp_path.glob(".*.tmp")
         assert half.stat().st_size > 2**16
         process.kill()
     assert list(sessions_in(tmp_path)) == ["0001_before.json"]
@@ -172,16 +172,34 @@ def test_a_blocked_folder_says_where_the_session_is(tmp_path):
         with pytest.raises(InputError, match=r"for 0\.1 s; the session is complete") as caught:
             storage.save(tmp_path, "x", {"a": 1}, wait_s=0.1)
         process.kill()
-    (kept,) = tmp_path.glob(".x.*.tmp")
+    (kept,) = tmp_path.glob(".*.tmp")
     assert str(kept) in str(caught.value)
     assert json.loads(kept.read_text()) == {"a": 1}
 
 
-@pytest.mark.parametrize("use", [storage.check, lambda folder: storage.save(folder, "x", {})])
+@pytest.mark.parametrize("use", [storage.check, lambda *to: storage.save(*to, {})])
 def test_a_folder_that_cannot_be_written_is_one_line(use):
     """What was expected, and what to do; never a traceback of internals."""
     if sys.platform != "linux":
         pytest.skip("needs /proc, where even root can't write")
     with pytest.raises(InputError, match="--benchmark-storage") as caught:
-        use(Path("/proc/none"))
+        use(Path("/proc/none"), "x")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["n" * 245, "é" * 122], ids=["characters", "bytes"])
+def test_a_name_is_checked_as_it_will_be_stored(tmp_path, name):
+    """The longest that a disk holds is saved and changed; one more is found before measuring."""
+    storage.check(tmp_path, name)
+    assert not list(tmp_path.iterdir())
+    storage.change(storage.save(tmp_path, name, {}), lambda content: content.update(a=1))
+    assert list(sessions_in(tmp_path).values()) == [{"a": 1}]
+    with pytest.raises(InputError, match=r"--benchmark-save: expected a name .* \(File name too"):
+        storage.check(tmp_path, name + "nn")
+
+
+def test_a_name_of_several_lines_is_counted_as_any_other(tmp_path):
+    """The second session doesn't replace the first one."""
+    paths = [storage.save(tmp_path, "a\nb", {"number": each}) for each in (1, 2)]
+    assert [each.name for each in paths] == ["0001_a\nb.json", "0002_a\nb.json"]
+    assert len(sessions_in(tmp_path)) == 2
