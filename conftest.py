@@ -15,7 +15,7 @@ from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.pytest_session import closing, gating, reporting, saving
+from benchmarks.pytest_session import closing, gating, reporting, saving, written
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
@@ -99,8 +99,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     state.progress = progress = Progress(config)
     progress.take_over()
     try:
-        saving.check(config)
-        reporting.check(config)
+        written.check(config)
         state.target = target = find_target(state.settings, progress.say)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
@@ -233,7 +232,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     """
     interrupts.ignore()
     judge_and_save(session)
-    result = yield
+    try:
+        result = yield
+    except (pytest.UsageError, pytest.exit.Exception):
+        raise
+    except Exception as error:  # as of --junitxml; Python's own status, 1, would mean REGRESSED
+        closing.fail(session, error)
+        result = None
     closing.write(session)
     return result
 
@@ -246,6 +251,7 @@ def pytest_terminal_summary(
     from pytest_benchmark.session import PerformanceRegression
 
     state = state_of(config)
+    state.shown = True
     failure, status = state.not_compared, ExitStatus.NOTHING_COMPARED
     try:
         result = yield
@@ -261,7 +267,7 @@ def pytest_terminal_summary(
         for line in gating.lines(state.gate, state.status):
             terminalreporter.write_line(line)
     reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
-    for line in filter(None, (state.saved, *reported)):
+    for line in (*state.saved, *reported):
         terminalreporter.write_line(line)
     try:
         gating.summarize(config)

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.files import whole
+from benchmarks.common.files import check, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
 from benchmarks.report import verdict_table
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
 from benchmarks.verdicts import judgement
+
+VERDICTS = "the verdicts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, print the table, write the verdicts, and return the exit status."""
+    if arguments.json:
+        check(arguments.json, VERDICTS)
     base, head = (
         [read_session(file) for file in side] for side in (arguments.base, arguments.head)
     )
@@ -61,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     status = judgement.exit_status(verdicts)
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
-        with whole(arguments.json, "the verdicts") as file:
+        with whole(arguments.json, VERDICTS) as file:
             file.write(json.dumps(record, indent=1) + "\n")
     return status
 

@@ -45,6 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"--artifacts {artifacts}: expected the folder that pytest --artifacts wrote, got none"
         )
+    if arguments.csv:
+        csv_file.check(arguments.csv)
+    if arguments.out:
+        render.check(arguments.out)
     found = intake.gather(arguments.paths)
     for line in found.left_out:
         print(f"not shown: {line}")

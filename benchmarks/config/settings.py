@@ -72,7 +72,6 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         return value(name.lstrip("-").replace("-", "_"))
 
     prompt, prompt_tokens = _prompts(text("--prompt"), text("--prompt-tokens"))
-    artifacts, report = text("--artifacts"), text("--report")
     gate, work_only = _gate(text("--gate")), bool(value("work_only"))
     if work_only and gate not in (None, "work"):
         raise InputError(
@@ -100,12 +99,16 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         bounds=_bounds(text("--bounds")),
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
-        artifacts=Path(artifacts) if artifacts else None,
-        report=Path(report) if report else None,
+        artifacts=_optional_path("--artifacts", text("--artifacts")),
+        report=_optional_path("--report", text("--report")),
         gate=gate,
         device_repeats=count("--device-repeats", text("--device-repeats")),
         work_only=work_only,
-        summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
+        summaries=_summaries(
+            _optional_path("--summary", text("--summary")),
+            environment.get("GITHUB_STEP_SUMMARY"),
+            gate=gate,
+        ),
         cache_dir=_cache_dir(environment),
     )
 
@@ -148,9 +151,9 @@ def _gate(text: str | None) -> str | None:
     return text
 
 
-def _summaries(given: str | None, gate: str | None, of_github: str | None) -> tuple[Path, ...]:
-    files = [given, of_github if given or gate else None]
-    return tuple(dict.fromkeys(Path(each) for each in files if each))
+def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -> tuple[Path, ...]:
+    files = [given, Path(of_github) if of_github and (given or gate) else None]
+    return tuple(dict.fromkeys(filter(None, files)))
 
 
 def _bounds(text: str | None) -> Bounds:
@@ -197,6 +200,11 @@ def _optional_text(option: str, text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise InputError(f"{option}: expected a name, got an empty one; leave the option away")
     return text
+
+
+def _optional_path(option: str, text: str | None) -> Path | None:
+    name = _optional_text(option, text)
+    return Path(name) if name else None
 
 
 def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:

@@ -15,7 +15,6 @@ from benchmarks.model.checkpoint import default_model, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import torch
 
@@ -73,8 +72,6 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
             f"the positions of {checkpoint.name}; got {prompt} + {settings.new_tokens}; "
             "shorten one of them"
         )
-    if settings.artifacts:
-        _make_folder(settings.artifacts)
     return target
 
 
@@ -85,15 +82,6 @@ def skeleton(checkpoint: Checkpoint) -> Any:
 
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(checkpoint.path))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--artifacts: expected a folder that can be written, got {folder} ({error.strerror})"
-        ) from error
 
 
 def _checked_skeleton(checkpoint: Checkpoint) -> Any:

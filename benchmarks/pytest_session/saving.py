@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.machine import identity
-from benchmarks.pytest_session.state import state_of
+from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.sessions import storage
 from benchmarks.sessions.storage import DEFAULT_STORAGE
 
@@ -30,18 +31,13 @@ def take_over(config: pytest.Config) -> None:
     if name and (place := folder(config)):
         state.save = place, name
         option.benchmark_save = option.benchmark_autosave = None
+    state.json, option.benchmark_json = option.benchmark_json, None
 
 
 def folder(config: pytest.Config) -> Path | None:
     """Return where sessions are stored, or None if that is no folder."""
     place = config.option.benchmark_storage.removeprefix("file://")
     return None if "://" in place else Path(place)
-
-
-def check(config: pytest.Config) -> None:
-    """Raise InputError if the session, once measured, could not be saved."""
-    if save := state_of(config).save:
-        storage.check(*save)
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:
@@ -74,24 +70,41 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
 
 
 def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
-    """Save what was measured where that was asked for, and keep the line that says so.
+    """Save what was measured where that was asked for, and keep the lines that say so.
 
     A session that can't be saved ends by pytest's status of an internal error, unless it already
     ends by another one.
     """
     state = state_of(session.config)
-    if not state.save or session.config.option.benchmark_disable:
+    if not (state.save or state.json) or session.config.option.benchmark_disable:
         return
-    try:
-        if found:
-            state.file = storage.save(*state.save, found)
-            state.saved = f"saved: {state.file}"
-        else:
-            state.saved = "not saved: no benchmark was measured"
-    except InputError as error:
-        state.saved = f"NOT SAVED: {error}"
-        if session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+    if not found:
+        state.saved.append("not saved: no benchmark was measured")
+        return
+    for save in (_store, _write_json):
+        try:
+            if path := save(state, found):
+                state.saved.append(f"saved: {path}")
+        except InputError as error:
+            state.saved.append(f"NOT SAVED: {error}")
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+def _store(state: SessionState, found: dict[str, Any]) -> Path | None:
+    if state.save:
+        state.file = storage.save(*state.save, found)
+    return state.file
+
+
+def _write_json(state: SessionState, found: dict[str, Any]) -> Path | None:
+    """Write the file of --benchmark-json, as a whole; one that can't be isn't tried again."""
+    path, state.json = state.json, None
+    if path:
+        with files.whole(path, "the JSON of --benchmark-json") as file:
+            storage.dump(found, file)
+        state.json = path
+    return path
 
 
 def end_with(config: pytest.Config, status: int) -> None:
@@ -106,8 +119,10 @@ def end_with(config: pytest.Config, status: int) -> None:
         content["llm_int8"]["passed"] &= status != pytest.ExitCode.TESTS_FAILED
 
     edit({"llm_int8": state.outcome})  # which the content of a report has as well
-    if state.file:
-        try:
+    try:
+        if state.file:
             storage.change(state.file, edit)
-        except InputError as error:
-            state.saved = f"SAVED AS PASSED: {error}"
+        if state.content:
+            _write_json(state, state.content)
+    except InputError as error:
+        state.saved.append(f"SAVED AS PASSED: {error}")

@@ -12,7 +12,7 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -132,7 +132,7 @@ def _write(path: Path, content: Mapping[str, Any], mode: int | None = None) -> P
     """Write a hidden file that nothing reads yet, down to the disk; leave none where that fails."""
     try:
         with path.open("w", encoding="ascii") as stream:
-            json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
+            dump(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
         if mode is not None:
@@ -170,6 +170,11 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def dump(content: Mapping[str, Any], stream: TextIO) -> None:
+    """Write a session as pytest-benchmark does."""
+    json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
 
 
 def _unserializable(value: Any) -> str:

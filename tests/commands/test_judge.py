@@ -138,8 +138,10 @@ def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys)
     with pytest.raises(SystemExit) as caught:
         main(["judge", *given])
     assert caught.value.code == 4
-    (line,) = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
     assert says in line
+    assert not said.out  # not even the verdicts, if the file of --json can't be written
 
 
 def test_one_session_twice_is_refused_by_whatever_name(tmp_path, monkeypatch, capsys):

@@ -109,6 +109,9 @@ def test_every_option_is_tested() -> None:
     [
         ("--model", "", "a name"),
         ("--revision", "", "a name"),
+        ("--artifacts", "", "a name"),
+        ("--report", "", "a name"),
+        ("--summary", " ", "a name"),
         ("--device", "tpu", "one of auto, cuda, cpu"),
         ("--device-map", "balanced", "one of single, auto"),
         ("--quantization", "int4", "one of int8-decomp, int8, nf4, nf4-dq, fp16, bf16"),

@@ -1,8 +1,10 @@
 """Sessions that end before anything is measured: one line says why, and costs nothing heavy."""
 
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +20,6 @@ BAD_OPTIONS = {
     "text": (["--prompt", "word " * 5000], "expected at most 4096 tokens together"),
     "bytes": (["--prompt", "\udcff"], "--prompt: expected UTF-8"),
     "artifacts": (["--artifacts", "/proc/none"], "--artifacts: expected a folder that can be"),
-    "report": (["--report", "/proc/none/page.html"], "/proc/none/page.html: can't write the re"),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 
@@ -33,6 +34,41 @@ def test_a_wrong_option_is_one_line_and_status_4(session, options, message):
     assert errors[0].startswith("ERROR: ")
     assert message in errors[0]
     assert "passed" not in outcome.out
+
+
+WRITTEN = {  # by option, what messages call its file
+    "--benchmark-json": "the JSON of --benchmark-json",
+    "--benchmark-cprofile-dump": "--benchmark-cprofile-dump",
+    "--junitxml": "the report of --junitxml",
+    "--report": "the report",
+    "--summary": "the summary",
+}
+
+
+@pytest.mark.parametrize("option", WRITTEN)
+def test_a_file_that_cannot_be_written_is_found_before_anything_is_measured(
+    session, tmp_path, option
+):
+    """Where no folder can be made, where a folder is, and under a name that no disk holds."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.prof").mkdir()
+    paths = {Path("/proc/none/x"), tmp_path / ("n" * 300), tmp_path / "folder"}
+    if option == "--junitxml":
+        paths.remove(tmp_path / "folder")  # which pytest refuses itself
+    for path in paths:
+        outcome = session(f"{option}={path}")
+        assert outcome.status == 4
+        (line,) = filter(None, outcome.err.splitlines())
+        assert f"can't write {WRITTEN[option]}" in line
+        assert "model:" not in outcome.out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pygal") is not None, reason="needs a lack of pygal")
+def test_a_histogram_needs_what_draws_it(session):
+    """pytest-benchmark would look for pygal when all is measured."""
+    outcome = session("--benchmark-histogram=x")
+    assert outcome.status == 4
+    assert "--benchmark-histogram: expected pygal, which draws it, got none" in outcome.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
