@@ -49,8 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.benchmark_save_data = True
     if state_of(config).settings.work_only:
         config.option.benchmark_columns = ["rounds"]  # no time of the one short round
-    saving.take_over(config)
     try:
+        saving.take_over(config)
         gating.prepare(config)
     except InputError as error:
         raise pytest.UsageError(str(error)) from error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import check, whole
 from benchmarks.config import settings
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("head", "saved sessions to judge"),
     ):
         parser.add_argument(
-            f"--{side}", nargs="+", required=True, type=Path, metavar="FILE", help=what
+            f"--{side}", nargs="+", required=True, type=given_path, metavar="FILE", help=what
         )
     parser.add_argument(
         "--paired",
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a time of the wall beyond the interval of the past is: suspicious (screen) or "
         "REGRESSED (strict); work: only counters, calls, device time and memory are judged",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as well")
+    parser.add_argument(
+        "--json", type=given_path, metavar="OUT", help="write the verdicts there as well"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

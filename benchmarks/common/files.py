@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def given(text: str) -> Path:
+    """Return the path that a user gave, with ~ as a shell has it, which leaves it in --out=~/x.
+
+    Raises InputError if there is none.
+    """
+    if not text.strip():
+        raise InputError("expected a path, got an empty one")
+    path = os.path.expanduser(text)  # noqa: PTH111 (pathlib's raises for ~nobody)
+    if path.partition("/")[0] == "~":
+        raise InputError(f"expected a path, got {text}, and no home is known; set HOME")
+    return Path(path)
+
+
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Give a path to write to, which takes the place of this one once all is written."""

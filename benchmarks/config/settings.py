@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import (
     ATTENTIONS,
@@ -203,8 +204,10 @@ def _optional_text(option: str, text: str | None) -> str | None:
 
 
 def _optional_path(option: str, text: str | None) -> Path | None:
-    name = _optional_text(option, text)
-    return Path(name) if name else None
+    try:
+        return None if text is None else files.given(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}; leave the option away") from error
 
 
 def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:

@@ -15,29 +15,31 @@ from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.sessions import storage
 from benchmarks.sessions.storage import DEFAULT_STORAGE
 
+FILE = "file://"
+
 
 def take_over(config: pytest.Config) -> None:
     """Take the saving from pytest-benchmark, and let it look into this machine's folder.
 
-    Called before it reads its options. A storage that the user gave wins, and one that is no
-    folder (elasticsearch) stays pytest-benchmark's own.
+    Called before it reads its options. A storage that the user gave wins. Raises InputError for
+    one that is no folder, where pytest-benchmark would fail, or make a folder of that name.
     """
     option, state = config.option, state_of(config)
-    if option.benchmark_storage == DEFAULT_STORAGE and not (option.help or option.collectonly):
+    place = option.benchmark_storage
+    if place == DEFAULT_STORAGE and not (option.help or option.collectonly):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        name = identity.folder_name(state.settings.device, visible)
-        option.benchmark_storage = f"{DEFAULT_STORAGE}/{name}"
-    name = option.benchmark_save or option.benchmark_autosave
-    if name and (place := folder(config)):
-        state.save = place, name
+        place = f"{place}/{identity.folder_name(state.settings.device, visible)}"
+    option.benchmark_storage = f"{FILE}{storage.folder_of(place)}"
+    if name := option.benchmark_save or option.benchmark_autosave:
+        state.save = folder(config), name
         option.benchmark_save = option.benchmark_autosave = None
-    state.json, option.benchmark_json = option.benchmark_json, None
+    if option.benchmark_json:
+        state.json, option.benchmark_json = files.given(str(option.benchmark_json)), None
 
 
-def folder(config: pytest.Config) -> Path | None:
-    """Return where sessions are stored, or None if that is no folder."""
-    place = config.option.benchmark_storage.removeprefix("file://")
-    return None if "://" in place else Path(place)
+def folder(config: pytest.Config) -> Path:
+    """Return where sessions are stored."""
+    return Path(config.option.benchmark_storage.removeprefix(FILE))
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +28,30 @@ WAIT_S = 60  # for another process that saves; it takes milliseconds
 
 STORAGE = Path(".benchmarks")
 
+PLACE = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # not on this machine; C:/ is
 DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
+
+
+def folder_of(address: str) -> Path:
+    """Return the folder that an address of --benchmark-storage means.
+
+    Raises InputError for any other place: the gate and the report read files.
+    """
+    if address.lower().startswith("file:"):  # then the host, which is this one, and the path
+        address = re.sub(r"^//(localhost(?=/))?", "", address[len("file:") :])
+    elif PLACE.match(address):
+        shown = re.sub(r"[^/,@]*@", "", address)  # without credentials
+        raise InputError(
+            f"--benchmark-storage: expected a folder, got {shown}; sessions are files here, which "
+            "the gate and the report read: save them in a folder, and copy them from there"
+        )
+    try:
+        folder = files.given(address)
+    except InputError as error:
+        raise InputError(f"--benchmark-storage: {error}") from error
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--benchmark-storage: expected a folder, got the file {folder}")
+    return folder
 
 
 def save(folder: Path, name: str, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:

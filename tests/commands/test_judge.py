@@ -125,6 +125,8 @@ def test_versions_are_told(judge):
         (["--base", "{good}"], "--head"),
         (["--base", "{good}", "--head", "{other}", "--gate", "loose"], "--gate"),
         (["--base", "{good}", "--head", "{other}", "--json", "{good}/x"], "can't write"),
+        (["--base", "{good}", "--head", "{other}", "--json", ""], "argument --json: expected a pa"),
+        (["--base", "{good}", "--head", "~/no/such"], f"{Path.home()}/no/such: can't read it"),
         (["--base", "{good}", "{other}", "--head", "{copy}"], "expected each session once"),
         (["--base", "{good}", "{good}", "--head", "{other}"], "leave one of them out"),
     ],

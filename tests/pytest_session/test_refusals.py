@@ -20,6 +20,12 @@ BAD_OPTIONS = {
     "text": (["--prompt", "word " * 5000], "expected at most 4096 tokens together"),
     "bytes": (["--prompt", "\udcff"], "--prompt: expected UTF-8"),
     "artifacts": (["--artifacts", "/proc/none"], "--artifacts: expected a folder that can be"),
+    "storage": (
+        ["--benchmark-storage=s3://b/x"],
+        "-storage: expected a folder, got s3:",
+    ),
+    "elastic": (["--benchmark-storage=elasticsearch+http://h/x"], "expected a folder, got elastic"),
+    "nowhere": (["--benchmark-storage="], "--benchmark-storage: expected a path, got an empty one"),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 

@@ -203,3 +203,43 @@ def test_a_name_of_several_lines_is_counted_as_any_other(tmp_path):
     paths = [storage.save(tmp_path, "a\nb", {"number": each}) for each in (1, 2)]
     assert [each.name for each in paths] == ["0001_a\nb.json", "0002_a\nb.json"]
     assert len(sessions_in(tmp_path)) == 2
+
+
+HOME = Path.home()
+FOLDERS = {  # by address, the folder
+    "file://./.benchmarks": Path(".benchmarks"),
+    "file:///x/y": Path("/x/y"),
+    "file:/x/y": Path("/x/y"),
+    "FILE://localhost/x": Path("/x"),
+    "file://localhosts/x": Path("localhosts/x"),
+    "file:x": Path("x"),
+    "~/bench": HOME / "bench",
+    "file://~/bench": HOME / "bench",
+    "x/~": Path("x/~"),
+    "a:b": Path("a:b"),
+}
+
+
+@pytest.mark.parametrize("address", FOLDERS)
+def test_an_address_is_a_folder(address):
+    """As pytest-benchmark has it, as a URL has it, and as a shell has it."""
+    assert storage.folder_of(address) == FOLDERS[address]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://bucket/x", "s3://bucket/x"),
+        ("host:/x", "host:/x"),
+        ("elasticsearch+http://me:word@one,me:word@two/x", "elasticsearch+http://one,two/x"),
+        ("", "an empty one"),
+        ("file://", "an empty one"),
+        (__file__, f"the file {__file__}"),
+    ],
+)
+def test_what_is_no_folder_is_one_line(address, shown):
+    """No folder of that name is made, and credentials aren't shown."""
+    with pytest.raises(InputError, match=r"^--benchmark-storage: expected a") as caught:
+        storage.folder_of(address)
+    assert f"got {shown}" in str(caught.value)
+    assert "word" not in str(caught.value)
