@@ -53,7 +53,17 @@ class Settings:
     device_repeats: int
     work_only: bool  # no round is timed
     summaries: tuple[Path, ...]  # files to which Markdown is added
-    cache_dir: Path
+    cache: Path | None  # None: no home is known
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where checkpoints and overlays are kept. Raises InputError if no home is known."""
+        if self.cache is None:
+            raise InputError(
+                "expected a home for checkpoints and overlays, got neither XDG_CACHE_HOME nor "
+                "HOME; set XDG_CACHE_HOME to a folder that can be written"
+            )
+        return self.cache
 
     @property
     def prompt_id(self) -> int | str:
@@ -110,7 +120,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
             environment.get("GITHUB_STEP_SUMMARY"),
             gate=gate,
         ),
-        cache_dir=_cache_dir(environment),
+        cache=_cache(environment),
     )
 
 
@@ -131,10 +141,13 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
     return prompt, None
 
 
-def _cache_dir(environment: Mapping[str, str]) -> Path:
-    """Where the user's caches are (XDG Base Directory Specification)."""
-    base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base) / "llm-int8-benchmarks"
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """Where the user's caches are (XDG Base Directory Specification), if anybody knows."""
+    try:
+        base = files.given(environment.get("XDG_CACHE_HOME") or "~/.cache")
+    except InputError:  # an arbitrary user of a container
+        return None
+    return base / "llm-int8-benchmarks"
 
 
 def _threads(given: str | None, inherited: str | None) -> int | None:

@@ -15,6 +15,7 @@ from benchmarks.model.checkpoint import default_model, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import torch
 
@@ -47,11 +48,20 @@ class Target:
         )
 
 
+def check(settings: Settings) -> Path:
+    """Raise InputError for what can't be used, as far as that is known without torch: at once.
+
+    Returns the folder of the caches.
+    """
+    return settings.cache_dir
+
+
 def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     """Find device, checkpoint and tokenizer, and check that the prompts fit the model.
 
     Raises InputError, whose message is one line, for whatever can't be used.
     """
+    check(settings)
     import bitsandbytes  # noqa: F401 (imported before any load, so that no load's time has it)
     import torch
     from transformers import PreTrainedModel  # noqa: F401 (likewise)

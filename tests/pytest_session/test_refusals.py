@@ -106,6 +106,19 @@ def test_a_storage_that_cannot_be_written_is_found_before_anything_is_measured(s
     assert "passed" not in outcome.out
 
 
+def test_without_a_home_one_line_names_what_to_set(session, monkeypatch):
+    """A container's arbitrary user has neither HOME nor an entry in passwd; --help needs none."""
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)
+    assert session("--help").status == 0
+    assert session("--collect-only").status == 0
+    outcome = session()
+    assert outcome.status == 4
+    (line,) = filter(None, outcome.err.splitlines())
+    assert line.endswith("set XDG_CACHE_HOME to a folder that can be written")
+
+
 def test_collecting_imports_no_torch(environment, tmp_path):
     """--collect-only and --help are instant: nothing heavy is imported for them."""
     for option in ("--collect-only", "--help"):
