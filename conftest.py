@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,16 +16,15 @@ from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.pytest_session import closing, gating, reporting, saving
+from benchmarks.pytest_session import closing, gating, plugins, reporting, saving
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
-from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the suite's options."""
+    """Add the suite's options, which stand on those of pytest-benchmark."""
     group = parser.getgroup("LLM.int8() benchmarks")
     for option in OPTIONS:
         if option.flag:
@@ -38,22 +38,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
-    try:
-        config.stash[STATE] = SessionState(build_settings(config.getoption, os.environ))
-    except InputError as error:
-        raise pytest.UsageError(str(error)) from error
-    interrupts.listen(config.add_cleanup)
-    # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
-    if config.option.benchmark_timer == DEFAULT_TIMER:
-        config.option.benchmark_timer = clock.TIMER
-    config.option.benchmark_save_data = True
-    if state_of(config).settings.work_only:
-        config.option.benchmark_columns = ["rounds"]  # no time of the one short round
-    saving.take_over(config)
-    try:
+    if not hasattr(config.option, "benchmark_timer"):
+        raise pytest.UsageError(
+            "expected the plugin pytest-benchmark, got none; install it, or load it with "
+            "-p pytest_benchmark.plugin"
+        )
+    with _in_one_line():
+        settings = build_settings(config.getoption, os.environ)
+        config.stash[STATE] = SessionState(settings)
+        interrupts.listen(config.add_cleanup)
+        # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
+        if config.option.benchmark_timer == DEFAULT_TIMER:
+            config.option.benchmark_timer = clock.TIMER
+        config.option.benchmark_save_data = True
+        if settings.work_only:
+            config.option.benchmark_columns = ["rounds"]  # no time of the one short round
+        saving.take_over(config)
         gating.prepare(config)
-    except InputError as error:
-        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -89,32 +90,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Find what is to be measured, and say so. Bad input ends the session before it starts."""
-    wanted = any(_is_benchmark(getattr(item, "fixturenames", ())) for item in items)
+    wanted = [item for item in items if _is_benchmark(getattr(item, "fixturenames", ()))]
     if not wanted or config.option.collectonly or config.option.benchmark_skip:
         return []
-    from benchmarks.machine import device, software
-    from benchmarks.model.target import find_target
-
-    state = state_of(config)
-    state.progress = progress = Progress(config)
-    progress.take_over()
-    try:
-        saving.check(config)
-        reporting.check(config)
-        state.target = target = find_target(state.settings, progress.say)
-    except InputError as error:
-        raise pytest.UsageError(str(error)) from error
-    except ImportError as error:
-        raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
-    if config.get_verbosity() < 0:
+    if hasattr(config, "workerinput"):  # of pytest-xdist, whose controller refuses benchmarks
         return []
-    model = f"{target.checkpoint.name} ({target.checkpoint.weights} weights)"
-    return [
-        f"model: {model} on {device.describe(target.device)}",
-        f"quantizations: {', '.join(target.settings.quantizations)}",
-        "versions: "
-        + ", ".join(f"{name} {version}" for name, version in software.versions().items()),
-    ]
+    from benchmarks.pytest_session import opening
+
+    with _in_one_line():
+        return opening.begin(config, wanted)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Refuse benchmarks in the processes of pytest-xdist, once these know what is selected."""
+    with _in_one_line():
+        plugins.check_distributed(node.config, ids)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside of pytest's capture, around its teardown
@@ -233,7 +224,13 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     """
     interrupts.ignore()
     judge_and_save(session)
-    result = yield
+    try:
+        result = yield
+    except (pytest.UsageError, pytest.exit.Exception):
+        raise
+    except Exception as error:  # as of --junitxml; Python's own status, 1, would mean REGRESSED
+        closing.fail(session, error)
+        result = None
     closing.write(session)
     return result
 
@@ -246,6 +243,7 @@ def pytest_terminal_summary(
     from pytest_benchmark.session import PerformanceRegression
 
     state = state_of(config)
+    state.shown = True
     failure, status = state.not_compared, ExitStatus.NOTHING_COMPARED
     try:
         result = yield
@@ -261,7 +259,7 @@ def pytest_terminal_summary(
         for line in gating.lines(state.gate, state.status):
             terminalreporter.write_line(line)
     reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
-    for line in filter(None, (state.saved, state.unversioned, *reported)):
+    for line in filter(None, (*state.saved, state.unversioned, *reported)):
         terminalreporter.write_line(line)
     try:
         gating.summarize(config)
@@ -269,6 +267,17 @@ def pytest_terminal_summary(
         terminalreporter.write_line(str(error), red=True)
         saving.end_with(config, state.status or pytest.ExitCode.INTERNAL_ERROR)
     return result
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """End the session by 4, before anything is measured, if something can't be used."""
+    try:
+        yield
+    except InputError as error:
+        raise pytest.UsageError(str(error)) from error
+    except ImportError as error:
+        raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
 
 
 def _leave_out_other_times(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -134,7 +134,7 @@ def target(cache_dir: Path, tiny_checkpoint: checkpoint.Checkpoint) -> Target:
     defaults = {option.dest: option.default for option in OPTIONS} | {"device": "cpu"}
     settings = build_settings(defaults.get, {"OMP_NUM_THREADS": "1"})
     assert tiny_checkpoint.path.is_relative_to(cache_dir)
-    target = find_target(dataclasses.replace(settings, cache_dir=cache_dir), print)
+    target = find_target(dataclasses.replace(settings, cache=cache_dir), print)
     gc.freeze()  # the libraries stay: to look at all of them takes a collection a tenth of a second
     return target
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import baseline
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--storage",
-        type=Path,
+        type=given_path,
         nargs="+",
         default=[STORAGE],
         metavar="DIR",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.commands.arguments import given_path
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--acknowledged",
-        type=Path,
+        type=given_path,
         metavar="FILE",
         help="regressions that pass, as benchmarks/acknowledged.toml has them for the gate "
         "(default: none)",

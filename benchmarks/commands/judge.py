@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
-from benchmarks.common.files import whole
+from benchmarks.common.files import check, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
 from benchmarks.report import verdict_table
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
 from benchmarks.verdicts import judgement
+
+VERDICTS = "the verdicts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("head", "saved sessions to judge"),
     ):
         parser.add_argument(
-            f"--{side}", nargs="+", required=True, type=Path, metavar="FILE", help=what
+            f"--{side}", nargs="+", required=True, type=given_path, metavar="FILE", help=what
         )
     parser.add_argument(
         "--paired",
@@ -39,11 +41,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what a time of the wall beyond the interval of the past is: suspicious (screen) or "
         "REGRESSED (strict); work: only counters, calls, device time and memory are judged",
     )
-    parser.add_argument("--json", type=Path, metavar="OUT", help="write the verdicts there as well")
+    parser.add_argument(
+        "--json", type=given_path, metavar="OUT", help="write the verdicts there as well"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, print the table, write the verdicts, and return the exit status."""
+    if arguments.json:
+        check(arguments.json, VERDICTS)
     base, head = (
         [read_session(file) for file in side] for side in (arguments.base, arguments.head)
     )
@@ -61,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     status = judgement.exit_status(verdicts)
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
-        with whole(arguments.json, "the verdicts") as file:
+        with whole(arguments.json, VERDICTS) as file:
             file.write(json.dumps(record, indent=1) + "\n")
     return status
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
@@ -72,6 +73,7 @@ def _add_budget(budget: argparse._ArgumentGroup) -> None:
     )
     budget.add_argument(
         "--out",
+        type=given_path,
         metavar="DIR",
         help="folder for sessions and logs (default: .benchmarks/duets/ and the time)",
     )
@@ -114,7 +116,7 @@ def out_folder(arguments: argparse.Namespace, kind: str) -> Path:
 
     It is made when something is written into it: nothing is left if nothing was measured.
     """
-    folder = Path(arguments.out or Path(".benchmarks") / kind / own_name())
+    folder: Path = arguments.out or Path(".benchmarks") / kind / own_name()
     try:
         used = folder.exists() and any(folder.iterdir())
         there = next(each for each in (folder, *folder.absolute().parents) if each.exists())

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import baseline
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which sessions, and whether against all odds."""
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="stored sessions")
+    parser.add_argument("files", nargs="*", type=given_path, metavar="FILE", help="stored sessions")
     parser.add_argument("--latest", action="store_true", help="the newest stored session")
     parser.add_argument(
         "--force", metavar="REASON", help="promote what would be refused, and keep the reason"
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demote", action="store_true", help="be no baseline any more")
     parser.add_argument(
         "--storage",
-        type=Path,
+        type=given_path,
         default=STORAGE,
         metavar="DIR",
         help="where --latest looks (default: %(default)s)",

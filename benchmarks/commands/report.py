@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.page import csv_file, intake, render
@@ -19,18 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths",
         nargs="*",
-        type=Path,
+        type=given_path,
         default=[STORAGE],
         metavar="PATH",
         help=f"saved sessions, or folders of them; the newest is shown whole (default: {STORAGE})",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the page there")
+    parser.add_argument("--out", type=given_path, metavar="FILE", help="write the page there")
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write every metric and round there"
+        "--csv", type=given_path, metavar="FILE", help="write every metric and round there"
     )
     parser.add_argument(
         "--artifacts",
-        type=Path,
+        type=given_path,
         metavar="DIR",
         help="the folder of the newest session's profiles: its flame graphs are drawn",
     )
@@ -45,6 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             f"--artifacts {artifacts}: expected the folder that pytest --artifacts wrote, got none"
         )
+    if arguments.csv:
+        csv_file.check(arguments.csv)
+    if arguments.out:
+        render.check(arguments.out)
     found = intake.gather(arguments.paths)
     for line in found.left_out:
         print(f"not shown: {line}")

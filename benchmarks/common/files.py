@@ -8,6 +8,7 @@ import os
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+from uuid import uuid4
 
 from benchmarks.common.errors import InputError
 
@@ -15,10 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def given(text: str) -> Path:
+    """Return the path that a user gave, with ~ as a shell has it, which leaves it in --out=~/x.
+
+    Raises InputError if there is none.
+    """
+    if not text.strip():
+        raise InputError("expected a path, got an empty one")
+    path = os.path.expanduser(text)  # noqa: PTH111 (pathlib's raises for ~nobody)
+    if path.partition("/")[0] == "~":
+        raise InputError(f"expected a path, got {text}, and no home is known; set HOME")
+    return Path(path)
+
+
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Give a path to write to, which takes the place of this one once all is written."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{uuid4().hex}.partial")  # short, however long the other name is
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -35,18 +49,62 @@ def whole(out: Path, what: str) -> Iterator[TextIO]:
     regular file, such as /dev/stdout, is written as it is. Raises InputError, which calls it
     `what`, if it can't be written.
     """
-    path = out.resolve()
-    direct = path.exists() and not path.is_file()
     try:
+        path = _real(out)
+        direct = path.exists() and not path.is_file()
         with (
             nullcontext(path) if direct else beside(path) as partial,
             partial.open("w", encoding="utf-8", errors="replace", newline="") as file,
         ):
             yield file
     except OSError as error:
+        raise _unwritable(out, what, error) from error
+
+
+def check(out: Path, what: str, *, in_place: bool = False) -> None:
+    """Find out before hours of measuring whether `whole` can write there; missing folders are made.
+
+    `in_place`: it is opened by another program, or added to. What is no regular file isn't opened:
+    a pipe would wait. Raises InputError as `whole` does.
+    """
+    try:
+        path = _real(out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            return
+        tried = path if in_place else path.with_name(f".{path.name[1:] or 0}")  # as long
+        new = not tried.exists()
+        with tried.open("ab"):
+            pass
+        if new:
+            tried.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(out, what, error) from error
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Make a folder. Raises InputError, which names the option, if no file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tried = folder / f".{uuid4().hex}.partial"
+        tried.touch()
+        tried.unlink()
+    except OSError as error:
         raise InputError(
-            f"{out}: can't write {what} ({error.strerror}); choose another path"
+            f"{option}: expected a folder that can be written, got {folder} ({error.strerror}); "
+            "choose another path"
         ) from error
+
+
+def _real(path: Path) -> Path:
+    """Return a path without links. One that goes in a circle fails where it is opened."""
+    return Path(os.path.realpath(path))  # pathlib's raises what is no OSError
+
+
+def _unwritable(out: Path, what: str, error: OSError) -> InputError:
+    return InputError(f"{out}: can't write {what} ({error.strerror}); choose another path")
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import (
     ATTENTIONS,
@@ -54,7 +55,17 @@ class Settings:
     work_only: bool  # no round is timed
     summaries: tuple[Path, ...]  # files to which Markdown is added
     saved_to: Path | None
-    cache_dir: Path
+    cache: Path | None  # None: no home is known
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where checkpoints and overlays are kept. Raises InputError if no home is known."""
+        if self.cache is None:
+            raise InputError(
+                "expected a home for checkpoints and overlays, got neither XDG_CACHE_HOME nor "
+                "HOME; set XDG_CACHE_HOME to a folder that can be written"
+            )
+        return self.cache
 
     @property
     def prompt_id(self) -> int | str:
@@ -74,7 +85,6 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         return value(name.lstrip("-").replace("-", "_"))
 
     prompt, prompt_tokens = _prompts(text("--prompt"), text("--prompt-tokens"))
-    artifacts, report = text("--artifacts"), text("--report")
     gate, work_only = _gate(text("--gate")), bool(value("work_only"))
     if work_only and gate not in (None, "work"):
         raise InputError(
@@ -102,14 +112,18 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         bounds=_bounds(text("--bounds")),
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
-        artifacts=Path(artifacts) if artifacts else None,
-        report=Path(report) if report else None,
+        artifacts=_optional_path("--artifacts", text("--artifacts")),
+        report=_optional_path("--report", text("--report")),
         gate=gate,
         device_repeats=count("--device-repeats", text("--device-repeats"), minimum=2),
         work_only=work_only,
-        summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
+        summaries=_summaries(
+            _optional_path("--summary", text("--summary")),
+            environment.get("GITHUB_STEP_SUMMARY"),
+            gate=gate,
+        ),
         saved_to=Path(told) if (told := environment.get(SAVED_TO)) else None,
-        cache_dir=_cache_dir(environment),
+        cache=_cache(environment),
     )
 
 
@@ -130,10 +144,13 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
     return prompt, None
 
 
-def _cache_dir(environment: Mapping[str, str]) -> Path:
-    """Where the user's caches are (XDG Base Directory Specification)."""
-    base = environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base) / "llm-int8-benchmarks"
+def _cache(environment: Mapping[str, str]) -> Path | None:
+    """Where the user's caches are (XDG Base Directory Specification), if anybody knows."""
+    try:
+        base = files.given(environment.get("XDG_CACHE_HOME") or "~/.cache")
+    except InputError:  # an arbitrary user of a container
+        return None
+    return base / "llm-int8-benchmarks"
 
 
 def _threads(given: str | None, inherited: str | None) -> int | None:
@@ -151,10 +168,10 @@ def _gate(text: str | None) -> str | None:
     return text
 
 
-def _summaries(given: str | None, gate: str | None, of_github: str | None) -> tuple[Path, ...]:
+def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -> tuple[Path, ...]:
     """Return the files that want Markdown, each once, by whatever path."""
-    files = [Path(each) for each in (of_github if given or gate else None, given) if each]
-    return tuple({each.resolve(): each for each in files}.values())[::-1]
+    files = [Path(of_github) if of_github and (given or gate) else None, given]
+    return tuple({each.resolve(): each for each in files if each}.values())[::-1]
 
 
 def _bounds(text: str | None) -> Bounds:
@@ -201,6 +218,13 @@ def _optional_text(option: str, text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise InputError(f"{option}: expected a name, got an empty one; leave the option away")
     return text
+
+
+def _optional_path(option: str, text: str | None) -> Path | None:
+    try:
+        return None if text is None else files.given(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}; leave the option away") from error
 
 
 def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:

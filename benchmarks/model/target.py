@@ -48,11 +48,20 @@ class Target:
         )
 
 
+def check(settings: Settings) -> Path:
+    """Raise InputError for what can't be used, as far as that is known without torch: at once.
+
+    Returns the folder of the caches.
+    """
+    return settings.cache_dir
+
+
 def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     """Find device, checkpoint and tokenizer, and check that the prompts fit the model.
 
     Raises InputError, whose message is one line, for whatever can't be used.
     """
+    check(settings)
     import bitsandbytes  # noqa: F401 (imported before any load, so that no load's time has it)
     import torch
     from transformers import PreTrainedModel  # noqa: F401 (likewise)
@@ -73,8 +82,6 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
             f"the positions of {checkpoint.name}; got {prompt} + {settings.new_tokens}; "
             "shorten one of them"
         )
-    if settings.artifacts:
-        _make_folder(settings.artifacts)
     return target
 
 
@@ -85,15 +92,6 @@ def skeleton(checkpoint: Checkpoint) -> Any:
 
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(checkpoint.path))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--artifacts: expected a folder that can be written, got {folder} ({error.strerror})"
-        ) from error
 
 
 def _checked_skeleton(checkpoint: Checkpoint) -> Any:

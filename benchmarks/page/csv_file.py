@@ -29,7 +29,13 @@ COLUMNS = (
     "value",
     "unmeasured",
 )
+CSV = "the CSV"
 ROUND = ("start_s", "round_s", "ttft_s")
+
+
+def check(out: Path) -> None:
+    """Raise InputError if the file can't be written."""
+    files.check(out, CSV)
 
 
 def write(out: Path, sessions: Sequence[Session]) -> None:
@@ -39,7 +45,7 @@ def write(out: Path, sessions: Sequence[Session]) -> None:
     value, and its reason. Gaps between tokens stay in the JSON: they are a hundred times as many.
     Raises InputError if the file can't be written.
     """
-    with files.whole(out, "the CSV") as file:
+    with files.whole(out, CSV) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for session in sessions:

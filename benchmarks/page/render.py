@@ -121,17 +121,7 @@ class Data:
 
 def check(out: Path) -> None:
     """Raise InputError if a package that draws the page is missing, or if it can't be written."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        new = not out.exists()
-        with out.open("a", encoding="utf-8"):
-            pass
-        if new:
-            out.unlink()
-    except OSError as error:
-        raise InputError(
-            f"{out}: can't write the report ({error.strerror}); choose another path"
-        ) from error
+    files.check(out, "the report")
     for name in ("jinja2", "vl_convert"):
         if find_spec(name) is None:
             raise InputError(

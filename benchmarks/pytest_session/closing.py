@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import traceback
 
-from benchmarks.common.exit_status import MEANS, OPEN
-from benchmarks.pytest_session import gating
+import pytest
+
+from benchmarks.common.exit_status import MEANS, OPEN, ExitStatus
+from benchmarks.pytest_session import gating, saving
 from benchmarks.pytest_session.state import state_of
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def write(session: pytest.Session) -> None:
@@ -28,3 +27,22 @@ def write(session: pytest.Session) -> None:
     if says := MEANS.get(status):
         colour = {"yellow": True} if status in OPEN else {"red": True}
         terminal.write_line(f"exit status {status}: {says}", **colour)
+
+
+def fail(session: pytest.Session, error: Exception) -> None:
+    """Let a session end by 3, unless it failed already: a plugin failed in its last words.
+
+    What was measured is shown all the same.
+    """
+    config, state = session.config, state_of(session.config)
+    if session.exitstatus == ExitStatus.WRONG_INPUT:  # which says so, and measured nothing
+        return
+    if not isinstance(error, OSError):
+        traceback.print_exception(error)
+    saving.end_with(config, state.status or ExitStatus.ERROR)
+    if terminal := config.pluginmanager.get_plugin("terminalreporter"):
+        if not state.shown:
+            config.hook.pytest_terminal_summary(
+                terminalreporter=terminal, exitstatus=session.exitstatus, config=config
+            )
+        terminal.write_line(f"NOT WRITTEN: {error}", red=True)

@@ -17,7 +17,7 @@ def judge_and_save(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
     state.outcome = {"passed": passed, "verdicts": None, "promoted": None}
-    content = saving.content(config) if state.gate or state.save else None
+    content = saving.content(config) if state.gate or state.save or state.json else None
     status = gating.finish(session, content)
     if gate := state.gate:
         state.outcome["verdicts"] = [each.as_record() for each in gate.verdicts]

@@ -40,11 +40,6 @@ def prepare(config: pytest.Config) -> None:
     if not state.settings.gate or config.option.collectonly:
         return
     folder = saving.folder(config)
-    if folder is None:
-        raise InputError(
-            f"--gate: expected baselines in a folder, got {config.option.benchmark_storage}; "
-            "give a folder with --benchmark-storage"
-        )
     acknowledgements = acknowledged.read(ACKNOWLEDGED)
     name = config.option.benchmark_compare
     if isinstance(name, str) and name:
@@ -84,8 +79,6 @@ def _check_compare_fail(config: pytest.Config) -> None:
             "--benchmark-compare-fail: expected --benchmark-compare as well, got none; "
             "add it, or use --gate"
         )
-    if folder is None:
-        return
     try:
         name = option.benchmark_compare
         baseline.named(folder, "[0-9]" if name is True else name)

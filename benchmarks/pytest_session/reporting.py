@@ -11,14 +11,6 @@ from benchmarks.pytest_session import saving
 from benchmarks.pytest_session.state import state_of
 
 
-def check(config: pytest.Config) -> None:
-    """Raise InputError if the report, once all is measured, could not be written."""
-    if report := state_of(config).settings.report:
-        from benchmarks.page import render
-
-        render.check(report)
-
-
 def closing_lines(config: pytest.Config) -> list[str]:
     """Write the report where one was asked for, and return where it is, or why it isn't."""
     state = state_of(config)

@@ -8,42 +8,39 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.machine import identity
-from benchmarks.pytest_session.state import state_of
+from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.sessions import commit, storage
 from benchmarks.sessions.storage import DEFAULT_STORAGE
+
+FILE = "file://"
 
 
 def take_over(config: pytest.Config) -> None:
     """Take the saving from pytest-benchmark, and let it look into this machine's folder.
 
-    Called before it reads its options. A storage that the user gave wins, and one that is no
-    folder (elasticsearch) stays pytest-benchmark's own.
+    Called before it reads its options. A storage that the user gave wins. Raises InputError for
+    one that is no folder, where pytest-benchmark would fail, or make a folder of that name.
     """
     option, state = config.option, state_of(config)
-    if option.benchmark_storage == DEFAULT_STORAGE and not (option.help or option.collectonly):
+    place = option.benchmark_storage
+    if place == DEFAULT_STORAGE and not (option.help or option.collectonly):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        name = identity.folder_name(state.settings.device, visible)
-        option.benchmark_storage = f"{DEFAULT_STORAGE}/{name}"
-    name = option.benchmark_save or option.benchmark_autosave
-    if name and (place := folder(config)):
-        state.save = place, name
+        place = f"{place}/{identity.folder_name(state.settings.device, visible)}"
+    option.benchmark_storage = f"{FILE}{storage.folder_of(place)}"
+    if name := option.benchmark_save or option.benchmark_autosave:
+        state.save = folder(config), name
         option.benchmark_save = option.benchmark_autosave = None
+    if option.benchmark_json:
+        state.json, option.benchmark_json = files.given(str(option.benchmark_json)), None
 
 
-def folder(config: pytest.Config) -> Path | None:
-    """Return where sessions are stored, or None if that is no folder."""
-    place = config.option.benchmark_storage.removeprefix("file://")
-    return None if "://" in place else Path(place)
-
-
-def check(config: pytest.Config) -> None:
-    """Raise InputError if the session, once measured, could not be saved, or not say where."""
-    if save := state_of(config).save:
-        storage.check(save[0])
-        _tell(state_of(config).settings.saved_to, b"")
+def folder(config: pytest.Config) -> Path:
+    """Return where sessions are stored."""
+    return Path(config.option.benchmark_storage.removeprefix(FILE))
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:
@@ -76,31 +73,48 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
 
 
 def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
-    """Save what was measured where that was asked for, and keep the line that says so.
+    """Save what was measured where that was asked for, and keep the lines that say so.
 
     A session that can't be saved ends by pytest's status of an internal error, unless it already
     ends by another one.
     """
     state = state_of(session.config)
-    if not state.save or session.config.option.benchmark_disable:
+    if not (state.save or state.json) or session.config.option.benchmark_disable:
         return
-    try:
-        if found:
-            state.file = storage.save(*state.save, found)
-            state.saved = f"saved: {state.file}"
-            _tell(state.settings.saved_to, os.fsencode(state.file))
-            if why := commit.why_unknown(found.get("commit_info") or {}):
-                says = "commit unknown, so that no other session counts as the same code"
-                state.unversioned = f"{says}: {why}"
-        else:
-            state.saved = "not saved: no benchmark was measured"
-    except InputError as error:
-        state.saved = f"{state.saved or 'NOT SAVED'}: {error}"
-        if session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+    if not found:
+        state.saved.append("not saved: no benchmark was measured")
+        return
+    for save in (_store, _write_json):
+        try:
+            if path := save(state, found):
+                state.saved.append(f"saved: {path}")
+        except InputError as error:
+            state.saved.append(f"NOT SAVED: {error}")
+            if session.exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
-def _tell(file: Path | None, name: bytes) -> None:
+def _store(state: SessionState, found: dict[str, Any]) -> Path | None:
+    if state.save:
+        state.file = storage.save(*state.save, found)
+        tell(state.settings.saved_to, os.fsencode(state.file))
+        if why := commit.why_unknown(found.get("commit_info") or {}):
+            says = "commit unknown, so that no other session counts as the same code"
+            state.unversioned = f"{says}: {why}"
+    return state.file
+
+
+def _write_json(state: SessionState, found: dict[str, Any]) -> Path | None:
+    """Write the file of --benchmark-json, as a whole; one that can't be isn't tried again."""
+    path, state.json = state.json, None
+    if path:
+        with files.whole(path, "the JSON of --benchmark-json") as file:
+            storage.dump(found, file)
+        state.json = path
+    return path
+
+
+def tell(file: Path | None, name: bytes) -> None:
     """Write the name of what was saved into the file that whoever started this session reads."""
     try:
         if file:
@@ -123,8 +137,10 @@ def end_with(config: pytest.Config, status: int) -> None:
         content["llm_int8"]["passed"] &= status != pytest.ExitCode.TESTS_FAILED
 
     edit({"llm_int8": state.outcome})  # which the content of a report has as well
-    if state.file:
-        try:
+    try:
+        if state.file:
             storage.change(state.file, edit)
-        except InputError as error:
-            state.saved = f"SAVED AS PASSED: {error}"
+        if state.content:
+            _write_json(state, state.content)
+    except InputError as error:
+        state.saved.append(f"SAVED AS PASSED: {error}")

@@ -62,8 +62,10 @@ class SessionState:
     content: dict[str, Any] | None = None  # of the file
     save: tuple[Path, str] | None = None  # folder and name to save under
     file: Path | None = None  # that it was saved in
-    saved: str = ""  # the line that says where
+    saved: list[str] = field(default_factory=list)  # the lines that say where
     unversioned: str = ""  # and that it isn't known of which commit it is
+    json: Path | None = None  # of --benchmark-json
+    shown: bool = False  # what was measured, on the terminal
 
     @property
     def status(self) -> int:

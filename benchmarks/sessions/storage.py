@@ -12,22 +12,46 @@ import os
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-NUMBERED = re.compile(r"(\d{4,})_(.+)\.json")
+NUMBERED = re.compile(r"(\d{4,})_(.+)\.json", re.DOTALL)  # a name may have several lines
 WAIT_S = 60  # for another process that saves; it takes milliseconds
 
 STORAGE = Path(".benchmarks")
 
+PLACE = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # not on this machine; C:/ is
 DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
+
+
+def folder_of(address: str) -> Path:
+    """Return the folder that an address of --benchmark-storage means.
+
+    Raises InputError for any other place: the gate and the report read files.
+    """
+    if address.lower().startswith("file:"):  # then the host, which is this one, and the path
+        address = re.sub(r"^//(localhost(?=/))?", "", address[len("file:") :])
+    elif PLACE.match(address):
+        shown = re.sub(r"[^/,@]*@", "", address)  # without credentials
+        raise InputError(
+            f"--benchmark-storage: expected a folder, got {shown}; sessions are files here, which "
+            "the gate and the report read: save them in a folder, and copy them from there"
+        )
+    try:
+        folder = files.given(address)
+    except InputError as error:
+        raise InputError(f"--benchmark-storage: {error}") from error
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--benchmark-storage: expected a folder, got the file {folder}")
+    return folder
 
 
 def save(folder: Path, name: str, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:
@@ -36,7 +60,7 @@ def save(folder: Path, name: str, content: Mapping[str, Any], *, wait_s: float =
     Raises InputError if the folder can't be written, or another process blocks it for longer
     than `wait_s`; the file in which the session is complete is then named.
     """
-    return _store(folder, name, content, wait_s, lambda: free_path(folder, name))
+    return _store(folder, content, wait_s, lambda: free_path(folder, name))
 
 
 def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Path:
@@ -48,7 +72,6 @@ def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Pa
     name = numbered[2] if numbered else path.stem
     return _store(
         path.parent,
-        name,
         content,
         wait_s,
         lambda: free_path(path.parent, name) if path.exists() else path,
@@ -56,11 +79,11 @@ def add(path: Path, content: Mapping[str, Any], *, wait_s: float = WAIT_S) -> Pa
 
 
 def _store(
-    folder: Path, name: str, content: Mapping[str, Any], wait_s: float, where: Callable[[], Path]
+    folder: Path, content: Mapping[str, Any], wait_s: float, where: Callable[[], Path]
 ) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = _write(folder / f".{name}.{uuid4().hex}.tmp", content)
+        written = _write(_hidden(folder), content)
         with _locked(folder, wait_s, f"the session is complete in {written}"):
             path = where()
             written.replace(path)
@@ -70,16 +93,25 @@ def _store(
     return path
 
 
-def check(folder: Path) -> None:
-    """Find out before hours of measuring whether sessions can be saved there.
+def check(folder: Path, name: str) -> None:
+    """Find out before hours of measuring whether a session can be saved there, under this name.
 
     Raises InputError if not.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f".check.{uuid4().hex}.tmp", {}).unlink()
+        _write(_hidden(folder), {}).unlink()
     except OSError as error:
         raise _unwritable(folder, error) from error
+    try:
+        path = free_path(folder, name)
+        hidden = path.with_name(f".{path.name[1:]}")  # as long, of the same characters
+        _write(hidden, {}).unlink(missing_ok=True)  # of two that check at once
+    except OSError as error:
+        raise InputError(
+            f"--benchmark-save: expected a name that this disk can hold, got one of {len(name)} "
+            f"characters ({error.strerror}); choose a shorter or a plainer one"
+        ) from error
 
 
 def free_path(folder: Path, name: str) -> Path:
@@ -101,13 +133,18 @@ def change(path: Path, edit: Callable[[dict[str, Any]], None], *, wait_s: float 
             content = json.loads(path.read_text(encoding="utf-8"))
             edit(content)
             mode = path.stat().st_mode
-            written = _write(path.with_name(f".{path.name}.{uuid4().hex}.tmp"), content, mode)
+            written = _write(_hidden(path.parent), content, mode)
             written.replace(path)
             _sync_folder(path.parent)
     except OSError as error:
         raise InputError(
             f"{path}: can't change it ({error.strerror}); check the permissions of its folder"
         ) from error
+
+
+def _hidden(folder: Path) -> Path:
+    """Return a file that nobody reads, for what is on its way: its name is short and its own."""
+    return folder / f".{uuid4().hex}.tmp"
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
@@ -121,7 +158,7 @@ def _write(path: Path, content: Mapping[str, Any], mode: int | None = None) -> P
     """Write a hidden file that nothing reads yet, down to the disk; leave none where that fails."""
     try:
         with path.open("w", encoding="ascii") as stream:
-            json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
+            dump(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
         if mode is not None:
@@ -159,6 +196,11 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def dump(content: Mapping[str, Any], stream: TextIO) -> None:
+    """Write a session as pytest-benchmark does."""
+    json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
 
 
 def _unserializable(value: Any) -> str:

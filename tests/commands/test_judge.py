@@ -125,6 +125,8 @@ def test_versions_are_told(judge):
         (["--base", "{good}"], "--head"),
         (["--base", "{good}", "--head", "{other}", "--gate", "loose"], "--gate"),
         (["--base", "{good}", "--head", "{other}", "--json", "{good}/x"], "can't write"),
+        (["--base", "{good}", "--head", "{other}", "--json", ""], "argument --json: expected a pa"),
+        (["--base", "{good}", "--head", "~/no/such"], f"{Path.home()}/no/such: can't read it"),
         (["--base", "{good}", "{other}", "--head", "{copy}"], "expected each session once"),
         (["--base", "{good}", "{good}", "--head", "{other}"], "leave one of them out"),
     ],
@@ -138,8 +140,10 @@ def test_wrong_input_is_one_line_and_status_4(arguments, says, tmp_path, capsys)
     with pytest.raises(SystemExit) as caught:
         main(["judge", *given])
     assert caught.value.code == 4
-    (line,) = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
     assert says in line
+    assert not said.out  # not even the verdicts, if the file of --json can't be written
 
 
 def test_one_session_twice_is_refused_by_whatever_name(tmp_path, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import fields, replace
 from pathlib import Path
@@ -45,6 +46,7 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--again-within", "12.5", "again_within_s", 12.5),
     ("--artifacts", "out/profiles", "artifacts", Path("out/profiles")),
     ("--report", "out/page.html", "report", Path("out/page.html")),
+    ("--report", "~/page.html", "report", Path.home() / "page.html"),
     ("--gate", "screen", "gate", "screen"),
     ("--gate", "strict", "gate", "strict"),
     ("--gate", "work", "gate", "work"),
@@ -90,7 +92,7 @@ def test_defaults() -> None:
         work_only=False,
         summaries=(),
         saved_to=None,
-        cache_dir=Path.home() / ".cache" / "llm-int8-benchmarks",
+        cache=Path.home() / ".cache" / "llm-int8-benchmarks",
     )
 
 
@@ -110,6 +112,9 @@ def test_every_option_is_tested() -> None:
     [
         ("--model", "", "a name"),
         ("--revision", "", "a name"),
+        ("--artifacts", "", "a path"),
+        ("--report", "", "a path"),
+        ("--summary", " ", "a path"),
         ("--device", "tpu", "one of auto, cuda, cpu"),
         ("--device-map", "balanced", "one of single, auto"),
         ("--quantization", "int4", "one of int8-decomp, int8, nf4, nf4-dq, fp16, bf16"),
@@ -204,6 +209,20 @@ def test_xdg_cache_home_is_honoured(tmp_path: Path) -> None:
     there = build(environment={"XDG_CACHE_HOME": str(tmp_path)}).cache_dir
     assert there == tmp_path / "llm-int8-benchmarks"
     assert build(environment={"XDG_CACHE_HOME": ""}).cache_dir == build().cache_dir
+    home = Path.home() / "x" / "llm-int8-benchmarks"
+    assert build(environment={"XDG_CACHE_HOME": "~/x"}).cache_dir == home
+
+
+def test_without_a_home_the_options_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no home, as a container's arbitrary user, hears of it when one is needed."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)  # nobody has this number
+    settings = build()
+    with pytest.raises(InputError, match=r"got neither XDG_CACHE_HOME nor HOME; set XDG_CACHE_HO"):
+        _ = settings.cache_dir
+    with pytest.raises(InputError, match=r"^--report: expected a path, got ~/x, and no home is"):
+        build({"--report": "~/x"})
+    assert build(environment={"XDG_CACHE_HOME": "/x"}).cache_dir == Path("/x/llm-int8-benchmarks")
 
 
 def test_the_prompts_part_of_an_id() -> None:

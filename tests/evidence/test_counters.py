@@ -25,7 +25,7 @@ from benchmarks.model.target import find_target
 
 defaults = {option.dest: option.default for option in OPTIONS} | {"device": "cpu"}
 settings = build_settings(defaults.get, {"OMP_NUM_THREADS": "1"})
-settings = dataclasses.replace(settings, cache_dir=Path(sys.argv[1]))
+settings = dataclasses.replace(settings, cache=Path(sys.argv[1]))
 target = find_target(settings, lambda _: None)
 workload = target.workload(int(sys.argv[3]), 6)
 counted = {}

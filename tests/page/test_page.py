@@ -9,6 +9,7 @@ import math
 import random
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +25,6 @@ from tests.page.contents import NAME, content, day, duet_contents, profiles, rea
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FOREIGN = {"benchmarks": [{"fullname": "t", "stats": {"data": [1.0]}}]}
 
@@ -202,6 +202,20 @@ def test_links_lead_to_the_profile_files(tmp_path: Path) -> None:
     page = render.page(intake.select(read(content)), tmp_path / "out" / "p.html", folder.parent)
     assert 'href="../art%20ifacts/test_profile%5Bint8-b8-p16-n1%5D/decode.trace.json.gz"' in page
     assert "Flame graph: decode, host" in page
+
+
+def test_neither_file_is_written_if_the_other_cannot_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are checked first: a folder of that name, or no folder at all, is one line."""
+    path, good = builders.save(tmp_path / "0001_x.json"), tmp_path / "good"
+    for wrong in (tmp_path, Path("/proc/none/x")):
+        for options in (("--csv", good, "--out", wrong), ("--csv", wrong, "--out", good)):
+            with pytest.raises(SystemExit, match="4"):
+                main(["report", *map(str, (path, *options))])
+            (line,) = capsys.readouterr().err.splitlines()
+            assert f"{wrong}: can't write the" in line
+            assert not good.exists()
 
 
 def test_csv_has_every_metric_and_round(tmp_path: Path) -> None:

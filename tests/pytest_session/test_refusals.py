@@ -1,8 +1,10 @@
 """Sessions that end before anything is measured: one line says why, and costs nothing heavy."""
 
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +20,12 @@ BAD_OPTIONS = {
     "text": (["--prompt", "word " * 5000], "expected at most 4096 tokens together"),
     "bytes": (["--prompt", "\udcff"], "--prompt: expected UTF-8"),
     "artifacts": (["--artifacts", "/proc/none"], "--artifacts: expected a folder that can be"),
-    "report": (["--report", "/proc/none/page.html"], "/proc/none/page.html: can't write the re"),
+    "storage": (
+        ["--benchmark-storage=s3://b/x"],
+        "-storage: expected a folder, got s3:",
+    ),
+    "elastic": (["--benchmark-storage=elasticsearch+http://h/x"], "expected a folder, got elastic"),
+    "nowhere": (["--benchmark-storage="], "--benchmark-storage: expected a path, got an empty one"),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 
@@ -33,6 +40,41 @@ def test_a_wrong_option_is_one_line_and_status_4(session, options, message):
     assert errors[0].startswith("ERROR: ")
     assert message in errors[0]
     assert "passed" not in outcome.out
+
+
+WRITTEN = {  # by option, what messages call its file
+    "--benchmark-json": "the JSON of --benchmark-json",
+    "--benchmark-cprofile-dump": "--benchmark-cprofile-dump",
+    "--junitxml": "the report of --junitxml",
+    "--report": "the report",
+    "--summary": "the summary",
+}
+
+
+@pytest.mark.parametrize("option", WRITTEN)
+def test_a_file_that_cannot_be_written_is_found_before_anything_is_measured(
+    session, tmp_path, option
+):
+    """Where no folder can be made, where a folder is, and under a name that no disk holds."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.prof").mkdir()
+    paths = {Path("/proc/none/x"), tmp_path / ("n" * 300), tmp_path / "folder"}
+    if option == "--junitxml":
+        paths.remove(tmp_path / "folder")  # which pytest refuses itself
+    for path in paths:
+        outcome = session(f"{option}={path}")
+        assert outcome.status == 4
+        (line,) = filter(None, outcome.err.splitlines())
+        assert f"can't write {WRITTEN[option]}" in line
+        assert "model:" not in outcome.out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pygal") is not None, reason="needs a lack of pygal")
+def test_a_histogram_needs_what_draws_it(session):
+    """pytest-benchmark would look for pygal when all is measured."""
+    outcome = session("--benchmark-histogram=x")
+    assert outcome.status == 4
+    assert "--benchmark-histogram: expected pygal, which draws it, got none" in outcome.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
@@ -62,6 +104,19 @@ def test_a_storage_that_cannot_be_written_is_found_before_anything_is_measured(s
     assert outcome.status == 4
     assert "/proc/none: expected a folder in which sessions can be saved" in outcome.err
     assert "passed" not in outcome.out
+
+
+def test_without_a_home_one_line_names_what_to_set(session, monkeypatch):
+    """A container's arbitrary user has neither HOME nor an entry in passwd; --help needs none."""
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 2)
+    assert session("--help").status == 0
+    assert session("--collect-only").status == 0
+    outcome = session()
+    assert outcome.status == 4
+    (line,) = filter(None, outcome.err.splitlines())
+    assert line.endswith("set XDG_CACHE_HOME to a folder that can be written")
 
 
 def test_collecting_imports_no_torch(environment, tmp_path):

@@ -209,6 +209,29 @@ def test_what_cant_be_written_at_the_end_costs_only_that(session, monkeypatch, t
     assert "No space left" in bench["extra_info"]["unmeasured"]["top1_agreement"]
 
 
+def test_what_is_asked_for_is_written_into_folders_that_are_missing(session, tmp_path):
+    """All of it, whole, and nothing beside it."""
+    new = tmp_path / "a" / "b"
+    names = {"--benchmark-json": "x.json", "--junitxml": "x.xml", "--summary": "x.md"}
+    outcome = session(*LEAST, *(f"{option}={new / name}" for option, name in names.items()))
+    assert outcome.status == 0, outcome.out
+    assert f"saved: {new / 'x.json'}" in outcome.out
+    assert {each.name for each in new.iterdir()} == set(names.values())
+    content = json.loads((new / "x.json").read_text())
+    assert (content["llm_int8"]["exit_status"], len(content["benchmarks"])) == (0, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_a_disk_that_is_full_at_the_end_is_no_regression(session):
+    """Status 1 would say that. The tables are shown all the same, and each file is named."""
+    outcome = session(*LEAST, "--benchmark-json=/dev/full", "--junitxml=/dev/full")
+    assert outcome.status == 3
+    assert "NOT SAVED: /dev/full: can't write the JSON of --benchmark-json" in outcome.out
+    assert "NOT WRITTEN: [Errno 28] No space left on device" in outcome.out
+    assert "tokens/s" in outcome.out
+    assert "Traceback" not in outcome.out + outcome.err
+
+
 def test_one_quantization_out_of_memory_leaves_the_others(session, loaded):
     """A model that doesn't fit fails by one line; the next one runs, and its results are kept."""
 

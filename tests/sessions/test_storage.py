@@ -118,7 +118,7 @@ def test_a_kill_in_the_middle_of_saving_leaves_no_half_file(tmp_path):
         process.stdin.write("go\n")
         process.stdin.flush()
         assert process.stdout.readline() == "half\n"
-        (half,) = tmp_path.glob(".half.*.tmp")
+        (half,) = tmp_path.glob(".*.tmp")
         assert half.stat().st_size > 2**16
         process.kill()
     assert list(sessions_in(tmp_path)) == ["0001_before.json"]
@@ -172,16 +172,74 @@ def test_a_blocked_folder_says_where_the_session_is(tmp_path):
         with pytest.raises(InputError, match=r"for 0\.1 s; the session is complete") as caught:
             storage.save(tmp_path, "x", {"a": 1}, wait_s=0.1)
         process.kill()
-    (kept,) = tmp_path.glob(".x.*.tmp")
+    (kept,) = tmp_path.glob(".*.tmp")
     assert str(kept) in str(caught.value)
     assert json.loads(kept.read_text()) == {"a": 1}
 
 
-@pytest.mark.parametrize("use", [storage.check, lambda folder: storage.save(folder, "x", {})])
+@pytest.mark.parametrize("use", [storage.check, lambda *to: storage.save(*to, {})])
 def test_a_folder_that_cannot_be_written_is_one_line(use):
     """What was expected, and what to do; never a traceback of internals."""
     if sys.platform != "linux":
         pytest.skip("needs /proc, where even root can't write")
     with pytest.raises(InputError, match="--benchmark-storage") as caught:
-        use(Path("/proc/none"))
+        use(Path("/proc/none"), "x")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["n" * 245, "é" * 122], ids=["characters", "bytes"])
+def test_a_name_is_checked_as_it_will_be_stored(tmp_path, name):
+    """The longest that a disk holds is saved and changed; one more is found before measuring."""
+    storage.check(tmp_path, name)
+    assert not list(tmp_path.iterdir())
+    storage.change(storage.save(tmp_path, name, {}), lambda content: content.update(a=1))
+    assert list(sessions_in(tmp_path).values()) == [{"a": 1}]
+    with pytest.raises(InputError, match=r"--benchmark-save: expected a name .* \(File name too"):
+        storage.check(tmp_path, name + "nn")
+
+
+def test_a_name_of_several_lines_is_counted_as_any_other(tmp_path):
+    """The second session doesn't replace the first one."""
+    paths = [storage.save(tmp_path, "a\nb", {"number": each}) for each in (1, 2)]
+    assert [each.name for each in paths] == ["0001_a\nb.json", "0002_a\nb.json"]
+    assert len(sessions_in(tmp_path)) == 2
+
+
+HOME = Path.home()
+FOLDERS = {  # by address, the folder
+    "file://./.benchmarks": Path(".benchmarks"),
+    "file:///x/y": Path("/x/y"),
+    "file:/x/y": Path("/x/y"),
+    "FILE://localhost/x": Path("/x"),
+    "file://localhosts/x": Path("localhosts/x"),
+    "file:x": Path("x"),
+    "~/bench": HOME / "bench",
+    "file://~/bench": HOME / "bench",
+    "x/~": Path("x/~"),
+    "a:b": Path("a:b"),
+}
+
+
+@pytest.mark.parametrize("address", FOLDERS)
+def test_an_address_is_a_folder(address):
+    """As pytest-benchmark has it, as a URL has it, and as a shell has it."""
+    assert storage.folder_of(address) == FOLDERS[address]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://bucket/x", "s3://bucket/x"),
+        ("host:/x", "host:/x"),
+        ("elasticsearch+http://me:word@one,me:word@two/x", "elasticsearch+http://one,two/x"),
+        ("", "an empty one"),
+        ("file://", "an empty one"),
+        (__file__, f"the file {__file__}"),
+    ],
+)
+def test_what_is_no_folder_is_one_line(address, shown):
+    """No folder of that name is made, and credentials aren't shown."""
+    with pytest.raises(InputError, match=r"^--benchmark-storage: expected a") as caught:
+        storage.folder_of(address)
+    assert f"got {shown}" in str(caught.value)
+    assert "word" not in str(caught.value)

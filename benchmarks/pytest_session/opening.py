@@ -1,0 +1,38 @@
+"""The beginning of a session: check what can be checked, find what is measured, and say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.machine import device, software
+from benchmarks.model.target import find_target
+from benchmarks.pytest_session import plugins, written
+from benchmarks.pytest_session.progress import Progress
+from benchmarks.pytest_session.state import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
+
+
+def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
+    """Find what these benchmarks measure, and return the lines that say so.
+
+    Raises InputError for what can't be used, the cheap checks first.
+    """
+    state = state_of(config)
+    state.progress = progress = Progress(config)
+    progress.take_over()
+    plugins.check(config, benchmarks)
+    written.check(config)
+    state.target = target = find_target(state.settings, progress.say)
+    if config.get_verbosity() < 0:
+        return []
+    versions = ", ".join(f"{name} {version}" for name, version in software.versions().items())
+    return [
+        f"model: {target.checkpoint.name} ({target.checkpoint.weights} weights) on "
+        f"{device.describe(target.device)}",
+        f"quantizations: {', '.join(target.settings.quantizations)}",
+        f"versions: {versions}",
+    ]
