@@ -67,6 +67,11 @@ class Duet:
         return sum(not _doubts(*pair) for pair in zip(*self.sides, strict=True))
 
     @property
+    def is_over(self) -> bool:
+        """Whether its time was over before it was done."""
+        return clock.read() >= self._deadline
+
+    @property
     def sides(self) -> tuple[list[Session], list[Session]]:
         """The sessions of base and head, restart by restart."""
         base, head, *_ = self.conditions.takes

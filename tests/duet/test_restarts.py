@@ -13,21 +13,9 @@ from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.duet import restart, schedule, worker_process
 from benchmarks.duet.restart import RestartRun
-from benchmarks.sessions import pytest_format
 from benchmarks.sessions.outcome import Outcome
-from tests.duets import duet_of, read
+from tests.duets import duet_of, made, read
 from tests.running import heard
-
-
-def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):
-    """Return a restart as it is played: both sides measured, nothing gathered beside."""
-    params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
-    side = {"loaded": {}, "machine": {}, "describes": "cpu"}
-    found = restart.Played(started={"base": side, "head": side})
-    for each, factor in zip(schedule.SIDES, (1.0, slower), strict=True):
-        bench = pytest_format.benchmark(params, [factor * round_s for round_s in rounds_s], {})
-        found.benchmarks[schedule.Take(each)].append(bench)
-    return found
 
 
 @pytest.mark.parametrize(("ceiling", "status"), [(40, 0), (20, 1)])
