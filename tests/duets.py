@@ -54,12 +54,15 @@ def read(out: Path, side: str) -> list[dict[str, Any]]:
     return [json.loads(file.read_text()) for file in sorted(out.glob(f"restart-*-{side}.json"))]
 
 
-def made(rounds_s: Sequence[float] = (0.1, 0.11, 0.1), slower: float = 1.0) -> restart.Played:
+def made(
+    rounds_s: Sequence[float] = (0.1, 0.11, 0.1), slower: float = 1.0, **facts: Any
+) -> restart.Played:
     """Return a restart as it is played: both sides measured, nothing gathered beside."""
     params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
     side: dict[str, Any] = {"loaded": {}, "machine": {}, "describes": "cpu"}
     found = restart.Played(started={"base": side, "head": side})
     for each, factor in zip(schedule.SIDES, (1.0, slower), strict=True):
-        bench = pytest_format.benchmark(params, [factor * round_s for round_s in rounds_s], {})
+        info = {"schema": 1, **facts} if facts else {}
+        bench = pytest_format.benchmark(params, [factor * round_s for round_s in rounds_s], info)
         found.benchmarks[schedule.Take(each)].append(bench)
     return found

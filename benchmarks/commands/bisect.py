@@ -14,7 +14,7 @@ from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
-from benchmarks.duet import bisection
+from benchmarks.duet import bisection, progress
 from benchmarks.duet.bisection import Found, Tried, Turn
 from benchmarks.duet.duet import Duet
 from benchmarks.environments import candidates
@@ -109,7 +109,7 @@ def _search(
     measuring.say(f"{len(names)} candidates: {', '.join(names)}")
     measuring.say(
         f"about {1 + ceil(log2(len(names) - 1))} duets, and one more for each that can't be tried "
-        f"or decided; at most {budget.minutes:g} minutes each"
+        f"or decided; at most {progress.minutes(budget.minutes)} each"
     )
     return bisection.search(names, search.turn)
 
@@ -172,7 +172,8 @@ class Search:
             sides = {"base": self.good, "head": self.environment(name)}
             folder = self.out / name
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
-            duet = Duet(self.conditions, sides, budget, folder, measuring.say, asked=self.asked)
+            voice = measuring.say, measuring.pulse
+            duet = Duet(self.conditions, sides, budget, folder, *voice, asked=self.asked)
             measuring.say(f"{name}: {duet.cost()}")
             duet.run()
         except HarnessError as error:
