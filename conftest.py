@@ -261,7 +261,7 @@ def pytest_terminal_summary(
         for line in gating.lines(state.gate, state.status):
             terminalreporter.write_line(line)
     reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
-    for line in filter(None, (state.saved, *reported)):
+    for line in filter(None, (state.saved, state.unversioned, *reported)):
         terminalreporter.write_line(line)
     try:
         gating.summarize(config)

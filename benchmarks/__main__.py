@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             command = commands.add_parser(name, help=does, description=does)
             if name in given[:1]:
                 import_module(f"benchmarks.commands.{name}").add_arguments(command)
-        parsed = parser.parse_args(given)
+        parsed = parser.parse_args(_joined(given))
         return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
     except InputError as error:
         parser.exit(ExitStatus.WRONG_INPUT, f"{says}: {error}\n")
@@ -62,6 +62,14 @@ def main(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         message = f"{says}: an error of the suite, or one that it doesn't know; see above\n"
         parser.exit(ExitStatus.ERROR, message)
+
+
+def _joined(given: list[str]) -> list[str]:
+    """Return the arguments with the value of ci's --options, which argparse takes for an option."""
+    if "--options" not in given[:-1]:
+        return given
+    at = given.index("--options")
+    return [*given[:at], f"--options={given[at + 1]}", *given[at + 2 :]]
 
 
 if __name__ == "__main__":

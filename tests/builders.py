@@ -247,7 +247,7 @@ def profiles(*, on_gpu: bool = False) -> dict[str, Any]:
 def content(
     *benchmarks: Any,
     when: str = "2026-11-24T08:00:00+00:00",
-    commit: str = "0123456789abcdef",
+    commit: str | Mapping[str, Any] = "0123456789abcdef",
     branch: str = "main",
     cpu: str = "A CPU",
     hardware: Mapping[str, Any] = GPU,
@@ -265,7 +265,9 @@ def content(
             "hardware": dict(hardware),
             "software": dict(software),
         },
-        "commit_info": {"id": commit, "branch": branch, "dirty": False},
+        "commit_info": {"id": commit, "branch": branch, "dirty": False}
+        if isinstance(commit, str)
+        else dict(commit),
         "datetime": when,
         "benchmarks": [
             {
@@ -301,11 +303,13 @@ def stored(
     *,
     validity: Mapping[str, Any] | None = VALID,
     workload: Mapping[str, Any] | None = None,
+    attestation: Mapping[str, Any] | None = None,
     slower: float = 1.0,
     **changes: Any,
 ) -> dict[str, Any]:
     """Return the content of a session of January, as far as it matters for baselines."""
     more = {"schema": 1, "workload": workload or {"model": "m"}, "validity": validity}
+    more |= {"attestation": attestation} if attestation else {}
     rounds_s = [slower * each for each in (1.0, 1.01, 1.02)]
     usual = {
         "commit": f"{day:040x}",

@@ -195,7 +195,7 @@ def session(
     count = functools.partial(counters.count, steps=range(2, 4))
     monkeypatch.setattr(counters, "count", count)
 
-    def run(*options: str, folder: Path = tmp_path, **where: str | None) -> Outcome:
+    def run(*options: str, folder: Path = tmp_path, **where: Any) -> Outcome:
         capfd.readouterr()
         status = pytest.main(command(folder, *options, **where))
         out, err = capfd.readouterr()

@@ -124,8 +124,12 @@ def command(
     *options: str,
     storage: str | None = "{}/storage",
     model: str | None = virtual.ONE_LAYER,
+    root: Path = ROOT,
 ) -> list[str]:
-    """Return the arguments of a session that stores below `folder`; None is the suite's default."""
+    """Return the arguments of a session that stores below `folder`; None is the suite's default.
+
+    `root` is a path to the checkout.
+    """
     ours = [
         "-p",
         "no:cacheprovider",
@@ -134,10 +138,10 @@ def command(
         *([f"--benchmark-storage={storage.format(folder)}"] if storage else []),
     ]
     return [
-        f"--rootdir={ROOT}",
+        f"--rootdir={root}",
         "-c",
-        str(ROOT / "pytest.ini"),
-        str(ROOT / "benchmarks"),
+        str(root / "pytest.ini"),
+        str(root / "benchmarks"),
         *ours,
         *options,
     ]

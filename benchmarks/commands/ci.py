@@ -10,16 +10,16 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import ci_options, measuring
-from benchmarks.common import git, interrupts, packages
+from benchmarks.commands import ci_base, ci_options, measuring
+from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, ExitStatus, first
+from benchmarks.config.settings import SAVED_TO
 from benchmarks.environments import versions
-from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import COMPARED, Outcome, from_record
 from benchmarks.sessions.session import read_session, unchecked_of
 from benchmarks.sessions.storage import STORAGE
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 ARTIFACTS = "artifacts"
 MOST = 100  # lines of a duet in the summary
-HISTORY = "check the base out with its history (fetch-depth)"
 # The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
 DUELLED = ("round_s", "ttft_s", "tpot_s", "prefill_device_s", "decode_device_s")
 
@@ -77,19 +76,36 @@ def _screen(arguments: argparse.Namespace) -> int:
     options = ci_options.words(arguments.options)
     shared = ci_options.shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
-    before = set(baseline.files(STORAGE))
     gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
-    status = _call("pytest", *gate, *options)
-    saved = [path for path in baseline.files(STORAGE) if path not in before]
+    status, saved = _measure(*gate, *options)
+    if saved is None:
+        return _unsaved(status)
     reason = None
-    if arguments.gate == "work" and saved and status in JUDGED:
-        status = _by_work(read_session(saved[0]))
-    if status == ExitStatus.UNDECIDED and saved:
-        status, reason = _decide(read_session(saved[0]), arguments, shared)
-    elif status == ExitStatus.UNDECIDED:
+    if arguments.gate == "work" and status in JUDGED:
+        status = _by_work(read_session(saved))
+    if status == ExitStatus.UNDECIDED:
+        status, reason = _decide(saved, arguments, shared)
+    if arguments.promote and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
+        _promote(saved, reason)
+    return status
+
+
+def _measure(*options: str) -> tuple[int, Path | None]:
+    """Run a session, and return its status and its file: that which it says that it wrote."""
+    with TemporaryDirectory(prefix="ci-") as folder:
+        told = Path(folder) / "saved"
+        status = _call("pytest", *options, variables={SAVED_TO: str(told)})
+        name = told.read_bytes() if told.exists() else b""
+    return status, Path(os.fsdecode(name)) if name else None
+
+
+def _unsaved(status: int) -> int:
+    """Return the status of a session that left no file: nothing of it can be decided."""
+    if status == ExitStatus.UNDECIDED:
         _warn("no duet: the session was not saved; take away what keeps it from that")
-    if arguments.promote and saved and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
-        _promote(saved[0], reason)
+    if status == ExitStatus.FINE:
+        _warn("no session was saved, so nothing was judged; take away the option that keeps it")
+        return ExitStatus.NOTHING_COMPARED
     return status
 
 
@@ -109,14 +125,15 @@ def _by_work(session: Session) -> int:
 
 
 def _decide(
-    session: Session, arguments: argparse.Namespace, shared: Mapping[str, str]
+    saved: Path, arguments: argparse.Namespace, shared: Mapping[str, str]
 ) -> tuple[int, str | None]:
     """Return the status that a suspicion ends with, and why it may be promoted all the same."""
+    session = read_session(saved)
     suspicious = [each for each in session.verdicts if each.get("suspicious")]
     unseen = [each for each in suspicious if each["metric"] not in DUELLED]
     doubts = [each for each in unseen if not each.get("acknowledged")]
     try:
-        found = _base(session, arguments.base)
+        found = ci_base.find(session, arguments.base, saved.parent)
         if found is None:
             _warn("the same commit and versions as the newest baseline: only the machine changed")
             return ExitStatus.FINE, None  # no regression, and no session to compare others with
@@ -138,33 +155,6 @@ def _decide(
     if status != ExitStatus.FINE or unseen or accepted or loose or not clear:
         return status, None
     return status, f"suspicious, but a duet against {against} found no regression"
-
-
-def _base(session: Session, revision: str | None) -> tuple[str, Changes] | None:
-    """Return the commit to compare with, and the versions that differ from its own.
-
-    None if both are those of the session. Raises InputError if they can't be known.
-    """
-    if revision:
-        installed = {name: metadata.version(name) for name in packages.COMPARED}
-        here, variables = Path.cwd(), os.environ
-        commit = git.run_git(here, variables, "merge-base", revision, "HEAD", next_step=HISTORY)
-        pins = git.run_git(here, variables, "show", f"{commit}:constraints.txt", next_step=HISTORY)
-        return commit, versions.of_pins(pins, installed)
-    found = baseline.baselines(baseline.stored(STORAGE).sessions, session)
-    if not found or not found[-1].commit.get("id"):
-        raise InputError("no baseline says of which commit it is; name what to compare with --base")
-    newest = found[-1]
-    if _same_code(newest, session):
-        return None
-    return newest.commit["id"], comparable.changed_versions(newest, session)
-
-
-def _same_code(base: Session, head: Session) -> bool:
-    """Whether only the machine can have made a difference."""
-    clean = not (base.commit.get("dirty") or head.commit.get("dirty"))
-    same = base.commit.get("id") == head.commit.get("id")
-    return clean and same and not comparable.treatment(base, head)
 
 
 def _duet(
@@ -190,7 +180,7 @@ def _duet(
         status = _call("benchmarks", "duet", "--base", against, *options, said=said)
     else:
         against = commit[:12]
-        with git.worktree(Path.cwd(), os.environ, commit, HISTORY) as folder:
+        with git.worktree(Path.cwd(), os.environ, commit, ci_base.HISTORY) as folder:
             status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
         _append(Path(summary), f"### Duet against {against}", said)
@@ -235,15 +225,19 @@ def _promote(path: Path, reason: str | None) -> None:
         print(f"promoted: {path}")
 
 
-def _call(*module: str, said: list[str] | None = None) -> int:
+def _call(
+    *module: str, said: list[str] | None = None, variables: Mapping[str, str] | None = None
+) -> int:
     """Run a module of Python as a user would, in sight, and return its exit status.
 
-    With `said`, what it prints is kept there as well.
+    With `said`, what it prints is kept there as well. `variables`: what its environment has beside
+    this one's.
     """
     print(f"$ python -m {shlex.join(module)}", flush=True)
     command = [sys.executable, "-m", *module]
     output = None if said is None else subprocess.PIPE
-    with subprocess.Popen(command, stdout=output, text=True) as process:  # noqa: S603 (ours)
+    around = {**os.environ, **(variables or {})}
+    with subprocess.Popen(command, stdout=output, text=True, env=around) as process:  # noqa: S603
         try:
             return _follow(process, said)
         except KeyboardInterrupt:

@@ -21,16 +21,30 @@ def words(text: str) -> list[str]:
         ) from error
 
 
+NOT_FOLLOWED = {  # what a session may be given, but not by `ci`, which would go on without it
+    "--summary": "give it to ci itself, whose duet adds to it",
+    "--benchmark-compare": "ci judges, and chooses its duet, by promoted baselines: promote it",
+}
+
+
 class _Options(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"--options: {message}; see python -m pytest benchmarks --help")
 
 
 def shared(options: list[str]) -> dict[str, str]:
-    """Return those of the options that a duet takes as well; the others are pytest's alone."""
+    """Return those of the options that a duet takes as well; the others are pytest's alone.
+
+    Raises InputError for options without their value, and for those that `ci` can't follow.
+    """
     parser = _Options(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for option in OPTIONS:
         if option.name not in measuring.NOT_OURS:
             parser.add_argument(option.name, dest=option.name)
-    found, _ = parser.parse_known_args(options)
-    return vars(found)
+    for name in NOT_FOLLOWED:
+        parser.add_argument(name, dest=name, nargs="?")
+    found = vars(parser.parse_known_args(options)[0])
+    for name, step in NOT_FOLLOWED.items():
+        if value := found.pop(name, None):
+            raise InputError(f"--options: expected no {name}, got {name}={value}; {step}")
+    return found

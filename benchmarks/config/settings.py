@@ -23,6 +23,7 @@ from benchmarks.machine.bounds import Bounds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+SAVED_TO = "LLM_INT8_SAVED_TO"  # names a file that a session writes into where it was saved
 GATES = ("screen", "strict", "work")  # how times of the wall are judged: see `judgement.judge`
 
 
@@ -52,6 +53,7 @@ class Settings:
     device_repeats: int
     work_only: bool  # no round is timed
     summaries: tuple[Path, ...]  # files to which Markdown is added
+    saved_to: Path | None
     cache_dir: Path
 
     @property
@@ -106,6 +108,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         device_repeats=count("--device-repeats", text("--device-repeats")),
         work_only=work_only,
         summaries=_summaries(text("--summary"), gate, environment.get("GITHUB_STEP_SUMMARY")),
+        saved_to=Path(told) if (told := environment.get(SAVED_TO)) else None,
         cache_dir=_cache_dir(environment),
     )
 
@@ -149,8 +152,9 @@ def _gate(text: str | None) -> str | None:
 
 
 def _summaries(given: str | None, gate: str | None, of_github: str | None) -> tuple[Path, ...]:
-    files = [given, of_github if given or gate else None]
-    return tuple(dict.fromkeys(Path(each) for each in files if each))
+    """Return the files that want Markdown, each once, by whatever path."""
+    files = [Path(each) for each in (of_github if given or gate else None, given) if each]
+    return tuple({each.resolve(): each for each in files}.values())[::-1]
 
 
 def _bounds(text: str | None) -> Bounds:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import count, short
-from benchmarks.sessions import comparable
+from benchmarks.sessions import commit, comparable
 
 if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
@@ -30,11 +30,13 @@ def machine_label(session: Session) -> str:
 
 def commit_label(session: Session) -> str:
     """Return the commit of a session, with its branch, in a few words."""
-    commit = session.commit
+    name, facts = commit.known(session), session.commit
+    if name is None:
+        return "unknown"
     words = [
-        str(commit.get("id") or "unknown")[:10],
-        f"on {commit['branch']}" if commit.get("branch") else "",
-        "with uncommitted changes" if commit.get("dirty") else "",
+        name[:10],
+        f"on {facts['branch']}" if facts.get("branch") else "",
+        "with uncommitted changes" if facts.get("dirty") else "",
     ]
     return " ".join(filter(None, words))
 

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.pytest_session import saving
+from benchmarks.pytest_session import saving, selection
 from benchmarks.pytest_session.state import Gate, state_of
 from benchmarks.report.summary import markdown
 from benchmarks.sessions import baseline, comparable
@@ -105,7 +105,8 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     if not (gate := state.gate):
         return None
     head = parse_session(content, "this session") if content else None
-    base, heads = _base(gate, head, session.config), [head] if head else []
+    asked = selection.of_session(session, gate.deselected)
+    base, heads = _base(gate, head, asked), [head] if head else []
     gate.notes += comparable.notes(base, heads)
     gate.verdicts = judgement.judge(
         base,
@@ -170,8 +171,8 @@ def add_properties(verdicts: list[Verdict], add: Callable[[str, object], None]) 
         add(f"{each.benchmark} {each.metric}", f"{each.outcome.value}{change}")
 
 
-def _base(gate: Gate, head: Session | None, config: pytest.Config) -> list[Session]:
-    """Return the sessions to judge by, less the benchmarks that this command line didn't select."""
+def _base(gate: Gate, head: Session | None, asked: selection.Selection) -> list[Session]:
+    """Return the sessions to judge by, less the benchmarks that nobody asked for now."""
     current = head or (gate.base[-1] if gate.base else None)
     base = gate.base if gate.named or current is None else baseline.baselines(gate.base, current)
     measured = head.measured if head else {}
@@ -179,7 +180,7 @@ def _base(gate: Gate, head: Session | None, config: pytest.Config) -> list[Sessi
         name
         for each in base
         for name in each.measured
-        if name not in measured and (name in gate.deselected or not _asked(name, config))
+        if name not in measured and not asked.asks_for(name)
     }
     if unselected:
         gate.notes.append(f"not selected now, and so not judged: {len(unselected)} of the baseline")
@@ -188,16 +189,3 @@ def _base(gate: Gate, head: Session | None, config: pytest.Config) -> list[Sessi
         for each in base
     ]
     return [each for each in kept if each.measured]
-
-
-def _asked(name: str, config: pytest.Config) -> bool:
-    """Whether the files and ids of the command line contain a benchmark, by its full name."""
-    file = config.rootpath / name.partition("::")[0]
-    for argument in config.args:
-        path, _, test = argument.partition("::")
-        where = (config.invocation_params.dir / path).resolve()
-        if where == file or where in file.parents:
-            inside = name.partition("::")[2]
-            if not test or inside == test or inside.startswith(f"{test}["):
-                return True
-    return False

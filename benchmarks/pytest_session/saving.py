@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks.common.errors import InputError
+from benchmarks.config.settings import SAVED_TO
 from benchmarks.machine import identity
 from benchmarks.pytest_session.state import state_of
-from benchmarks.sessions import storage
+from benchmarks.sessions import commit, storage
 from benchmarks.sessions.storage import DEFAULT_STORAGE
 
 
@@ -39,9 +40,10 @@ def folder(config: pytest.Config) -> Path | None:
 
 
 def check(config: pytest.Config) -> None:
-    """Raise InputError if the session, once measured, could not be saved."""
+    """Raise InputError if the session, once measured, could not be saved, or not say where."""
     if save := state_of(config).save:
         storage.check(save[0])
+        _tell(state_of(config).settings.saved_to, b"")
 
 
 def content(config: pytest.Config) -> dict[str, Any] | None:
@@ -86,12 +88,27 @@ def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
         if found:
             state.file = storage.save(*state.save, found)
             state.saved = f"saved: {state.file}"
+            _tell(state.settings.saved_to, os.fsencode(state.file))
+            if why := commit.why_unknown(found.get("commit_info") or {}):
+                says = "commit unknown, so that no other session counts as the same code"
+                state.unversioned = f"{says}: {why}"
         else:
             state.saved = "not saved: no benchmark was measured"
     except InputError as error:
-        state.saved = f"NOT SAVED: {error}"
+        state.saved = f"{state.saved or 'NOT SAVED'}: {error}"
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+
+
+def _tell(file: Path | None, name: bytes) -> None:
+    """Write the name of what was saved into the file that whoever started this session reads."""
+    try:
+        if file:
+            file.write_bytes(name)
+    except OSError as error:
+        raise InputError(
+            f"{SAVED_TO}={file}: can't write it ({error.strerror}); check its folder"
+        ) from error
 
 
 def end_with(config: pytest.Config, status: int) -> None:

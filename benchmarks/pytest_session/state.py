@@ -63,6 +63,7 @@ class SessionState:
     save: tuple[Path, str] | None = None  # folder and name to save under
     file: Path | None = None  # that it was saved in
     saved: str = ""  # the line that says where
+    unversioned: str = ""  # and that it isn't known of which commit it is
 
     @property
     def status(self) -> int:

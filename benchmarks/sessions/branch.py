@@ -85,15 +85,10 @@ class Branch:
         if not done.status:
             return done.output.strip()
         why = git.reason(done)
-        overtaken = "[rejected]" in why  # not "[remote rejected]"
-        raise InputError(
-            f"{self.remote}: git can't reach branch {self.name} ({why}); "
-            + (
-                "somebody pushed meanwhile: push again"
-                if overtaken
-                else "check the remote, the network and the permissions"
-            )
-        )
+        step = git.repair(done.errors) or "check the remote, the network and the permissions"
+        if "[rejected]" in why:  # not "[remote rejected]"
+            step = "somebody pushed meanwhile: push again"
+        raise InputError(f"{self.remote}: git can't reach branch {self.name} ({why}); {step}")
 
 
 def _copy(source: Path, target: Path) -> list[Path]:

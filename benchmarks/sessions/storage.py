@@ -92,9 +92,11 @@ def change(path: Path, edit: Callable[[dict[str, Any]], None], *, wait_s: float 
     """Let `edit` change the content of a stored file, which is replaced as a whole.
 
     Mode and every other key stay as they are. Processes that change one file do so one after
-    the other, so that no change is lost. Raises InputError as `save` does.
+    the other, so that no change is lost. A link still leads to the file, which is what changes.
+    Raises InputError as `save` does.
     """
     try:
+        path = path.resolve()
         with _locked(path.parent, wait_s, "nothing was changed"):
             content = json.loads(path.read_text(encoding="utf-8"))
             edit(content)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.sessions import commit
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.sessions.session import PHASES
 from benchmarks.verdicts import reasons
@@ -17,7 +18,7 @@ from benchmarks.verdicts import reasons
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from benchmarks.sessions.session import Measured, Session
+    from benchmarks.sessions.session import Measured
     from benchmarks.verdicts.records import Record
 
     Values = Callable[[Measured], Mapping[str, float]]
@@ -57,9 +58,10 @@ def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> 
 
 
 def newest_code(records: Sequence[Record]) -> list[Record]:
-    """Return the records of the same commit and versions as the newest, which comes last."""
+    """Return the records of the same code as the newest, which comes last."""
     ordered = sorted(records, key=lambda each: (each.session.when, each.session.name))
-    return [each for each in ordered if _code(each.session) == _code(ordered[-1].session)]
+    newest = commit.code(ordered[-1].session)
+    return [each for each in ordered if commit.code(each.session) == newest]
 
 
 def with_evidence(records: Sequence[Record]) -> Record:
@@ -189,10 +191,6 @@ def _other_tokens(base: Sequence[Record], head: Sequence[Record], *keys: str) ->
 def _steps(records: Sequence[Record]) -> list[Any]:
     """Return the ranges of decode steps over which these records counted."""
     return sorted(steps for each in records if (steps := each.measured.decode_steps))[:1]
-
-
-def _code(session: Session) -> tuple[Any, ...]:
-    return session.commit.get("id"), sorted(session.software.items(), key=str)
 
 
 def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:

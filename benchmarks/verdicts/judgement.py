@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.sessions import comparable
+from benchmarks.sessions import commit, comparable
 from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
 from benchmarks.verdicts import device_times, exact, reasons, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
@@ -239,5 +239,5 @@ def _decide(base: Sequence[Session], head: Sequence[Session]) -> str:
         return f"{duet} PATH (the Python of an environment with {needed})"
     if changed:
         return f"{duet} {comparable.as_spec(changed)}"
-    commit = str(then.commit.get("id") or "")[:12]
-    return f"{duet} PATH (a checkout of {commit or 'the baseline'})"
+    code = (commit.known(then) or "")[:12]
+    return f"{duet} PATH (a checkout of {code or 'the baseline'})"

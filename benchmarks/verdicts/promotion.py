@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
@@ -10,8 +11,6 @@ from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.sessions.session import Session
 
 
@@ -24,7 +23,7 @@ def promote(path: Path, *, when: str, reason: str | None = None) -> None:
     where it is refused.
     """
     stored = baseline.own(read_session(path))
-    session = _judged(stored, path.parent)
+    session = _judged(stored, path.resolve().parent)
     found = list(dict.fromkeys(baseline.objections(stored) + baseline.objections(session)))
     if found and not reason:
         raise InputError(
@@ -48,7 +47,9 @@ def demote(path: Path, *, when: str) -> None:
 
 
 def _judged(session: Session, folder: Path) -> Session:
-    known = [each for each in baseline.stored(folder).sessions if each.name != session.name]
+    own = Path(session.name).resolve()  # which may have been given by a link
+    stored = baseline.stored(folder).sessions
+    known = [each for each in stored if Path(each.name).resolve() != own]
     if not (base := baseline.baselines(known, session)):
         return session
     from benchmarks.verdicts import judgement  # with scipy, which takes its time

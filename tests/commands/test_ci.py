@@ -1,94 +1,16 @@
 """What the workflow does with the gate's answer, in a real repository; the GPU's part is played."""
 
-import json
-import os
-import signal
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import main
-from benchmarks.commands import ci
-from benchmarks.common import interrupts
-from benchmarks.common.packages import COMPARED
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
-from tests import running
-from tests.builders import LIFTED, promoted, save, verdict
-from tests.running import heard
+from tests.builders import LIFTED, verdict
+from tests.repository import DOUBT, SAVED, SUSPICIOUS, Machine, git, pins, run
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
-OPTIONS = "--model synthetic:llama-3.1-8b"
-SAVED = Path(".benchmarks/gpu/0002_ci.json")
-DOUBT = verdict("a", "INCONCLUSIVE")
-SUSPICIOUS = {"verdicts": [{**DOUBT, "suspicious": True}], "exit_status": 11}
 COLD = verdict("w", "INCONCLUSIVE", metric="cold_round_s", suspicious=True)
-INSTALLED = {name: metadata.version(name).partition("+")[0] for name in COMPARED}
-
-
-def pins(**others):
-    """Return a file of pins: what is installed here, but for the others."""
-    return "".join(f"{name}=={version}\n" for name, version in {**INSTALLED, **others}.items())
-
-
-def git(*arguments):
-    """Run git where we are, and return what it prints."""
-    return running.git(Path(), *arguments)
-
-
-class Machine:
-    """Plays the gate and the duet: keeps what was called, saves a session, answers a status."""
-
-    def __init__(self, monkeypatch):
-        """Begin in a repository of three commits: the base, main after it, and a branch."""
-        for name in [name for name in os.environ if name.startswith("GIT_")]:
-            monkeypatch.delenv(name)
-        git("init", "--quiet", "--initial-branch=main")
-        self.commits = {}
-        for name in ("base", "later", "head"):
-            if name == "head":
-                git("checkout", "--quiet", "-b", "branch", self.commits["base"])
-            Path("what").write_text(name)
-            Path("constraints.txt").write_text(pins())
-            git("add", "what", "constraints.txt")
-            git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", name)
-            self.commits[name] = git("rev-parse", "HEAD")
-        self.has_baseline()
-        self.called = []
-        self.seen = None
-        self.gate, self.duet, self.verdicts = 0, None, [verdict("a", "NO CHANGE")]
-        self.saved = {"day": 2, "commit": self.commits["head"], "verdicts": []}
-        monkeypatch.setattr(ci, "_call", self._call)
-
-    def _call(self, *module, said=None):
-        self.called.append(list(module))
-        if module[0] == "pytest":
-            if self.saved:
-                save(SAVED, **self.saved)
-            return self.gate
-        what = Path(module[module.index("--base") + 1], "what")
-        self.seen = what.read_text() if what.exists() else None  # checked out there meanwhile
-        said.append("REGRESSED  <b>a</b>")
-        (out,) = [Path(each.removeprefix("--out=")) for each in module if each.startswith("--out=")]
-        out.mkdir(parents=True, exist_ok=True)  # this process runs two within a second
-        (out / "verdicts.json").write_text(json.dumps({"verdicts": self.verdicts}))
-        return self.duet
-
-    def has_baseline(self, **changes):
-        """Store a promoted session of the base."""
-        path = Path(".benchmarks/gpu/0001_ci.json")
-        save(path, commit=self.commits["base"], promoted=promoted(), **changes)
-
-    def suspect(self, duet=None, **saved):
-        """Let the gate find something suspicious, and a duet that is run answer this status."""
-        self.gate, self.duet = 11, duet
-        self.saved |= SUSPICIOUS | saved
-
-    @property
-    def promoted(self):
-        """What the new session's file says of its promotion."""
-        return json.loads(SAVED.read_text())["llm_int8"]["promoted"]
 
 
 @pytest.fixture
@@ -97,11 +19,6 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     return Machine(monkeypatch)
-
-
-def run(*arguments, options=OPTIONS):
-    """Call the command as the workflow does."""
-    return main(["ci", *arguments, "--options", options, "--summary", "summary.md"])
 
 
 def pin_at_the_base(**others):
@@ -206,6 +123,92 @@ def test_the_same_commit_and_versions_need_no_duet(machine, capsys):
     out = capsys.readouterr().out
     assert "only the machine changed" in out
     assert "not promoted: " in out
+
+
+GONE = {"id": "unversioned", "branch": "(unknown)", "dirty": False}
+SAID = (
+    "fatal: detected dubious ownership in repository at '/x'\nTo add an exception for this "
+    "directory, call:\n\n\tgit config --global --add safe.directory /x\n"
+)
+REFUSED = {**GONE, "id": "unknown", "error": f"CalledProcessError(128, {SAID!r})"}
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "says"),
+    [
+        (GONE, GONE, "there is no .git here"),
+        (REFUSED, REFUSED, "another user owns it: git config --global --add safe.directory /x"),
+        ({"id": None}, {"id": None}, "there is no .git here"),
+        ({}, {}, "there is no .git here"),
+        (REFUSED, None, "detected dubious ownership in repository at '/x'"),
+    ],
+)
+def test_an_unknown_commit_is_never_the_same(machine, capsys, then, now, says):
+    """Undecided, with the cause; how deep the history is doesn't matter there."""
+    machine.has_baseline(commit=then)
+    machine.suspect(commit=machine.commits["head"] if now is None else now)
+    assert run("--promote") == 11
+    assert machine.promoted is None
+    assert len(machine.called) == 1
+    out = capsys.readouterr().out
+    assert "only the machine changed" not in out
+    assert says in out
+    assert "fetch-depth" not in out
+
+
+@pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1)])
+@pytest.mark.parametrize("now", [GONE, REFUSED])
+def test_the_commit_of_the_baseline_is_enough_for_a_duet(machine, now, duet, status):
+    """Its other side is what is here, whatever that is."""
+    machine.suspect(duet, commit=now)
+    assert run("--promote") == status
+    assert machine.seen == "base"
+
+
+@pytest.mark.parametrize("base", [[], ["--base", "main"]])
+def test_a_repository_that_git_cant_read_is_the_cause(machine, monkeypatch, capsys, base):
+    """Refused for its owner, or copied without its .git: the next step is about that."""
+    machine.suspect(commit=GONE)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert run(*base) == 11
+    first = capsys.readouterr().out
+    monkeypatch.delenv("GIT_TEST_ASSUME_DIFFERENT_OWNER")
+    Path(".git").rename("git")
+    assert run(*base) == 11
+    second = capsys.readouterr().out
+    assert "another user owns it: git config --global --add safe.directory" in first
+    assert "not a git repository" in second
+    assert "run in a clone" in second
+    assert "fetch-depth" not in first + second
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "version"),
+    [("1" * 40, "2" * 40, "0.51.0"), ("1" * 40, None, "0.51.0"), (None, None, "0.51.0.dev0")],
+)
+def test_another_build_of_a_version_is_never_the_same(machine, capsys, then, now, version):
+    """Nor one of the development that nobody knows the commit of; and no duet can bring it back."""
+    versions = {"bitsandbytes": version}
+    machine.has_baseline(software=versions, **built(then))
+    machine.suspect(commit=machine.commits["base"], software=versions, **built(now))
+    assert run("--promote") == 11
+    assert machine.promoted is None
+    assert len(machine.called) == 1
+    assert "bitsandbytes: the same version, but another build" in capsys.readouterr().out
+
+
+def built(commit):
+    """Return what a session attests of bitsandbytes' commit."""
+    commits = {"torch": "0" * 40, "bitsandbytes": commit}
+    return {"attestation": {"software": {"commits": commits}}}
+
+
+def test_uncommitted_changes_are_never_the_same(machine):
+    """A commit says little of a checkout with changes: a duet against it decides."""
+    same = {"id": machine.commits["base"], "branch": "main"}
+    machine.suspect(0, commit={**same, "dirty": True})
+    assert run() == 0
+    assert machine.seen == "base"
 
 
 def test_other_libraries_than_the_newest_baselines_are_laid_over(machine, capsys):
@@ -324,58 +327,6 @@ def test_a_duet_measures_as_many_tokens_as_the_session(machine):
     SAVED.unlink()
     assert run("--base", "main", options="--new-tokens 64") == 0
     assert machine.called[3][4:-2] == ["--new-tokens=64"]
-
-
-@pytest.mark.parametrize("options", ["--batch-size 'x", "--batch-size"])
-def test_options_that_are_none_are_said_in_one_line(machine, capsys, options):
-    """Before anything is measured."""
-    with pytest.raises(SystemExit) as ended:
-        run(options=options)
-    assert ended.value.code == 4
-    assert machine.called == []
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "--options: " in line
-
-
-def test_commands_run_in_sight_and_are_kept(capfd):
-    """What a command prints is seen at once, and can go into the summary; so does its status."""
-    said = []
-    assert ci._call("platform", "--terse", said=said) == 0
-    assert len(said) == 1
-    shown = capfd.readouterr().out.splitlines()
-    assert shown[0] == "$ python -m platform --terse"
-    assert shown[-1] == said[0]
-    assert ci._call("no_such_module") == 1
-
-
-@pytest.mark.parametrize("deaf", [False, True], ids=["", "Ctrl-C is ignored"])
-@pytest.mark.parametrize("said", [None, []])
-def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, deaf):
-    """It is passed on, and waited for: no child is left to wait for, not even a dead one."""
-    (tmp_path / "patient.py").write_text(
-        "import os, pathlib, signal, time\n"
-        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
-        "try:\n    open('followed').read()\n"
-        "    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(600)\n"
-        "except KeyboardInterrupt:\n    pathlib.Path('kept').write_text(str(os.getpid()))\n"
-    )
-    os.mkfifo(tmp_path / "followed")
-    follow, firsts = ci._follow, iter([tmp_path / "followed"])
-
-    def follow_and_say_so(process, said):
-        for fifo in firsts:
-            fifo.write_text("now")  # once the other end is there
-        return follow(process, said)
-
-    monkeypatch.setattr(ci, "_follow", follow_and_say_so)
-    monkeypatch.chdir(tmp_path)
-    with heard(signal.SIGINT):
-        if deaf:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # heard() takes it back
-        with pytest.raises(KeyboardInterrupt), interrupts.interruptible():
-            ci._call("patient", said=said)
-    with pytest.raises(ChildProcessError):
-        os.waitpid(int(Path("kept").read_text()), os.WNOHANG)
 
 
 def of_work(outcome="NO CHANGE"):

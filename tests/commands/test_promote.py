@@ -47,6 +47,24 @@ def test_a_good_session_becomes_a_baseline(promote, tmp_path):
     assert baseline.is_baseline(session)
 
 
+@pytest.mark.parametrize("folder", ["storage", "elsewhere"])
+def test_a_session_that_is_given_by_a_link_is_the_one_it_leads_to(promote, tmp_path, folder):
+    """Which is promoted, judged by the baselines beside it, and never by itself."""
+    for number, slower in enumerate((1.0, 1.01, 0.99, 1.005), 1):
+        path = save(tmp_path / f"storage/000{number}_x.json", day=number, slower=slower, **JUDGED)
+        assert promote(path)[0] == 0
+    slow = save(tmp_path / "storage/0005_x.json", day=5, slower=1.5, **JUDGED)
+    link = tmp_path / folder / "link.json"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(slow)
+    status, (line,) = promote(link)
+    assert (status, mark(slow)) == (1, None)
+    assert "REGRESSED: a, b" in line
+    assert promote(link, "--force", "known")[0] == 0
+    assert link.is_symlink()
+    assert mark(slow)["forced"] == "known"
+
+
 REFUSED = {
     "failed": ({"passed": False}, "tests failed, or it was interrupted"),
     "invalid": ({"validity": INVALID}, "the machine couldn't be trusted during a, b"),

@@ -89,6 +89,7 @@ def test_defaults() -> None:
         device_repeats=3,
         work_only=False,
         summaries=(),
+        saved_to=None,
         cache_dir=Path.home() / ".cache" / "llm-int8-benchmarks",
     )
 
@@ -164,6 +165,15 @@ def test_the_summary_of_github_gets_what_others_get() -> None:
     assert build({"--gate": "screen"}, github).summaries == (Path("step.md"),)
     assert build({"--summary": "step.md"}, github).summaries == (Path("step.md"),)
     assert build({"--summary": "own.md"}, github).summaries == (Path("own.md"), Path("step.md"))
+
+
+def test_a_summary_gets_its_text_once_by_whatever_path(tmp_path: Path) -> None:
+    """GitHub's file may be given by a link, or from the folder that it is in."""
+    (tmp_path / "link.md").symlink_to(tmp_path / "step.md")
+    for same in ("link.md", "../" + tmp_path.name + "/step.md"):
+        github = {"GITHUB_STEP_SUMMARY": str(tmp_path / "step.md")}
+        given = tmp_path / same
+        assert build({"--summary": str(given)}, github).summaries == (given,)
 
 
 def test_a_bound_that_does_not_exist_is_named() -> None:

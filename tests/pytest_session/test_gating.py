@@ -14,7 +14,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 from benchmarks import __main__ as commands
 from benchmarks.model import loading
 from benchmarks.pytest_session import gating
-from tests.running import LEAST
+from tests.running import LEAST, ROOT
 
 GATED = [*LEAST, "--gate"]
 
@@ -62,7 +62,7 @@ def gate(session, model, folder, tmp_path):
         assert commands.main(["promote", str(baseline)]) == 0
     (tmp_path / "storage").mkdir()
     shutil.copy(baseline, tmp_path / "storage")
-    return lambda *options: session(*GATED, *options)
+    return lambda *options, **where: session(*GATED, *options, **where)
 
 
 def end(outcome):
@@ -122,6 +122,37 @@ def test_what_the_baseline_lacks_is_missing(gate):
     assert "new: no baseline has it" in end(outcome)
     assert "gone: a baseline has it" in end(outcome)
     assert "2 missing (1 gone, 1 new)" in end(outcome) or "(1 new, 1 gone)" in end(outcome)
+
+
+@pytest.fixture
+def with_warmup(gate, tmp_path):
+    """Let the baseline have a warmup and a profile as well."""
+    assert gate
+    file = tmp_path / "storage" / "0001_base.json"
+    content = json.loads(file.read_text())
+    (measured,) = content["benchmarks"]
+    for name in ("warmup", "profile"):
+        fullname = measured["fullname"].replace("throughput", name)
+        content["benchmarks"].append({**measured, "fullname": fullname})
+    file.write_text(json.dumps(content))
+
+
+def test_only_what_was_asked_for_is_gone(with_warmup, gate):
+    """With other tokens all names are others; what -k left out is no more missed than before."""
+    assert with_warmup is None
+    outcome = gate("--new-tokens=3", "--ignore=benchmarks/test_profile.py")
+    assert outcome.status == 10
+    assert "not selected now, and so not judged: 2 of the baseline" in end(outcome)
+    assert "2 missing (1 new, 1 gone)" in end(outcome)
+    assert "warmup" not in end(outcome)
+
+
+def test_what_is_gone_is_missed_through_a_link_too(gate, tmp_path):
+    """The checkout may be reached by another path than its own."""
+    (tmp_path / "linked").symlink_to(ROOT)
+    outcome = gate("--new-tokens=3", root=tmp_path / "linked")
+    assert "2 missing (1 new, 1 gone)" in end(outcome)
+    assert outcome.status == 10
 
 
 @pytest.mark.parametrize("options", [["--benchmark-skip"], ["--benchmark-disable"]])

@@ -1,0 +1,42 @@
+"""What a session says of its file: where it is, and of which commit, if that isn't known."""
+
+import pytest
+
+from benchmarks.config.settings import SAVED_TO
+from tests.running import LEAST
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_session_of_an_unknown_commit_says_so_when_it_is_saved(
+    session, monkeypatch, tmp_path, refused
+):
+    """Before anybody needs to know it: what is wrong, and what to do. So it says where it is."""
+    monkeypatch.chdir(tmp_path)
+    if refused:
+        (tmp_path / ".git").mkdir()
+        monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    told = tmp_path / "told"
+    monkeypatch.setenv(SAVED_TO, str(told))
+    outcome = session(*LEAST, "--benchmark-save=here")
+    assert outcome.status == 0, outcome.out
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("commit unknown, so")]
+    assert ("not a git repository" if refused else "there is no .git here") in line
+    assert line.endswith("; run in a clone of the repository, with its .git")
+    assert told.read_text() == str(tmp_path / "storage" / "0001_here.json")
+
+
+def test_a_file_for_the_name_that_cant_be_written_is_found_first(session, monkeypatch, tmp_path):
+    """Nothing is measured for whoever then couldn't find it."""
+    monkeypatch.setenv(SAVED_TO, str(tmp_path / "missing" / "told"))
+    outcome = session(*LEAST, "--benchmark-save=here")
+    assert outcome.status == 4
+    assert f"{SAVED_TO}={tmp_path}/missing/told: can't write it (No such file" in outcome.err
+    assert "warm-up" not in outcome.out
+
+
+def test_a_session_that_saves_nothing_names_no_file(session, monkeypatch, tmp_path):
+    """Whoever started it must not find the name of another one."""
+    told = tmp_path / "told"
+    monkeypatch.setenv(SAVED_TO, str(told))
+    assert session(*LEAST, "--collect-only", "--benchmark-save=here").status == 0
+    assert not told.exists()

@@ -1,0 +1,78 @@
+"""Which code a session ran: known, or not, and then the same as no other."""
+
+import dataclasses
+import subprocess
+
+import pytest
+
+from benchmarks.page import labels
+from benchmarks.sessions import commit, pytest_format
+from benchmarks.verdicts import exact
+from benchmarks.verdicts.records import Record
+from tests.builders import DUET, session
+
+BUILT = {"attestation": {"software": {"commits": {"bitsandbytes": "1" * 40}}}}
+UNKNOWN = [{}, {"id": None}, {"id": ""}, {"id": "unknown"}, {"id": "unversioned"}]
+
+
+def code(info=None, **changes):
+    """Return what a session of one benchmark ran."""
+    return commit.code(session(("a", [1.0], {"schema": 1, **(info or {})}), **changes))
+
+
+@pytest.mark.parametrize("id_", [*UNKNOWN, {"id": "a" * 40, "dirty": True}])
+def test_what_is_not_known_is_no_other_sessions(id_):
+    """However alike two sessions look; but the restarts of a duet's side ran one code."""
+    assert code(commit=id_, name="one") != code(commit=id_, name="two")
+    restarts = [code(commit=id_, name=name, duet=DUET) for name in ("one", "two")]
+    assert restarts[0] == restarts[1]
+    assert restarts[0] != code(commit=id_, duet={**DUET, "side": "head"})
+
+
+def test_a_clean_commit_with_the_same_versions_is_the_same():
+    """Any version or build that differs makes another code of it."""
+    assert code(name="one") == code(name="two")
+    assert code() != code(commit="b" * 40)
+    assert code() != code(software={"torch": "2.0"})
+    assert code(BUILT) == code(BUILT)
+    assert code(BUILT) != code()
+    nightly = {"bitsandbytes": "0.51.0.dev0"}
+    assert code(BUILT, software=nightly) == code(BUILT, software=nightly, name="two")
+    assert code(software=nightly) != code(software=nightly, name="two")
+
+
+@pytest.mark.parametrize("id_", UNKNOWN)
+def test_counters_are_compared_with_the_newest_of_an_unknown_commit(id_):
+    """An older one could be of before an improvement, which then might be undone."""
+    sides = [session(("a", [1.0], None), commit=id_, name=name, when=name) for name in "12"]
+    records = [Record(each, each.measured["a"]) for each in sides]
+    assert exact.newest_code(records) == records[1:]
+    known = [dataclasses.replace(each, commit={"id": "a" * 40}) for each in sides]
+    assert len(exact.newest_code([Record(each, each.measured["a"]) for each in known])) == 2
+
+
+@pytest.mark.parametrize("id_", UNKNOWN)
+def test_a_page_says_that_a_commit_is_not_known(id_):
+    """Ten characters of pytest-benchmark's word for it are none."""
+    assert labels.commit_label(session(commit=id_)) == "unknown"
+
+
+def test_why_a_commit_is_not_known(monkeypatch, tmp_path):
+    """As pytest-benchmark stores it: no .git, another owner's, no commit yet, and no git."""
+    monkeypatch.chdir(tmp_path)
+
+    def why():
+        return commit.why_unknown(pytest_format.commit_info())
+
+    assert why().startswith("there is no .git here; ")
+    subprocess.run(["git", "init", "--quiet"], check=True)  # noqa: S607 (the user's)
+    assert why().startswith("git: bad revision 'HEAD'; ")
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        assert why() == (
+            f"git: detected dubious ownership in repository at '{tmp_path}'; another user owns it: "
+            f"git config --global --add safe.directory {tmp_path}"
+        )
+        patch.setenv("PATH", "/nowhere")
+        assert why().startswith("git isn't installed; ")
+    assert commit.why_unknown({"id": "a" * 40}) == ""
