@@ -19,7 +19,7 @@ from benchmarks.duet.bisection import Found, Tried, Turn
 from benchmarks.duet.duet import Duet
 from benchmarks.environments import candidates
 from benchmarks.report import verdict_table
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import Outcome, moved
 from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
@@ -216,9 +216,7 @@ class Search:
 
 def _says(each: Verdict) -> str:
     """Return a verdict in a few words; with its detail, which says what it would take, if open."""
-    by = "" if each.change is None else f" by {each.change:+.1%}"
-    if each.low is not None and each.high is not None:
-        by = f"{by} [{each.low:+.1%}, {each.high:+.1%}]"
+    by = "" if each.change is None else f" by {moved(each.change, each.low, each.high)}"
     is_open = TURNS[each.outcome] in (Turn.UNDECIDED, Turn.SKIPPED) and each.detail
     return f"{each.metric} {each.outcome.value}{by}" + (f": {each.detail}" if is_open else "")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.text import count
 from benchmarks.duet import restart, schedule
+from benchmarks.sessions.outcome import moved
 from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
@@ -68,10 +69,9 @@ def _short(verdict: Verdict) -> str:
     name = f"{verdict.benchmark.partition('[')[2].rstrip(']')} {verdict.metric}"
     if verdict.change is None:
         return f"{name} {verdict.outcome.value}"
-    if verdict.low is None or verdict.high is None:
-        few = verdict.kind in ("time", "device")
-        return f"{name} {verdict.change:+.2%}" + f" (no interval before {ENOUGH} restarts)" * few
-    return f"{name} {verdict.change:+.2%} [{verdict.low:+.2%}, {verdict.high:+.2%}]"
+    says = f"{name} {moved(verdict.change, verdict.low, verdict.high, 2)}"
+    few = verdict.low is None and verdict.kind in ("time", "device")
+    return says + f" (no interval before {ENOUGH} restarts)" * few
 
 
 def describe_sides(played: Played, sides: Mapping[str, Environment]) -> Iterator[str]:

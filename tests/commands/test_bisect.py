@@ -226,7 +226,7 @@ def test_a_bad_end_that_is_not_decided_is_not_good(named, metric, kind, outcome,
     ]
     said = searching(None, metric if named else None)._bad_end("2.0", found)
     assert said.turn is turn
-    assert said.why == f"{metric} {outcome.value} by +11.9%: 5 more decide"
+    assert said.why == f"{metric} {outcome.value} by +11.9 %: 5 more decide"
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_a_duet_of_work_alone_times_no_round(command, tmp_path, option):
     status, said = command("duet", "--base=current", option)
     assert status == 0, said
     assert "3 restarts for the work alone" in said
-    assert "3 of at most 3: bf16-b1-p16-n2 decode.python_calls +0.00%; " in said
+    assert "3 of at most 3: bf16-b1-p16-n2 decode.python_calls +0.00 %; " in said
     assert "restart-01, bf16: load .. b1 .. collect ..\n" in said
     verdicts = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
     metrics = {each["metric"]: each for each in verdicts}

@@ -146,9 +146,10 @@ def test_progress_is_the_estimate_of_the_verdict(tmp_path, variables, monkeypatc
     duet.run()
     lines = [line for line in said if line.startswith("restart ") and " of at most " in line]
     (each,) = duet.verdicts
-    figures = f"{each.change:+.2%} [{each.low:+.2%}, {each.high:+.2%}]"
+    change, *ends = (f"{100 * share:+.2f}" for share in (each.change, each.low, each.high))
+    figures = f"{change} % [{', '.join(ends)}]"
     assert lines[3].startswith(f"restart 4 of at most 4: int8-decomp-b8-p16-n4 round_s {figures}; ")
-    assert "round_s +9.54% (no interval before 3 restarts); " in lines[1]
+    assert "round_s +9.54 % (no interval before 3 restarts); " in lines[1]
     assert lines[2].partition(": ")[2] == lines[1].partition(": ")[2]
 
 
