@@ -16,7 +16,7 @@ from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session import closing, gating, reporting, saving
-from benchmarks.pytest_session.finish import judge_and_save, write_compared
+from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 
@@ -192,6 +192,7 @@ def pytest_benchmark_compare_machine_info(
     warn every time. Told that nothing differs, it is silent.
     """
     state_of(config).compared.append((compared_benchmark["machine_info"], machine_info))
+    state_of(config).doubtful += doubtful(compared_benchmark)
     compared_benchmark["machine_info"] = machine_info
 
 
