@@ -98,10 +98,5 @@ def _judged(session: Session, base: Sequence[Session]) -> Session:
 
     verdicts = judgement.judge(base, [session])
     return replace(
-        session,
-        saved={
-            **session.saved,
-            "verdicts": [each.as_record() for each in verdicts],
-            "exit_status": judgement.exit_status(verdicts),
-        },
+        session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )
