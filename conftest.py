@@ -17,14 +17,19 @@ from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session import closing, gating, plugins, reporting, saving
-from benchmarks.pytest_session.finish import judge_and_save, write_compared
+from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_compared
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the suite's options, which stand on those of pytest-benchmark."""
+    if plugins.lacks_pytest_benchmark(pluginmanager):
+        raise pytest.UsageError(
+            "expected the plugin pytest-benchmark, got none; install it, or load it with "
+            "-p pytest_benchmark.plugin"
+        )
     group = parser.getgroup("LLM.int8() benchmarks")
     for option in OPTIONS:
         if option.flag:
@@ -38,11 +43,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
-    if not hasattr(config.option, "benchmark_timer"):
-        raise pytest.UsageError(
-            "expected the plugin pytest-benchmark, got none; install it, or load it with "
-            "-p pytest_benchmark.plugin"
-        )
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
         config.stash[STATE] = SessionState(settings)
@@ -183,6 +183,7 @@ def pytest_benchmark_compare_machine_info(
     warn every time. Told that nothing differs, it is silent.
     """
     state_of(config).compared.append((compared_benchmark["machine_info"], machine_info))
+    state_of(config).doubtful += doubtful(compared_benchmark)
     compared_benchmark["machine_info"] = machine_info
 
 

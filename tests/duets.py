@@ -11,12 +11,13 @@ import pytest
 
 from benchmarks import __main__ as door
 from benchmarks.commands import measuring
-from benchmarks.duet import duet, schedule
+from benchmarks.duet import duet, restart, schedule
 from benchmarks.environments.overlay import CURRENT
+from benchmarks.sessions import pytest_format
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SHORT = ["--device=cpu", "--batch-size=1", "--new-tokens=2", "--rounds=2", "--seed=1"]
 FAST = [*SHORT, "--quantization=bf16"]  # which is loaded and runs in half the time
@@ -51,3 +52,17 @@ def duet_of(
 def read(out: Path, side: str) -> list[dict[str, Any]]:
     """Return the saved content of one side, restart by restart."""
     return [json.loads(file.read_text()) for file in sorted(out.glob(f"restart-*-{side}.json"))]
+
+
+def made(
+    rounds_s: Sequence[float] = (0.1, 0.11, 0.1), slower: float = 1.0, **facts: Any
+) -> restart.Played:
+    """Return a restart as it is played: both sides measured, nothing gathered beside."""
+    params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
+    side: dict[str, Any] = {"loaded": {}, "machine": {}, "describes": "cpu"}
+    found = restart.Played(started={"base": side, "head": side})
+    for each, factor in zip(schedule.SIDES, (1.0, slower), strict=True):
+        info = {"schema": 1, **facts} if facts else {}
+        bench = pytest_format.benchmark(params, [factor * round_s for round_s in rounds_s], info)
+        found.benchmarks[schedule.Take(each)].append(bench)
+    return found

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
+from benchmarks.report import stored_table
+from benchmarks.report.stored_table import Row
 from benchmarks.sessions import baseline
 from benchmarks.sessions.branch import Branch
 from benchmarks.sessions.storage import STORAGE
+from benchmarks.verdicts import promotion
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator, Sequence
 
     from benchmarks.sessions.session import Session
 
@@ -47,14 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     folders: list[Path] = arguments.storage
     if arguments.action == "list":
-        for found in map(baseline.stored, folders):
-            listed = [
-                each for each in found.sessions if not each.duet or baseline.is_baseline(each)
-            ]
-            for line in (*found.damaged, *map(_line, listed)):
-                print(line)
-            if sides := len(found.sessions) - len(listed):
-                print(f"not listed: {sides} of duets")
+        for line in (line for folder in folders for line in _listing(folder)):
+            print(line)
         return ExitStatus.FINE
     if arguments.action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
@@ -67,11 +65,29 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitStatus.FINE
 
 
-def _line(session: Session) -> str:
+def _listing(storage: Path) -> Iterator[str]:
+    """Yield what is stored below a folder: a table for each folder in it, and what isn't listed."""
+    found = baseline.stored(storage)
+    for line in found.damaged:
+        yield from stored_table.wrapped(line)
+    listed = [each for each in found.sessions if not each.duet or baseline.is_baseline(each)]
+    if not found.sessions:
+        yield f"no session is stored below {storage}"
+    for folder in dict.fromkeys(Path(each.name).parent for each in listed):
+        inside = [each for each in listed if Path(each.name).parent == folder]
+        yield f"{folder}:"
+        yield from stored_table.lines([_row(each, inside) for each in inside])
+    if sides := len(found.sessions) - len(listed):
+        yield f"not listed: {sides} of duets"
+
+
+def _row(session: Session, known: Sequence[Session]) -> Row:
     """Return a session with what decides whether later ones are compared with it."""
+    name = Path(session.name).name
     if baseline.is_baseline(session):
         forced = session.promoted["forced"]
-        state = f"baseline (forced: {forced})" if forced else "baseline"
-    else:
-        state = "; ".join(baseline.objections(session)) or "not promoted"
-    return f"{session.name}  {session.when[:16]}  {state}"
+        return Row(name, session, "baseline", f"forced: {forced}" if forced else "")
+    # Judging takes longer than reading, and isn't needed if the file says enough.
+    if found := baseline.objections(session) or promotion.judge(session, known).objections:
+        return Row(name, session, "refused", "; ".join(found))
+    return Row(name, session, "demoted" if session.saved.get("demoted") else "not promoted")

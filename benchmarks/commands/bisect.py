@@ -14,16 +14,16 @@ from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
-from benchmarks.duet import bisection
-from benchmarks.duet.bisection import Tried, Turn
+from benchmarks.duet import bisection, progress
+from benchmarks.duet.bisection import Found, Tried, Turn
 from benchmarks.duet.duet import Duet
 from benchmarks.environments import candidates
 from benchmarks.report import verdict_table
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import Outcome, moved
 from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from benchmarks.duet.restart import Conditions
@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from benchmarks.environments.overlay import Environment, Overlays
     from benchmarks.sessions.outcome import Verdict
 
-NOT_JUDGED = (Outcome.INVALID, Outcome.MISSING, Outcome.NOT_COMPARABLE)
+TURNS = {
+    Outcome.REGRESSED: Turn.BAD,
+    Outcome.NO_CHANGE: Turn.GOOD,
+    Outcome.IMPROVED: Turn.GOOD,
+    Outcome.INCONCLUSIVE: Turn.UNDECIDED,
+    Outcome.INVALID: Turn.UNDECIDED,  # by the machine, which says nothing of the candidate
+    Outcome.MISSING: Turn.SKIPPED,
+    Outcome.NOT_COMPARABLE: Turn.SKIPPED,
+}
+FIRST = (Turn.BAD, Turn.UNDECIDED, Turn.SKIPPED, Turn.GOOD)  # of an end of several verdicts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search, print what was tried and where it turned, and return 0 if that was found."""
+    """Search, print what was tried and where it turned, and return 0 if that was found.
+
+    11 if it can't be told, and what that would take.
+    """
     arguments.work = is_work(arguments.metric or "")
     if arguments.work:
         only_work(arguments)
@@ -62,20 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     tried: list[Tried] = []
     try:
         with interrupts.interruptible():
-            package, ends = arguments.package, (arguments.good, arguments.bad)
-            overlays = measuring.overlays(conditions)
-            names = candidates.releases(package, *ends, conditions.variables, measuring.say)
-            environment = partial(_release, package, overlays)
-            good = environment(names[0])
-            search = Search(
-                conditions, budget, out, good, environment, tried, metric=arguments.metric
-            )
-            measuring.say(f"{len(names)} candidates: {', '.join(names)}")
-            measuring.say(
-                f"about {1 + ceil(log2(len(names) - 1))} duets, and one more for each that can't "
-                f"be tried; about {budget.minutes:g} minutes each at most"
-            )
-            found = bisection.search(names, search.turn)
+            found = _search(arguments, conditions, budget, out, tried)
     except KeyboardInterrupt:
         measuring.complain(f"interrupted; tried so far: {_table(tried)}")
         return ExitStatus.INTERRUPTED
@@ -84,14 +83,62 @@ def run(arguments: argparse.Namespace) -> int:
             record = [{"name": e.name, "turn": e.turn.value, "why": e.why} for e in tried]
             write_json(out / "tried.json", record)
     measuring.say(f"tried: {_table(tried)}")
-    if found is None:
-        says = "can't be tried" if tried[0].turn is Turn.SKIPPED else "is not found to be slower"
-        measuring.say(f"--bad {names[-1]} {says}, so nothing turned: {tried[0].why}")
-        return ExitStatus.NOTHING_COMPARED  # there is no turn to act on
-    gap = f", or one of those that can't run: {', '.join(found.between)}" if found.between else ""
-    measuring.say(f"it turned in {found.bad}{gap}; the last good one is {found.good}")
+    for line in _ending(found, tried, _budget(arguments, budget)):
+        measuring.say(line)
     measuring.say(f"sessions and logs: {out}")
-    return ExitStatus.FINE
+    if found is None:
+        end = tried[0].turn is Turn.UNDECIDED
+        return ExitStatus.UNDECIDED if end else ExitStatus.NOTHING_COMPARED
+    return ExitStatus.UNDECIDED if found.undecided else ExitStatus.FINE
+
+
+def _search(
+    arguments: argparse.Namespace,
+    conditions: Conditions,
+    budget: Budget,
+    out: Path,
+    tried: list[Tried],
+) -> Found | None:
+    """Try candidates until it is found where they turn, and keep what came of each in `tried`."""
+    package, ends = arguments.package, (arguments.good, arguments.bad)
+    overlays = measuring.overlays(conditions)
+    names = candidates.releases(package, *ends, conditions.variables, measuring.say)
+    environment = partial(_release, package, overlays)
+    good = environment(names[0])
+    search = Search(conditions, budget, out, good, environment, tried, metric=arguments.metric)
+    measuring.say(f"{len(names)} candidates: {', '.join(names)}")
+    measuring.say(
+        f"about {1 + ceil(log2(len(names) - 1))} duets, and one more for each that can't be tried "
+        f"or decided; at most {progress.minutes(budget.minutes)} each"
+    )
+    return bisection.search(names, search.turn)
+
+
+def _ending(found: Found | None, tried: list[Tried], budget: str) -> Iterator[str]:
+    """Yield what came of the search, and what it would take to tell what it doesn't."""
+    end = tried[0]
+    if found is None and end.turn is Turn.UNDECIDED:
+        yield f"can't tell whether --bad {end.name} is slower: {end.why} ({budget})"
+    elif found is None:
+        says = "can't be tried" if end.turn is Turn.SKIPPED else "is not found to be slower"
+        yield f"--bad {end.name} {says}, so there is no turn to look for: {end.why}"
+    elif found.undecided:
+        these = ", ".join((*found.between, found.bad))
+        yield f"can't tell in which of {these} it turned; the last good one is {found.good}"
+        for each in tried:
+            if each.name in found.undecided:
+                yield f"undecided: {each.name}: {each.why} ({budget})"
+    else:
+        between = ", ".join(found.between)
+        gap = f", or one of those that can't run: {between}" if between else ""
+        yield f"it turned in {found.bad}{gap}; the last good one is {found.good}"
+
+
+def _budget(arguments: argparse.Namespace, budget: Budget) -> str:
+    """Return what each duet had, by the options that give it more."""
+    more = "--device-repeats" if arguments.work else "--rounds"
+    value = arguments.device_repeats if arguments.work else arguments.rounds
+    return f"now --max-restarts {budget.restarts}, --max-minutes {budget.minutes:g}, {more} {value}"
 
 
 def is_work(metric: str) -> bool:
@@ -111,7 +158,6 @@ class Search:
     tried: list[Tried]
     metric: str | None = None  # the only one that may be asked for
     asked: tuple[str, str] | None = None  # the benchmark and metric that regressed most at the end
-    change: float = 0.0  # of that, to compare what isn't conclusive with
 
     def turn(self, name: str) -> Turn:
         """Return what a duet says of a candidate, and keep why."""
@@ -126,7 +172,8 @@ class Search:
             sides = {"base": self.good, "head": self.environment(name)}
             folder = self.out / name
             budget = replace(self.budget, seed=self.budget.seed + len(self.tried))
-            duet = Duet(self.conditions, sides, budget, folder, measuring.say, asked=self.asked)
+            voice = measuring.say, measuring.pulse
+            duet = Duet(self.conditions, sides, budget, folder, *voice, asked=self.asked)
             measuring.say(f"{name}: {duet.cost()}")
             duet.run()
         except HarnessError as error:
@@ -137,7 +184,8 @@ class Search:
         for line in verdict_table.lines(duet.verdicts, duet.notes):
             measuring.say(line)
         if not duet.restarts:
-            return Tried(name, Turn.SKIPPED, "no restart was complete")
+            turn = Turn.UNDECIDED if duet.is_over else Turn.SKIPPED  # too slow isn't broken
+            return Tried(name, turn, "; ".join(["no restart was complete", *duet.lost[-1:]]))
         if self.asked is None:
             return self._bad_end(name, duet.verdicts)
         return self._judged(name, duet.verdicts)
@@ -145,39 +193,32 @@ class Search:
     def _bad_end(self, name: str, verdicts: list[Verdict]) -> Tried:
         """Choose what is asked of all other candidates: the worst that has regressed here."""
         asked = [each for each in verdicts if self.metric in (None, each.metric)]
-        regressed = [each for each in asked if each.outcome is Outcome.REGRESSED]
-        if regressed:
-            worst = max(regressed, key=lambda each: (each.kind == "time", each.change or 0.0))
-            self.asked, self.change = (worst.benchmark, worst.metric), worst.change or 0.0
-            measuring.say(f"from here on: {worst.metric} of {worst.benchmark}")
-            return Tried(name, Turn.BAD, _says(worst))
         if not asked:
             what = f"no {self.metric}" if self.metric else "nothing"
             return Tried(name, Turn.SKIPPED, f"{what} could be judged")
-        for each in asked:
-            if each.kind == "time" and each.outcome in NOT_JUDGED:
-                return Tried(name, Turn.SKIPPED, f"{_says(each)}: {each.detail}")
-        worst = max(asked, key=lambda each: each.change or 0.0)
-        return Tried(name, Turn.GOOD, _says(worst))
+        turn = min((TURNS[each.outcome] for each in asked), key=FIRST.index)
+        worst = max(
+            (each for each in asked if TURNS[each.outcome] is turn),
+            key=lambda each: (each.kind == "time", each.change or 0.0),
+        )
+        if turn is Turn.BAD:
+            self.asked = worst.benchmark, worst.metric
+            measuring.say(f"from here on: {worst.metric} of {worst.benchmark}")
+        return Tried(name, turn, _says(worst))
 
     def _judged(self, name: str, verdicts: list[Verdict]) -> Tried:
-        """Return what the one verdict says; an open one is decided by half of the whole change."""
-        found = [each for each in verdicts if (each.benchmark, each.metric) == self.asked]
-        if not found or found[0].outcome in NOT_JUDGED:
-            why = f": {found[0].detail}" if found else ""
-            return Tried(name, Turn.SKIPPED, f"what regressed at the bad end can't be judged{why}")
-        each = found[0]
-        if each.outcome is Outcome.REGRESSED:
-            return Tried(name, Turn.BAD, _says(each))
-        if each.outcome is Outcome.INCONCLUSIVE:
-            turn = Turn.BAD if (each.change or 0.0) > self.change / 2 else Turn.GOOD
-            return Tried(name, turn, f"{_says(each)}: only its estimate says so")
-        return Tried(name, Turn.GOOD, _says(each))
+        """Return what the one verdict says. One that is open is never decided by its estimate."""
+        for each in verdicts:
+            if (each.benchmark, each.metric) == self.asked:
+                return Tried(name, TURNS[each.outcome], _says(each))
+        return Tried(name, Turn.SKIPPED, "what regressed at the bad end is not measured there")
 
 
 def _says(each: Verdict) -> str:
-    by = "" if each.change is None else f" by {each.change:+.1%}"
-    return f"{each.metric} {each.outcome.value}{by}"
+    """Return a verdict in a few words; with its detail, which says what it would take, if open."""
+    by = "" if each.change is None else f" by {moved(each.change, each.low, each.high)}"
+    is_open = TURNS[each.outcome] in (Turn.UNDECIDED, Turn.SKIPPED) and each.detail
+    return f"{each.metric} {each.outcome.value}{by}" + (f": {each.detail}" if is_open else "")
 
 
 def _release(package: str, overlays: Overlays, name: str) -> Environment:

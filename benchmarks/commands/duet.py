@@ -88,7 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             with ExitStack() as stack:
                 sides = measuring.overlays(conditions).sides(specs, stack)
-                duet = Duet(conditions, sides, budget, out, measuring.say, acknowledged=known)
+                voice = measuring.say, measuring.pulse
+                duet = Duet(conditions, sides, budget, out, *voice, acknowledged=known)
                 measuring.say(duet.cost())
                 duet.run()
         except KeyboardInterrupt:

@@ -141,6 +141,12 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
+def pulse(part: str) -> None:
+    """Print a part of a line at once: a sign of life while a line isn't done."""
+    with suppress(OSError):
+        print(part, end="", flush=True)
+
+
 def complain(line: str) -> None:
     """Print a line to standard error, as `say` does."""
     with suppress(OSError):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.text import telling
 
 KILLED_WITHIN_S = 30
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -29,8 +30,7 @@ class Done:
     @property
     def lines(self) -> list[str]:
         """The lines that say something, the errors last, without their indentation."""
-        text = f"{self.output}\n{self.errors}"
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return telling(f"{self.output}\n{self.errors}")
 
     @property
     def last_line(self) -> str:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+# What torch logs beside its work: its profiler (LEVEL:DATE TIME PID:THREAD FILE:LINE]), and, with
+# the level as the first letter, the rest of it ([W1128 10:09:03.745375467 FILE:LINE]). Errors say
+# something.
+CHATTER = re.compile(
+    r"(USDT|VERBOSE|INFO|STAGE|WARNING):\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \d+:\d+ |"
+    r"(\[rank\d+\]:)?\[[IVW]\d{4} \d\d:\d\d:\d\d"
+)
+
+
+def telling(text: str) -> list[str]:
+    """Return the lines of a program's output that say something, without their indentation."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line and not CHATTER.match(line)]
 
 
 def rate(value: float) -> str:

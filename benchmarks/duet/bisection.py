@@ -12,7 +12,8 @@ class Turn(Enum):
 
     GOOD = "good"
     BAD = "bad"
-    SKIPPED = "skipped"
+    SKIPPED = "skipped"  # it can't be tried: no duet, or nothing that could be compared
+    UNDECIDED = "undecided"  # it was tried, and neither is shown
 
 
 @dataclass(frozen=True)
@@ -26,32 +27,37 @@ class Tried:
 
 @dataclass(frozen=True)
 class Found:
-    """The last good candidate and the first bad one; between them, those that can't be tried."""
+    """The last good candidate and the first bad one, and what lies between them."""
 
     good: str
     bad: str
-    between: tuple[str, ...]
+    between: tuple[str, ...]  # none of them is good or bad
+    undecided: tuple[str, ...] = ()  # those that were tried, and not decided
 
 
 def search(candidates: Sequence[str], turn: Callable[[str], Turn]) -> Found | None:
     """Return where the candidates, in order, turn from good to bad; None if the last is good.
 
-    The first is good by definition, the last is tried first. `turn` is asked for each candidate at
-    most once; where it is skipped, the nearest one that isn't decides. With one turn among n
-    candidates that takes about log2(n) questions.
+    None as well if the last is skipped or undecided. The first is good by definition, the last is
+    tried first. `turn` is asked for each candidate at most once; if it is skipped or undecided, the
+    nearest one that isn't decides. With one turn among n candidates that takes about log2(n)
+    questions.
     """
     if turn(candidates[-1]) is not Turn.BAD:
         return None
     good, bad = 0, len(candidates) - 1
-    skipped: set[int] = set()
-    while open_ := [i for i in range(good + 1, bad) if i not in skipped]:
+    passed_over: dict[int, Turn] = {}
+    while open_ := [i for i in range(good + 1, bad) if i not in passed_over]:
         middle = (good + bad) / 2
         tried = min(open_, key=lambda i: abs(i - middle))
         answer = turn(candidates[tried])
-        if answer is Turn.SKIPPED:
-            skipped.add(tried)
-        elif answer is Turn.BAD:
+        if answer is Turn.BAD:
             bad = tried
-        else:
+        elif answer is Turn.GOOD:
             good = tried
-    return Found(candidates[good], candidates[bad], tuple(candidates[good + 1 : bad]))
+        else:
+            passed_over[tried] = answer
+    between = range(good + 1, bad)
+    undecided = [candidates[i] for i in between if passed_over[i] is Turn.UNDECIDED]
+    names = tuple(candidates[i] for i in between)
+    return Found(candidates[good], candidates[bad], names, tuple(undecided))

@@ -38,6 +38,7 @@ class Duet:
     budget: Budget
     out: Path
     say: Callable[[str], None]
+    pulse: Callable[[str], None] = lambda _: None  # parts of a line, as each restart goes on
     asked: tuple[str, str] | None = None  # the one benchmark and metric that have to be decided
     acknowledged: Sequence[Acknowledgement] = ()  # regressions that pass
     id: str = field(default_factory=lambda: uuid4().hex)  # the same in all files of this duet
@@ -65,6 +66,11 @@ class Duet:
     def trusted(self) -> int:
         """How many of them count: the machine could be trusted on both sides."""
         return sum(not _doubts(*pair) for pair in zip(*self.sides, strict=True))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its time was over before it was done."""
+        return clock.read() >= self._deadline
 
     @property
     def sides(self) -> tuple[list[Session], list[Session]]:
@@ -109,7 +115,10 @@ class Duet:
     def look(self, alpha: float) -> None:
         """Judge what there is."""
         self._looked = self.restarts
-        self.verdicts = decisions.look(
+        self.verdicts = self._judged(alpha)
+
+    def _judged(self, alpha: float) -> list[Verdict]:
+        return decisions.look(
             *self.sides, alpha, self.verdicts, self.acknowledged, work=self.conditions.work
         )
 
@@ -129,11 +138,24 @@ class Duet:
             elif self.restarts + left < enough:
                 self.say(f"giving up: only {self.restarts + left} restarts can still be had")
             elif clock.read() + self.longest_s > self._deadline:
-                self.say(f"another restart doesn't fit into {budget.minutes:g} minutes")
+                minutes = progress.minutes(budget.minutes)
+                self.say(f"another restart doesn't fit into {minutes}{self._short_of_time()}")
             else:
                 yield number, planned[self.restarts]
                 continue
             return
+
+    def _short_of_time(self) -> str:
+        """Return what it takes until times can be told, if there is too little time for that."""
+        missing_s = (ENOUGH - self.restarts) * self.longest_s
+        over_s = clock.read() + missing_s - self._deadline
+        if self.budget.restarts < ENOUGH or missing_s <= 0 or over_s <= 0:
+            return ""
+        least = progress.whole(self.budget.minutes + over_s / 60)
+        return (
+            f"; times need {ENOUGH} restarts, which take about {self.longest_s:.0f} s each: give "
+            f"at least --max-minutes {least}"
+        )
 
     def add(self, number: int, planned: Restart) -> bool:
         """Play a restart and save it. False if it is lost.
@@ -180,6 +202,7 @@ class Duet:
             self.say,
             evidence=self.conditions.evidence and not self.takes,
             deadline=self._deadline,
+            pulse=self.pulse,
         )
         try:
             return run.play()
@@ -199,19 +222,19 @@ class Duet:
             self.takes.setdefault(take, []).append(session)
 
     def progress(self, number: int) -> str:
-        """Return the estimate so far, and about how long it takes if all restarts are needed."""
+        """Return the estimate so far, and about how long it takes if all restarts are needed.
+
+        The estimate is that of the next look.
+        """
+        alpha = self.looks[max(self.looks) if self._looked else min(self.looks)]
         left_s = (self.budget.restarts - number) * self.longest_s
         left_s = max(0.0, min(left_s, self._deadline - clock.read()))
         return (
-            f"restart {number} of at most {self.budget.restarts}: {self._estimate()}; "
+            f"restart {number} of at most {self.budget.restarts}: "
+            f"{progress.standing(self._judged(alpha), self.asked)}; "
             f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
+            f"{self._short_of_time()}"
         )
-
-    def _estimate(self) -> str:
-        """Return the change so far of each benchmark, in a few words."""
-        if self.conditions.work:
-            return "work gathered on both sides"
-        return progress.estimate(*self.sides)
 
     def cost(self) -> str:
         """Return about what it may cost if all of it is needed, before it starts."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import exp, log
-from statistics import median
+from math import ceil
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import count
 from benchmarks.duet import restart, schedule
+from benchmarks.sessions.outcome import moved
 from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from benchmarks.duet.restart import Conditions, Played
     from benchmarks.duet.schedule import Budget
     from benchmarks.environments.overlay import Environment
-    from benchmarks.sessions.session import Session
+    from benchmarks.sessions.outcome import Verdict
+
+SHOWN = ("round_s", "decode_device_s", "decode.python_calls")  # of a benchmark, the first it has
 
 
 def cost(conditions: Conditions, budget: Budget, first: int, out: Path) -> str:
@@ -30,27 +32,46 @@ def cost(conditions: Conditions, budget: Budget, first: int, out: Path) -> str:
             f"{count(benchmarks, 'workload')}; results in {out}"
         )
     rounds = budget.restarts * budget.pairs * len(conditions.takes) * benchmarks
-    early = f", {first} where they decide" if budget.restarts > first else ""
+    early = f", {first} if they decide" if budget.restarts > first else ""
     if budget.restarts < ENOUGH:
         early = f" (no verdict on times comes of fewer than {ENOUGH})"
     restarts = f"{count(budget.restarts, 'restart')}{early}"
     return (
         f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "
-        f"about {budget.minutes:g} minutes; seed {budget.seed}; results in {out}"
+        f"{minutes(budget.minutes)}; seed {budget.seed}; results in {out}"
     )
 
 
-def estimate(bases: Sequence[Session], heads: Sequence[Session]) -> str:
-    """Return the change so far of each benchmark, in a few words."""
-    shifts: dict[str, list[float]] = {}
-    for base, head in zip(bases, heads, strict=True):
-        for name, measured in base.measured.items():
-            pairs = zip(measured.rounds_s, head.measured[name].rounds_s, strict=True)
-            shifts.setdefault(name, []).append(median(log(b / a) for a, b in pairs))
-    return ", ".join(
-        f"{name.partition('[')[2].rstrip(']')} {exp(median(each)) - 1:+.2%} so far"
-        for name, each in shifts.items()
-    )
+def minutes(number: float) -> str:
+    """Return minutes in words, as in "1 minute" and "2.5 minutes"."""
+    return f"{number:g} minute{'' if number == 1 else 's'}"
+
+
+def whole(number: float) -> int:
+    """Return so many minutes as an advice: whole ones, and rather too many."""
+    return max(1, ceil(number))
+
+
+def standing(verdicts: Sequence[Verdict], asked: tuple[str, str] | None) -> str:
+    """Return how it stands, by the estimate that a verdict would be given on: change and interval.
+
+    Of the benchmark and metric that are `asked` for, or else of each benchmark: its round, or of
+    work alone the device time of a decode step, or the calls of one.
+    """
+    shown = {(each.benchmark, each.metric): each for each in verdicts}
+    names = dict.fromkeys(each.benchmark for each in verdicts)
+    firsts = [next(((n, m) for m in SHOWN if (n, m) in shown), None) for n in names]
+    keys = [asked] if asked else firsts
+    return ", ".join(_short(shown[key]) for key in keys if key in shown) or "nothing is judged yet"
+
+
+def _short(verdict: Verdict) -> str:
+    name = f"{verdict.benchmark.partition('[')[2].rstrip(']')} {verdict.metric}"
+    if verdict.change is None:
+        return f"{name} {verdict.outcome.value}"
+    says = f"{name} {moved(verdict.change, verdict.low, verdict.high, 2)}"
+    few = verdict.low is None and verdict.kind in ("time", "device")
+    return says + f" (no interval before {ENOUGH} restarts)" * few
 
 
 def describe_sides(played: Played, sides: Mapping[str, Environment]) -> Iterator[str]:

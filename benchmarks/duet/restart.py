@@ -80,6 +80,7 @@ class RestartRun:
     say: Callable[[str], None]
     evidence: bool
     deadline: float
+    pulse: Callable[[str], None] = lambda _: None  # parts of a line that shows that it lives
 
     def play(self) -> Played:
         """Return what came of it.
@@ -95,18 +96,28 @@ class RestartRun:
                     }
                     self._describe()
                     for quantization in self.conditions.settings.quantizations:
-                        self._load(quantization)
-                        for batch_size in self.conditions.settings.batch_sizes:
-                            play = self._prepare if self.conditions.work else self._measure
-                            play(batch_size)
-                        began = clock.read()
-                        if self.evidence:
-                            self._compare_logits(quantization, Path(scratch))
-                        self._collect()
-                        if self.evidence and not self.conditions.work:
-                            self._played.evidence_s += clock.read() - began
+                        self.pulse(f"{self.log.name}, {quantization}: load ")
+                        try:
+                            self._play_model(quantization, Path(scratch))
+                        finally:
+                            self.pulse("\n")
         _compare_outputs(self._played)
         return self._played
+
+    def _play_model(self, quantization: str, scratch: Path) -> None:
+        """Play all that is asked of one model, on the sides that live now."""
+        self._load(quantization)
+        for batch_size in self.conditions.settings.batch_sizes:
+            self.pulse(f" b{batch_size} ")
+            play = self._prepare if self.conditions.work else self._measure
+            play(batch_size)
+        self.pulse(" collect ")
+        began = clock.read()
+        if self.evidence:
+            self._compare_logits(quantization, scratch)
+        self._collect()
+        if self.evidence and not self.conditions.work:
+            self._played.evidence_s += clock.read() - began
 
     def _start(self, side: str) -> Partner:
         log = self.log.with_name(f"{self.log.name}-{side}.log")
@@ -134,6 +145,7 @@ class RestartRun:
         """
         for partner in self._partners.values():
             partner.ask("load", LOADED_WITHIN_S, quantization=quantization)
+            self.pulse(".")
         cores = self._played.cores
         for side, partner in self._partners.items():
             if side not in cores:
@@ -147,6 +159,7 @@ class RestartRun:
         pids = [partner.pid for partner in self._partners.values()]
         for partner in self._partners.values():
             partner.ask("prepare", LOADED_WITHIN_S, batch_size=batch_size, own_pids=pids)
+            self.pulse(".")
 
     def _measure(self, batch_size: int) -> None:
         """Warm up and play the pairs. One side works at a time."""
@@ -157,6 +170,7 @@ class RestartRun:
         for take in (take for pair in self.planned.pairs for take in pair if take.side in partners):
             asked = {"batch_size": batch_size, "slowdown": take.slowdown}
             partners[take.side].ask("round", ANSWER_WITHIN_S, **asked)
+            self.pulse(".")
         for partner in partners.values():
             partner.ask("record", ANSWER_WITHIN_S, batch_size=batch_size)
 
@@ -167,6 +181,7 @@ class RestartRun:
         asked = {"evidence": self.evidence and not conditions.work, "work": work}
         for side, partner in self._partners.items():
             answer = partner.ask("collect", LOADED_WITHIN_S, **asked)
+            self.pulse(".")
             if answer["note"]:
                 played.notes.append(f"{side}: no counters: {answer['note']}")
             for each in answer["benchmarks"]:

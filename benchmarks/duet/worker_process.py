@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import errors, process
 from benchmarks.common.errors import HarnessError, InputError
+from benchmarks.common.text import telling
 from benchmarks.machine import clock
 
 if TYPE_CHECKING:
@@ -173,8 +174,7 @@ class Partner:
 
     def _lost(self, what: str, do: str) -> LostError:
         self._given_up = True
-        lines = [line.strip() for line in self._text().splitlines() if line.strip()]
-        last = " | ".join(lines[-LOG_LINES:]) or "its log is empty"
+        last = " | ".join(telling(self._text())[-LOG_LINES:]) or "its log says nothing"
         return LostError(f"{self.name}: the worker {what}, asked to {do}; {last} ({self.log})")
 
     def _text(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.common.errors import InputError
 from benchmarks.pytest_session import gating, saving
 from benchmarks.pytest_session.state import state_of
 
@@ -45,3 +46,23 @@ def write_compared(terminalreporter: Any, config: pytest.Config) -> None:
         base, head = (Session("", {}, machine=each) for each in (theirs, machine))
         for line in comparable.differences(base, head):
             terminalreporter.write_line(line)
+    for line in state.doubtful:
+        terminalreporter.write_line(line, yellow=True)
+
+
+def doubtful(content: dict[str, Any]) -> list[str]:
+    """Return the line that says why a compared session's figures say little; none if they don't.
+
+    A table that has them beside this session's looks the same either way.
+    """
+    from benchmarks.sessions import baseline
+    from benchmarks.sessions.session import parse_session
+
+    try:
+        session = baseline.own(parse_session(content, "the compared session"))
+    except InputError:  # another suite's, of which nothing is known
+        return []
+    when = session.when[:16].replace("T", " ")
+    found = baseline.untrusted(session)
+    says = f"compared with the session of {when}, whose figures say little: {'; '.join(found)}"
+    return [says] if found else []

@@ -53,6 +53,7 @@ class SessionState:
     compared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     benchmarks: list[Any] = field(default_factory=list)  # pytest-benchmark's fixtures, as used
     gate: Gate | None = None  # with --gate
+    doubtful: list[str] = field(default_factory=list)  # of those: why their figures say little
     not_compared: str | None = None  # why --benchmark-compare-fail can't decide
     add_property: Callable[[str, object], None] | None = None  # to the report of --junitxml
     collected: bool = False  # a benchmark was, even if it is not selected

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions import comparable
+from benchmarks.sessions import comparable, doubts, outcome
 from benchmarks.sessions.session import read_session, unchecked_of
 
 if TYPE_CHECKING:
@@ -93,23 +93,31 @@ def own(session: Session) -> Session:
 
 def objections(session: Session) -> list[str]:
     """Return why a session should not become a baseline; nothing if it may."""
-    found = []
-    if not session.measured:
-        found.append("it measured nothing")
-    if not session.saved["passed"]:
-        found.append("tests failed, or it was interrupted")
-    if invalid := [name for name, each in session.measured.items() if not _valid(each)]:
-        found.append(f"the machine couldn't be trusted during {_some(invalid)}")
-    found += unchecked_of(session).lines()
-    if regressed := _judged(session, "REGRESSED"):
-        found.append(f"REGRESSED: {_some(regressed)}")
+    found = [] if session.measured else ["it measured nothing"]
+    found += untrusted(session)
+    if regressed := [each for each in session.verdicts if each["outcome"] == "REGRESSED"]:
+        found.append(f"REGRESSED: {_figures(regressed)}")
     if gone := [name for name in _judged(session, "MISSING") if name not in session.measured]:
         found.append(f"its baselines have benchmarks that it lacks: {_some(gone)}")
-    if suspicious := _suspicious(session):
-        found.append(f"suspicious: {_some(suspicious)}; let a duet decide")
+    if suspicious := [each for each in session.verdicts if each.get("suspicious")]:
+        found.append(f"suspicious: {_figures(suspicious)}; let a duet decide")
     if session.duet:
         found.append("it is one side of a duet")
     return found
+
+
+def untrusted(session: Session) -> list[str]:
+    """Return why the figures of a session say little, whatever they are compared with."""
+    found = []
+    if session.saved.get("passed") is False:
+        status = session.saved.get("exit_status")
+        found.append(
+            "tests failed, or it was interrupted" + (f" (exit status {status})" if status else "")
+        )
+    if invalid := [name for name, each in session.measured.items() if not _valid(each)]:
+        why = _doubt(session.measured[invalid[0]])
+        found.append(f"{doubts.UNKNOWN} during {_some(invalid)}{why}")
+    return found + unchecked_of(session).lines()
 
 
 def is_baseline(session: Session) -> bool:
@@ -202,11 +210,6 @@ def _judged(session: Session, outcome: str) -> list[str]:
     return _benchmarks(each for each in session.verdicts if each["outcome"] == outcome)
 
 
-def _suspicious(session: Session) -> list[str]:
-    """Return the benchmarks that are beyond what the baselines vary, acknowledged or not."""
-    return _benchmarks(each for each in session.verdicts if each.get("suspicious"))
-
-
 def _benchmarks(verdicts: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(each["benchmark"] for each in verdicts))
 
@@ -221,8 +224,30 @@ def _valid(measured: Measured) -> bool:
     return device and (measured.work_only or bool(measured.validity.get("valid")))
 
 
+def _doubt(measured: Measured) -> str:
+    """Return why they can't, without what to do; empty if that isn't known."""
+    judged = measured.device_time.get("validity") if measured.work_only else measured.validity
+    why = doubts.in_short(judged)[0]
+    return "" if why == doubts.UNKNOWN else f" ({why})"
+
+
 def _age(session: Session) -> tuple[str, str]:
     return session.when, session.name
+
+
+def _figures(verdicts: Sequence[Record]) -> str:
+    """Return metric, change and interval of verdicts, the largest changes first."""
+    found = sorted(verdicts, key=lambda each: -abs(each.get("change") or 0.0))
+    return _some([_figure(each) for each in found])
+
+
+def _figure(verdict: Record) -> str:
+    name = f"{verdict['benchmark'].rpartition('::')[2]} {verdict['metric']}"
+    if verdict.get("change") is None:
+        return name
+    digits = 2 if verdict["kind"] == "device" else 1
+    ends = verdict.get("low"), verdict.get("high")
+    return f"{name} {outcome.moved(verdict['change'], *ends, digits)}"
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

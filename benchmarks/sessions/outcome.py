@@ -76,6 +76,14 @@ def from_record(record: Mapping[str, Any]) -> Verdict:
     return Verdict(**known)
 
 
+def moved(change: float, low: float | None, high: float | None, digits: int = 1) -> str:
+    """Return a change in percent, with its interval if there is one, as tables have both."""
+    says = f"{100 * change:+.{digits}f} %"
+    if low is None or high is None:
+        return says
+    return f"{says} [{100 * low:+.{digits}f}, {100 * high:+.{digits}f}]"
+
+
 def host_and_device(verdicts: Sequence[Verdict]) -> str:
     """Return host and device of a benchmark's decode step in one sentence.
 

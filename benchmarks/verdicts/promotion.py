@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,25 +12,53 @@ from benchmarks.sessions import baseline, storage
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
     from benchmarks.sessions.session import Session
 
+BY_VERDICTS = ("REGRESSED", "suspicious", "its baselines have")  # objections that judging found
 
-def promote(path: Path, *, when: str, reason: str | None = None) -> None:
+
+@dataclass(frozen=True)
+class Judged:
+    """A session as its baselines judge it, and what speaks against promoting it."""
+
+    session: Session
+    base: Sequence[Session]
+    objections: Sequence[str]
+
+    @property
+    def look(self) -> str:
+        """The command that shows the verdicts; empty if no baseline judged it."""
+        if not self.base:
+            return ""
+        base = shlex.join(_from_here(each) for each in self.base)
+        head = shlex.join([_from_here(self.session)])
+        return f"python -m benchmarks judge --base {base} --head {head}"
+
+
+def promote(
+    path: Path, *, when: str, reason: str | None = None, beside: Collection[Path] = ()
+) -> None:
     """Make a stored session a baseline; with a reason, which is kept, whatever speaks against it.
 
     `when` is ISO 8601. The session is judged once more, by the baselines in its folder: a slow
-    one must not get in because nobody looked, or because it was judged by something else. Raises
-    InputError if the file is damaged, foreign or without raw data, which no reason helps, and
-    where it is refused.
+    one must not get in because nobody looked, or because it was judged by something else. Only
+    those `beside` it don't judge it: sessions of the same code, measured to tell how much it
+    varies. Raises InputError if the file is damaged, foreign or without raw data, which no reason
+    helps, and where it is refused.
     """
     stored = baseline.own(read_session(path))
-    session = _judged(stored, path.resolve().parent)
-    found = list(dict.fromkeys(baseline.objections(stored) + baseline.objections(session)))
-    if found and not reason:
+    known = baseline.stored(path.resolve().parent).sessions
+    judged = judge(stored, known, beside)
+    if judged.objections and not reason:
+        by_verdicts = any(each.startswith(BY_VERDICTS) for each in judged.objections)
+        look = f"; look: {judged.look}" if by_verdicts and judged.look else ""
         raise InputError(
-            f"{path}: {'; '.join(found)}; no baseline, unless --force says why it should be one"
+            f"{path}: {'; '.join(judged.objections)}{look}; no baseline, unless --force says why "
+            "it should be one"
         )
-    verdicts = session.saved.get("verdicts")
+    verdicts = judged.session.saved.get("verdicts")
 
     def edit(content: dict[str, Any]) -> None:
         content["llm_int8"]["verdicts"] = verdicts
@@ -39,6 +68,18 @@ def promote(path: Path, *, when: str, reason: str | None = None) -> None:
     storage.change(path, edit)
 
 
+def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = ()) -> Judged:
+    """Judge a stored session by those of the known ones that are its baselines, itself left out."""
+    out = {each.resolve() for each in (Path(stored.name), *beside)}  # given by links, perhaps
+    others = [each for each in known if Path(each.name).resolve() not in out]
+    base = baseline.baselines(others, stored)
+    session = _judged(stored, base) if base else stored
+    found = baseline.objections(session)
+    said = {each.partition(":")[0] for each in found}
+    found += [each for each in baseline.objections(stored) if each.partition(":")[0] not in said]
+    return Judged(session, base, list(dict.fromkeys(found)))
+
+
 def demote(path: Path, *, when: str) -> None:
     """Let a stored session be no baseline any more. Raises InputError if it is no session."""
     baseline.own(read_session(path))
@@ -46,20 +87,16 @@ def demote(path: Path, *, when: str) -> None:
     storage.change(path, lambda content: content["llm_int8"].update(mark))
 
 
-def _judged(session: Session, folder: Path) -> Session:
-    own = Path(session.name).resolve()  # which may have been given by a link
-    stored = baseline.stored(folder).sessions
-    known = [each for each in stored if Path(each.name).resolve() != own]
-    if not (base := baseline.baselines(known, session)):
-        return session
+def _from_here(session: Session) -> str:
+    """Return the path of a session's file, without the folder that this process is in."""
+    path, here = Path(session.name), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _judged(session: Session, base: Sequence[Session]) -> Session:
     from benchmarks.verdicts import judgement  # with scipy, which takes its time
 
     verdicts = judgement.judge(base, [session])
     return replace(
-        session,
-        saved={
-            **session.saved,
-            "verdicts": [each.as_record() for each in verdicts],
-            "exit_status": judgement.exit_status(verdicts),
-        },
+        session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )

@@ -27,28 +27,30 @@ from tests.running import ROOT, git
 
 @given(data=st.data(), count=st.integers(2, 40))
 def test_the_turn_lies_between_the_two_that_are_named(data, count):
-    """All before are good, all after are bad; only what can't be tried lies between."""
+    """All before are good, all after are bad; between lies only what can't be tried or decided."""
     names = [str(number) for number in range(count)]
     turned = data.draw(st.integers(1, count - 1))
     inner = list(range(1, count - 1))
     broken = data.draw(st.sets(st.sampled_from(inner))) if inner else set()
+    noisy = data.draw(st.sets(st.sampled_from(sorted(broken)))) if broken else set()
     asked = []
 
     def turn(name):
         asked.append(name)
         if int(name) in broken:
-            return Turn.SKIPPED
+            return Turn.UNDECIDED if int(name) in noisy else Turn.SKIPPED
         return Turn.BAD if int(name) >= turned else Turn.GOOD
 
     found = bisection.search(names, turn)
     assert int(found.good) < turned <= int(found.bad)
     assert {int(name) for name in found.between} <= broken
+    assert {int(name) for name in found.undecided} == noisy & set(map(int, found.between))
     assert len(asked) == len(set(asked))
     assert names[0] not in asked
     assert len(asked) <= 2 + log2(count) + len(broken)
 
 
-@pytest.mark.parametrize("answer", [Turn.GOOD, Turn.SKIPPED])
+@pytest.mark.parametrize("answer", [Turn.GOOD, Turn.SKIPPED, Turn.UNDECIDED])
 def test_nothing_is_searched_where_the_bad_end_is_not_bad(answer):
     """One question, and no turn."""
     asked = []
@@ -145,6 +147,18 @@ def test_git_bisect_run_finds_the_commit(suite):
     assert git(folder, "log", "-1", "--format=%s", "refs/bisect/bad") == "1 REGRESSED"
 
 
+def test_git_bisect_run_decides_nothing_that_a_duet_leaves_open(suite):
+    """The undecided commit and the bad one are named, and none of them is the first bad one."""
+    for what in ("0", "11 INCONCLUSIVE", "1 REGRESSED"):
+        commit(suite, what)
+    folder = suite / "../bisected"
+    git(folder, "bisect", "start", "--first-parent", "HEAD", "HEAD~2", "--", "what")
+    with pytest.raises(subprocess.CalledProcessError) as ended:
+        git(folder, "bisect", "run", "sh", suite / "bisect.sh")
+    assert "The first bad commit could be any of:" in ended.value.output
+    assert "found first bad commit" not in ended.value.output
+
+
 def test_releases_are_ordered_and_pre_releases_are_named(tmp_path):
     """A post-release is one that people have; a release candidate counts only as an end."""
     for version in ("1.0", "1.0.post1", "1.9", "1.10rc1", "1.10", "1.11.dev1"):
@@ -169,9 +183,9 @@ def searching(environment, metric=None):
     return Search(None, None, None, good, lambda _: good, [], metric=metric)
 
 
-def verdict(metric, outcome, change, kind="time", benchmark="test_a"):
+def verdict(metric, outcome, change, kind="time", benchmark="test_a", **more):
     """Return a verdict of a duet."""
-    return Verdict(benchmark, metric, kind, outcome, 1.0, 1.0, change)
+    return Verdict(benchmark, metric, kind, outcome, 1.0, 1.0, change, **more)
 
 
 AT_THE_BAD_END = [
@@ -193,15 +207,26 @@ def test_the_worst_regression_of_the_bad_end_is_followed(tmp_path, metric, asked
     assert searching(tmp_path, "round_s")._bad_end("2.0", AT_THE_BAD_END).turn is Turn.SKIPPED
 
 
-def test_a_bad_end_whose_times_are_not_judged_is_not_good(tmp_path):
-    """A machine that couldn't be trusted says nothing of a release."""
+@pytest.mark.parametrize(
+    ("metric", "kind", "outcome", "turn"),
+    [
+        ("tpot_s", "time", Outcome.INCONCLUSIVE, Turn.UNDECIDED),
+        ("round_s", "time", Outcome.INVALID, Turn.UNDECIDED),
+        ("decode_device_s", "device", Outcome.INVALID, Turn.UNDECIDED),
+        ("decode.python_calls", "counter", Outcome.MISSING, Turn.SKIPPED),
+        ("tpot_s", "time", Outcome.NOT_COMPARABLE, Turn.SKIPPED),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_a_bad_end_that_is_not_decided_is_not_good(named, metric, kind, outcome, turn):
+    """Neither too few restarts nor a busy machine, nor what isn't measured, say it is as fast."""
     found = [
-        verdict("round_s", Outcome.INVALID, None),
-        verdict("weights_bytes", Outcome.NO_CHANGE, 0),
+        verdict(metric, outcome, 0.119, kind, detail="5 more decide"),
+        verdict("weights_bytes", Outcome.NO_CHANGE, 0.2, "memory"),
     ]
-    said = searching(tmp_path)._bad_end("2.0", found)
-    assert said.turn is Turn.SKIPPED
-    assert "INVALID" in said.why
+    said = searching(None, metric if named else None)._bad_end("2.0", found)
+    assert said.turn is turn
+    assert said.why == f"{metric} {outcome.value} by +11.9 %: 5 more decide"
 
 
 @pytest.mark.parametrize(
@@ -210,9 +235,10 @@ def test_a_bad_end_whose_times_are_not_judged_is_not_good(tmp_path):
         (Outcome.REGRESSED, 0.3, Turn.BAD),
         (Outcome.NO_CHANGE, 0.0, Turn.GOOD),
         (Outcome.IMPROVED, -0.1, Turn.GOOD),
-        (Outcome.INCONCLUSIVE, 0.2, Turn.BAD),
-        (Outcome.INCONCLUSIVE, 0.1, Turn.GOOD),
-        (Outcome.INVALID, None, Turn.SKIPPED),
+        (Outcome.INCONCLUSIVE, 0.29, Turn.UNDECIDED),
+        (Outcome.INCONCLUSIVE, 0.0, Turn.UNDECIDED),
+        (Outcome.INVALID, None, Turn.UNDECIDED),
+        (Outcome.MISSING, None, Turn.SKIPPED),
     ],
 )
 def test_candidates_are_asked_for_what_regressed_at_the_bad_end(tmp_path, outcome, change, turn):

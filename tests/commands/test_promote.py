@@ -1,14 +1,16 @@
 """Promotion: what makes a stored session a baseline, as a user calls it."""
 
 import json
+import shlex
 import subprocess
 import sys
+from math import exp
 
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.sessions import baseline
-from tests.builders import DUET, INVALID, LIFTED, WIDENED, save, verdict
+from tests.builders import DUET, INVALID, LIFTED, LUCK, WIDENED, save, verdict
 
 JUDGED = {"verdicts": [verdict("a", "NO CHANGE")]}
 
@@ -59,7 +61,7 @@ def test_a_session_that_is_given_by_a_link_is_the_one_it_leads_to(promote, tmp_p
     link.symlink_to(slow)
     status, (line,) = promote(link)
     assert (status, mark(slow)) == (1, None)
-    assert "REGRESSED: a, b" in line
+    assert "REGRESSED: a round_s +" in line
     assert promote(link, "--force", "known")[0] == 0
     assert link.is_symlink()
     assert mark(slow)["forced"] == "known"
@@ -96,7 +98,7 @@ def test_a_session_that_was_never_judged_is_judged_now(promote, tmp_path):
         slow = save(tmp_path / f"000{number}_slow.json", day=number, slower=1.3)
         status, (line,) = promote(slow)
         assert status == 1
-        assert "REGRESSED: a, b" in line
+        assert "REGRESSED: a round_s +30.0 %, b round_s +30.0 %" in line
     same = save(tmp_path / "0004_same.json", day=4, slower=1.001)
     assert promote(same)[0] == 0
     fast = save(tmp_path / "0005_fast.json", day=5, slower=0.7)
@@ -108,10 +110,41 @@ def test_a_session_that_was_never_judged_is_judged_now(promote, tmp_path):
         assert promote(again, "--force", "confirmed")[0] == 0
     back = save(tmp_path / "0008_back.json", day=8)
     status, (line,) = promote(back)
-    assert "REGRESSED: a, b" in line  # by the new level, not by all that ever was
+    assert "REGRESSED: a round_s +42" in line  # by the new level, not by all that ever was
     part = save(tmp_path / "0009_part.json", day=9, slower=0.7, names=("a",))
     status, (line,) = promote(part)
     assert "its baselines have benchmarks that it lacks: b" in line
+
+
+@pytest.mark.parametrize(
+    ("slower", "says"),
+    [
+        (1.3, "REGRESSED: a round_s +30.0 % [+28.3, +31.7], b round_s +30.0 %"),
+        (1.06, "suspicious: a round_s +6.0 % [+4.6, +7.4], b round_s +6.0 %"),
+    ],
+)
+def test_a_refusal_says_what_was_seen_and_how_to_look(promote, tmp_path, capsys, slower, says):
+    """Metric, change and interval, and the command that shows the verdicts."""
+    for day, luck in enumerate(LUCK, 1):
+        path = save(tmp_path / f"one gpu/000{day}_x.json", day=day, slower=exp(luck))
+        assert promote(path)[0] == 0
+    slow = save(tmp_path / "one gpu/0007_slow.json", day=7, slower=slower)
+    status, (line,) = promote(slow)
+    assert status == 1
+    assert says in line
+    command = shlex.split(line.partition("; look: ")[2].partition("; no baseline")[0])
+    assert command[:5] == ["python", "-m", "benchmarks", "judge", "--base"]
+    assert main(command[3:]) == (1 if slower == 1.3 else 11)
+    assert "a          round_s" in capsys.readouterr().out
+
+
+def test_a_refusal_names_the_cause_that_was_seen(promote, tmp_path):
+    """Why the machine couldn't be trusted, and how a session ended that failed."""
+    busy = save(tmp_path / "0001_x.json", validity=INVALID, passed=False, exit_status=2)
+    _, (line,) = promote(busy)
+    assert "or it was interrupted (exit status 2); " in line
+    assert "couldn't be trusted during a, b (the clock dropped); " in line
+    assert "judge" not in line  # nothing was judged
 
 
 @pytest.mark.parametrize("verdicts", [[], [verdict("a", "MISSING")]])
@@ -121,7 +154,7 @@ def test_what_was_judged_by_something_else_is_judged_again(promote, tmp_path, ve
     slow = save(tmp_path / "0002_slow.json", day=2, slower=1.3, verdicts=verdicts)
     status, (line,) = promote(slow)
     assert status == 1
-    assert "REGRESSED: a, b" in line
+    assert "REGRESSED: a round_s +" in line
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks import __main__ as door
 from benchmarks.commands.duet import report
-from benchmarks.commands.measuring import say
+from benchmarks.commands.measuring import pulse, say
 from benchmarks.duet import restart, schedule
 from benchmarks.duet.worker_process import Partner
 from benchmarks.evidence import counters, profiling
@@ -45,6 +45,7 @@ def slowed(variables, tmp_path_factory):
         profile = partial(profiling.profile_decode, steps=range(2, 3))
         patch.setattr(profiling, "profile_decode", profile)
         duet = duet_of(folder, variables, *options, say=say, takes=takes, evidence=True)
+        duet.pulse = pulse
         with contextlib.redirect_stdout(said):
             say(duet.cost())
             duet.run()
@@ -78,12 +79,13 @@ def test_a_real_slowdown_is_regressed_and_says_where(slowed):
     status, lines, out = slowed
     assert status == 1, lines
     assert lines[0].startswith(
-        "at most 3 restarts, 12 rounds of 2 new tokens in all, and about 60 min"
+        "at most 3 restarts, 12 rounds of 2 new tokens in all, and 60 minutes; "
     )
     assert "seed 1; results in" in lines[0]
     assert "differs: no version" in lines
     assert "int8-decomp: the logits of both sides are equal to the last bit" in lines
-    assert any(line.startswith(f"restart 1 of at most 3: {SLOWED} +") for line in lines)
+    assert any(line.startswith(f"restart 1 of at most 3: {SLOWED} round_s +") for line in lines)
+    assert "restart-01, int8-decomp: load .. b1 .... collect .." in lines  # a dot a round
     regressed = [line for line in lines if line.endswith("REGRESSED") and " round_s " in line]
     assert len(regressed) == 1
     assert any("counters" in line and "unchanged" in line for line in lines)
@@ -266,7 +268,8 @@ def test_a_duet_of_work_alone_times_no_round(command, tmp_path, option):
     status, said = command("duet", "--base=current", option)
     assert status == 0, said
     assert "3 restarts for the work alone" in said
-    assert "3 of at most 3: work gathered on both sides" in said
+    assert "3 of at most 3: bf16-b1-p16-n2 decode.python_calls +0.00 %; " in said
+    assert "restart-01, bf16: load .. b1 .. collect ..\n" in said
     verdicts = json.loads((tmp_path / "out" / "verdicts.json").read_text())["verdicts"]
     metrics = {each["metric"]: each for each in verdicts}
     assert metrics["decode.python_calls"]["change"] == 0

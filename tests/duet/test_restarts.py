@@ -13,21 +13,9 @@ from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.duet import restart, schedule, worker_process
 from benchmarks.duet.restart import RestartRun
-from benchmarks.sessions import pytest_format
 from benchmarks.sessions.outcome import Outcome
-from tests.duets import duet_of, read
+from tests.duets import duet_of, made, read
 from tests.running import heard
-
-
-def made(rounds_s=(0.1, 0.11, 0.1), slower=1.0):
-    """Return a restart as it is played: both sides measured, nothing gathered beside."""
-    params = {"quantization": "int8-decomp", "batch_size": 8, "prompt_tokens": 16, "new_tokens": 4}
-    side = {"loaded": {}, "machine": {}, "describes": "cpu"}
-    found = restart.Played(started={"base": side, "head": side})
-    for each, factor in zip(schedule.SIDES, (1.0, slower), strict=True):
-        bench = pytest_format.benchmark(params, [factor * round_s for round_s in rounds_s], {})
-        found.benchmarks[schedule.Take(each)].append(bench)
-    return found
 
 
 @pytest.mark.parametrize(("ceiling", "status"), [(40, 0), (20, 1)])
@@ -147,9 +135,53 @@ def test_losing_every_restart_ends_the_duet(tmp_path, variables, monkeypatch):
     assert report(duet) == 10
 
 
-def test_no_restart_begins_that_would_end_after_the_time(tmp_path, variables, machine, monkeypatch):
-    """One takes as long as the longest before, without the evidence that one gathers."""
-    plays = iter([(80, 50), (30, 0), (30, 0)])
+def test_progress_is_the_estimate_of_the_verdict(tmp_path, variables, monkeypatch):
+    """Metric, change and interval, over the restarts that count; before three, no interval."""
+    shares = (0.0, 0.2, 0.01)  # whose mean is not their median
+    plays = [made(slower=1 + share) for share in shares]
+    plays.insert(2, made(slower=9, validity={"valid": False, "reasons": ["it was busy"]}))
+    monkeypatch.setattr(RestartRun, "play", Mock(side_effect=plays))
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-restarts=4", say=said.append)
+    duet.run()
+    lines = [line for line in said if line.startswith("restart ") and " of at most " in line]
+    (each,) = duet.verdicts
+    change, *ends = (f"{100 * share:+.2f}" for share in (each.change, each.low, each.high))
+    figures = f"{change} % [{', '.join(ends)}]"
+    assert lines[3].startswith(f"restart 4 of at most 4: int8-decomp-b8-p16-n4 round_s {figures}; ")
+    assert "round_s +9.54 % (no interval before 3 restarts); " in lines[1]
+    assert lines[2].partition(": ")[2] == lines[1].partition(": ")[2]
+
+
+def test_progress_of_a_bisection_is_of_what_is_asked(tmp_path, variables, monkeypatch):
+    """Another benchmark of the same duet is another story."""
+    monkeypatch.setattr(RestartRun, "play", Mock(side_effect=[made(), made()]))
+    said = []
+    duet = duet_of(tmp_path, variables, "--max-restarts=2", say=said.append)
+    duet.asked = ("benchmarks/test_a.py::test_a[int8-b1]", "tpot_s")
+    duet.run()
+    assert "restart 1 of at most 2: nothing is judged yet; " in said[-2]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count", "short"),
+    [
+        (
+            30,
+            2,
+            "; times need 3 restarts, which take about 30 s each: give at least --max-minutes 3",
+        ),
+        (9, 3, ""),
+    ],
+)
+def test_no_restart_begins_that_would_end_after_the_time(
+    tmp_path, variables, machine, monkeypatch, seconds, count, short
+):
+    """One takes as long as the longest before, without the evidence that one gathers.
+
+    If there is no time for as many as times need, it is said how much they need.
+    """
+    plays = iter([(80, 50), (seconds, 0), (seconds, 0)])
 
     def play(_):
         played = made()
@@ -161,8 +193,9 @@ def test_no_restart_begins_that_would_end_after_the_time(tmp_path, variables, ma
     said = []
     duet = duet_of(tmp_path, variables, "--max-minutes=2", say=said.append)
     duet.run()
-    assert duet.restarts == 2
-    assert said[-1] == "another restart doesn't fit into 2 minutes"
+    assert duet.restarts == count
+    assert said[-1] == f"another restart doesn't fit into 2 minutes{short}"
+    assert ("times need" in said[-2]) == (count == 2)  # which is known before it is tried
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -125,6 +125,23 @@ def test_a_lost_worker_is_named_with_the_end_of_its_log(start, waiting, does, sa
     assert not process.is_alive(partner.pid)
 
 
+def test_what_torch_logs_is_no_reason_of_an_end(start):
+    """Its profiler's lines follow each recording, and push out what the worker said last."""
+    noise = (
+        "USDT:2026-11-28 10:09:04 28116:28116 SyncActivityProfilerHandler.cpp:59] profiler_stop",
+        "[W1128 10:09:03.745375467 CPUAllocator.cpp:245] Memory block of unknown size",
+        "WARNING:2026-11-28 10:09:04 28116:28116 init.cpp:180] function cbapi->getCuptiStatus()",
+        "[rank0]:[W1128 10:09:03.745375467 ProcessGroup.cpp:1] destroy it",
+    )
+    said = "ERROR:2026-11-28 10:09:04 28116:28116 CuptiActivityApi.cpp:1] no more buffers"
+    does = f"print({said!r}, *{noise!r}, sep='\\n', flush=True); sys.exit(3)"
+    with start(does) as partner, pytest.raises(LostError) as raised:
+        partner.ask("round", PATIENCE_S)
+    assert f"asked to round; {said} (" in str(raised.value)
+    done = process.run([sys.executable, "-c", f"print(*{noise!r}, sep='\\n')"], os.environ, 60)
+    assert done.last_line == "it said nothing"
+
+
 @pytest.mark.parametrize("error", [InputError, OutOfMemoryError])
 def test_errors_of_the_suite_keep_their_kind(start, error):
     """What a worker's own error says is said of that side."""

@@ -305,6 +305,7 @@ def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model
     assert "Traceback" not in outcome.out + outcome.err
     assert "INTERNALERROR" not in outcome.out + outcome.err
     assert "--benchmark-compare-fail: Performance has regressed." in outcome.out
+    assert "whose figures say little" not in outcome.out
     assert "tokens/s" in outcome.out
     with pytest.warns(PytestBenchmarkWarning, match="Can't compare"):
         outcome = session(*LEAST, "--benchmark-compare=0009", fail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as commands
 from benchmarks.model import synthetic
-from tests.running import ALONE, FAST, Outcome
+from tests.running import ALONE, FAST, LEAST, Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +81,31 @@ def test_a_busy_neighbour_leaves_a_gate_nothing_to_judge(session: Run, machine: 
     assert "can't be trusted" not in outcome.out
     assert outcome.saved["llm_int8"]["exit_status"] == 12
     assert outcome.saved["llm_int8"]["passed"] is True
+
+
+@pytest.mark.parametrize("wrong", ["busy", "loose", "failed"])
+def test_a_comparison_with_a_session_that_says_little_says_so(
+    session: Run, machine: Machine, tmp_path: Path, wrong: str
+) -> None:
+    """pytest-benchmark's table shows its figures as those of any other."""
+    machine.others = 0.3 if wrong == "busy" else 0.0
+    loose = ["--bounds=trend_size=0.2"] if wrong == "loose" else []
+    session(*LEAST, *loose, "--benchmark-save=then")
+    (file,) = tmp_path.glob("storage/*.json")
+    if wrong == "failed":
+        content = json.loads(file.read_text())
+        content["llm_int8"] |= {"passed": False, "exit_status": 2}
+        file.write_text(json.dumps(content))
+    machine.others = 0.0
+    outcome = session(*LEAST, "--benchmark-compare=0001")
+    assert outcome.status == 0, outcome.out
+    (line,) = [each for each in outcome.out.splitlines() if "whose figures say little" in each]
+    assert line.startswith("compared with the session of 20")
+    assert {
+        "busy": "couldn't be trusted during test_throughput[int8-decomp-b1-p16-n2] (other programs",
+        "loose": "checked loosely (--bounds): trend_size up to 0.2",
+        "failed": "tests failed, or it was interrupted (exit status 2)",
+    }[wrong] in line
 
 
 def test_a_session_that_fails_says_so_below_pytests_line(session: Run) -> None:

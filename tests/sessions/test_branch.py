@@ -167,12 +167,16 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     assert main(["baselines", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("skipped .benchmarks/gpu/0004_d.json")
-    assert lines[1:] == [
-        ".benchmarks/gpu/0001_a.json  2026-01-01T08:00  baseline (forced: on purpose)",
-        ".benchmarks/gpu/0002_b.json  2026-01-02T08:00  not promoted",
-        ".benchmarks/gpu/0003_c.json  2026-01-03T08:00  tests failed, or it was interrupted",
+    assert lines[-7:] == [
+        "session      saved             commit    workload  tokens/s  state",
+        "0001_a.json  2026-01-01 08:00  00000000  m +1             -  baseline",
+        "    forced: on purpose",
+        "0002_b.json  2026-01-02 08:00  00000000  m +1             -  not promoted",
+        "0003_c.json  2026-01-03 08:00  00000000  m +1             -  refused",
+        "    tests failed, or it was interrupted",
         "not listed: 1 of duets",
     ]
+    assert lines[-8] == ".benchmarks/gpu:"
     assert main(["baselines", "push", "--branch", "baselines"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "pushed: 0001_a.json",
