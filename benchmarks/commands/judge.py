@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.files import whole
+from benchmarks.common.files import as_json, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
 from benchmarks.report import verdict_table
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
         with whole(arguments.json, "the verdicts") as file:
-            file.write(json.dumps(record, indent=1) + "\n")
+            file.write(as_json(record, indent=1) + "\n")
     return status
 
 

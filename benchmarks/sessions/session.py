@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import from_json
 from benchmarks.sessions import schema
 from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.unchecked import Unchecked, of_records
@@ -146,7 +146,7 @@ def read_session(path: Path) -> Session:
     Raises InputError, in one line that names the file, if it is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't read it ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:

@@ -18,6 +18,7 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ NUMBERED = re.compile(r"(\d{4,})_(.+)\.json")
 WAIT_S = 60  # for another process that saves; it takes milliseconds
 
 STORAGE = Path(".benchmarks")
+
+FORMAT: dict[str, Any] = {"indent": 4, "ensure_ascii": True, "allow_nan": False}
 
 DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
 
@@ -119,7 +122,7 @@ def _write(path: Path, content: Mapping[str, Any], mode: int | None = None) -> P
     """Write a hidden file that nothing reads yet, down to the disk; leave none where that fails."""
     try:
         with path.open("w", encoding="ascii") as stream:
-            json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
+            json.dump(of_numbers(content), stream, default=_unserializable, **FORMAT)
             stream.flush()
             os.fsync(stream.fileno())
         if mode is not None:

@@ -7,6 +7,7 @@ disagree span a range, and only what lies outside of it is a change.
 
 from __future__ import annotations
 
+from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -216,4 +217,6 @@ def _verdict(
     detail: str = "",
 ) -> Verdict:
     change = head / base - 1 if base else 0.0 if head == base else None
+    if change is not None and not isfinite(change):  # of a base next to nothing
+        change = None
     return Verdict(benchmark, metric, kind, outcome, base, head, change, detail=detail)
