@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import gc
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads wait for each other
@@ -23,6 +24,7 @@ from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.evidence import counters
 from benchmarks.model import checkpoint
+from benchmarks.sessions import instants
 from tests import virtual
 from tests.running import SECRET, Outcome, command
 
@@ -169,6 +171,12 @@ def environment(
     assert target.checkpoint.name == "synthetic:tiny"
     assert one_layer.path.is_relative_to(cache_dir)
     return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _no_date_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no date of a test's session be in the future, whatever the machine's calendar says."""
+    monkeypatch.setattr(instants, "now", lambda: datetime(9000, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture

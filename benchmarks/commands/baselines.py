@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
             listed = [
                 each for each in found.sessions if not each.duet or baseline.is_baseline(each)
             ]
-            for line in (*found.damaged, *map(_line, listed)):
+            for line in (*found.damaged, *found.ahead, *map(_line, listed)):
                 print(line)
             if sides := len(found.sessions) - len(listed):
                 print(f"not listed: {sides} of duets")

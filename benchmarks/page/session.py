@@ -10,6 +10,7 @@ from benchmarks.page.figures import overview, work
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import commit_label, machine_label
 from benchmarks.report import columns
+from benchmarks.sessions import instants
 
 if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
@@ -35,13 +36,20 @@ def facts(session: Session) -> list[tuple[str, str]]:
         ("Quantizations", ", ".join(dict.fromkeys(each["quantization"] for each in workloads))),
         ("Machine", machine_label(session)),
         ("Commit", commit_label(session)),
-        ("Saved", f"{session.when[:19].replace('T', ' ')} UTC" if session.when else "not saved"),
+        ("Saved", _saved(session.when)),
         ("File", session.name.rpartition("/")[2]),
         (
             "Versions",
             ", ".join(f"{name} {each}" for name, each in session.software.items() if each),
         ),
     ]
+
+
+def _saved(when: str) -> str:
+    if not when:
+        return "not saved"
+    ahead = ", which is in the future" * instants.is_ahead(when)
+    return f"{when[:19].replace('T', ' ')} UTC{ahead}"
 
 
 def metrics(session: Session) -> list[tuple[str, Table]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import LAID_OVER, TREATMENT
+from benchmarks.sessions import instants
 from benchmarks.sessions.session import unchecked_note
 
 if TYPE_CHECKING:
@@ -126,7 +127,17 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
         found.append(f"versions: {', '.join(differ)}")
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    return found + unchecked_note([*base, *head])
+    return [*found, *unchecked_note([*base, *head]), *dated_ahead([*base, *head])]
+
+
+def dated_ahead(sessions: Sequence[Session]) -> list[str]:
+    """Return a line for each session that is dated in the future: until then it is the newest."""
+    return [
+        f"{each.name}: dated in the future ({instants.to_the_minute(each.when)}), so that it "
+        "counts as the newest; set that machine's clock, and demote or delete the file"
+        for each in sessions
+        if instants.is_ahead(each.when)
+    ]
 
 
 def failure(session: Session) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import from_json
-from benchmarks.sessions import schema
+from benchmarks.sessions import instants, schema
 from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.unchecked import Unchecked, of_records
 
@@ -111,7 +111,7 @@ class Session:
     measured: Mapping[str, Measured]
     machine: Record = field(default_factory=dict)  # machine_info
     commit: Record = field(default_factory=dict)  # commit_info
-    when: str = ""  # ISO 8601
+    when: str = ""  # ISO 8601 in UTC, so that texts have the order of instants
     saved: Record = field(default_factory=dict)  # what this suite adds to the file
 
     @property
@@ -164,6 +164,10 @@ def parse_session(content: Any, name: str) -> Session:
     """
     if damaged := schema.difference(content, schema.FILE):
         raise _damaged(name, damaged)
+    try:
+        when = instants.in_utc(content.get("datetime") or "")
+    except ValueError as error:
+        raise _damaged(name, f"datetime: {error}") from error
     saved = content.get("llm_int8") or {}
     positions = (saved.get("duet") or {}).get("position_in_pair") or ()
     measured = [_measured(each, tuple(positions), name) for each in content["benchmarks"]]
@@ -172,7 +176,7 @@ def parse_session(content: Any, name: str) -> Session:
         measured={each.fullname: each for each in measured},
         machine=content.get("machine_info") or {},
         commit=content.get("commit_info") or {},
-        when=content.get("datetime") or "",
+        when=when,
         saved=saved,
     )
     if len(session.measured) < len(measured):
