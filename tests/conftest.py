@@ -174,9 +174,14 @@ def environment(
 
 
 @pytest.fixture(autouse=True)
-def _no_date_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no date of a test's session be in the future, whatever the machine's calendar says."""
-    monkeypatch.setattr(instants, "now", lambda: datetime(9000, 1, 1, tzinfo=UTC))
+def _no_date_is_ahead() -> Iterator[None]:
+    """Let no date of a test's session be in the future, whatever the machine's calendar says.
+
+    Not by `monkeypatch`, which would then begin before `machine`, and end after it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instants, "now", lambda: datetime(9000, 1, 1, tzinfo=UTC))
+        yield
 
 
 @pytest.fixture
