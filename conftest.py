@@ -15,7 +15,7 @@ from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.pytest_session import closing, gating, reporting, saving
+from benchmarks.pytest_session import closing, failures, gating, reporting, saving
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
@@ -50,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if state_of(config).settings.work_only:
         config.option.benchmark_columns = ["rounds"]  # no time of the one short round
     saving.take_over(config)
+    config.pluginmanager.register(failures.Table(state_of(config)))
     try:
         gating.prepare(config)
     except InputError as error:
@@ -132,6 +133,7 @@ def pytest_runtest_teardown(
             evidence.finish()
         except Exception as error:  # raised below: the teardown itself must happen in any case
             failure = error
+            failures.take_back(state, evidence.names, error)
     result = yield
     if failure:
         raise failure
@@ -152,6 +154,8 @@ def pytest_runtest_makereport(
         progress.say(f"{short(item.name)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
+        if _is_benchmark(getattr(item, "fixturenames", ())):
+            failures.take_back(state, [item.nodeid], call.excinfo and call.excinfo.value)
     if (report.failed or report.skipped) and state.gate:
         state.gate.miss(item.nodeid, report.outcome)
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):

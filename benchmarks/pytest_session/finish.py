@@ -17,6 +17,8 @@ def judge_and_save(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
     state.outcome = {"passed": passed, "verdicts": None, "promoted": None}
+    if state.summary.failed:
+        state.outcome["failed"] = state.summary.failed
     content = saving.content(config) if state.gate or state.save else None
     status = gating.finish(session, content)
     if gate := state.gate:

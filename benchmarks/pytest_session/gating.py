@@ -13,7 +13,6 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.pytest_session import saving
 from benchmarks.pytest_session.state import Gate, state_of
-from benchmarks.report.summary import markdown
 from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.sessions.session import Session, parse_session, read_session
@@ -146,9 +145,10 @@ def summarize(config: pytest.Config) -> None:
     state = state_of(config)
     gate, summary = state.gate, state.summary
     parts = [verdict_table.markdown(gate.verdicts, gate.notes)] if gate else []
-    if summary.records:
-        parts.append(markdown(summary.records))
-        parts.append("".join(f"- {verdict_table.text(line)}\n" for line in summary.validity()))
+    if summary.rows:
+        parts.append(summary.markdown())
+        lines = (*summary.failures(), *summary.validity())
+        parts.append("".join(f"- {verdict_table.text(line)}\n" for line in lines))
     for path in state.settings.summaries:
         _add(path, "\n".join(parts))
 

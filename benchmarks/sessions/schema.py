@@ -158,6 +158,7 @@ VERDICT = {
 }
 SAVED = {
     "passed": Maybe(bool),
+    "failed": Maybe(Each(str)),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
     "demoted": Maybe(Each(Sayable())),

@@ -130,6 +130,11 @@ class Session:
         return self.saved.get("verdicts") or ()
 
     @property
+    def failed(self) -> Mapping[str, str]:
+        """Why benchmarks have no result, by their full names."""
+        return self.saved.get("failed") or {}
+
+    @property
     def promoted(self) -> Record:
         """When, and by which force, it was made a baseline; empty if it never was."""
         return self.saved.get("promoted") or {}
