@@ -15,7 +15,7 @@ from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.pytest_session import closing, failures, gating, reporting, saving
+from benchmarks.pytest_session import closing, failures, gating, publishing, reporting, saving
 from benchmarks.pytest_session.finish import judge_and_save, write_compared
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
@@ -264,6 +264,8 @@ def pytest_terminal_summary(
         terminalreporter.section("gate")
         for line in gating.lines(state.gate, state.status):
             terminalreporter.write_line(line)
+    for line in publishing.annotate(config):
+        terminalreporter.write_line(line)
     reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
     for line in filter(None, (state.saved, *reported)):
         terminalreporter.write_line(line)

@@ -14,6 +14,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns in processes that wer
 # The sessions that tests run are none of xdist's: pytest-benchmark would disable their benchmarks.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 
+# Neither are they steps of the job that runs the tests.
+os.environ.pop("GITHUB_ACTIONS", None)
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
+
 import shutil
 import subprocess
 

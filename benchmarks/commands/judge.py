@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.files import as_json, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
-from benchmarks.report import verdict_table
+from benchmarks.report import github, verdict_table
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
 from benchmarks.verdicts import judgement
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts = judgement.judge(
         base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha
     )
-    for line in verdict_table.lines(verdicts, notes):
+    for line in verdict_table.lines(verdicts, notes) + github.lines(verdicts, os.environ):
         print(line)
     status = judgement.exit_status(verdicts)
     if arguments.json:

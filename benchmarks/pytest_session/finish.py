@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.pytest_session import gating, saving
+from benchmarks.pytest_session import gating, publishing, saving
 from benchmarks.pytest_session.state import state_of
 
 
@@ -25,6 +25,7 @@ def judge_and_save(session: pytest.Session) -> None:
         state.outcome["verdicts"] = [each.as_record() for each in gate.verdicts]
         if state.add_property:
             gating.add_properties(gate.verdicts, state.add_property)
+        publishing.add_cases(config, gate.verdicts)
     if status is not None:
         session.exitstatus = status
     state.outcome["exit_status"] = int(session.exitstatus)

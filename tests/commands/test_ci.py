@@ -190,6 +190,13 @@ def test_what_stays_undecided_is_a_warning_and_no_baseline(machine, monkeypatch,
     assert "::warning::suspicious and undecided" in capsys.readouterr().out
 
 
+def test_a_warning_is_one_line_whatever_it_says(capsys, monkeypatch):
+    """On GitHub what follows an end of line would be another command, and % an escape."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    ci._warn("slower by 5 %\n::error::x")
+    assert capsys.readouterr().out == "::warning::slower by 5 %25%0A::error::x\n"
+
+
 def test_what_is_only_noisy_may_become_a_baseline(machine):
     """Within what sessions vary, but they vary too much: that gets no better without new ones."""
     machine.suspect(11, verdicts=[DOUBT])
