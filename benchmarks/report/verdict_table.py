@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import align, count, duration, percent, short, size
+from benchmarks.report.columns import UNMEASURED
 from benchmarks.sessions.outcome import COMPARED, WORK, Cause, Outcome, Verdict, host_and_device
 
 if TYPE_CHECKING:
@@ -210,7 +211,8 @@ def remarks(verdicts: Sequence[Verdict]) -> list[str]:
 def cells(verdict: Verdict) -> list[str]:
     """Return the cells of a verdict, in the order of `HEADER`."""
     sides = [
-        "-" if each is None else _value(verdict, each) for each in (verdict.base, verdict.head)
+        _lacking(verdict, side) if each is None else _value(verdict, each)
+        for side, each in ((Cause.NEW, verdict.base), (Cause.GONE, verdict.head))
     ]
     interval = ""
     if verdict.low is not None and verdict.high is not None:
@@ -227,6 +229,11 @@ def cells(verdict: Verdict) -> list[str]:
         p,
         verdict.outcome.value,
     ]
+
+
+def _lacking(verdict: Verdict, cause: Cause) -> str:
+    """Return what stands in place of a value that a side of a compared metric hasn't."""
+    return UNMEASURED if verdict.cause is cause and verdict.metric != "-" else "-"
 
 
 def _value(verdict: Verdict, value: float) -> str:

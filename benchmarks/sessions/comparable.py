@@ -112,9 +112,11 @@ def changed_calls(
 ) -> list[tuple[str, int, int]]:
     """Return the operators that are called more or less often in a phase, with both counts.
 
-    `what` may be functions or c_functions as well.
+    `what` may be functions or c_functions as well. Nothing if a side didn't count them.
     """
     then, now = base.calls(phase, what), head.calls(phase, what)
+    if then is None or now is None:
+        return []
     counts = [(name, then.get(name, 0), now.get(name, 0)) for name in {**then, **now}]
     return [(name, before, after) for name, before, after in counts if before != after]
 

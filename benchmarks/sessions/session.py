@@ -85,9 +85,12 @@ class Measured:
                 flat[name] = value
         return flat
 
-    def calls(self, phase: str, what: str = "operators") -> Mapping[str, int]:
-        """Return how often each was called in a phase: operators, functions or c_functions."""
-        return self._counted(phase).get(what) or {}
+    def calls(self, phase: str, what: str = "operators") -> Mapping[str, int] | None:
+        """Return how often each was called in a phase: operators, functions or c_functions.
+
+        None if that was not counted: what isn't in it then was not called 0 times.
+        """
+        return self._counted(phase).get(what)
 
     def _counted(self, phase: str) -> Record:
         return (self.info.get("counters") or {}).get(phase) or {}

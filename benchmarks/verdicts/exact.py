@@ -129,7 +129,7 @@ def _compared(
     for metric, before, after in _sides(values, base, head):
         says, share = "", _tolerance(metric, tolerance)
         if not (before and after):
-            found.append(one_sided(benchmark, metric, kind, gone=bool(before)))
+            found.append(one_sided(benchmark, metric, kind, before, after))
             continue
         if min(after) > max(before) * (1 + share):
             outcome, sides = Outcome.REGRESSED, (max(before), min(after))
@@ -155,7 +155,7 @@ def _agreement(
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):
         if not (before and after):
-            found.append(one_sided(benchmark, metric, "agreement", gone=bool(before)))
+            found.append(one_sided(benchmark, metric, "agreement", before, after))
             continue
         sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
@@ -196,15 +196,17 @@ def _code(session: Session) -> tuple[Any, ...]:
     return session.commit.get("id"), sorted(session.software.items(), key=str)
 
 
-def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool) -> Verdict:
+def one_sided(benchmark: str, metric: str, kind: str, before: Side, after: Side) -> Verdict:
     """Return the verdict on a metric that one side lacks."""
+    gone = bool(before)
     cause = Cause.GONE if gone else Cause.NEW
     says = (
         "gone: the baseline has it, this session has not; was it interrupted?"
         if gone
         else "new: this session has it, the baseline has not; promote a session that has"
     )
-    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says, cause=cause)
+    base, head = (median(side) if side else None for side in (before, after))
+    return Verdict(benchmark, metric, kind, Outcome.MISSING, base, head, detail=says, cause=cause)
 
 
 def _verdict(
