@@ -16,7 +16,15 @@ from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.pytest_session import closing, gating, plugins, reporting, saving
+from benchmarks.pytest_session import (
+    closing,
+    failures,
+    gating,
+    plugins,
+    publishing,
+    reporting,
+    saving,
+)
 from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_compared
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 
@@ -54,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if settings.work_only:
             config.option.benchmark_columns = ["rounds"]  # no time of the one short round
         saving.take_over(config)
+        config.pluginmanager.register(failures.Table(state_of(config)))
         gating.prepare(config)
 
 
@@ -123,6 +132,7 @@ def pytest_runtest_teardown(
             evidence.finish()
         except Exception as error:  # raised below: the teardown itself must happen in any case
             failure = error
+            failures.take_back(state, evidence.names, error)
     result = yield
     if failure:
         raise failure
@@ -143,6 +153,8 @@ def pytest_runtest_makereport(
         progress.say(f"{short(item.name)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
+        if _is_benchmark(getattr(item, "fixturenames", ())):
+            failures.take_back(state, [item.nodeid], call.excinfo and call.excinfo.value)
     if (report.failed or report.skipped) and state.gate:
         state.gate.miss(item.nodeid, report.outcome)
     if call.excinfo and isinstance(call.excinfo.value, HarnessError):
@@ -259,6 +271,8 @@ def pytest_terminal_summary(
         terminalreporter.section("gate")
         for line in gating.lines(state.gate, state.status):
             terminalreporter.write_line(line)
+    for line in publishing.annotate(config):
+        terminalreporter.write_line(line)
     reported = reporting.closing_lines(config)  # first: how the session ends may depend on it
     for line in filter(None, (*state.saved, state.unversioned, *reported)):
         terminalreporter.write_line(line)

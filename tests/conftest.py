@@ -6,12 +6,17 @@ import dataclasses
 import functools
 import gc
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads wait for each other
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # it warns in processes that were forked
 # The sessions that tests run are none of xdist's: pytest-benchmark would disable their benchmarks.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+# Neither are they steps of the job that runs the tests.
+os.environ.pop("GITHUB_ACTIONS", None)
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
 import shutil
 import subprocess
@@ -23,6 +28,7 @@ from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.evidence import counters
 from benchmarks.model import checkpoint
+from benchmarks.sessions import instants
 from tests import virtual
 from tests.running import SECRET, Outcome, command
 
@@ -169,6 +175,17 @@ def environment(
     assert target.checkpoint.name == "synthetic:tiny"
     assert one_layer.path.is_relative_to(cache_dir)
     return {"XDG_CACHE_HOME": str(home), "HF_TOKEN": SECRET, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(autouse=True)
+def _no_date_is_ahead() -> Iterator[None]:
+    """Let no date of a test's session be in the future, whatever the machine's calendar says.
+
+    Not by `monkeypatch`, which would then begin before `machine`, and end after it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(instants, "now", lambda: datetime(9000, 1, 1, tzinfo=UTC))
+        yield
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _listing(storage: Path) -> Iterator[str]:
     """Yield what is stored below a folder: a table for each folder in it, and what isn't listed."""
     found = baseline.stored(storage)
-    for line in found.damaged:
+    for line in (*found.damaged, *found.ahead):
         yield from stored_table.wrapped(line)
     listed = [each for each in found.sessions if not each.duet or baseline.is_baseline(each)]
     if not found.sessions:

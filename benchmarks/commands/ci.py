@@ -20,6 +20,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, ExitStatus, first
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.environments import versions
+from benchmarks.report import github
 from benchmarks.sessions.outcome import COMPARED, Outcome, from_record
 from benchmarks.sessions.session import read_session, unchecked_of
 from benchmarks.sessions.storage import STORAGE
@@ -266,10 +267,12 @@ def _follow(process: subprocess.Popen[str], said: list[str] | None) -> int:
 
 def _append(summary: Path, title: str, said: list[str]) -> None:
     """Add the end of what was said to the summary; indented, so that nothing in it is Markdown."""
+    shown = [line for line in said if not line.startswith("::")]  # no annotations
     with summary.open("a", encoding="utf-8") as stream:
-        stream.write("\n".join(["", title, "", *(f"    {line}" for line in said[-MOST:]), ""]))
+        stream.write("\n".join(["", title, "", *(f"    {line}" for line in shown[-MOST:]), ""]))
 
 
 def _warn(text: str) -> None:
     """Say it; on GitHub as an annotation that is seen without opening the log."""
-    print(f"::warning::{text}" if os.environ.get("GITHUB_ACTIONS") == "true" else text)
+    on_github = os.environ.get("GITHUB_ACTIONS") == "true"
+    print(github.annotation("warning", text) if on_github else text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.duet.duet import Duet
-from benchmarks.report import verdict_table
+from benchmarks.report import github, verdict_table
 from benchmarks.sessions import session
 from benchmarks.verdicts import acknowledged, judgement
 from benchmarks.verdicts.estimate import ENOUGH
@@ -137,7 +138,8 @@ def report(duet: Duet) -> int:
     finally:
         base, head = duet.sides
         notes = [*duet.notes, *session.unchecked_note([*base, *head])]
-        for line in verdict_table.lines(duet.verdicts, notes):
+        shown = verdict_table.lines(duet.verdicts, notes)
+        for line in shown + github.lines(duet.verdicts, os.environ):
             measuring.say(line)
     measuring.say(f"sessions, logs and verdicts: {duet.out}")
     return status

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
-from benchmarks.common.files import check, whole
+from benchmarks.common.files import as_json, check, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
-from benchmarks.report import verdict_table
+from benchmarks.report import github, verdict_table
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
 from benchmarks.verdicts import judgement
@@ -62,13 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts = judgement.judge(
         base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha
     )
-    for line in verdict_table.lines(verdicts, notes):
+    for line in verdict_table.lines(verdicts, notes) + github.lines(verdicts, os.environ):
         print(line)
     status = judgement.exit_status(verdicts)
     if arguments.json:
         record = {"exit_status": status, "verdicts": [each.as_record() for each in verdicts]}
         with whole(arguments.json, VERDICTS) as file:
-            file.write(json.dumps(record, indent=1) + "\n")
+            file.write(as_json(record, indent=1) + "\n")
     return status
 
 

@@ -67,7 +67,7 @@ def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.files:
         return list(arguments.files)
     found = baseline.stored(arguments.storage)
-    for line in found.damaged:
+    for line in (*found.damaged, *found.ahead):
         print(line)
     own = [each for each in found.sessions if not each.duet]
     if not own:

@@ -6,8 +6,9 @@ import errno
 import json
 import os
 from contextlib import contextmanager, nullcontext
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from uuid import uuid4
 
 from benchmarks.common.errors import InputError
@@ -117,8 +118,36 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON: all of it, or no file. Raises InputError if it can't."""
     try:
         with beside(path) as partial:
-            partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            partial.write_text(as_json(content, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"can't write {path}: {error.strerror}; free some space, or name another folder"
         ) from error
+
+
+def as_json(content: object, **options: Any) -> str:
+    """Return JSON that every parser reads: null in place of what is no number."""
+    return json.dumps(of_numbers(content), allow_nan=False, **options)
+
+
+def from_json(text: str) -> Any:
+    """Return what JSON holds. Raises ValueError for NaN and infinity, however they are written.
+
+    Python alone takes them, and no comparison with them is ever true.
+    """
+    return json.loads(text, parse_constant=_number, parse_float=_number)
+
+
+def _number(text: str) -> float:
+    if not isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is no number")
+    return value
+
+
+def of_numbers(value: Any) -> Any:
+    """Return JSON values with null in place of what is no number: NaN, or infinite."""
+    if isinstance(value, dict):
+        return {name: of_numbers(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [of_numbers(part) for part in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

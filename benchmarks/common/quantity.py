@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,19 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def as_stored(
     metrics: Mapping[str, Metric],
 ) -> tuple[dict[str, float | int | None], dict[str, str]]:
-    """Return the metrics as JSON holds them, null if unmeasured, and the reasons by name."""
+    """Return the metrics as JSON holds them, null if unmeasured, and the reasons by name.
+
+    What came out as NaN or infinite was not measured either.
+    """
+    known = {name: _measured(value) for name, value in metrics.items()}
     values = {
-        name: None if isinstance(value, Unmeasured) else value for name, value in metrics.items()
+        name: None if isinstance(value, Unmeasured) else value for name, value in known.items()
     }
-    reasons = {
-        name: value.reason for name, value in metrics.items() if isinstance(value, Unmeasured)
-    }
+    reasons = {name: value.reason for name, value in known.items() if isinstance(value, Unmeasured)}
     return values, reasons
+
+
+def _measured(value: Metric) -> Metric:
+    if isinstance(value, float) and not isfinite(value):
+        return Unmeasured(f"it came out as {value}, which is no number")
+    return value

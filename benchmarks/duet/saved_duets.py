@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.packages import in_short
 from benchmarks.common.text import count, percent
+from benchmarks.sessions import instants
 from benchmarks.verdicts import exact
 from benchmarks.verdicts.records import Record
 
@@ -57,7 +58,7 @@ class Duet:
         """Return what it compared, in a few words."""
         base, head = (_spec(side[-1]) for side in (self.base, self.head))
         slowed = f", slowed down by {percent(self.slowdown)}" if self.slowdown else ""
-        when = f", saved {self.when[:16].replace('T', ' ')}" if self.when else ""
+        when = f", saved {instants.to_the_minute(self.when)}" if self.when else ""
         return f"{head}{slowed} against {base} ({count(len(self.head), 'restart')}{when})"
 
 

@@ -47,6 +47,11 @@ class Evidence:
         self._model = attestation.attest_model(target, engine)
         self._records: list[tuple[Any, Workload]] = []
 
+    @property
+    def names(self) -> list[str]:
+        """The full names of its benchmarks."""
+        return [benchmark.fullname for benchmark, _ in self._records]
+
     def add(self, benchmark: Any, workload: Workload, tokens: torch.Tensor) -> None:
         """Add a benchmark whose rounds are timed and stored, and the tokens that came out."""
         info = benchmark.extra_info

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.text import short
-from benchmarks.report import verdict_table
+from benchmarks.report import summary, verdict_table
 from benchmarks.sessions import doubts, session
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts import judgement
@@ -41,7 +41,8 @@ def banner(subject: Session, verdicts: Sequence[Verdict] | None) -> Banner:
     told = list(_doubts(subject))
     failed = subject.saved.get("passed") is False
     status = subject.saved.get("exit_status")
-    lines = [f"The session didn't pass: exit status {status}.", *told] if failed else told
+    lines = [*(f"{each}." for each in summary.failures(subject.failed)), *told]
+    lines = [f"The session didn't pass: exit status {status}.", *lines] if failed else lines
     loose = session.unchecked_of(subject).lines()
     lines = [*(f"{each[0].upper()}{each[1:]}." for each in loose), *lines]
     if verdicts is not None:

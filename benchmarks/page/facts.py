@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.page.figures.kit import MOST_NAME, Table
 from benchmarks.report import columns
+from benchmarks.report.columns import UNMEASURED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,15 +36,30 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
 
 def _counters(counters: Mapping[str, Any]) -> Table:
     """Return the counters of both phases side by side, operators last; functions have a figure."""
+    counted = [counters.get(phase) or {} for phase in ("prefill", "decode")]
     phases = [
-        dict(_flat({k: v for k, v in (counters.get(phase) or {}).items() if k not in FUNCTIONS}))
-        for phase in ("prefill", "decode")
+        dict(_flat({k: v for k, v in each.items() if k not in FUNCTIONS and v is not None}))
+        for each in counted
     ]
     names = sorted({**phases[0], **phases[1]}, key=lambda name: (name.count("operators."), name))
-    rows = [(name, *(phase.get(name, "-") for phase in phases)) for name in names]
+    rows = [
+        (name, *(each.get(name, _absent(name, c)) for each, c in zip(phases, counted, strict=True)))
+        for name in names
+    ]
+    if not rows:
+        rows = [("all", UNMEASURED, UNMEASURED)]
     if (steps := counters.get("decode_steps")) and rows:
         rows.insert(0, ("decode steps", "-", f"{steps[0]} to {steps[1] - 1}"))
     return Table(("counter", "prefill", "decode"), rows)
+
+
+def _absent(name: str, counted: Mapping[str, Any]) -> str:
+    """Return what a phase has of a counter that only the other one names.
+
+    What is counted by name, as operators are, was not called; anything else was not measured.
+    """
+    group, dot, _ = name.partition(".")
+    return "0" if dot and isinstance(counted.get(group), Mapping) else UNMEASURED
 
 
 def table(facts: Mapping[str, Any]) -> Table:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import from_json
 from benchmarks.duet import saved_duets
 from benchmarks.sessions import baseline, schema
 from benchmarks.sessions.schema import SCHEMA, difference
@@ -92,7 +92,7 @@ def _read(path: Path) -> Session | str:
 def _verdicts(path: Path) -> Sequence[Any] | str | None:
     """Return the verdicts that a duet stored, why they can't be shown, or None without any."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_text(encoding="utf-8"))
         damaged = difference(content, schema.STORED)
     except FileNotFoundError:
         return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.text import short
 from benchmarks.page.figures.kit import MOST_NAME, Table
 from benchmarks.report import columns
+from benchmarks.report.columns import UNMEASURED
 from benchmarks.sessions import comparable
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ def tables(base: Session, head: Session) -> list[tuple[str, Table]]:
 
 def _versions(base: Session, head: Session) -> Table:
     changed = comparable.changed(base.software, head.software)
-    rows = [(name, str(then), str(now)) for name, (then, now) in changed.items()]
+    rows = [
+        (name, *("unknown" if each is None else str(each) for each in sides))
+        for name, sides in changed.items()
+    ]
     return Table(("package", "base", "head"), rows, left=(0, 1, 2))
 
 
@@ -39,6 +43,10 @@ def _counters(base: Session, head: Session) -> Table:
     rows = []
     for name, then, now in _both(base, head):
         before, after = (_counted(each) for each in (then, now))
+        if bool(before) != bool(after):
+            says = ("counted" if each else UNMEASURED for each in (before, after))
+            rows.append((name, "all", *says, "-"))
+            continue
         for counter in {**before, **after}:
             old, new = before.get(counter), after.get(counter)
             if old != new:
@@ -109,4 +117,5 @@ def _counted(measured: Measured) -> dict[str, int]:
 
 def _numbers(old: float | None, new: float | None) -> tuple[str, str, str]:
     share = new / old - 1 if old and new is not None else None
-    return *("-" if each is None else f"{each:,}" for each in (old, new)), columns.change(share)  # type: ignore[return-value]
+    before, after = (UNMEASURED if each is None else f"{each:,}" for each in (old, new))
+    return before, after, columns.change(share)

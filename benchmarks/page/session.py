@@ -10,6 +10,8 @@ from benchmarks.page.figures import overview, work
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import commit_label, machine_label
 from benchmarks.report import columns
+from benchmarks.report.summary import NO_RESULT
+from benchmarks.sessions import instants
 
 if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
@@ -35,7 +37,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
         ("Quantizations", ", ".join(dict.fromkeys(each["quantization"] for each in workloads))),
         ("Machine", machine_label(session)),
         ("Commit", commit_label(session)),
-        ("Saved", f"{session.when[:19].replace('T', ' ')} UTC" if session.when else "not saved"),
+        ("Saved", _saved(session.when)),
         ("File", session.name.rpartition("/")[2]),
         (
             "Versions",
@@ -44,11 +46,18 @@ def facts(session: Session) -> list[tuple[str, str]]:
     ]
 
 
+def _saved(when: str) -> str:
+    if not when:
+        return "not saved"
+    ahead = ", which is in the future" * instants.is_ahead(when)
+    return f"{when[:19].replace('T', ' ')} UTC{ahead}"
+
+
 def metrics(session: Session) -> list[tuple[str, Table]]:
     """Return the tables of metrics: a row for each benchmark, no column without a number."""
     tables = []
     for title, group in GROUPS:
-        header, *rows = columns.rows(_records(session), group)
+        header, *rows = columns.rows([*_records(session), *_failed(session)], group)
         if len(header) > 1:
             tables.append((title, Table(tuple(header), rows)))
     return tables
@@ -83,6 +92,11 @@ def no_light(session: Session) -> str | None:
         return None
     reasons = ((info.get("unmeasured") or {}).get("speed_of_light_tpot_s") for _, info in records)
     return next((reason for reason in reasons if reason), "it was not recorded")
+
+
+def _failed(session: Session) -> list[tuple[str, Info]]:
+    """Return the benchmarks that failed, each with a record without a number."""
+    return [(f"{short(name)} FAILED", NO_RESULT) for name in session.failed]
 
 
 def _records(session: Session) -> list[tuple[str, Info]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.common.errors import InputError
-from benchmarks.pytest_session import gating, saving
+from benchmarks.pytest_session import gating, publishing, saving
 from benchmarks.pytest_session.state import state_of
 
 
@@ -18,12 +18,15 @@ def judge_and_save(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
     state.outcome = {"passed": passed, "verdicts": None, "promoted": None}
+    if state.summary.failed:
+        state.outcome["failed"] = state.summary.failed
     content = saving.content(config) if state.gate or state.save or state.json else None
     status = gating.finish(session, content)
     if gate := state.gate:
         state.outcome["verdicts"] = [each.as_record() for each in gate.verdicts]
         if state.add_property:
             gating.add_properties(gate.verdicts, state.add_property)
+        publishing.add_cases(config, gate.verdicts)
     if status is not None:
         session.exitstatus = status
     state.outcome["exit_status"] = int(session.exitstatus)

@@ -11,9 +11,8 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.pytest_session import saving, selection
+from benchmarks.pytest_session import publishing, saving, selection
 from benchmarks.pytest_session.state import Gate, state_of
-from benchmarks.report.summary import markdown
 from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.sessions.session import Session, parse_session, read_session
@@ -126,8 +125,11 @@ def lines(gate: Gate, status: int) -> list[str]:
     """Return what the terminal shows of the judgement."""
     from benchmarks.report import verdict_table
 
-    says = SAYS.get(status, "NOT PASSED")
-    return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {says}, exit status {status}"]
+    return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {_says(status)}"]
+
+
+def _says(status: int) -> str:
+    return f"{SAYS.get(status, 'NOT PASSED')}, exit status {status}"
 
 
 def summarize(config: pytest.Config) -> None:
@@ -135,16 +137,12 @@ def summarize(config: pytest.Config) -> None:
 
     Raises InputError if a file can't be written.
     """
-    from benchmarks.report import verdict_table
-
     state = state_of(config)
-    gate, summary = state.gate, state.summary
-    parts = [verdict_table.markdown(gate.verdicts, gate.notes)] if gate else []
-    if summary.records:
-        parts.append(markdown(summary.records))
-        parts.append("".join(f"- {verdict_table.text(line)}\n" for line in summary.validity()))
+    if not state.settings.summaries or not (state.gate or state.summary.rows):
+        return
+    text = publishing.summary(config, _says(state.status))
     for path in state.settings.summaries:
-        _add(path, "\n".join(parts))
+        _add(path, text)
 
 
 def _add(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import as_json
 from benchmarks.pytest_session import saving
 from benchmarks.pytest_session.state import state_of
 
@@ -24,7 +25,7 @@ def closing_lines(config: pytest.Config) -> list[str]:
     if content is None:
         return ["no report: no benchmark was measured"]
     try:
-        shown_one = parse_session(json.loads(json.dumps(content, default=str)), "this session")
+        shown_one = parse_session(json.loads(as_json(content, default=str)), "this session")
         shown = intake.select([*(state.gate.base if state.gate else ()), shown_one])
         render.write(settings.report, shown, settings.artifacts)
     except InputError as error:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Records = Sequence[tuple[str, Mapping[str, Any]]]  # names and records of benchmarks
 
+UNMEASURED = "not measured"  # in place of what is null, or of what a side lacks: never 0
 # The tables of metrics. The last one is on the page alone, so that a terminal has room for SPEED:
 # multiples of others, and what TPOT is close to.
 SPEED, SPACE, PAGE_ONLY = "speed", "space", "page only"
@@ -104,9 +105,14 @@ def figure(info: Mapping[str, Any], metric: str) -> float | None:
     if not dot:
         value: float | None = info["metrics"].get(metric)
         return value
-    counted = info.get("counters") or {}
-    total = (counted.get(phase) or {}).get(counter)
-    return None if total is None else float(total / len(range(*counted["decode_steps"])))
+    total, steps = ((info.get("counters") or {}).get(phase) or {}).get(counter), counted_steps(info)
+    return None if total is None or steps is None else float(total / steps)
+
+
+def counted_steps(info: Mapping[str, Any]) -> int | None:
+    """Return over how many decode steps was counted; None if that isn't known."""
+    first, stop = (info.get("counters") or {}).get("decode_steps") or (0, 0)
+    return int(stop) - int(first) if stop > first else None
 
 
 def title(metric: str) -> str:

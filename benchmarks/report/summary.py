@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import align, duration, percent
+from benchmarks.common.text import align, duration, percent, short
 from benchmarks.report import columns
 from benchmarks.report.lines import evidence_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 HOTSPOT_ROWS = 8
 MOST_EXAMPLE = 200  # characters of the text that a model generated
 PROFILED = "* timed after a profiler had run in this process"
+NO_RESULT: Mapping[str, Any] = {"metrics": {}}  # in place of the record of a benchmark that failed
 
 
 def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
@@ -28,13 +30,12 @@ def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]
     return [line for table in tables if len(table[0]) > 1 for line in (*align(table), "")]
 
 
-def markdown(records: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Return the figures of a session that matter most, as a table in Markdown."""
-    marked = [(f"`{name}`{_marks(info)}", info) for name, info in records]
-    header, *rows = columns.rows(marked, in_markdown=True)
-    table = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-    notes = [PROFILED] if any("*" in _marks(info) for _, info in records) else []
-    return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes, ""])
+def failures(failed: Mapping[str, str]) -> list[str]:
+    """Return why benchmarks, by full name, have no result: a line for each reason."""
+    names: dict[str, list[str]] = {}
+    for name, why in failed.items():
+        names.setdefault(why, []).append(short(name))
+    return [f"FAILED: {why} ({', '.join(found)})" for why, found in names.items()]
 
 
 def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -58,6 +59,8 @@ def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[st
 
 def _marks(info: Mapping[str, Any]) -> str:
     """Return the footnotes of a benchmark."""
+    if info is NO_RESULT:
+        return " FAILED"
     profiled = info.get("process", {}).get("profiled")
     invalid = (info.get("validity") or {}).get("reasons")
     return (" *" if profiled else "") + (" !" if invalid else "")
@@ -67,19 +70,32 @@ def _marks(info: Mapping[str, Any]) -> str:
 class Summary:
     """What the end of a session shows, gathered while it runs."""
 
-    records: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
-    examples: dict[str, str] = field(default_factory=dict)  # by quantization
+    recorded: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # why, by full name: no result of theirs
+    examples: dict[str, str] = field(default_factory=dict)  # by benchmark
     artifacts: Path | None = None
 
     def add(self, name: str, extra_info: Mapping[str, Any], example: str | None) -> None:
         """Add a finished benchmark, and the text that it generated in the first row, if any."""
-        self.records.append((name, extra_info))
+        self.recorded.append((name, extra_info))
         if example is not None:
-            self.examples.setdefault(extra_info["workload"]["quantization"], example)
+            self.examples[name] = example
+
+    @property
+    def records(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The benchmarks that have a result, by name, with their records."""
+        failed = {short(name) for name in self.failed}
+        return [(name, info) for name, info in self.recorded if name not in failed]
+
+    @property
+    def rows(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """The records of all benchmarks; of those that failed one without a number."""
+        known = dict(self.recorded) | {short(name): NO_RESULT for name in self.failed}
+        return list(known.items())
 
     def write(self, terminal: Any) -> None:
         """Write it to pytest's terminal."""
-        if not self.records:
+        if not self.rows:
             return
         terminal.section("LLM.int8() benchmarks")
         for line in (
@@ -89,6 +105,8 @@ class Summary:
             *self._tables(),
         ):
             terminal.write_line(line)
+        for line in self.failures():
+            terminal.write_line(line, red=True)
         for line in self.validity():
             terminal.write_line(line, yellow=True)
         if self.artifacts:
@@ -111,7 +129,11 @@ class Summary:
                 yield f"checked ({key}): {evidence_line(info)}"
 
     def _examples(self) -> Iterator[str]:
-        for quantization, text in self.examples.items():
+        texts: dict[str, str] = {}
+        for name, info in self.records:
+            if name in self.examples:
+                texts.setdefault(info["workload"]["quantization"], self.examples[name])
+        for quantization, text in texts.items():
             shown = text if len(text) <= MOST_EXAMPLE else f"{text[:MOST_EXAMPLE]}…"
             yield f"Example ({quantization}): {shown!r}"
         yield ""
@@ -141,8 +163,20 @@ class Summary:
             *unchecked.of_records(info["validity"] for _, info in self.records).lines(),
         ]
 
+    def failures(self) -> list[str]:
+        """Return why benchmarks have no result: a line for each reason."""
+        return failures(self.failed)
+
+    def markdown(self) -> str:
+        """Return the figures of a session that matter most, as a table in Markdown."""
+        marked = [(f"`{name}`{_marks(info)}", info) for name, info in self.rows]
+        header, *rows = columns.rows(marked, in_markdown=True)
+        table = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+        return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *self._notes(), ""])
+
+    def _notes(self) -> list[str]:
+        return [PROFILED] if any("*" in _marks(info) for _, info in self.records) else []
+
     def _tables(self) -> Iterator[str]:
-        marked = [(f"{name}{_marks(info)}", info) for name, info in self.records]
-        yield from metric_tables(marked)
-        if any("*" in _marks(info) for _, info in self.records):
-            yield PROFILED
+        yield from metric_tables([(f"{name}{_marks(info)}", info) for name, info in self.rows])
+        yield from self._notes()

@@ -11,6 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import align, count, duration, percent, short, size
+from benchmarks.report.columns import UNMEASURED
 from benchmarks.sessions.outcome import COMPARED, WORK, Cause, Outcome, Verdict, host_and_device
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ def markdown(
     parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, above)]
     if loud:
         parts.append(_table(loud))
-    for (verdict, _), below in zip(loud[:MOST], all_below(loud[:MOST]), strict=True):
-        if below:
-            name = f"{_code(short(verdict.benchmark))} {_code(verdict.metric)}"
-            parts.append("\n".join([f"- {name}", *(f"  - {text(each)}" for each in below)]))
+        parts += _reasons(loud[:MOST])
     folded = [_table(quiet)] if quiet else []
     folded += [text(each) for each in (*unchanged, *remarks(verdicts))]
     if folded:
@@ -168,13 +166,31 @@ def all_below(shown: Sequence[tuple[Verdict, int]]) -> list[list[str]]:
 
 
 def _below(verdict: Verdict, more: int) -> Iterator[str]:
-    """Yield what is said below a line: why, and what to do."""
+    """Yield what is said below a line: why, what to do, and who shares it."""
+    yield from _why(verdict)
+    if more:
+        yield f"the same in {count(more, 'more benchmark')}"
+
+
+def _why(verdict: Verdict) -> Iterator[str]:
     if verdict.acknowledged is not None:
         yield f"acknowledged: {verdict.acknowledged}"
     if verdict.detail and not _is_plain(verdict):
         yield verdict.detail
-    if more:
-        yield f"the same in {count(more, 'more benchmark')}"
+
+
+def _reasons(rows: Sequence[tuple[Verdict, int]]) -> Iterator[str]:
+    """Yield lists in Markdown: verdicts, and below them what is said of all of these, once."""
+    said: dict[str, list[str]] = {}
+    for verdict, _ in rows:
+        name = f"{_code(short(verdict.benchmark))} {_code(verdict.metric)}"
+        for each in dict.fromkeys((*_why(verdict), *verdict.reasons)):
+            said.setdefault(each, []).append(name)
+    of_all: dict[str, list[str]] = {}
+    for each, names in said.items():
+        of_all.setdefault(", ".join(names), []).append(each)
+    for verdicts, texts in of_all.items():
+        yield "\n".join([f"- {verdicts}", *(f"  - {text(each)}" for each in texts)])
 
 
 def _is_plain(verdict: Verdict) -> bool:
@@ -195,7 +211,8 @@ def remarks(verdicts: Sequence[Verdict]) -> list[str]:
 def cells(verdict: Verdict) -> list[str]:
     """Return the cells of a verdict, in the order of `HEADER`."""
     sides = [
-        "-" if each is None else _value(verdict, each) for each in (verdict.base, verdict.head)
+        _lacking(verdict, side) if each is None else _value(verdict, each)
+        for side, each in ((Cause.NEW, verdict.base), (Cause.GONE, verdict.head))
     ]
     interval = ""
     if verdict.low is not None and verdict.high is not None:
@@ -214,6 +231,11 @@ def cells(verdict: Verdict) -> list[str]:
     ]
 
 
+def _lacking(verdict: Verdict, cause: Cause) -> str:
+    """Return what stands in place of a value that a side of a compared metric hasn't."""
+    return UNMEASURED if verdict.cause is cause and verdict.metric != "-" else "-"
+
+
 def _value(verdict: Verdict, value: float) -> str:
     if verdict.kind in TIMED:
         return duration(value, DEVICE_DIGITS if verdict.kind == "device" else 3)
@@ -229,9 +251,10 @@ def _percent(verdict: Verdict, share: float) -> str:
 def _table(rows: Sequence[tuple[Verdict, int]]) -> str:
     kept = [HEADER, ("---",) * len(HEADER)]
     found = ["| " + " | ".join(row) + " |" for row in kept]
-    for verdict, _ in rows[:MOST]:
+    for verdict, more in rows[:MOST]:
         name, metric, *figures = cells(verdict)
-        found.append("| " + " | ".join([_code(name), _code(metric), *map(text, figures)]) + " |")
+        who = f"{_code(name)} and {more} more" if more else _code(name)
+        found.append("| " + " | ".join([who, _code(metric), *map(text, figures)]) + " |")
     if len(rows) > MOST:
         found.append(f"| … and {len(rows) - MOST} more |" + " |" * (len(HEADER) - 1))
     return "\n".join(found)

@@ -28,6 +28,11 @@ class Stored:
     sessions: tuple[Session, ...]
     damaged: tuple[str, ...]
 
+    @property
+    def ahead(self) -> list[str]:
+        """A line for each session that is dated in the future."""
+        return comparable.dated_ahead(self.sessions)
+
 
 def stored(folder: Path) -> Stored:
     """Read all sessions below a folder.

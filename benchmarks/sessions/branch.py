@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import git
 from benchmarks.common.errors import InputError
-from benchmarks.sessions import baseline, storage
+from benchmarks.sessions import baseline, instants, storage
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -121,9 +121,17 @@ def _sessions(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _marked(content: Mapping[str, Any]) -> str:
-    """Return when a session was last promoted or demoted, in ISO 8601; "" for never."""
+    """Return when a session was last promoted or demoted, in UTC; "" for never."""
     marks = (content["llm_int8"].get(name) or {} for name in ("promoted", "demoted"))
-    return max(str(mark.get("when", "")) for mark in marks)
+    return max(_instant(mark.get("when")) for mark in marks)
+
+
+def _instant(when: Any) -> str:
+    """Return an instant in UTC; one that can't be read as the first of all, but not as never."""
+    try:
+        return instants.in_utc(str(when or ""))
+    except ValueError:
+        return "0"
 
 
 def _identity(content: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import LAID_OVER, TREATMENT
-from benchmarks.sessions import unchecked
+from benchmarks.sessions import instants, unchecked
 from benchmarks.sessions.session import unchecked_note
 
 if TYPE_CHECKING:
@@ -112,9 +112,11 @@ def changed_calls(
 ) -> list[tuple[str, int, int]]:
     """Return the operators that are called more or less often in a phase, with both counts.
 
-    `what` may be functions or c_functions as well.
+    `what` may be functions or c_functions as well. Nothing if a side didn't count them.
     """
     then, now = base.calls(phase, what), head.calls(phase, what)
+    if then is None or now is None:
+        return []
     counts = [(name, then.get(name, 0), now.get(name, 0)) for name in {**then, **now}]
     return [(name, before, after) for name, before, after in counts if before != after]
 
@@ -127,7 +129,8 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
         found.append(f"versions: {', '.join(differ)}")
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    return [*found, *unchecked_note([*base, *head]), *_busy_note(head)]
+    more = [*unchecked_note([*base, *head]), *dated_ahead([*base, *head]), *_busy_note(head)]
+    return [*found, *more]
 
 
 def _busy_note(head: Sequence[Session]) -> list[str]:
@@ -137,6 +140,16 @@ def _busy_note(head: Sequence[Session]) -> list[str]:
         return []
     says = ", ".join(each.says for each in found)
     return [f"the machine couldn't be trusted by the usual bounds (--bounds lifted them): {says}"]
+
+
+def dated_ahead(sessions: Sequence[Session]) -> list[str]:
+    """Return a line for each session that is dated in the future: until then it is the newest."""
+    return [
+        f"{each.name}: dated in the future ({instants.to_the_minute(each.when)}), so that it "
+        "counts as the newest; set that machine's clock, and demote or delete the file"
+        for each in sessions
+        if instants.is_ahead(each.when)
+    ]
 
 
 def failure(session: Session) -> str | None:

@@ -165,6 +165,7 @@ VERDICT = {
 }
 SAVED = {
     "passed": Maybe(bool),
+    "failed": Maybe(Each(str)),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
     "demoted": Maybe(Each(Sayable())),
@@ -217,8 +218,8 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
 def _unsayable(value: Any, depth: int, where: str) -> str | None:
     if not depth:
         return f"{where} is nested too deeply"
-    if isinstance(value, int) and abs(value) >= IMPOSSIBLE:
-        return f"{where} is {str(value)[:20]}..."
+    if isinstance(value, (int, float)) and not abs(value) < IMPOSSIBLE:  # nor is NaN
+        return f"{where} is {str(value)[:20]}"
     if not isinstance(value, (Mapping, list, tuple)):
         return None
     parts = value.values() if isinstance(value, Mapping) else value

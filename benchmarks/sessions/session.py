@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions import schema
+from benchmarks.common.files import from_json
+from benchmarks.sessions import instants, schema
 from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.unchecked import Unchecked, of_records
 
@@ -85,9 +85,12 @@ class Measured:
                 flat[name] = value
         return flat
 
-    def calls(self, phase: str, what: str = "operators") -> Mapping[str, int]:
-        """Return how often each was called in a phase: operators, functions or c_functions."""
-        return self._counted(phase).get(what) or {}
+    def calls(self, phase: str, what: str = "operators") -> Mapping[str, int] | None:
+        """Return how often each was called in a phase: operators, functions or c_functions.
+
+        None if that was not counted: what isn't in it then was not called 0 times.
+        """
+        return self._counted(phase).get(what)
 
     def _counted(self, phase: str) -> Record:
         return (self.info.get("counters") or {}).get(phase) or {}
@@ -125,7 +128,7 @@ class Session:
     measured: Mapping[str, Measured]
     machine: Record = field(default_factory=dict)  # machine_info
     commit: Record = field(default_factory=dict)  # commit_info
-    when: str = ""  # ISO 8601
+    when: str = ""  # ISO 8601 in UTC, so that texts have the order of instants
     saved: Record = field(default_factory=dict)  # what this suite adds to the file
 
     @property
@@ -144,6 +147,11 @@ class Session:
         return self.saved.get("verdicts") or ()
 
     @property
+    def failed(self) -> Mapping[str, str]:
+        """Why benchmarks have no result, by their full names."""
+        return self.saved.get("failed") or {}
+
+    @property
     def promoted(self) -> Record:
         """When, and by which force, it was made a baseline; empty if it never was."""
         return self.saved.get("promoted") or {}
@@ -160,7 +168,7 @@ def read_session(path: Path) -> Session:
     Raises InputError, in one line that names the file, if it is none.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't read it ({error.strerror}); check the path") from error
     except (ValueError, RecursionError) as error:
@@ -178,6 +186,10 @@ def parse_session(content: Any, name: str) -> Session:
     """
     if damaged := schema.difference(content, schema.FILE):
         raise _damaged(name, damaged)
+    try:
+        when = instants.in_utc(content.get("datetime") or "")
+    except ValueError as error:
+        raise _damaged(name, f"datetime: {error}") from error
     saved = content.get("llm_int8") or {}
     positions = (saved.get("duet") or {}).get("position_in_pair") or ()
     measured = [_measured(each, tuple(positions), name) for each in content["benchmarks"]]
@@ -186,7 +198,7 @@ def parse_session(content: Any, name: str) -> Session:
         measured={each.fullname: each for each in measured},
         machine=content.get("machine_info") or {},
         commit=content.get("commit_info") or {},
-        when=content.get("datetime") or "",
+        when=when,
         saved=saved,
     )
     if len(session.measured) < len(measured):

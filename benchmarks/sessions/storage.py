@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,8 @@ WAIT_S = 60  # for another process that saves; it takes milliseconds
 STORAGE = Path(".benchmarks")
 
 PLACE = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # not on this machine; C:/ is
+FORMAT: dict[str, Any] = {"indent": 4, "ensure_ascii": True, "allow_nan": False}
+
 DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
 
 
@@ -200,7 +203,7 @@ def _sync_folder(folder: Path) -> None:
 
 def dump(content: Mapping[str, Any], stream: TextIO) -> None:
     """Write a session as pytest-benchmark does."""
-    json.dump(content, stream, indent=4, ensure_ascii=True, default=_unserializable)
+    json.dump(of_numbers(content), stream, default=_unserializable, **FORMAT)
 
 
 def _unserializable(value: Any) -> str:

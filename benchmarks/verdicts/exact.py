@@ -7,6 +7,7 @@ disagree span a range, and only what lies outside of it is a change.
 
 from __future__ import annotations
 
+from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ def _compared(
         says, share = "", _tolerance(metric, tolerance)
         if not (before and after):
             why = head[-1].measured.why_null(metric.rpartition(".")[2])
-            found.append(one_sided(benchmark, metric, kind, gone=bool(before), why=why))
+            found.append(one_sided(benchmark, metric, kind, before, after, why))
             continue
         if min(after) > max(before) * (1 + share):
             outcome, sides = Outcome.REGRESSED, (max(before), min(after))
@@ -157,7 +158,7 @@ def _agreement(
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):
         if not (before and after):
-            found.append(one_sided(benchmark, metric, "agreement", gone=bool(before)))
+            found.append(one_sided(benchmark, metric, "agreement", before, after))
             continue
         sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
@@ -194,15 +195,19 @@ def _steps(records: Sequence[Record]) -> list[Any]:
     return sorted(steps for each in records if (steps := each.measured.decode_steps))[:1]
 
 
-def one_sided(benchmark: str, metric: str, kind: str, *, gone: bool, why: str = "") -> Verdict:
+def one_sided(
+    benchmark: str, metric: str, kind: str, before: Side, after: Side, why: str = ""
+) -> Verdict:
     """Return the verdict on a metric that one side lacks, and `why` the new one does."""
+    gone = bool(before)
     cause = Cause.GONE if gone else Cause.NEW
     says = (
         f"gone: the baseline has it, this session has not: {why or 'was it interrupted?'}"
         if gone
         else "new: this session has it, the baseline has not; promote a session that has"
     )
-    return Verdict(benchmark, metric, kind, Outcome.MISSING, detail=says, cause=cause)
+    base, head = (median(side) if side else None for side in (before, after))
+    return Verdict(benchmark, metric, kind, Outcome.MISSING, base, head, detail=says, cause=cause)
 
 
 def _verdict(
@@ -215,4 +220,6 @@ def _verdict(
     detail: str = "",
 ) -> Verdict:
     change = head / base - 1 if base else 0.0 if head == base else None
+    if change is not None and not isfinite(change):  # of a base next to nothing
+        change = None
     return Verdict(benchmark, metric, kind, outcome, base, head, change, detail=detail)

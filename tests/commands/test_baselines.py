@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.__main__ import main
-from tests.builders import DUET, INVALID, THROUGHPUT, content, promoted, record, save, write
+from tests.builders import DUET, INVALID, THROUGHPUT, content, promoted, save, write
+from tests.page.contents import record
 
 LONG = "benchmarks/test_throughput.py::test_throughput[int8-decomp-b{}-p1024-n128]"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.commands import ci
 from tests.builders import verdict
 from tests.repository import SAVED, run
 
@@ -37,6 +38,13 @@ def test_nothing_is_promoted_unless_asked_for(job):
     """A pull request is no baseline."""
     assert run("--base", "main") == 0
     assert job.promoted is None
+
+
+def test_a_warning_is_one_line_whatever_it_says(capsys, monkeypatch):
+    """On GitHub what follows an end of line would be another command, and % an escape."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    ci._warn("slower by 5 %\n::error::x")
+    assert capsys.readouterr().out == "::warning::slower by 5 %25%0A::error::x\n"
 
 
 @pytest.mark.parametrize(("gate", "says"), [(10, ""), (11, "was not saved")])

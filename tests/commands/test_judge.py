@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 import pytest
@@ -45,10 +45,13 @@ def files(folder, *contents):
 def judge(tmp_path, capsys):
     """Return a function that judges files with this content, and returns the status and text."""
 
-    def run(base, head, *options):
+    def run(base, head, *options, instead=None):
         sides = []
         for name, contents in (("base", base), ("head", head)):
-            sides += [f"--{name}", *files(tmp_path / name, *contents)]
+            paths = files(tmp_path / name, *contents)
+            for path, (old, new) in product(map(Path, paths), (instead or {}).items()):
+                path.write_text(path.read_text().replace(old, new))
+            sides += [f"--{name}", *paths]
         status = main(["judge", *sides, *options])
         return status, capsys.readouterr().out
 
@@ -114,6 +117,44 @@ def test_versions_are_told(judge):
     assert status == 0
     assert "versions: torch 2.13.0 -> 2.14.0" in out
     assert "known of one side only, and so not compared: mig_mode" in out
+
+
+NOT_NUMBERS = ("NaN", "Infinity", "-Infinity", "1e999")
+PLACES = ("weights_bytes", "logits_relative_error", "a metric of tomorrow")
+
+
+@pytest.mark.parametrize("number", NOT_NUMBERS)
+@pytest.mark.parametrize("place", [*PLACES, "round", "attestation", "stats", "exit_status"])
+def test_what_is_no_number_is_damage(judge, capsys, place, number):
+    """Wherever it stands in a file, of the base as well: no comparison with it is ever true."""
+    bad = saved()
+    record = bad["benchmarks"][0]["extra_info"]
+    where, name = {
+        **{each: (record["metrics"], each) for each in PLACES},
+        "round": (record["rounds"][0], "ttft_s"),
+        "attestation": (record["attestation"], "share"),
+        "stats": (bad["benchmarks"][0]["stats"], "mean"),
+        "exit_status": (bad["llm_int8"], "exit_status"),
+    }[place]
+    where[name] = "HERE"
+    for sides in ((BASE, [bad]), ([*BASE, bad], [saved()])):
+        with pytest.raises(SystemExit) as caught:
+            judge(*sides, instead={'"HERE"': number})
+        assert caught.value.code == 4
+        (line,) = capsys.readouterr().err.splitlines()
+        assert ".json: expected JSON of pytest-benchmark, got a damaged or foreign file" in line
+        assert f"({number} is no number); delete it, or measure again" in line
+
+
+def test_no_number_that_is_none_is_written(judge, tmp_path):
+    """A change that no number holds is null in the JSON, which any parser reads."""
+    base, out = saved(), tmp_path / "verdicts.json"
+    base["benchmarks"][0]["extra_info"]["metrics"]["weights_bytes"] = 5e-324
+    _, said = judge([base], [saved()], "--json", str(out))
+    written = json.loads(out.read_text(), parse_constant=pytest.fail)
+    (found,) = (each for each in written["verdicts"] if each["metric"] == "weights_bytes")
+    assert (found["outcome"], found["change"]) == ("REGRESSED", None)
+    assert "inf" not in said
 
 
 @pytest.mark.parametrize(

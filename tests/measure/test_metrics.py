@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from statistics import mean
 from types import SimpleNamespace
 from typing import Any
@@ -258,3 +259,11 @@ def test_stored_metrics_are_plain_json() -> None:
     stored = ROUNDS[0].record()
     assert json.loads(json.dumps(stored)) == stored
     assert stored == {"round_s": 2.0, "ttft_s": 0.5, "step_s": [0.5, 0.5, 0.5]}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_comes_out_as_no_number_was_not_measured(value: float) -> None:
+    """It is null, and the reason says what came out."""
+    values, reasons = as_stored({"mbu": value, "tpot_s": 0.5})
+    assert values == {"mbu": None, "tpot_s": 0.5}
+    assert reasons == {"mbu": f"it came out as {value}, which is no number"}

@@ -103,7 +103,7 @@ def test_the_work_is_shown_by_kernel_and_by_function() -> None:
     kernels, functions = work.compared(before, after)
     assert kernels.table.columns == ("name", "base", "head", "change")
     assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms", "4.4 ms", "+10 %")
-    assert functions.table.rows[1] == ("injected", "-", "224", "-")
+    assert functions.table.rows[1] == ("injected", "at most 10", "224", "-")
     (on_cpu,) = read(builders.content((NAME, record())))
     assert work.split([("a", on_cpu.measured[NAME].info)]) is None
     assert len(list(work.figures(None, on_cpu.measured[NAME]))) == 1  # no device time there

@@ -97,6 +97,50 @@ def test_a_regression_fails_each_time_and_never_becomes_a_baseline(gate, model, 
         assert "REGRESSED" in said
 
 
+def test_a_regression_is_seen_wherever_ci_looks(gate, model, tmp_path, monkeypatch):
+    """A failing test case, an error annotation, and a summary that says what ran on what.
+
+    What was not judged is skipped there, and a warning: a benchmark without a baseline, and all
+    times on a busy machine.
+    """
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    model.more_calls = 5
+    model.machine.others = 0.3
+    files = [tmp_path / "junit.xml", tmp_path / "summary.md"]
+    written = [f"--junitxml={files[0]}", f"--summary={files[1]}"]
+    outcome = gate(*written, "--batch-size=1,2", "--again-within=0")
+    assert outcome.status == 1
+    assert "2 passed" in outcome.out  # for pytest itself no test was added
+    (suite,) = ET.parse(files[0]).iter("testsuite")  # noqa: S314 (of this very test)
+    assert {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "4",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "1",
+    }
+    cases = {
+        each.get("name"): each
+        for each in suite.iter("testcase")
+        if each.get("classname") == "benchmarks.test_throughput.gate"
+    }
+    failure = cases["test_throughput[int8-decomp-b1-p16-n2]"].find("failure")
+    assert "decode.operators_total" in failure.text
+    assert "aten::neg +" in failure.text
+    assert cases["test_throughput[int8-decomp-b2-p16-n2]"].find("skipped") is not None
+    found = [line for line in outcome.out.splitlines() if line.startswith("::")]
+    levels = [line.partition(" title=throughput[int8-decomp-b") for line in found]
+    assert [(level, name[:1]) for level, _, name in levels] == [
+        ("::error", "1"),
+        ("::warning", "1"),
+        ("::warning", "2"),
+    ]
+    heading, _, rest = files[1].read_text().partition("### Gate: FAILED, exit status 1")
+    for fact in ("model: synthetic:one-layer", "device: cpu", "versions: torch ", "machine: "):
+        assert f"- {fact}" in heading
+    assert "- INVALID: other programs used" in heading
+    assert "other programs used" not in rest
+
+
 def test_a_small_slowdown_does_not_pass(gate, model):
     """Five percent are suspicious, and a command is named that decides it."""
     model.machine.step_s *= 1.06
@@ -264,6 +308,7 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     assert "| tokens/s |" in text
     found = ET.parse(tmp_path / "junit.xml").iter("property")  # noqa: S314 (of this very test)
     values = {each.get("name").rpartition(" ")[2]: each.get("value") for each in found}
+    assert 'failures="0"' in (tmp_path / "junit.xml").read_text()
     assert values["round_s"].startswith("REGRESSED +")
     page = report.read_text()
     assert "Nothing got worse" in page

@@ -3,6 +3,7 @@
 import errno
 import gc
 import json
+import math
 import statistics
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks.common.errors import InputError, OutOfMemoryError
-from benchmarks.evidence import references
+from benchmarks.evidence import profiling, references
 from benchmarks.machine import identity
 from benchmarks.model import loading
 from benchmarks.page import render
@@ -56,19 +57,58 @@ def drifting(loaded, machine):
     return lambda rounds: loaded(partial(drift, rounds=rounds))
 
 
-def test_wrong_output_takes_the_results_back(session, loaded):
-    """A model that is fast and wrong ends in an error, and none of its numbers is stored."""
+def test_wrong_output_takes_the_results_back(session, loaded, tmp_path):
+    """A model that is fast and wrong ends in an error; none of its numbers is stored or shown.
+
+    In whatever way it is wrong: another sign, or NaN in a weight.
+    """
 
     def wrong(engine):
         if engine.quantization == "int8":
             engine.model.lm_head.weight.data.mul_(-1)
+        if engine.quantization == "bf16":
+            engine.model.lm_head.weight.data[0, 0] = math.nan
 
     loaded(wrong)
-    options = ["--quantization=int8,nf4", "-k", "warmup or throughput", "--benchmark-save=wrong"]
-    outcome = session(*LEAST, *options)
+    files = [tmp_path / "page.html", tmp_path / "summary.md"]
+    options = ["--quantization=int8,nf4,bf16", "-k", "warmup or throughput"]
+    written = [f"--report={files[0]}", f"--summary={files[1]}", "--benchmark-save=wrong"]
+    outcome = session(*LEAST, *options, *written)
     assert outcome.status == 1
     assert "OutputError: int8 disagrees with fp16 on the same checkpoint" in outcome.out
     assert [bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]] == ["nf4"] * 2
+    assert set(outcome.saved["llm_int8"]["failed"]) == {
+        f"benchmarks/test_{name}.py::test_{name}[{quantization}-b1-p16-n2]"
+        for name in ("warmup", "throughput")
+        for quantization in ("int8", "bf16")
+    }
+    lines = outcome.out.splitlines()
+    assert not [line for line in lines if line.startswith("test_") and "nf4" not in line]
+    assert not [line for line in lines if line.startswith("checked (") and "nf4" not in line]
+    for name in ("int8-b1-p16-n2]", "bf16-b1-p16-n2]"):
+        rows = [
+            line.split() for line in lines if f"{name} FAILED" in line and "benchmark" not in line
+        ]
+        assert rows
+        assert {cell for row in rows for cell in row[2:]} == {"-"}
+    page, summary = (file.read_text() for file in files)
+    assert "| `throughput[int8-b1-p16-n2]` FAILED | - |" in summary
+    assert "throughput[bf16-b1-p16-n2] FAILED" in page
+    for text in (outcome.out, page, summary):
+        assert "FAILED: OutputError: int8 disagrees with fp16 on the same checkpoint" in text
+        assert "FAILED: OutputError: bf16: " in text
+
+
+def test_a_benchmark_that_fails_after_its_rounds_shows_no_number(session, monkeypatch):
+    """Here because its profile can't be recorded: the rounds before are no result either."""
+    monkeypatch.setattr(profiling, "_hotspots", Mock(return_value=[]))
+    outcome = session(*LEAST, "-k", "profile or throughput")
+    assert outcome.status == 1
+    rows = [line.split() for line in outcome.out.splitlines() if "n1] FAILED" in line]
+    assert {cell for row in rows for cell in row[2:]} == {"-"}
+    assert "FAILED: ProfilerError: the profile of the prefill is empty" in outcome.out
+    assert "saw no operator (profile[int8-decomp-b1-p16-n1])" in outcome.out
+    assert "throughput[int8-decomp-b1-p16-n2] FAILED" not in outcome.out
 
 
 def test_rounds_on_a_machine_that_moved_are_measured_again(session, drifting):

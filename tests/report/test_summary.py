@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.common.text import align, duration, percent, rate, size
 from benchmarks.report.lines import headline
-from benchmarks.report.summary import HOTSPOT_ROWS, hotspot_table, markdown, metric_tables
+from benchmarks.report.summary import HOTSPOT_ROWS, Summary, hotspot_table, metric_tables
 
 METRICS: dict[str, float | None] = {
     "tokens_per_s": 512.0,
@@ -127,7 +127,7 @@ def test_the_work_of_a_decode_step_is_in_the_table() -> None:
     assert header.split()[-4:] == ["device", "busy", "calls", "script's"]
     assert row.endswith("16.5 ms  13.9 %  19,708        72")
     assert len(row) <= 120
-    summary = markdown([(name, {"metrics": known, "counters": counted})])
+    summary = Summary([(name, {"metrics": known, "counters": counted})]).markdown()
     assert "| device | busy | calls |" in summary
     assert "| 16.5 ms | 13.9 % | 19,708 |" in summary
 
@@ -172,3 +172,26 @@ def test_headline() -> None:
     assert headline({"metrics": METRICS}) == "512 tokens/s, TTFT 42.1 ms, TPOT 15.2 ms"
     single = {"metrics": METRICS | {"tpot_s": None}}
     assert headline(single) == "512 tokens/s, TTFT 42.1 ms"
+
+
+def test_a_benchmark_that_failed_has_no_number() -> None:
+    """Its row says FAILED, its reason is said once for all that have it, nothing of it is kept."""
+    info = {"metrics": METRICS, "validity": {"valid": False, "reasons": ["r"]}, "refused": []}
+    shown = Summary([("fine[a]", {**info, "validity": None}), ("wrong[a]", info), ("x[a]", info)])
+    shown.failed = {
+        "t.py::test_wrong[a]": "OutputError: logits are NaN",
+        "t.py::test_x[a]": "OutputError: logits are NaN",
+        "t.py::test_never[b]": "InputError: no such file",
+    }
+    lines = metric_tables([(name, record) for name, record in shown.rows])
+    assert sum(line.startswith("fine[a]") and "512" in line for line in lines) == 1
+    rows = shown.markdown().splitlines()[2:]
+    for name in ("wrong[a]", "x[a]", "never[b]"):
+        (row,) = [row for row in rows if f"`{name}` FAILED" in row]
+        assert set(row.split("|")[2:-1]) == {" - "}
+    assert shown.failures() == [
+        "FAILED: OutputError: logits are NaN (wrong[a], x[a])",
+        "FAILED: InputError: no such file (never[b])",
+    ]
+    assert shown.validity() == []
+    assert [name for name, _ in shown.records] == ["fine[a]"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import stat
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import storage
 from tests.waiting import PATIENCE_S
@@ -243,3 +245,14 @@ def test_what_is_no_folder_is_one_line(address, shown):
         storage.folder_of(address)
     assert f"got {shown}" in str(caught.value)
     assert "word" not in str(caught.value)
+
+
+def test_no_file_holds_what_is_no_number(tmp_path):
+    """NaN and infinity become null, however deep: a parser that isn't Python's reads the file."""
+    content = {"rounds": [0.5, math.nan], "more": ({"deep": -math.inf},), "kept": 1e300}
+    path = storage.save(tmp_path, "x", content)
+    storage.change(path, lambda stored: stored.update(later=math.inf))
+    files.write_json(tmp_path / "verdicts.json", content)
+    found = {"rounds": [0.5, None], "more": [{"deep": None}], "kept": 1e300}
+    for file, stored in ((path, {**found, "later": None}), (tmp_path / "verdicts.json", found)):
+        assert json.loads(file.read_text(), parse_constant=pytest.fail) == stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import short
@@ -16,13 +17,30 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
 
 Named = Sequence[tuple[str, Mapping[str, Any]]]
-Sides = Mapping[str, Mapping[str, float]]  # of base and head, or of head alone: values by name
-
 BARS = 12
 ROWS = 40  # of the table
 SHORT = 90  # characters of a name above a bar
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT"}
 COLOURS = {"base": BLUE, "head": ORANGE}
+
+
+@dataclass(frozen=True)
+class Side:
+    """Values by name: all there are, or else the largest."""
+
+    values: Mapping[str, float]
+    whole: bool
+
+    def get(self, name: str) -> float | None:
+        """Return a value: 0 for what isn't there, if all are; None if it isn't known."""
+        return self.values.get(name, 0.0 if self.whole else None)
+
+    def most(self, name: str) -> float:
+        """Return a value, or what it is at most: the least of those that are known."""
+        return self.values.get(name, 0.0 if self.whole else min(self.values.values(), default=0.0))
+
+
+Sides = Mapping[str, Side]  # of base and head, or of one that was measured
 
 
 def split(records: Named) -> Figure | None:
@@ -78,41 +96,52 @@ def figures(base: Measured | None, head: Measured, of: str = "") -> Iterator[Fig
         ("Device time of a decode step, by kernel", "x_s", kernels),
         ("Python calls of a decode step, by function", "calls", functions),
     ):
-        sides = {"base": values(base) if base else {}, "head": values(head)}
-        if any(sides.values()):
-            yield _figure(f"{title}{of}", metric, {k: v for k, v in sides.items() if v})
+        sides = {"base": values(base) if base else None, "head": values(head)}
+        measured = {name: side for name, side in sides.items() if side is not None}
+        if any(side.values for side in measured.values()):
+            lacking = "base" if base and sides["base"] is None else ""
+            lacking = "head" if sides["head"] is None else lacking
+            yield _figure(f"{title}{of}", metric, measured, lacking)
 
 
-def kernels(measured: Measured) -> dict[str, float]:
-    """Return the device time of a decode step by kernel, in seconds."""
+def kernels(measured: Measured) -> Side | None:
+    """Return the device time of a decode step by kernel, in seconds; None if not measured."""
     decode = measured.device_time.get("decode")
     if not decode:
-        return {}
-    return {each["name"]: each["device_s"] / decode["steps"] for each in decode["kernels"]["top"]}
+        return None
+    by_name = {e["name"]: e["device_s"] / decode["steps"] for e in decode["kernels"]["top"]}
+    return Side(by_name, whole=not decode["kernels"]["rest"]["names"])
 
 
-def functions(measured: Measured) -> dict[str, float]:
-    """Return the Python calls of a decode step by function."""
-    steps = len(range(*(measured.decode_steps or (0, 1))))
-    return {name: calls / steps for name, calls in measured.calls("decode", "functions").items()}
+def functions(measured: Measured) -> Side | None:
+    """Return the Python calls of a decode step by function; None if they were not counted."""
+    calls, steps = measured.calls("decode", "functions"), columns.counted_steps(measured.info)
+    if calls is None or steps is None:
+        return None
+    whole = sum(calls.values()) == measured.counters("decode").get("python_calls")
+    return Side({name: number / steps for name, number in calls.items()}, whole)
 
 
-def _figure(title: str, metric: str, sides: Sides) -> Figure:
-    """Show the largest as bars; of two sides those that changed most."""
+def _figure(title: str, metric: str, sides: Sides, lacking: str = "") -> Figure:
+    """Show the largest as bars; of two sides those that changed most.
+
+    `lacking` is the side that has none.
+    """
     order = _order(sides)
     shown = order[:BARS]
-    unit = columns.unit(metric, [side.get(name, 0.0) for name in shown for side in sides.values()])
+    unit = columns.unit(metric, [side.most(name) for name in shown for side in sides.values()])
     groups = [
         (
             name[:SHORT],
             [
-                (label, side.get(name, 0.0) / unit.factor, _text(metric, side.get(name)))
+                (label, (side.get(name) or 0.0) / unit.factor, _text(metric, side, name))
                 for label, side in sides.items()
             ],
         )
         for name in shown
     ]
     says = "Those that changed most come first" if len(sides) > 1 else "The largest of all"
+    says += f"; {lacking}: {columns.UNMEASURED}" if lacking else ""
     colours = {label: COLOURS[label] for label in sides}
     plot = bars(groups, colours, unit.name or "calls")
     return Figure(title, says, [plot], _table(metric, sides, order[:ROWS]))
@@ -124,7 +153,8 @@ def _table(metric: str, sides: Sides, names: Sequence[str]) -> Table:
     for name in names:
         values = [side.get(name) for side in sides.values()]
         change = [_change(*values)] if len(sides) > 1 else []
-        rows.append((name[:MOST_NAME], *(_text(metric, each) for each in values), *change))
+        texts = (_text(metric, each, name) for each in sides.values())
+        rows.append((name[:MOST_NAME], *texts, *change))
     return Table(("name", *sides, *(["change"] if len(sides) > 1 else [])), rows)
 
 
@@ -132,16 +162,18 @@ def _order(sides: Sides) -> list[str]:
     """Return all names, the largest value first; of two sides the largest change."""
 
     def weight(name: str) -> tuple[float, float]:
-        values = [side.get(name, 0.0) for side in sides.values()]
+        values = [side.most(name) for side in sides.values()]
         return max(values) - min(values) if len(sides) > 1 else 0.0, max(values)
 
-    return sorted({name: None for side in sides.values() for name in side}, key=weight)[::-1]
+    names = {name: None for side in sides.values() for name in side.values}
+    return sorted(names, key=weight)[::-1]
 
 
-def _text(metric: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return columns.text(metric, value) if metric == "x_s" else f"{value:,.6g}"
+def _text(metric: str, side: Side, name: str) -> str:
+    value = side.get(name)
+    found = side.most(name) if value is None else value
+    says = columns.text(metric, found) if metric == "x_s" else f"{found:,.6g}"
+    return f"at most {says}" if value is None else says
 
 
 def _change(before: float | None, after: float | None) -> str:
