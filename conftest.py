@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.common import interrupts
+from benchmarks.common import interrupts, output
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import short
@@ -31,13 +31,8 @@ from benchmarks.pytest_session.state import STATE, SessionState, state_of
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
-def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the suite's options, which stand on those of pytest-benchmark."""
-    if plugins.lacks_pytest_benchmark(pluginmanager):
-        raise pytest.UsageError(
-            "expected the plugin pytest-benchmark, got none; install it, or load it with "
-            "-p pytest_benchmark.plugin"
-        )
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's options."""
     group = parser.getgroup("LLM.int8() benchmarks")
     for option in OPTIONS:
         if option.flag:
@@ -53,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
-        config.stash[STATE] = SessionState(settings)
+        config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
         # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
         if config.option.benchmark_timer == DEFAULT_TIMER:
@@ -245,6 +240,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         closing.fail(session, error)
         result = None
     closing.write(session)
+    closing.flush(session)
     return result
 
 

@@ -8,6 +8,7 @@ import traceback
 from importlib import import_module
 from typing import NoReturn
 
+from benchmarks.common import output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 
@@ -32,15 +33,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command that the arguments name, and return its exit status.
-
-    Only the module of that command is imported, so that help is quick.
-    """
+    """Run the command that the arguments name, and return its exit status, whoever reads on."""
     given = sys.argv[1:] if arguments is None else arguments
     # Not for people, so not in the help: a duet starts each side by it, in the version of this
     # suite that the side holds. It stays what it is, wherever the module goes.
     if given[:1] == ["worker"]:
         import_module("benchmarks.duet.worker").main(given[1:])
+    try:
+        with output.lasting():
+            return _run(given)
+    except OSError as error:  # a full disk; Python's own status, 120, would mean nothing
+        sys.stderr.write(f"python -m benchmarks: can't write the output ({error.strerror})\n")
+        return ExitStatus.ERROR
+
+
+def _run(given: list[str]) -> int:
+    """Only the module of the command that is given is imported, so that help is quick."""
     parser = Parser(
         prog="python -m benchmarks",
         description="Work with saved sessions; `pytest benchmarks` measures them.",

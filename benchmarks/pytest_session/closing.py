@@ -29,6 +29,15 @@ def write(session: pytest.Session) -> None:
         terminal.write_line(f"exit status {status}: {says}", **colour)
 
 
+def flush(session: pytest.Session) -> None:
+    """Write what Python kept until now. Output that was lost, but for a reader's leave, is 3."""
+    state = state_of(session.config)
+    for stream in state.streams:
+        stream.flush()
+    if any(stream.lost for stream in state.streams):
+        saving.end_with(session.config, state.status or ExitStatus.ERROR)
+
+
 def fail(session: pytest.Session, error: Exception) -> None:
     """Let a session end by 3, unless it failed already: a plugin failed in its last words.
 

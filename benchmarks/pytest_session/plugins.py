@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +23,8 @@ OTHERWISE = {
     "--forked": "pytest-forked",
     "--workers": "pytest-parallel",
 }
-AUTOLOAD = "PYTEST_DISABLE_PLUGIN_AUTOLOAD"
 FIXTURE = "benchmark"
 OURS = ("benchmarks.conftest", "pytest_benchmark.plugin")  # who makes the fixture, from above
-
-
-def lacks_pytest_benchmark(plugins: pytest.PytestPluginManager) -> bool:
-    """Whether pytest-benchmark is not there, and will not be loaded any more."""
-    if any(map(plugins.hasplugin, ("benchmark", "pytest_benchmark.plugin"))):
-        return False
-    return plugins.is_blocked("benchmark") or bool(os.environ.get(AUTOLOAD))
 
 
 def check(config: pytest.Config, benchmarks: Iterable[Any]) -> None:

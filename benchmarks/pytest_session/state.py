@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from benchmarks.common.output import Lasting
     from benchmarks.config.settings import Settings
     from benchmarks.evidence.gathering import Evidence
     from benchmarks.model.target import Target
@@ -45,6 +46,7 @@ class SessionState:
     """What hooks and fixtures know of the session; None, or empty, before it is known."""
 
     settings: Settings
+    streams: list[Lasting] = field(default_factory=list)  # of this process
     summary: Summary = field(default_factory=Summary)
     progress: Progress | None = None
     target: Target | None = None  # once something is to be measured

@@ -72,11 +72,3 @@ def test_several_processes_of_xdist_are_refused(session):
     (line,) = [line for line in outcome.err.splitlines() if line.startswith("ERROR")]
     assert "-n (pytest-xdist): expected one process for 1 benchmark, got several" in line
     assert "passed" not in outcome.out
-
-
-def test_a_lack_of_pytest_benchmark_is_one_line(session):
-    """As with PYTEST_DISABLE_PLUGIN_AUTOLOAD, where pytest names options that it lacks."""
-    outcome = session("-p", "no:benchmark")
-    assert outcome.status == 4
-    (line,) = filter(None, outcome.err.splitlines())
-    assert "expected the plugin pytest-benchmark, got none" in line
