@@ -77,7 +77,7 @@ def _screen(arguments: argparse.Namespace) -> int:
     shared = ci_options.shared(options)
     summary = ["--summary", arguments.summary] if arguments.summary else []
     gate = ["benchmarks", "--gate", "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
-    status, saved = _measure(*gate, *options)
+    status, saved = measure(*gate, *options)
     if saved is None:
         return _unsaved(status)
     reason = None
@@ -90,7 +90,7 @@ def _screen(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _measure(*options: str) -> tuple[int, Path | None]:
+def measure(*options: str) -> tuple[int, Path | None]:
     """Run a session, and return its status and its file: that which it says that it wrote."""
     with TemporaryDirectory(prefix="ci-") as folder:
         told = Path(folder) / "saved"
