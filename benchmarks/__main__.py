@@ -14,7 +14,7 @@ from benchmarks.common.exit_status import ExitStatus
 
 # By name, what each does; its module is benchmarks.commands.NAME.
 COMMANDS: dict[str, str] = {
-    "baselines": "list the stored sessions; pull or push the baselines by a git branch",
+    "baselines": "list the stored sessions; record baselines; pull or push them by a git branch",
     "ci": "screen against the baselines, decide what is suspicious, promote: what CI runs",
     "duet": "compare two environments on this machine: alternating rounds, one verdict",
     "bisect": "find the release in which the verdict turned",

@@ -1,36 +1,56 @@
-"""`python -m benchmarks baselines`: list them, and share them on a git branch of their own."""
+"""`python -m benchmarks baselines`: list them, record new ones, share them by a git branch."""
 
 from __future__ import annotations
 
 import os
+import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.commands import ci, ci_options, measuring
 from benchmarks.commands.arguments import given_path
+from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import ExitStatus
+from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.config.settings import count
 from benchmarks.report import stored_table
 from benchmarks.report.stored_table import Row
 from benchmarks.sessions import baseline
 from benchmarks.sessions.branch import Branch
+from benchmarks.sessions.session import read_session
 from benchmarks.sessions.storage import STORAGE
 from benchmarks.verdicts import promotion
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from benchmarks.sessions.session import Session
 
 BRANCH = "benchmark-baselines"
+SESSIONS = 5  # fewer don't tell how much they vary: see docs/gate.md
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to do, and with which branch."""
     parser.add_argument(
         "action",
-        choices=("list", "pull", "push"),
-        help="list the stored sessions; pull those of the branch; push the baselines to it",
+        choices=("list", "record", "pull", "push"),
+        help="list the stored sessions; record new baselines, one session after the other; pull "
+        "those of the branch; push the baselines to it",
+    )
+    parser.add_argument(
+        "--sessions",
+        default=str(SESSIONS),
+        metavar="N",
+        help=f"to record: how many (default: {SESSIONS}, which tell how much sessions vary)",
+    )
+    parser.add_argument(
+        "--options",
+        default="",
+        metavar="TEXT",
+        help='to record: options of each session, as in "--batch-size 1,8"',
     )
     parser.add_argument(
         "--storage",
@@ -50,6 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises InputError if git can't, and for several folders to pull into.
     """
     folders: list[Path] = arguments.storage
+    if arguments.action == "record":
+        with interrupts.interruptible():
+            return _record(folders, arguments)
     if arguments.action == "list":
         for line in (line for folder in folders for line in _listing(folder)):
             print(line)
@@ -63,6 +86,77 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
     return ExitStatus.FINE
+
+
+def _record(folders: Sequence[Path], arguments: argparse.Namespace) -> int:
+    """Run sessions one after the other, promote each that passed, and say which weren't.
+
+    They are judged by older baselines and not by each other: one by one, those that are slower by
+    chance would be refused, and the rest would seem to vary less than they do. Returns 12 if the
+    machine couldn't be trusted during one that was refused, 1 if there is another reason. A session
+    that fails ends it, with its own status: the next one would fail as well.
+    """
+    options, total = _options(folders, arguments), count("--sessions", arguments.sessions)
+    recorded: list[Path] = []
+    refused: dict[Path, int] = {}
+    for number in range(1, total + 1):
+        measuring.say(f"session {number} of {total}")
+        try:
+            status, saved = ci.measure("benchmarks", "--benchmark-save=baseline", *options)
+        except KeyboardInterrupt:
+            measuring.complain(f"interrupted; {_recorded(recorded, refused, arguments)}")
+            return ExitStatus.INTERRUPTED
+        if status or saved is None:
+            says = f"exited with {status}" if status else "saved nothing; see --options"
+            measuring.say(f"session {number} {says}, and none is measured after it")
+            measuring.say(_recorded(recorded, refused, arguments))
+            return status or ExitStatus.WRONG_INPUT
+        recorded.append(saved)
+        if refusal := _promote(saved, beside=recorded):
+            refused[saved] = refusal
+    measuring.say(_recorded(recorded, refused, arguments))
+    return first(ExitStatus.FINE, *refused.values())
+
+
+def _options(folders: Sequence[Path], arguments: argparse.Namespace) -> list[str]:
+    """Return the options of each session. Raises InputError for some that can't be used."""
+    if len(folders) > 1:
+        raise InputError(f"--storage: expected one folder to record into, got {len(folders)}")
+    options = ci_options.words(arguments.options)
+    ci_options.shared(options)
+    if any(each.partition("=")[0] == "--gate" for each in options):
+        raise InputError("--options: expected none that judges, got --gate; promotion judges")
+    own = [] if folders == [STORAGE] else [f"--benchmark-storage={folders[0]}"]
+    return [*own, *options]
+
+
+def _promote(path: Path, beside: Sequence[Path]) -> int:
+    """Promote a session and say so; return the status of a refusal, or 0."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        promotion.promote(path, when=now, beside=beside)
+    except InputError as error:
+        measuring.say(f"refused: {error}")
+        trusted = baseline.is_trusted(read_session(path))
+        return ExitStatus.FAILED if trusted else ExitStatus.INVALID
+    measuring.say(f"promoted: {path}")
+    return ExitStatus.FINE
+
+
+def _recorded(
+    recorded: Sequence[Path], refused: Collection[Path], arguments: argparse.Namespace
+) -> str:
+    """Return how many sessions became baselines, and what to do about the others."""
+    promoted, total = len(recorded) - len(refused), int(arguments.sessions)
+    says = f"baselines: {promoted} of {total} sessions promoted"
+    if promoted == total:
+        return says
+    if refused:
+        says = f"{says}, {len(refused)} refused ({', '.join(each.name for each in refused)})"
+    again = ["python", "-m", "benchmarks", "baselines", "record", f"--sessions={total - promoted}"]
+    again += [f"--storage={each}" for each in arguments.storage if each != STORAGE]
+    again += [f"--options={arguments.options}"] if arguments.options else []
+    return f"{says}; for the rest: {shlex.join(again)}"
 
 
 def _listing(storage: Path) -> Iterator[str]:

@@ -79,7 +79,7 @@ def _screen(arguments: argparse.Namespace) -> int:
     summary = ["--summary", arguments.summary] if arguments.summary else []
     gate = "--gate=work" if "--work-only" in options else "--gate"
     given = ["benchmarks", gate, "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
-    status, saved = _measure(*given, *options)
+    status, saved = measure(*given, *options)
     if saved is None:
         return _unsaved(status)
     reason = None
@@ -92,7 +92,7 @@ def _screen(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _measure(*options: str) -> tuple[int, Path | None]:
+def measure(*options: str) -> tuple[int, Path | None]:
     """Run a session, and return its status and its file: that which it says that it wrote."""
     with TemporaryDirectory(prefix="ci-") as folder:
         told = Path(folder) / "saved"

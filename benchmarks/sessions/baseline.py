@@ -111,6 +111,11 @@ def objections(session: Session) -> list[str]:
     return found
 
 
+def is_trusted(session: Session) -> bool:
+    """Whether the machine could be trusted during all that it measured."""
+    return all(map(_valid, session.measured.values()))
+
+
 def untrusted(session: Session) -> list[str]:
     """Return why the figures of a session say little, whatever they are compared with."""
     found = []
@@ -220,7 +225,7 @@ def _benchmarks(verdicts: Iterable[Record]) -> list[str]:
 
 
 def _passed(session: Session) -> bool:
-    return session.saved["passed"] and all(map(_valid, session.measured.values()))
+    return session.saved["passed"] and is_trusted(session)
 
 
 def _valid(measured: Measured) -> bool:
