@@ -13,6 +13,7 @@ from benchmarks.page.figures import work
 from benchmarks.report import columns, verdict_table
 from benchmarks.verdicts.judgement import judge
 from tests import builders
+from tests.page import contents
 from tests.page.contents import NAME, content, read
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ UNMEASURED = "not measured"
 
 def record(**counters: Any) -> dict[str, Any]:
     """Return a record on a GPU, with other counters of the decode steps."""
-    found = builders.record(on_gpu=True)
+    found = contents.record(on_gpu=True)
     found["counters"]["decode"] |= counters
     return found
 

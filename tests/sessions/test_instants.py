@@ -21,7 +21,7 @@ from benchmarks.verdicts import exact
 from benchmarks.verdicts.judgement import judge
 from benchmarks.verdicts.records import Record
 from tests import builders
-from tests.page.contents import NAME, content, duet_contents, read
+from tests.page.contents import NAME, content, duet_contents, read, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_the_newest_is_that_of_the_last_instant(tmp_path: Path, order: tuple[int
     assert [each.name[-6:] for each in stored] == ["0.json", "1.json", "2.json"]
     kept = baseline.baselines(reversed(stored), stored[0])
     assert [each.name[-6:] for each in kept] == ["0.json", "1.json", "2.json"]
-    sessions = read(*(content(builders.record(n), when=whens[n], commit=str(n)) for n in order))
+    sessions = read(*(content(record(n), when=whens[n], commit=str(n)) for n in order))
     (newest,) = exact.newest_code([Record(each, each.measured[NAME]) for each in sessions])
     assert newest.session.commit["id"] == "2"
     shown = intake.select(sessions).sessions
@@ -109,7 +109,7 @@ def test_a_date_in_the_future_is_named(
     whens = ("2026-11-28T12:30:00+02:00", "2026-11-28T11:05:00Z", "2036-01-01T08:00:00+02:00")
     files = [
         builders.write(
-            tmp_path / f"000{n}_{name}.json", content(builders.record(n), when=whens[n - 1])
+            tmp_path / f"000{n}_{name}.json", content(record(n), when=whens[n - 1])
         )
         for n, name in enumerate("abc", 1)
     ]
