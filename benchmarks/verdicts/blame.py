@@ -55,7 +55,7 @@ def the_machine(
         return verdict
     why = "the device took no longer"
     if not any(each.kind == "device" for each in work):
-        why = " and ".join(_signs(verdict, records))
+        why = ", and ".join(_signs(verdict, records))
     if not why:
         return replace(verdict, detail=f"{verdict.detail}; {ON_THE_WALL}")
     says = f"{EQUAL}, and {why}, {LIKELIER}"
@@ -100,8 +100,8 @@ def _operators(verdict: Verdict, base: Session, head: Session, least: float) -> 
     longer = sum(each > 0 for each in shifts)
     if len(shifts) < ENOUGH or longer < NEARLY_ALL * len(shifts) or median(shifts) < least:
         return ""
-    times = f"{exp(median(shifts)):.2g} times"
-    return f"{longer} of {len(shifts)} operators took longer as well, {times} in the middle"
+    factor = f"{exp(median(shifts)):.2g}"
+    return f"{longer} of {len(shifts)} operators took longer as well (median: {factor} times)"
 
 
 def _shifts(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[float]:
