@@ -58,7 +58,7 @@ def the_machine(
         return verdict
     why = "the device took no longer"
     if not any(each.kind == "device" for each in work):
-        why = " and ".join(_signs(verdict, records))
+        why = ", and ".join(_signs(verdict, records))
     if not why and any(each.session.hardware.get("device") == "cuda" for each in records.head):
         return verdict
     if not why:
@@ -105,8 +105,8 @@ def _operators(verdict: Verdict, base: Session, head: Session, least: float) -> 
     longer = sum(each > 0 for each in shifts)
     if len(shifts) < ENOUGH or longer < NEARLY_ALL * len(shifts) or median(shifts) < least:
         return ""
-    times = f"{exp(median(shifts)):.2g} times"
-    return f"{longer} of {len(shifts)} operators took longer as well, {times} in the middle"
+    factor = f"{exp(median(shifts)):.2g}"
+    return f"{longer} of {len(shifts)} operators took longer as well (median: {factor} times)"
 
 
 def _shifts(base: Mapping[str, Any], head: Mapping[str, Any]) -> list[float]:

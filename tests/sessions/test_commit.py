@@ -44,7 +44,9 @@ def test_a_clean_commit_with_the_same_versions_is_the_same():
 @pytest.mark.parametrize("id_", UNKNOWN)
 def test_counters_are_compared_with_the_newest_of_an_unknown_commit(id_):
     """An older one could be of before an improvement, which then might be undone."""
-    sides = [session(("a", [1.0], None), commit=id_, name=name, when=f"2026-01-0{name}") for name in "12"]
+    sides = [
+        session(("a", [1.0], None), commit=id_, name=name, when=f"2026-01-0{name}") for name in "12"
+    ]
     records = [Record(each, each.measured["a"]) for each in sides]
     assert exact.newest_code(records) == records[1:]
     known = [dataclasses.replace(each, commit={"id": "a" * 40}) for each in sides]
