@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Search, print what was tried and where it turned, and return 0 if that was found.
 
-    11 if it can't be told, and what that would take.
+    11 if nothing can tell, and what it would take.
     """
     arguments.work = is_work(arguments.metric or "")
     if arguments.work:

@@ -146,7 +146,7 @@ class Duet:
             return
 
     def _short_of_time(self) -> str:
-        """Return what it takes until times can be told, if there is too little time for that."""
+        """Return what it takes to judge times, if there is too little time for that."""
         missing_s = (ENOUGH - self.restarts) * self.longest_s
         over_s = clock.read() + missing_s - self._deadline
         if self.budget.restarts < ENOUGH or missing_s <= 0 or over_s <= 0:

@@ -46,7 +46,7 @@ def promote(
     one must not get in because nobody looked, or because it was judged by something else. Only
     those `beside` it don't judge it: sessions of the same code, measured to tell how much it
     varies. Raises InputError if the file is damaged, foreign or without raw data, which no reason
-    helps, and where it is refused.
+    helps, or if it is refused.
     """
     stored = baseline.own(read_session(path))
     known = baseline.stored(path.resolve().parent).sessions

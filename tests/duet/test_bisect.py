@@ -1,4 +1,4 @@
-"""Whole bisections of restarts that are made, not measured: what is told, and what can't be."""
+"""Whole bisections of restarts that are made, not measured: what is found, and what stays open."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def trial(machine, monkeypatch, played):  # noqa: ARG001 (it is installed)
     ],
 )
 def test_too_little_time_is_refused_with_the_least(command, trial, capfd, tmp_path, minutes, says):
-    """Status 4 and one line, before a restart; where there is an answer, no folder is left."""
+    """Status 4 and one line, before a restart, and no folder is left."""
     assert trial
     with pytest.raises(SystemExit) as ended:
         command("duet", "--selftest", f"--max-minutes={minutes}")
