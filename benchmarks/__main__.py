@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
-from typing import NoReturn
+from itertools import takewhile
+from typing import TYPE_CHECKING, NoReturn
 
 from benchmarks.common import output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 # By name, what each does; its module is benchmarks.commands.NAME.
 COMMANDS: dict[str, str] = {
@@ -31,6 +37,15 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong, and end."""
         self.exit(ExitStatus.WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
+    def check(self, given: Sequence[str]) -> None:
+        """Refuse what is unknown before what is missing, and name what is spelt nearly so."""
+        options = ["--help", *re.findall(r"--[\w-]+", self.format_usage())]
+        for each in takewhile("--".__ne__, given):
+            name = each.partition("=")[0]
+            known = any(option.startswith(name) for option in options)
+            if name.startswith("--") and " " not in name and not known:  # with one it is a value
+                self.error(f"unknown option {name}{_nearest(name, options)}")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that the arguments name, and return its exit status, whoever reads on."""
@@ -48,20 +63,27 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    """Only the module of the command that is given is imported, so that help is quick."""
+    """Run the command, of whose modules none other is imported, so that help is quick."""
     parser = Parser(
         prog="python -m benchmarks",
         description="Work with saved sessions; `pytest benchmarks` measures them.",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     says = " ".join([parser.prog, *given[:1]])
     try:
-        for name, does in COMMANDS.items():
-            command = commands.add_parser(name, help=does, description=does)
-            if name in given[:1]:
-                import_module(f"benchmarks.commands.{name}").add_arguments(command)
-        parsed = parser.parse_args(_joined(given))
-        return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
+        given = _joined(given)
+        known = _add_commands(parser)
+        if not given:
+            parser.print_help()
+            return ExitStatus.WRONG_INPUT
+        if given[0] not in known:
+            _refuse(parser, given)
+        module = import_module(f"benchmarks.commands.{given[0]}")
+        module.add_arguments(command := known[given[0]])
+        command.check(given[1:])
+        parsed, more = parser.parse_known_args(given)
+        if more:
+            command.error(f"unknown arguments {' '.join(more)}")
+        return int(module.run(parsed))
     except InputError as error:
         parser.exit(ExitStatus.WRONG_INPUT, f"{says}: {error}\n")
     except KeyboardInterrupt:
@@ -78,6 +100,29 @@ def _joined(given: list[str]) -> list[str]:
         return given
     at = given.index("--options")
     return [*given[:at], f"--options={given[at + 1]}", *given[at + 2 :]]
+
+
+def _add_commands(parser: Parser) -> dict[str, Parser]:
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    return {
+        name: commands.add_parser(name, help=does, description=does)
+        for name, does in COMMANDS.items()
+    }
+
+
+def _refuse(parser: Parser, given: Sequence[str]) -> NoReturn:
+    """Print the help if that is asked for; else name the command that isn't one."""
+    if given[0].startswith("-"):
+        parser.check(given)
+        parser.parse_known_args(given[:1])
+        parser.error(f"expected a COMMAND first, got {given[0]}")
+    nearest = _nearest(given[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
+    parser.error(f"unknown command {given[0]}{nearest}")
+
+
+def _nearest(wrong: str, known: Iterable[str]) -> str:
+    """Return the question whether that was meant, or nothing if nothing is spelt nearly so."""
+    return "".join(f"; did you mean {each}?" for each in get_close_matches(wrong, known, n=1))
 
 
 if __name__ == "__main__":

@@ -67,9 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and say what was done with which file.
 
-    Raises InputError if git can't, and for several folders to pull into.
+    Raises InputError if git can't, for several folders to pull into, and for none to look into.
     """
     folders: list[Path] = arguments.storage
+    _check(folders, arguments.action)
     if arguments.action == "record":
         with interrupts.interruptible():
             return _record(folders, arguments)
@@ -77,8 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
         for line in (line for folder in folders for line in _listing(folder)):
             print(line)
         return ExitStatus.FINE
-    if arguments.action == "pull" and len(folders) > 1:
-        raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
     branch = Branch(arguments.remote, arguments.branch, os.environ)
     move = branch.pull if arguments.action == "pull" else branch.push
     moved = [path for folder in folders for path in move(folder)]
@@ -86,6 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
     return ExitStatus.FINE
+
+
+def _check(folders: Sequence[Path], action: str) -> None:
+    """Refuse to look where nothing can be. To push, a folder that isn't there is an empty one."""
+    if action == "pull" and len(folders) > 1:
+        raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
+    missing = [each for each in folders if not each.is_dir()]
+    if (action == "list" and missing) or (action == "push" and len(missing) == len(folders)):
+        raise InputError(
+            f"--storage: expected a folder of saved sessions, got none at {missing[0]}; "
+            "measure one with pytest benchmarks --benchmark-save=NAME, or correct the path"
+        )
 
 
 def _record(folders: Sequence[Path], arguments: argparse.Namespace) -> int:

@@ -108,9 +108,7 @@ def test_a_date_in_the_future_is_named(
     says = "0003_c.json: dated in the future (2036-01-01 06:00 UTC), so that it counts as the"
     whens = ("2026-11-28T12:30:00+02:00", "2026-11-28T11:05:00Z", "2036-01-01T08:00:00+02:00")
     files = [
-        builders.write(
-            tmp_path / f"000{n}_{name}.json", content(record(n), when=whens[n - 1])
-        )
+        builders.write(tmp_path / f"000{n}_{name}.json", content(record(n), when=whens[n - 1]))
         for n, name in enumerate("abc", 1)
     ]
     sides = ["--base", str(files[0]), str(files[2]), "--head", str(files[1])]
