@@ -16,6 +16,7 @@ from benchmarks.page.labels import (
 )
 from benchmarks.report import columns
 from benchmarks.sessions import baseline
+from benchmarks.verdicts import device_times, exact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +35,12 @@ COUNTERS = (
     "c_calls",
     "operators_total",
     "kernel_launches",
+    "copies_device_to_host",
+    "copies_host_to_device",
+    "copies_device_to_device",
     "synchronizations",
     "allocations",
+    "peak_allocated_bytes",
 )
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
 # WHOLE_BENCHMARK of them. So a page stays below 3 MB.
@@ -68,8 +73,9 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
             "machine": machines[machine],
             "workload": workloads[workload],
             "sessions": [n for n, _ in found],
-            "marks": [_mark(kept[n], measured) for n, measured in found],
-            "metrics": _columns([measured for _, measured in found]),
+            "marks": [_standing(kept[n]) for n, _ in found],
+            "doubts": _doubts([measured for _, measured in found]),
+            "metrics": _columns([(kept[n], measured) for n, measured in found]),
         }
         for (machine, workload), found in groups.items()
     ]
@@ -84,6 +90,8 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
 def values(measured: Measured) -> dict[str, float]:
     """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
     rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
+    if rounds and measured.info.get("cold_process"):
+        rounds["cold_round_s"] = measured.rounds_s[0]
     found = rounds | {
         name: value
         for name, value in measured.metrics.items()
@@ -120,9 +128,13 @@ def _labels(names: Mapping[str, str]) -> dict[str, str]:
     return labels
 
 
-def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
-    """Return a column of values for each metric; one number if they are all the same."""
-    rows = [values(each) for each in measured]
+def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
+    """Return a column of values for each metric, with its own marks.
+
+    One number if they are all the same, and none is marked.
+    """
+    rows = [values(measured) for _, measured in found]
+    marks = [_marks(session, measured) for session, measured in found]
     names = [name for name in columns.METRICS if any(name in row for row in rows)]
     names += sorted({name for row in rows for name in row} - set(names))
     series = []
@@ -134,33 +146,67 @@ def _columns(measured: Sequence[Measured]) -> list[dict[str, Any]]:
             None if value is None else float(f"{value / unit.factor:.{DIGITS}g}")
             for value in column
         ]
-        same = len(set(scaled)) == 1
+        marked = {n: each[name] for n, each in enumerate(marks) if name in each}
+        same = len(set(scaled)) == 1 and not marked
         series.append(
             {
                 "name": name,
                 "title": columns.title(name),
                 "unit": unit.name,
                 "values": scaled[0] if same else scaled,
+                "of_the_wall": _is_of_the_wall(name),
+                "marks": marked,
             }
         )
     return series
 
 
-def _mark(session: Session, measured: Measured) -> tuple[str, str]:
-    """Return how a session is marked for one benchmark, and why."""
-    verdicts = [each for each in session.verdicts if each["benchmark"] == measured.fullname]
-    allowed = [each for each in verdicts if each["acknowledged"]]
-    regressed = [
-        f"{each['metric']} {columns.change(each['change'])}"
-        for each in verdicts
-        if each["outcome"] == "REGRESSED" and not each["acknowledged"]
-    ]
-    if regressed:
-        return "REGRESSED", ", ".join(regressed)
-    if measured.doubts:
-        return "INVALID", "; ".join(measured.doubts)
-    if allowed:
-        return "acknowledged", "; ".join(f"{e['metric']}: {e['acknowledged']}" for e in allowed)
+def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
+    """Return how a session is marked for the metrics of a benchmark that were judged, and why."""
+    regressed: dict[str, list[str]] = {}
+    accepted: dict[str, list[str]] = {}
+    for each in session.verdicts:
+        if each["benchmark"] != measured.fullname:
+            continue
+        metric, reason = each["metric"], each["acknowledged"]
+        if reason:
+            accepted.setdefault(_name(metric), []).append(f"{metric}: {reason}")
+        elif each["outcome"] == "REGRESSED":
+            says = f"{metric} {columns.change(each['change'])}"
+            regressed.setdefault(_name(metric), []).append(says)
+    device = measured.device_time.get("validity") or {}
+    doubts = device["reasons"] if device.get("valid") is False else ()
+    invalid = dict.fromkeys(device_times.METRICS.values(), doubts) if doubts else {}
+    if measured.doubts:  # then its times of the wall are marked by that
+        accepted = {name: each for name, each in accepted.items() if not _is_of_the_wall(name)}
+    strongest_last = (("acknowledged", accepted), ("INVALID", invalid), ("REGRESSED", regressed))
+    return {
+        name: (mark, "; ".join(why))
+        for mark, marked in strongest_last
+        for name, why in marked.items()
+    }
+
+
+def _name(metric: str) -> str:
+    """Return under which name a judged metric has its history: synchronizations in total."""
+    return ".".join(metric.split(".")[:2])
+
+
+def _is_of_the_wall(metric: str) -> bool:
+    """Whether a busy machine touches a metric: no counter, memory, agreement or device time."""
+    work = (*exact.AGREEMENT, *device_times.METRICS.values())
+    return "." not in metric and not metric.endswith("_bytes") and metric not in work
+
+
+def _doubts(measured: Sequence[Measured]) -> dict[int, tuple[str, str]]:
+    """Return why times of the wall can't be trusted, by the number of the session."""
+    return {
+        n: ("INVALID", "; ".join(each.doubts)) for n, each in enumerate(measured) if each.doubts
+    }
+
+
+def _standing(session: Session) -> tuple[str, str]:
+    """Return how a session is marked whatever was judged: as a baseline, or as any other."""
     if "passed" in session.saved and baseline.is_baseline(session):
         forced = session.promoted.get("forced")
         return "baseline", f"promoted although refused: {forced}" if forced else "promoted"

@@ -150,7 +150,8 @@ function column(values, length) {
 function historyRows(series, metric) {
   const values = column(metric.values, series.sessions.length);
   return series.sessions.map((number, n) => {
-    const [mark, why] = series.marks[n];
+    // A verdict marks the metric that was judged; a busy machine, what it touches.
+    const [mark, why] = metric.marks[n] || (metric.of_the_wall && series.doubts[n]) || series.marks[n];
     const text = values[n] === null ? "-" : `${values[n]} ${metric.unit}`.trim();
     return { n: n + 1, value: values[n], text, mark, why, ...data.history.sessions[number] };
   }).filter((row) => row.value !== null);

@@ -45,6 +45,7 @@ def _page(title: str, column: str, **more: bool) -> Shown:
 
 METRICS = {  # in the order of the columns
     "round_s": Shown("Round, median"),
+    "cold_round_s": Shown("Round, the first of a cold process"),
     "tokens_per_s": _speed("Throughput, all rows", "tokens/s", in_markdown=True),
     "ttft_s": _speed("Time to first token (TTFT)", "TTFT", in_markdown=True),
     "tpot_s": _speed("Time per output token (TPOT)", "TPOT", in_markdown=True),

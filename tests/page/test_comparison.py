@@ -188,9 +188,58 @@ def test_history_keeps_machines_and_workloads_apart() -> None:
     longest = shown["series"][0]
     assert longest["sessions"] == [0, 1, 2, 3]
     assert shown["sessions"][0]["commit"] == "0123456789 on main"
-    marks, reasons = zip(*longest["marks"], strict=True)
-    assert marks == ("session", "baseline", "REGRESSED", "acknowledged")
-    assert reasons[3] == "round_s: a trade"
+    assert [mark for mark, _ in longest["marks"]] == ["session", "baseline", "session", "session"]
+    (rounds,) = (each for each in longest["metrics"] if each["name"] == "round_s")
+    assert rounds["marks"] == {
+        2: ("REGRESSED", "round_s +20 %"),
+        3: ("acknowledged", "round_s: a trade"),
+    }
+
+
+def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
+    """An improvement of memory isn't REGRESSED because the round is, nor a counter INVALID."""
+    judged = [
+        builders.verdict(NAME, "IMPROVED", "memory", "weights_bytes", change=-0.5),
+        builders.verdict(NAME, "REGRESSED", "counter", "decode.python_calls", change=0.1),
+        builders.verdict(NAME, "REGRESSED", "counter", "decode.synchronizations.stream", change=1),
+        builders.verdict(NAME, "REGRESSED", "device", "decode_device_s", change=0.2),
+        builders.verdict(NAME, "REGRESSED", "time", "tpot_s", change=0.2, acknowledged="a trade"),
+        builders.verdict(NAME, "REGRESSED", "time", "cold_round_s", change=0.3),
+        builders.verdict("another", "REGRESSED", "time", "ttft_s", change=0.2),
+    ]
+    busy = builders.record(2, on_gpu=True)
+    busy["validity"] = builders.INVALID
+    hot = builders.record(3, on_gpu=True)
+    hot["device_time"]["validity"] = {"valid": False, "reasons": ["the SM clock fell"]}
+    head = {**builders.record(1, on_gpu=True), "cold_process": True}
+    contents = [
+        content(builders.record(0, on_gpu=True), promoted=builders.promoted(), when=day(1)),
+        content(head, verdicts=judged, when=day(2)),
+        content(busy, verdicts=judged[4:5], when=day(3)),
+        content(hot, when=day(4)),
+    ]
+    shown = history.history(read(*contents))
+    assert shown
+    (series,) = shown["series"]
+    assert [mark for mark, _ in series["marks"]] == ["baseline", "session", "session", "session"]
+    assert series["doubts"] == {2: ("INVALID", "the clock dropped")}
+    metrics = {each["name"]: each for each in series["metrics"]}
+    assert {name: each["marks"] for name, each in metrics.items() if each["marks"]} == {
+        "cold_round_s": {1: ("REGRESSED", "cold_round_s +30 %")},
+        "tpot_s": {1: ("acknowledged", "tpot_s: a trade")},
+        "decode_device_s": {
+            1: ("REGRESSED", "decode_device_s +20 %"),
+            3: ("INVALID", "the SM clock fell"),
+        },
+        "prefill_device_s": {3: ("INVALID", "the SM clock fell")},
+        "decode.python_calls": {1: ("REGRESSED", "decode.python_calls +10 %")},
+        "decode.synchronizations": {1: ("REGRESSED", "decode.synchronizations.stream +100 %")},
+    }
+    marked = metrics["decode.python_calls"]["values"]
+    assert marked == [19830] * 4  # the same everywhere, and drawn: its mark would be lost
+    wall = {name for name, each in metrics.items() if each["of_the_wall"]}
+    assert {"round_s", "cold_round_s", "tpot_s", "tokens_per_s", "load_s"} <= wall
+    assert not wall & {"weights_bytes", "decode_device_s", "decode.python_calls"}
 
 
 def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,11 @@ def test_a_long_history_is_small_and_can_be_chosen_from(
     said = tab.tooltip(points, page.locator(points).count() - 1)  # marked ones are drawn last
     assert "commit" in said
     assert "REGRESSED" in said or "baseline" in said
+    for title, count in (("Round, median", 1), ("Time per output token", 0)):  # of one verdict
+        figure = page.locator("#history-plots figure", has=page.get_by_role("heading", name=title))
+        figure.locator("summary").click()
+        figure.locator("tbody tr").first.wait_for()
+        assert figure.locator("tbody td", has_text="REGRESSED").count() == count
     machines = page.locator("#machine-choice option").all_inner_texts()
     assert len(machines) == 2
     before = page.locator("#history-plots figcaption p").first.inner_text()
