@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
-from typing import NoReturn
+from itertools import takewhile
+from typing import TYPE_CHECKING, NoReturn
 
 from benchmarks.common import output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 # By name, what each does; its module is benchmarks.commands.NAME.
 COMMANDS: dict[str, str] = {
@@ -27,9 +33,23 @@ COMMANDS: dict[str, str] = {
 class Parser(argparse.ArgumentParser):
     """Ends by pytest's status of a wrong option, 4; argparse's own 2 would mean an interrupt."""
 
+    given: Sequence[str] = ()
+
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
+        """Say what is wrong, and end. What is missing may be what is mistyped."""
+        if "required: " in message and (unknown := self.unknown()):
+            message = unknown
         self.exit(ExitStatus.WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    def unknown(self) -> str | None:
+        """Return which given option is none, and which one has nearly the same spelling."""
+        options = ["--help", *re.findall(r"--[\w-]+", self.format_usage())]
+        for each in takewhile("--".__ne__, self.given):
+            name = each.partition("=")[0]
+            known = any(option.startswith(name) for option in options)
+            if name.startswith("--") and " " not in name and not known:  # with one it is a value
+                return f"unknown option {name}{_nearest(name, options)}"
+        return None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,20 +68,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    """Only the module of the command that is given is imported, so that help is quick."""
+    """Run the command, of whose modules none other is imported, so that help is quick."""
     parser = Parser(
         prog="python -m benchmarks",
         description="Work with saved sessions; `pytest benchmarks` measures them.",
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     says = " ".join([parser.prog, *given[:1]])
     try:
-        for name, does in COMMANDS.items():
-            command = commands.add_parser(name, help=does, description=does)
-            if name in given[:1]:
-                import_module(f"benchmarks.commands.{name}").add_arguments(command)
-        parsed = parser.parse_args(given)
-        return int(import_module(f"benchmarks.commands.{parsed.command}").run(parsed))
+        known = _add_commands(parser)
+        if not given:
+            parser.print_help()
+            return ExitStatus.WRONG_INPUT
+        if given[0] not in known:
+            _refuse(parser, given)
+        module = import_module(f"benchmarks.commands.{given[0]}")
+        module.add_arguments(command := known[given[0]])
+        command.given = given[1:]
+        parsed, more = parser.parse_known_args(given)
+        if more:
+            command.error(command.unknown() or f"unknown arguments {' '.join(more)}")
+        return int(module.run(parsed))
     except InputError as error:
         parser.exit(ExitStatus.WRONG_INPUT, f"{says}: {error}\n")
     except KeyboardInterrupt:
@@ -70,6 +96,29 @@ def _run(given: list[str]) -> int:
         traceback.print_exc()
         message = f"{says}: an error of the suite, or one that it doesn't know; see above\n"
         parser.exit(ExitStatus.ERROR, message)
+
+
+def _add_commands(parser: Parser) -> dict[str, Parser]:
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    return {
+        name: commands.add_parser(name, help=does, description=does)
+        for name, does in COMMANDS.items()
+    }
+
+
+def _refuse(parser: Parser, given: Sequence[str]) -> NoReturn:
+    """Print the help if that is asked for; else name the command that isn't one."""
+    if given[0].startswith("-"):
+        parser.given = given
+        parser.parse_known_args(given[:1])
+        parser.error(f"expected a COMMAND first, got {given[0]}")
+    nearest = _nearest(given[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"
+    parser.error(f"unknown command {given[0]}{nearest}")
+
+
+def _nearest(wrong: str, known: Iterable[str]) -> str:
+    """Return the question whether that was meant, or nothing if nothing is spelt nearly so."""
+    return "".join(f"; did you mean {each}?" for each in get_close_matches(wrong, known, n=1))
 
 
 if __name__ == "__main__":

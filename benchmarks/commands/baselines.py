@@ -15,6 +15,7 @@ from benchmarks.sessions.storage import STORAGE
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from benchmarks.sessions.session import Session
 
@@ -43,9 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do it, and say what was done with which file.
 
-    Raises InputError if git can't, and for several folders to pull into.
+    Raises InputError if git can't, for several folders to pull into, and for none to look into.
     """
     folders: list[Path] = arguments.storage
+    _check(folders, arguments.action)
     if arguments.action == "list":
         for found in map(baseline.stored, folders):
             listed = [
@@ -56,8 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
             if sides := len(found.sessions) - len(listed):
                 print(f"not listed: {sides} of duets")
         return ExitStatus.FINE
-    if arguments.action == "pull" and len(folders) > 1:
-        raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
     branch = Branch(arguments.remote, arguments.branch, os.environ)
     move = branch.pull if arguments.action == "pull" else branch.push
     moved = [path for folder in folders for path in move(folder)]
@@ -65,6 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.action}ed: {path.name}")
     print(f"{arguments.action} {arguments.remote}/{arguments.branch}: {len(moved)} new or changed")
     return ExitStatus.FINE
+
+
+def _check(folders: Sequence[Path], action: str) -> None:
+    """Refuse to look where nothing can be. To push, a folder that isn't there is an empty one."""
+    if action == "pull" and len(folders) > 1:
+        raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
+    missing = [each for each in folders if not each.is_dir()]
+    if (action == "list" and missing) or (action == "push" and len(missing) == len(folders)):
+        raise InputError(
+            f"--storage: expected a folder of saved sessions, got none at {missing[0]}; "
+            "measure one with pytest benchmarks --benchmark-save=NAME, or correct the path"
+        )
 
 
 def _line(session: Session) -> str:

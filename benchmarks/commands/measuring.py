@@ -82,7 +82,7 @@ def _add_budget(budget: argparse._ArgumentGroup) -> None:
 def conditions(arguments: argparse.Namespace) -> Conditions:
     """Return what both sides do. Raises InputError for an option that can't be used."""
     options = {option.dest: getattr(arguments, option.dest, option.default) for option in OPTIONS}
-    return Conditions(
+    asked = Conditions(
         settings=build_settings(options.get, os.environ),
         options=options,
         takes=tuple(map(Take, SIDES)),
@@ -90,6 +90,8 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
         evidence=not arguments.times_only,
         work=getattr(arguments, "work", False),
     )
+    asked.check()
+    return asked
 
 
 def budget(arguments: argparse.Namespace, pairs: int) -> Budget:

@@ -10,6 +10,7 @@ from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import baseline
+from benchmarks.sessions.session import read_session
 from benchmarks.sessions.storage import STORAGE
 from benchmarks.verdicts import promotion
 
@@ -35,8 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Promote or demote each file; one line each, status 1 if one was refused."""
-    refused = [path for path in _paths(arguments) if not _apply(path, arguments)]
+    """Promote or demote each file; one line each, status 1 if one was refused.
+
+    Raises InputError for a file that is no session, before any is changed.
+    """
+    paths = _paths(arguments)
+    for path in paths:
+        baseline.own(read_session(path))
+    refused = [path for path in paths if not _apply(path, arguments)]
     return ExitStatus.FAILED if refused else ExitStatus.FINE
 
 

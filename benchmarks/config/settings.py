@@ -173,8 +173,10 @@ def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -
 def _bounds(text: str | None) -> Bounds:
     """Return the bounds with those of `name=value,...` moved; a name may be a pattern."""
     bounds, names = Bounds(), [each.name for each in fields(Bounds)]
-    for part in _split(text):
-        pattern, _, value = part.partition("=")
+    for part in _split(text) or ([] if text is None else [text]):
+        pattern, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(f"--bounds: expected NAME=NUMBER, as in trend_size=0.2; got {part!r}")
         moved = [name for name in names if fnmatchcase(name, pattern.strip())]
         if not moved:
             raise InputError(f"--bounds: expected one of {', '.join(names)}; got {pattern!r}")

@@ -18,6 +18,7 @@ from benchmarks.duet.schedule import Take
 from benchmarks.duet.worker_process import LostError, Partner
 from benchmarks.environments import installed
 from benchmarks.machine import clock
+from benchmarks.model import target
 from benchmarks.sessions import pytest_format
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ class Conditions:
     alternate: bool = False  # one process at a time, instead of two that alternate rounds
     evidence: bool = True  # profiles and the output, in one restart; work in each
     work: bool = False  # nothing else: no round is timed
+
+    def check(self) -> None:
+        """Raise InputError, before anything is installed or started, for what no side can use."""
+        target.check(self.settings)
 
 
 @dataclass

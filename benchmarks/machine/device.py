@@ -32,9 +32,14 @@ def resolve(device: str, device_map: str) -> torch.device:
             f"--device cuda: expected a GPU that torch can use; {reason}; "
             "check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
         )
+    check_map(device, device_map)
+    return torch.device("cuda", 0) if device == "cuda" else torch.device("cpu")
+
+
+def check_map(device: str, device_map: str) -> None:
+    """Raise InputError if a model can't be placed so on this device."""
     if device == "cpu" and device_map != "single":
         raise InputError(f"--device-map {device_map}: expected GPUs; the device is the CPU")
-    return torch.device("cuda", 0) if device == "cuda" else torch.device("cpu")
 
 
 def hardware(device: torch.device) -> dict[str, Any]:

@@ -63,6 +63,25 @@ def default_model(device: str) -> str:
     return HUB_MODEL if device == "cuda" else "synthetic:tiny"
 
 
+def local(model: str, revision: str | None) -> Checkpoint | None:
+    """Return the checkpoint in a folder, or None for a model to be written or fetched.
+
+    Raises InputError, whose message is one line, for a name or a folder that can be no model. It
+    needs no torch, so it is quick.
+    """
+    folder = Path(os.path.expanduser(model))  # noqa: PTH111 (pathlib's raises for ~nobody)
+    shown = _shown(model)
+    if model.startswith("synthetic:"):
+        _no_revision(shown, revision)
+        synthetic.recipe_for(shown)
+    elif folder.is_dir():
+        _no_revision(shown, revision)
+        return read(shown, folder)
+    elif model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise InputError(f"--model: expected a folder with a checkpoint; {shown} does not exist")
+    return None
+
+
 def resolve(
     model: str, revision: str | None, cache_dir: Path, say: Callable[[str], None]
 ) -> Checkpoint:
@@ -70,20 +89,18 @@ def resolve(
 
     Raises InputError, whose message is one line, if the model can't be had or is damaged.
     """
-    commit = None
-    folder = Path(os.path.expanduser(model))  # noqa: PTH111 (pathlib's raises for ~nobody)
-    model = re.sub(r"//[^/@]*@", "//", model)  # credentials have no place in messages and results
+    if found := local(model, revision):
+        return found
     if model.startswith("synthetic:"):
-        _no_revision(model, revision)
-        path = synthetic.ensure(synthetic.recipe_for(model), cache_dir, say)
-    elif folder.is_dir():
-        _no_revision(model, revision)
-        path = folder
-    elif model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise InputError(f"--model: expected a folder with a checkpoint; {model} does not exist")
+        path, commit = synthetic.ensure(synthetic.recipe_for(model), cache_dir, say), None
     else:
         path, commit = download(model, revision, say)
-    return read(model, path, commit)
+    return read(_shown(model), path, commit)
+
+
+def _shown(model: str) -> str:
+    """Return a model's name without credentials, which belong in no message and no result."""
+    return re.sub(r"//[^/@]*@", "//", model)
 
 
 def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:

@@ -11,11 +11,10 @@ from benchmarks.common.text import first_line
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.workload import Workload, build_workload
 from benchmarks.machine import device
-from benchmarks.model.checkpoint import default_model, resolve
+from benchmarks.model.checkpoint import default_model, local, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import torch
 
@@ -48,12 +47,13 @@ class Target:
         )
 
 
-def check(settings: Settings) -> Path:
-    """Raise InputError for what can't be used, as far as that is known without torch: at once.
-
-    Returns the folder of the caches.
-    """
-    return settings.cache_dir
+def check(settings: Settings) -> None:
+    """Raise InputError for what can't be used, as far as that is known without torch: at once."""
+    _ = settings.cache_dir  # raises if there is none
+    if settings.device == "cpu":
+        device.check_map("cpu", settings.device_map)
+    if settings.model:
+        local(settings.model, settings.revision)
 
 
 def find_target(settings: Settings, say: Callable[[str], None]) -> Target:

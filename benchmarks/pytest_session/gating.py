@@ -55,21 +55,27 @@ def prepare(config: pytest.Config) -> None:
 
 
 def _check_compare(config: pytest.Config) -> None:
-    """Refuse names at which pytest-benchmark's own search would end in a traceback."""
+    """Refuse names that are no saved session's, and those that pytest-benchmark fails at."""
     name = config.option.benchmark_compare
     if not isinstance(name, str) or Path(name).is_file():
         return
+    if not name.strip():
+        raise InputError(
+            "--benchmark-compare: expected a saved session, got an empty name; "
+            "without a name it is the newest one"
+        )
     if Path(name).is_absolute() or len(Path(name).parts) > 2 or "**" in name:
         raise InputError(
             f"--benchmark-compare={name}: expected a saved file, a number such as 0001, or a "
             "pattern of file names; there is no such file"
         )
+    baseline.named(saving.folder(config), name)
 
 
 def _check_compare_fail(config: pytest.Config) -> None:
     """Take --benchmark-compare-fail from pytest-benchmark where it would end in a traceback.
 
-    With nothing to compare with the session still runs and is saved: the first of a runner.
+    With nothing saved yet the session still runs and is saved: the first of a runner.
     """
     option, folder = config.option, saving.folder(config)
     if not option.benchmark_compare_fail:

@@ -116,15 +116,16 @@ def test_what_was_judged_by_something_else_is_judged_again(promote, tmp_path, ve
     ids=["damaged", "without raw data", "foreign"],
 )
 def test_what_is_no_session_cannot_be_forced(promote, tmp_path, damage, says):
-    """No reason makes a comparison possible; the other files are promoted all the same."""
+    """No reason makes a comparison possible, and no other file is changed before that is known."""
     good = save(tmp_path / "0001_good.json", **JUDGED)
     bad = save(tmp_path / "0002_bad.json", **JUDGED)
     bad.write_text(damage(bad.read_text()))
-    status, lines = promote(bad, good, "--force", "because")
-    assert status == 1
-    assert lines[0].startswith(f"refused: {bad}: ")
+    status, lines = promote(good, bad, "--force", "because")
+    assert status == 4
+    assert len(lines) == 1
+    assert f"{bad}: " in lines[0]
     assert says in lines[0]
-    assert lines[1:] == [f"promoted: {good}"]
+    assert not mark(good)
 
 
 def test_latest_is_the_newest_session_of_all_machines(promote, tmp_path):
@@ -167,11 +168,13 @@ def test_a_wrong_call_is_one_line_and_status_4(promote, arguments, says):
     assert says in line
 
 
-def test_a_file_that_is_not_there_is_refused(promote, tmp_path):
-    """A typing error in a name is one line."""
-    status, (line,) = promote(tmp_path / "none.json")
-    assert status == 1
-    assert "can't read it" in line
+@pytest.mark.parametrize("options", [[], ["--demote"], ["--force", "because"]])
+def test_what_is_not_there_is_wrong_input(promote, tmp_path, options):
+    """A typing error in a name is one line, and no refusal of a session; so is a folder."""
+    for path in (tmp_path / "none.json", tmp_path):
+        status, (line,) = promote(path, *options)
+        assert status == 4
+        assert f"{path}: can't read it" in line
 
 
 def test_processes_that_promote_at_once_lose_nothing(tmp_path):

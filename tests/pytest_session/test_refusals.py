@@ -119,19 +119,31 @@ def test_without_a_home_one_line_names_what_to_set(session, monkeypatch):
     assert line.endswith("set XDG_CACHE_HOME to a folder that can be written")
 
 
-def test_collecting_imports_no_torch(environment, tmp_path):
-    """--collect-only and --help are instant: nothing heavy is imported for them."""
-    for option in ("--collect-only", "--help"):
-        done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "pytest", *command(tmp_path, option, "-q")],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=ROOT,
-        )
-        imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
-        assert "pytest" in imported
-        heavy = {"torch", "transformers", "bitsandbytes", "accelerate", "numpy", "huggingface_hub"}
-        assert not imported & heavy
-    assert "--quantization" in done.stdout
+QUICK = {  # what is answered at once: its arguments, and its status
+    "collecting": (["pytest", "{}", "--collect-only", "-q"], 0),
+    "help": (["pytest", "{}", "--help", "-q"], 0),
+    "a wrong model": (["pytest", "{}", "--model=./none"], 4),
+    "a wrong model of a duet": (["benchmarks", "duet", "--base=numpy==1", "--model=./none"], 4),
+}
+
+
+@pytest.mark.parametrize(("arguments", "status"), QUICK.values(), ids=QUICK)
+def test_what_is_known_at_once_imports_no_torch(environment, tmp_path, arguments, status):
+    """Nothing heavy is imported, and no side of a duet installed, for what ends before."""
+    given = [word for each in arguments for word in (command(tmp_path) if each == "{}" else [each])]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", *given],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == status
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "json" in imported
+    heavy = {"torch", "transformers", "bitsandbytes", "accelerate", "numpy", "huggingface_hub"}
+    assert not imported & heavy
+    said = done.stdout + done.stderr
+    assert ("--model: expected a folder with a checkpoint" in said) == (status == 4)
+    assert "installing" not in said

@@ -178,7 +178,15 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
         "pushed: 0001_a.json",
         "push origin/baselines: 1 new or changed",
     ]
+    assert main(["baselines", "push", "--branch", "baselines", "--storage", "x", str(ours)]) == 0
+    assert "0 new or changed" in capsys.readouterr().out
     shutil.rmtree(ours)
+    for arguments in (["list"], ["push", "--branch", "baselines"], ["list", "--storage", ".", "x"]):
+        with pytest.raises(SystemExit, match="4"):
+            main(["baselines", *arguments])
+        said = capsys.readouterr()
+        assert "--storage: expected a folder of saved sessions, got none at " in said.err
+        assert not said.out
     assert main(["baselines", "pull", "--branch", "baselines"]) == 0
     assert "pulled: 0001_a.json" in capsys.readouterr().out
     assert (ours / "gpu/0001_a.json").exists()
