@@ -33,18 +33,23 @@ COMMANDS: dict[str, str] = {
 class Parser(argparse.ArgumentParser):
     """Ends by pytest's status of a wrong option, 4; argparse's own 2 would mean an interrupt."""
 
+    given: Sequence[str] = ()
+
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
+        """Say what is wrong, and end. What is missing may be what is mistyped."""
+        if "required: " in message and (unknown := self.unknown()):
+            message = unknown
         self.exit(ExitStatus.WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
-    def check(self, given: Sequence[str]) -> None:
-        """Refuse what is unknown before what is missing, and name what is spelt nearly so."""
+    def unknown(self) -> str | None:
+        """Return which given option is none, and which one has nearly the same spelling."""
         options = ["--help", *re.findall(r"--[\w-]+", self.format_usage())]
-        for each in takewhile("--".__ne__, given):
+        for each in takewhile("--".__ne__, self.given):
             name = each.partition("=")[0]
             known = any(option.startswith(name) for option in options)
             if name.startswith("--") and " " not in name and not known:  # with one it is a value
-                self.error(f"unknown option {name}{_nearest(name, options)}")
+                return f"unknown option {name}{_nearest(name, options)}"
+        return None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,10 +84,10 @@ def _run(given: list[str]) -> int:
             _refuse(parser, given)
         module = import_module(f"benchmarks.commands.{given[0]}")
         module.add_arguments(command := known[given[0]])
-        command.check(given[1:])
+        command.given = given[1:]
         parsed, more = parser.parse_known_args(given)
         if more:
-            command.error(f"unknown arguments {' '.join(more)}")
+            command.error(command.unknown() or f"unknown arguments {' '.join(more)}")
         return int(module.run(parsed))
     except InputError as error:
         parser.exit(ExitStatus.WRONG_INPUT, f"{says}: {error}\n")
@@ -113,7 +118,7 @@ def _add_commands(parser: Parser) -> dict[str, Parser]:
 def _refuse(parser: Parser, given: Sequence[str]) -> NoReturn:
     """Print the help if that is asked for; else name the command that isn't one."""
     if given[0].startswith("-"):
-        parser.check(given)
+        parser.given = given
         parser.parse_known_args(given[:1])
         parser.error(f"expected a COMMAND first, got {given[0]}")
     nearest = _nearest(given[0], COMMANDS) or f"; expected one of {', '.join(COMMANDS)}"

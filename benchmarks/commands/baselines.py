@@ -88,11 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(folders: Sequence[Path], action: str) -> None:
-    """Refuse to look where nothing can be. To push, a folder that isn't there is an empty one."""
+    """Refuse to look where nothing can be. To push, a folder that isn't there is an empty one: a
+    job whose others measured nothing has nothing to store.
+    """
     if action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
     missing = [each for each in folders if not each.is_dir()]
-    if (action == "list" and missing) or (action == "push" and len(missing) == len(folders)):
+    if action == "list" and missing:
         raise InputError(
             f"--storage: expected a folder of saved sessions, got none at {missing[0]}; "
             "measure one with pytest benchmarks --benchmark-save=NAME, or correct the path"

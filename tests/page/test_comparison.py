@@ -207,13 +207,13 @@ def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
         builders.verdict(NAME, "REGRESSED", "time", "cold_round_s", change=0.3),
         builders.verdict("another", "REGRESSED", "time", "ttft_s", change=0.2),
     ]
-    busy = builders.record(2, on_gpu=True)
+    busy = record(2, on_gpu=True)
     busy["validity"] = builders.INVALID
-    hot = builders.record(3, on_gpu=True)
+    hot = record(3, on_gpu=True)
     hot["device_time"]["validity"] = {"valid": False, "reasons": ["the SM clock fell"]}
-    head = {**builders.record(1, on_gpu=True), "cold_process": True}
+    head = {**record(1, on_gpu=True), "cold_process": True}
     contents = [
-        content(builders.record(0, on_gpu=True), promoted=builders.promoted(), when=day(1)),
+        content(record(0, on_gpu=True), promoted=builders.promoted(), when=day(1)),
         content(head, verdicts=judged, when=day(2)),
         content(busy, verdicts=judged[4:5], when=day(3)),
         content(hot, when=day(4)),

@@ -115,7 +115,7 @@ def test_a_date_in_the_future_is_named(
     main(["judge", *sides])
     assert capsys.readouterr().out.count("dated in the future") == 1
     main(["baselines", "list", "--storage", str(tmp_path)])
-    assert says in capsys.readouterr().out
+    assert says in " ".join(capsys.readouterr().out.split())
     main(["promote", "--latest", "--storage", str(tmp_path)])
     assert says in capsys.readouterr().out
     newest = choose_sides(intake.gather(files).sessions).head

@@ -29,7 +29,6 @@ def said(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("bounds", "lines"),
     [
-        ("", []),
         ("trend_size=0.15", []),
         ("trend_size=0.1", []),  # narrower than usual
         ("trend_size=inf", ["not checked (--bounds): trend_size"]),
