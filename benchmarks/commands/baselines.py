@@ -88,8 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(folders: Sequence[Path], action: str) -> None:
-    """Refuse to look where nothing can be. To push, a folder that isn't there is an empty one: a
-    job whose others measured nothing has nothing to store.
+    """Refuse to look where nothing can be.
+
+    To push, a folder that isn't there is an empty one: if no job measured, there is nothing to add.
     """
     if action == "pull" and len(folders) > 1:
         raise InputError(f"--storage: expected one folder to pull into, got {len(folders)}")
