@@ -15,7 +15,7 @@ from benchmarks.page.labels import (
     workload_label,
 )
 from benchmarks.report import columns
-from benchmarks.sessions import baseline
+from benchmarks.sessions import baseline, schema
 from benchmarks.verdicts import device_times, exact
 
 if TYPE_CHECKING:
@@ -30,18 +30,6 @@ MARKS = {  # what is told apart, the strongest first: colour, shape
     "baseline": (kit.GREEN, "diamond"),
     "session": (kit.BLUE, "circle"),
 }
-COUNTERS = (
-    "python_calls",
-    "c_calls",
-    "operators_total",
-    "kernel_launches",
-    "copies_device_to_host",
-    "copies_host_to_device",
-    "copies_device_to_device",
-    "synchronizations",
-    "allocations",
-    "peak_allocated_bytes",
-)
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
 # WHOLE_BENCHMARK of them. So a page stays below 3 MB.
 MOST_VALUES = 240_000
@@ -102,7 +90,7 @@ def values(measured: Measured) -> dict[str, float]:
         for name, count in measured.counters(phase).items():
             total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
             counted[total] = counted.get(total, 0) + count
-        found |= {f"{phase}.{name}": counted[name] for name in COUNTERS if name in counted}
+        found |= {f"{phase}.{name}": counted[name] for name in schema.COUNTERS if name in counted}
     return found
 
 

@@ -72,27 +72,20 @@ OPERATOR = {
 }
 STEPS = [NUMBER, NUMBER]
 OPERATORS = Each(NUMBER)
-COUNTS = {
-    "operators": Maybe(OPERATORS),
-    "int8_operators": Maybe(OPERATORS),
-    "synchronizations": Maybe(OPERATORS),
-    "functions": Maybe(OPERATORS),
-    "c_functions": Maybe(OPERATORS),
-    **dict.fromkeys(
-        (
-            "operators_total",
-            "kernel_launches",
-            "copies_device_to_host",
-            "copies_host_to_device",
-            "copies_device_to_device",
-            "allocations",
-            "peak_allocated_bytes",
-            "python_calls",
-            "c_calls",
-        ),
-        Maybe(NUMBER),
-    ),
-}
+COUNTERS = (  # in the order in which they are shown
+    "python_calls",
+    "c_calls",
+    "operators_total",
+    "kernel_launches",
+    "copies_device_to_host",
+    "copies_host_to_device",
+    "copies_device_to_device",
+    "synchronizations",
+    "allocations",
+    "peak_allocated_bytes",
+)
+BY_KIND = ("operators", "int8_operators", "synchronizations", "functions", "c_functions")
+COUNTS = dict.fromkeys(COUNTERS, Maybe(NUMBER)) | dict.fromkeys(BY_KIND, Maybe(OPERATORS))
 MACHINE = {
     "cpu": Maybe({"brand_raw": Maybe(str)}),
     "hardware": Maybe(Each((*NUMBER, bool, str, type(None)))),
