@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,9 +145,8 @@ def _options(folders: Sequence[Path], arguments: argparse.Namespace) -> list[str
 
 def _promote(path: Path, beside: Sequence[Path]) -> int:
     """Promote a session and say so; return the status of a refusal, or 0."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        promotion.promote(path, when=now, beside=beside)
+        promotion.promote(path, beside=beside)
     except InputError as error:
         measuring.say(f"refused: {error}")
         trusted = baseline.is_trusted(read_session(path))

@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -222,9 +221,8 @@ def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
 
 def _promote(path: Path, reason: str | None) -> None:
     """Promote a session; where it is refused (suspicious, an acknowledged regression), say so."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        promotion.promote(path, when=now, reason=reason)
+        promotion.promote(path, reason=reason)
     except InputError as error:
         _warn(f"not promoted: {error}")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,12 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _apply(path: Path, arguments: argparse.Namespace) -> bool:
     """Promote or demote one file, and say so; False if it was refused."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         if arguments.demote:
-            promotion.demote(path, when=now)
+            promotion.demote(path)
         else:
-            promotion.promote(path, when=now, reason=arguments.force)
+            promotion.promote(path, reason=arguments.force)
     except InputError as error:
         print(f"refused: {error}")
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions import baseline, storage
+from benchmarks.sessions import baseline, instants, storage
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -37,12 +37,10 @@ class Judged:
         return f"python -m benchmarks judge --base {base} --head {head}"
 
 
-def promote(
-    path: Path, *, when: str, reason: str | None = None, beside: Collection[Path] = ()
-) -> None:
+def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] = ()) -> None:
     """Make a stored session a baseline; with a reason, which is kept, whatever speaks against it.
 
-    `when` is ISO 8601. The session is judged once more, by the baselines in its folder: a slow
+    The session is judged once more, by the baselines in its folder: a slow
     one must not get in because nobody looked, or because it was judged by something else. Only
     those `beside` it don't judge it: sessions of the same code, measured to tell how much it
     varies. Raises InputError if the file is damaged, foreign or without raw data, which no reason
@@ -62,7 +60,7 @@ def promote(
 
     def edit(content: dict[str, Any]) -> None:
         content["llm_int8"]["verdicts"] = verdicts
-        content["llm_int8"]["promoted"] = {"when": when, "forced": reason}
+        content["llm_int8"]["promoted"] = {"when": _now(), "forced": reason}
         content["llm_int8"].pop("demoted", None)
 
     storage.change(path, edit)
@@ -80,11 +78,15 @@ def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = 
     return Judged(session, base, list(dict.fromkeys(found)))
 
 
-def demote(path: Path, *, when: str) -> None:
+def demote(path: Path) -> None:
     """Let a stored session be no baseline any more. Raises InputError if it is no session."""
     baseline.own(read_session(path))
-    mark = {"promoted": None, "demoted": {"when": when}}
+    mark = {"promoted": None, "demoted": {"when": _now()}}
     storage.change(path, lambda content: content["llm_int8"].update(mark))
+
+
+def _now() -> str:
+    return instants.now().isoformat(timespec="seconds")
 
 
 def _from_here(session: Session) -> str:
