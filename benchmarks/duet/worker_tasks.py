@@ -127,12 +127,8 @@ class Side:
 
     def warm_up(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
         """Generate untimed. `own_pids`: the workers, which are no strangers to each other."""
-        self._own_pids = own_pids
-        settings, engine = self._target.settings, self._loaded
-        workload = self._target.workload(batch_size, settings.new_tokens)
-        engine.prepare(workload)
-        engine.warm_up(workload, settings.warmup_rounds)
-        self._workloads[batch_size] = workload
+        workload = self._begin(batch_size, own_pids)
+        self._loaded.warm_up(workload, self._target.settings.warmup_rounds)
         return {}
 
     def round(self, batch_size: int, slowdown: float = 0.0) -> dict[str, Any]:
@@ -155,12 +151,8 @@ class Side:
 
     def prepare(self, batch_size: int, own_pids: list[int]) -> dict[str, Any]:
         """Record a batch size without any timed round: its work is gathered with the rest."""
-        self._own_pids = own_pids
-        settings, engine = self._target.settings, self._loaded
-        workload = self._target.workload(batch_size, settings.new_tokens)
-        engine.prepare(workload)
-        tokens = engine.run(workload, settings.new_tokens)
-        self._workloads[batch_size] = workload
+        workload, engine = self._begin(batch_size, own_pids), self._loaded
+        tokens = engine.run(workload, workload.new_tokens)
         info = untimed(self._target, engine, workload)
         info["process"] = {**self._history, "loaded": [*self._history["loaded"]]}
         done = Recorded(batch_size, 0.0, [], tokens, info)
@@ -243,6 +235,14 @@ class Side:
             **output.compare(found, expected),
             "logits_max_difference": float((found - expected).abs().max()),
         }
+
+    def _begin(self, batch_size: int, own_pids: list[int]) -> Workload:
+        """Prepare a batch size, and return its workload."""
+        self._own_pids = own_pids
+        workload = self._target.workload(batch_size, self._target.settings.new_tokens)
+        self._loaded.prepare(workload)
+        self._workloads[batch_size] = workload
+        return workload
 
     @property
     def _loaded(self) -> Engine:
