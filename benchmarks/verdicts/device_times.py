@@ -50,19 +50,20 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     return found, []
 
 
-def at_their_clocks(verdict: Verdict, records: ComparableRecords, floor: float) -> Verdict:
-    """Return the verdict, INCONCLUSIVE if the clocks of both sides explain the change.
+def at_their_clocks(verdict: Verdict, records: ComparableRecords | None) -> Verdict:
+    """Return the verdict, on device time INCONCLUSIVE if both sides' clocks explain the change.
 
-    At most, device time is in proportion to the period of the SM clock.
+    At most, device time is in proportion to the period of the SM clock. `records` are those of the
+    benchmark.
     """
-    clocks = [_clock_hz(side) for side in _compared(records)[:2]]
-    if None in clocks or verdict.change is None:
+    moved = verdict.outcome in (Outcome.REGRESSED, Outcome.IMPROVED)
+    if verdict.kind != "device" or not moved or records is None or verdict.change is None:
         return verdict
-    base_hz, head_hz = (float(each) for each in clocks if each)
+    base_hz, head_hz = (_clock_hz(side) for side in _compared(records)[:2])
+    if base_hz is None or head_hz is None:
+        return verdict
     explained, shift = log(base_hz / head_hz), log(1 + verdict.change)
-    if verdict.outcome not in (Outcome.REGRESSED, Outcome.IMPROVED):
-        return verdict
-    if explained * shift <= 0 or abs(explained) < abs(shift) - floor:
+    if explained * shift <= 0 or abs(explained) < abs(shift) - times.DEVICE.floor:
         return verdict
     says = (
         f"the SM clock differs as well: {base_hz / 1e6:,.0f} -> {head_hz / 1e6:,.0f} MHz, which "

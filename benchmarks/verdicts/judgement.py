@@ -80,7 +80,7 @@ def judge(
             found += times.duel(timings, alpha=alpha)
         else:
             found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
-    found = [_at_their_clocks(each, by_name) for each in found]
+    found = [device_times.at_their_clocks(each, by_name.get(each.benchmark)) for each in found]
     if not paired:
         found = [
             blame.the_machine(each, found, by_name.get(each.benchmark), decide) for each in found
@@ -178,13 +178,6 @@ def _explain(
         return reasons.explain_device(verdict, base.measured, head.measured)
     others = [each for each in found if each.benchmark == verdict.benchmark]
     return reasons.explain_time(verdict, others, base.session, head.session)
-
-
-def _at_their_clocks(verdict: Verdict, by_name: Mapping[str, ComparableRecords]) -> Verdict:
-    if verdict.kind != "device" or verdict.benchmark not in by_name:
-        return verdict
-    records = by_name[verdict.benchmark]
-    return device_times.at_their_clocks(verdict, records, times.DEVICE.floor)
 
 
 def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:
