@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from benchmarks.evidence.counters import Run
     from benchmarks.evidence.kineto import Event
 
-REPEATS = 3
 # Kernels and operators that are stored, those that took longest. LLM.int8() has 60 names of
 # kernels: of a new one that takes half a percent the name would be lost among thirty.
 TOP = 100
@@ -104,20 +103,21 @@ def repeats(
 ) -> tuple[list[Repeat], str | None]:
     """Return `count` repeats of a phase, and why they can't be trusted; None if they can.
 
-    `first` is one that is recorded already, with operators; `record` records another. One that
-    isn't complete, or did other work than the first, is recorded again, ATTEMPTS times at most.
+    `first` is one that is recorded already, complete and with operators; `record` records another.
+    One that isn't complete, or did other work than the first, is recorded again, ATTEMPTS times at
+    most.
     """
-    found: list[Repeat] = []
-    for number in range(count):
-        for attempt in range(ATTEMPTS):
-            events = list(first) if number == attempt == 0 else record()
+    found = [repeat(first)]
+    for number in range(2, count + 1):
+        for _ in range(ATTEMPTS):
+            events = record()
             one = repeat(events)
-            why = kineto.damage(events) or (found and other_work(found[0], one)) or None
+            why = kineto.damage(events) or other_work(found[0], one)
             if why is None:
                 found.append(one)
                 break
         else:
-            return found, f"repeat {number + 1} of {count}, recorded {ATTEMPTS} times: {why}"
+            return found, f"repeat {number} of {count}, recorded {ATTEMPTS} times: {why}"
     return found, None
 
 
@@ -162,8 +162,8 @@ def measure(
     first: Mapping[str, Sequence[Event]],
     *,
     gpu: Gpu | Unmeasured | None,
-    count: int = REPEATS,
-    bounds: Bounds | None = None,
+    count: int,
+    bounds: Bounds,
 ) -> dict[str, Any] | Unmeasured:
     """Return the device time of each phase as it is stored, or why it can't be had.
 
