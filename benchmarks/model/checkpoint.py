@@ -40,6 +40,11 @@ class Checkpoint:
         return "real" if self.outlier_channels is None else "synthetic"
 
     @property
+    def title(self) -> str:
+        """Its name, and what its weights are, for a person."""
+        return f"{self.name} ({self.weights} weights)"
+
+    @property
     def positions(self) -> int | None:
         """The longest sequence that the model was made for, in tokens."""
         value = self.config.get("max_position_embeddings")

@@ -44,8 +44,9 @@ def write_compared(terminalreporter: Any, config: pytest.Config) -> None:
     from benchmarks.sessions import comparable
     from benchmarks.sessions.session import Session
 
+    here = device.machine_info(state.target.device)
     for theirs, ours in state.compared:
-        machine = {**ours, **device.machine_info(state.target.device)}
+        machine = {**ours, **here}
         base, head = (Session("", {}, machine=each) for each in (theirs, machine))
         for line in comparable.differences(base, head):
             terminalreporter.write_line(line)

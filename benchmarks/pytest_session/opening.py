@@ -31,8 +31,7 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
         return []
     versions = ", ".join(f"{name} {version}" for name, version in software.versions().items())
     return [
-        f"model: {target.checkpoint.name} ({target.checkpoint.weights} weights) on "
-        f"{device.describe(target.device)}",
+        f"model: {target.checkpoint.title} on {device.describe(target.device)}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
         f"versions: {versions}",
     ]

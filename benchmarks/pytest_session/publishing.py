@@ -79,10 +79,10 @@ def _facts(config: pytest.Config) -> dict[str, str]:
         return {}
     from benchmarks.machine import device
 
-    checkpoint, found = target.checkpoint, device.machine_info(target.device)
+    found = device.machine_info(target.device)
     hardware = {name: each for name, each in found["hardware"].items() if each is not None}
     return {
-        "model": f"{checkpoint.name} ({checkpoint.weights} weights)",
+        "model": target.checkpoint.title,
         "quantizations": ", ".join(target.settings.quantizations),
         "device": device.describe(target.device),
         "versions": ", ".join(f"{name} {each}" for name, each in found["software"].items() if each),
