@@ -1,73 +1,14 @@
 """The gate on whole sessions: what passes, what fails, and that nothing passes unseen."""
 
 import json
-import shutil
 import xml.etree.ElementTree as ET
-from functools import partial
-from itertools import product
-from types import SimpleNamespace
 
 import pytest
-import torch
-from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks import __main__ as commands
-from benchmarks.model import loading
 from benchmarks.pytest_session import gating
-from tests.running import LEAST, ROOT
-
-GATED = [*LEAST, "--gate"]
-
-
-@pytest.fixture
-def model(monkeypatch, machine):
-    """Let every model call operators more, or fail, as the fields say; `machine` paces it."""
-    does = SimpleNamespace(machine=machine, more_calls=0, fails=False)
-    load = loading.load
-
-    def before(*_):
-        if does.fails:
-            raise RuntimeError("a kernel failed")
-
-    def after(_, __, output):
-        for _ in range(does.more_calls):
-            torch.neg(torch.ones(1))
-        return output
-
-    def changed(target, quantization, *, cold):
-        engine = load(target, quantization, cold=cold)
-        engine.model.register_forward_pre_hook(before)
-        engine.model.register_forward_hook(after)
-        return engine
-
-    monkeypatch.setattr(loading, "load", changed)
-    return does
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Return a folder in which the baseline of these tests is stored once."""
-    return tmp_path_factory.mktemp("gate")
-
-
-@pytest.fixture
-def gate(session, model, folder, tmp_path):
-    """Return a function that runs a gated session beside a promoted baseline."""
-    assert model.machine.slowdown == 1
-    baseline = folder / "storage" / "0001_base.json"
-    if not baseline.exists():
-        outcome = session(*GATED, "--benchmark-save=base", folder=folder)
-        assert outcome.status == 10, outcome.out
-        assert "new: no baseline has it" in outcome.out
-        assert commands.main(["promote", str(baseline)]) == 0
-    (tmp_path / "storage").mkdir()
-    shutil.copy(baseline, tmp_path / "storage")
-    return lambda *options, **where: session(*GATED, *options, **where)
-
-
-def end(outcome):
-    """Return what the terminal shows of the gate."""
-    return outcome.out.partition("= gate =")[2]
+from tests.pytest_session.gated import end
+from tests.running import ROOT
 
 
 def test_the_same_code_passes(gate):
@@ -242,43 +183,6 @@ def test_a_failed_benchmark_keeps_its_status(gate, model):
     assert "failed: it has no result now" in end(outcome)
 
 
-def test_another_machine_is_not_compared(gate, tmp_path):
-    """Times of another GPU are refused, with the fact that differs."""
-    file = tmp_path / "storage" / "0001_base.json"
-    content = json.loads(file.read_text())
-    content["machine_info"]["hardware"] |= {"device": "cuda", "gpu": "NVIDIA H100"}
-    file.write_text(json.dumps(content))
-    outcome = gate()
-    assert outcome.status == 10
-    assert "another machine" in end(outcome)
-    assert "NOT COMPARABLE" in end(outcome)
-
-
-def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
-    """Half a file is no baseline, and its absence no pass."""
-    file = tmp_path / "storage" / "0001_base.json"
-    file.write_text(file.read_text()[:2000])
-    outcome = gate()
-    assert outcome.status == 10
-    assert "0001_base.json: expected JSON of pytest-benchmark" in end(outcome)
-    assert "MISSING" in end(outcome)
-
-
-def test_a_baseline_with_wider_bounds_counts_only_if_it_is_named(gate, tmp_path):
-    """What was promoted before such sessions were refused is left out, and the gate says so."""
-    file = tmp_path / "storage" / "0001_base.json"
-    content = json.loads(file.read_text())
-    for bench in content["benchmarks"]:
-        bench["extra_info"]["validity"]["bounds_lifted"] = ["trend_size"]
-    file.write_text(json.dumps(content))
-    outcome = gate()
-    assert outcome.status == 10
-    assert "not checked in full (--bounds), and so no baselines: 1 promoted" in end(outcome)
-    outcome = gate("--benchmark-compare=0001")
-    assert outcome.status == 0, end(outcome)
-    assert "not checked in full (--bounds): 1 of 2 sessions" in end(outcome)
-
-
 def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monkeypatch):
     """It passes up to its ceiling, and is shown with its reason in every report."""
     model.machine.step_s *= 1.3
@@ -314,54 +218,6 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     assert "Nothing got worse" in page
     assert "acknowledged: &lt;b&gt;exact&lt;/b&gt; outliers" in page
     assert "2 sessions" in page  # the baseline's, and this one
-
-
-def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate, session, tmp_path):
-    """--benchmark-compare=NAME judges by that session, promoted or not.
-
-    Without a gate as well: pytest-benchmark's own search ends in a traceback at some names.
-    """
-    file = tmp_path / "storage" / "0001_base.json"
-    assert commands.main(["promote", "--demote", str(file)]) == 0
-    outcome = gate("--benchmark-compare=0001")
-    assert outcome.status == 0, end(outcome)
-    assert "baselines: 0001" in end(outcome)
-    names = ("/nowhere/0001", "a**b", "a/b/c", "0999", "")
-    ungated = partial(session, *LEAST)
-    for run, name in product((gate, ungated), names):
-        outcome = run(f"--benchmark-compare={name}")
-        assert outcome.status == 4
-        assert f"--benchmark-compare{'=' * bool(name)}{name}: expected a saved" in outcome.err
-        assert "Traceback" not in outcome.err
-        assert "warm-up" not in outcome.out
-
-
-def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model, tmp_path):
-    """pytest-benchmark's own gate keeps its status, and our tables are written all the same."""
-    model.machine.step_s *= 1.5
-    fail = "--benchmark-compare-fail=min:20%"
-    assert gate  # which stores what is compared with
-    save = "--benchmark-save=regressed"
-    outcome = session(*LEAST, "--benchmark-compare=0001", fail, save)
-    assert outcome.status == 1
-    (file,) = outcome.folder.rglob("*_regressed.json")
-    ours = json.loads(file.read_text())["llm_int8"]
-    assert (ours["passed"], ours["exit_status"]) == (False, 1)  # so that it becomes no baseline
-    assert "Traceback" not in outcome.out + outcome.err
-    assert "INTERNALERROR" not in outcome.out + outcome.err
-    assert "--benchmark-compare-fail: Performance has regressed." in outcome.out
-    assert "whose figures say little" not in outcome.out
-    assert "tokens/s" in outcome.out
-    assert session(*LEAST, "--benchmark-compare=0009", fail).status == 4
-    file.unlink()
-    (tmp_path / "storage" / "0001_base.json").unlink()
-    with pytest.warns(PytestBenchmarkWarning, match="Can't compare"):
-        outcome = session(*LEAST, "--benchmark-compare", fail)  # the first one of a runner
-    assert outcome.status == 10
-    assert "Traceback" not in outcome.out + outcome.err
-    outcome = session(*LEAST, fail)
-    assert outcome.status == 4
-    assert "--benchmark-compare-fail: expected --benchmark-compare as well" in outcome.err
 
 
 def test_wrong_values_of_the_gate_end_the_session(session):
