@@ -70,7 +70,8 @@ def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Co
     record: dict[str, Any] = {"decode_steps": [steps.start, steps.stop]}
     events, uncalled = {}, None
     for phase, run in phases(engine, workload, steps).items():
-        events[phase], memory, calls = _complete(engine.device, run)
+        with collected():
+            events[phase], memory, calls = _complete(engine.device, run)
         cuda = engine.device.type == "cuda"
         record[phase] = count_events(events[phase], cuda=cuda) | memory | calls.record()
         if calls.other:
@@ -154,13 +155,14 @@ def _traced(device: torch.device, run: Run) -> tuple[list[Event], dict[str, int]
         for index in range(torch.cuda.device_count() if cuda else 0):
             torch.cuda.reset_peak_memory_stats(index)
         before = _cuda_allocations() if cuda else 0
-        with collected(), tracing.recording(trace), record_function(WINDOW), calls:
+        with tracing.recording(trace), record_function(WINDOW), calls:
             yield
         if cuda:
             memory["allocations"] = _cuda_allocations() - before
             memory["peak_allocated_bytes"] = _cuda_peak()
 
-    trace, _ = tracing.recorded(device, lambda trace: run(window(trace)), with_memory=not cuda)
+    trace = tracing.new_trace(device, with_memory=not cuda)
+    run(window(trace))
     return kineto.read(trace), memory, calls
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Unmeasured
 from benchmarks.evidence import kineto, tracing
+from benchmarks.evidence.calls import collected
 from benchmarks.machine import validity
 from benchmarks.machine.bounds import Bounds
 from benchmarks.machine.nvml import Gpu, Sampler
@@ -176,7 +177,8 @@ def measure(
     samples: dict[str, list[Mapping[str, Reading]]] = {}
     for phase, run in phases.items():
         samples[phase] = []
-        found, why = repeats(partial(_record, run, gpu, samples[phase]), count, first[phase])
+        with collected():
+            found, why = repeats(partial(_record, run, gpu, samples[phase]), count, first[phase])
         if why:
             return Unmeasured(f"{phase}: {why}")
         stored[phase] = record_of(found, steps[phase])
