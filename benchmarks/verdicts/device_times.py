@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OTHER_CARD = "measured on another card of the same kind"
 METRICS = {"prefill": "prefill_device_s", "decode": "decode_device_s"}
+LIMITS = {"prefill": times.DEVICE_PREFILL, "decode": times.DEVICE}
 
 
 def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
@@ -37,7 +38,6 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     base, head, note = _compared(records)
     if not (base and head):
         return [], _untrusted(records, base, note)
-    limits = times.OTHER_CARD if OTHER_CARD in note else times.DEVICE
     found = []
     for phase, metric in METRICS.items():
         then, now = ([_repeats(each, phase) for each in side] for side in (base, head))
@@ -46,6 +46,7 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
             estimate = paired(pairs)
         else:
             estimate = unpaired(*([median(each) for each in s] for s in (then, now)))
+        limits = times.OTHER_CARD if OTHER_CARD in note else LIMITS[phase]
         found.append(Timing(records.benchmark, metric, estimate, limits, note, "device"))
     return found, []
 

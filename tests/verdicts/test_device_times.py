@@ -72,6 +72,21 @@ def test_what_is_left_out_is_named():
     assert "1 left out" in found.detail
 
 
+@pytest.mark.parametrize(
+    ("shift", "prefill", "decode"),
+    [
+        (0.003, Outcome.NO_CHANGE, Outcome.REGRESSED),
+        (0.005, Outcome.REGRESSED, Outcome.REGRESSED),
+        (-0.003, Outcome.NO_CHANGE, Outcome.IMPROVED),
+    ],
+)
+def test_a_prefill_has_to_change_more_than_a_decode_step(shift, prefill, decode):
+    """It is a single pass: its medians vary twice as much between processes of the same code."""
+    head = measured(device=spent(shift))
+    assert one(head, "prefill_device_s").outcome is prefill
+    assert one(head, "decode_device_s").outcome is decode
+
+
 def one_paired(base, head):
     """Return the verdict of a duet on the device time of a decode step."""
     verdicts = judge(base, head, paired=True, gate="work")
