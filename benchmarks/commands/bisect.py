@@ -9,7 +9,7 @@ from math import ceil, log2
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
-from benchmarks.commands.duet import only_work
+from benchmarks.commands.duet import refuse_times
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.exit_status import ExitStatus
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     arguments.work = is_work(arguments.metric or "")
     if arguments.work:
-        only_work(arguments)
+        refuse_times(arguments)
     conditions = measuring.conditions(arguments)
     budget = measuring.budget(arguments, conditions.settings.rounds)
     out = measuring.out_folder(arguments, "bisects")

@@ -19,12 +19,10 @@ from benchmarks.duet.duet import Duet
 from benchmarks.report import github, verdict_table
 from benchmarks.sessions import session
 from benchmarks.verdicts import acknowledged, judgement
-from benchmarks.verdicts.estimate import ENOUGH
 
 if TYPE_CHECKING:
     from benchmarks.verdicts.acknowledged import Acknowledgement
 
-WORK_RESTARTS = ENOUGH  # of work, whose noise is small
 SPEC = (
     "current; requirements such as bitsandbytes==0.49.2 or A==1,B==2; a path to a Python "
     "interpreter; a path to a source checkout"
@@ -47,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--work",
         action="store_true",
         help="compare the work alone, what is counted and the device time: no round is timed, and "
-        f"{WORK_RESTARTS} restarts decide, whatever else the machine does",
+        f"{measuring.WORK_RESTARTS} restarts decide, whatever else the machine does",
     )
     parser.add_argument(
         "--gate",
@@ -69,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare the two sides, print the table, and return the exit status."""
     arguments.work |= arguments.gate == "work"
     if arguments.work:
-        only_work(arguments)
+        refuse_times(arguments)
     conditions = measuring.conditions(arguments)
     known = _accepted(arguments)
     if arguments.selftest:
@@ -106,13 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
         return report(duet)
 
 
-def only_work(arguments: argparse.Namespace) -> None:
-    """Take what work needs for the defaults: few restarts, and no long generation."""
+def refuse_times(arguments: argparse.Namespace) -> None:
+    """Raise InputError for what only times need."""
     for name in ("selftest", "times_only"):
         if getattr(arguments, name, False):
             raise InputError(f"--work and --{name.replace('_', '-')}: expected one of them")
-    if arguments.max_restarts == str(measuring.RESTARTS):
-        arguments.max_restarts = str(WORK_RESTARTS)
 
 
 def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:

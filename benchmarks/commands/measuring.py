@@ -17,6 +17,7 @@ from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
 from benchmarks.duet.schedule import SIDES, Budget, Take
 from benchmarks.environments.overlay import Overlays
+from benchmarks.verdicts.estimate import ENOUGH
 
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
 # between two of them than rounds differ within one.
@@ -30,6 +31,7 @@ NOT_OURS = (
     "--work-only",  # a duet has --work
 )
 RESTARTS = 12
+WORK_RESTARTS = ENOUGH  # of work, whose noise is small
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_budget(budget: argparse._ArgumentGroup) -> None:
     budget.add_argument(
         "--max-restarts",
-        default=str(RESTARTS),
         metavar="N",
-        help=f"pairs of fresh processes, each with --rounds pairs of rounds (default: {RESTARTS}); "
-        "fewer where a verdict is had before",
+        help="pairs of fresh processes, each with --rounds pairs of rounds; fewer if a verdict is "
+        f"had before (default: {RESTARTS}, of work alone {WORK_RESTARTS})",
     )
     budget.add_argument(
         "--max-minutes", default="60", metavar="M", help="time for all restarts (default: 60)"
@@ -99,8 +100,11 @@ def budget(arguments: argparse.Namespace, pairs: int) -> Budget:
     alpha = positive("--alpha", arguments.alpha)
     if alpha >= 1:
         raise InputError(f"--alpha: expected a probability below 1; got {arguments.alpha!r}")
+    asked = arguments.max_restarts
+    if asked is None:
+        asked = str(WORK_RESTARTS if getattr(arguments, "work", False) else RESTARTS)
     return Budget(
-        restarts=count("--max-restarts", arguments.max_restarts),
+        restarts=count("--max-restarts", asked),
         pairs=pairs,
         minutes=positive("--max-minutes", arguments.max_minutes),
         alpha=alpha,

@@ -42,7 +42,7 @@ def is_enough(verdicts: Sequence[Verdict], asked: tuple[str, str] | None = None)
     """Whether the one benchmark and metric that was `asked` for is decided.
 
     Without `asked`: whether every benchmark is, that is, one of its times regressed (and the
-    regression is not acknowledged) or none is INCONCLUSIVE.
+    regression is not acknowledged) or none is INCONCLUSIVE. Of work alone: its device times.
     """
     if asked:
         return any(
@@ -50,7 +50,10 @@ def is_enough(verdicts: Sequence[Verdict], asked: tuple[str, str] | None = None)
             and verdict.outcome is not Outcome.INCONCLUSIVE
             for verdict in verdicts
         )
-    times = [verdict for verdict in verdicts if verdict.kind == "time"]
+    wall, device = (
+        [verdict for verdict in verdicts if verdict.kind == kind] for kind in ("time", "device")
+    )
+    times = wall or device
     counted = [verdict for verdict in times if not verdict.acknowledged]
     regressed = {each.benchmark for each in counted if each.outcome is Outcome.REGRESSED}
     open_ = {each.benchmark for each in counted if each.outcome is Outcome.INCONCLUSIVE}
