@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
+from benchmarks.common.quantity import IMPOSSIBLE
 from benchmarks.config.options import (
     ATTENTIONS,
     DEFAULT_PROMPT_TOKENS,
@@ -213,6 +214,8 @@ def _number(option: str, given: str, text: str) -> float:
         number = math.nan
     if math.isnan(number):
         raise InputError(f"{option}: expected a number, as in 0.1 or inf; got {given!r}")
+    if IMPOSSIBLE <= abs(number) < math.inf:  # a file that holds it would be damaged
+        raise InputError(f"{option}: expected less than {IMPOSSIBLE:g}, or inf; got {given!r}")
     return number
 
 
@@ -255,9 +258,10 @@ def _optional_count(option: str, text: str | None) -> int | None:
 
 def count(option: str, text: str | None, minimum: int = 1) -> int:
     """Return a whole number. Raises InputError, in one line, for any other text."""
-    number = int(text) if text and text.isascii() and text.isdigit() else None
+    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 100 else None
     if number is None or number < minimum:
-        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")
+        shown = text if text is None or len(text) < 100 else f"{text[:20]}…"
+        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {shown!r}")
     return number
 
 
