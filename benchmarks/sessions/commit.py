@@ -1,7 +1,9 @@
-"""Which code a session ran: its commit and its builds, as far as they are known. Pure."""
+"""Which code a session ran: its commit and its builds, as far as they are known."""
 
 from __future__ import annotations
 
+from contextlib import chdir
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import git
@@ -9,12 +11,19 @@ from benchmarks.common.packages import COMPARED, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from benchmarks.sessions.session import Record, Session
 
+SUITE = Path(__file__).parents[2]  # the checkout whose code measures, wherever it is run from
 UNKNOWN = frozenset({"", "None", "unknown", "unversioned"})  # what pytest-benchmark has for one
 END = ("')", '")')  # of an error of one line
 LIBRARY = "bitsandbytes_library_sha256"
+
+
+def asked_of_the_suite() -> AbstractContextManager[None]:
+    """Let pytest-benchmark, which asks for the commit of the current folder, ask the suite's."""
+    return chdir(SUITE)
 
 
 def known(session: Session) -> str | None:
@@ -29,7 +38,7 @@ def why_unknown(commit: Record) -> str:
     if name not in UNKNOWN:
         return ""
     if not error:
-        return f"there is no .git here; {git.CHECKOUT}"
+        return f"the folder of the suite has no .git; {git.CHECKOUT}"
     return f"{_fatal(error)}; {git.repair(error) or git.CHECKOUT}"
 
 

@@ -95,10 +95,10 @@ REFUSED = {**GONE, "id": "unknown", "error": f"CalledProcessError(128, {SAID!r})
 @pytest.mark.parametrize(
     ("then", "now", "says"),
     [
-        (GONE, GONE, "there is no .git here"),
+        (GONE, GONE, "the folder of the suite has no .git"),
         (REFUSED, REFUSED, "another user owns it: git config --global --add safe.directory /x"),
-        ({"id": None}, {"id": None}, "there is no .git here"),
-        ({}, {}, "there is no .git here"),
+        ({"id": None}, {"id": None}, "the folder of the suite has no .git"),
+        ({}, {}, "the folder of the suite has no .git"),
         (REFUSED, None, "detected dubious ownership in repository at '/x'"),
     ],
 )
