@@ -110,7 +110,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
         ),
-        bounds=_bounds(text("--bounds")),
+        bounds=bounds(text("--bounds")),
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
@@ -175,9 +175,12 @@ def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -
     return tuple({each.resolve(): each for each in files if each}.values())[::-1]
 
 
-def _bounds(text: str | None) -> Bounds:
-    """Return the bounds with those of `name=value,...` moved; a name may be a pattern."""
-    bounds, names = Bounds(), [each.name for each in fields(Bounds)]
+def bounds(text: str | None) -> Bounds:
+    """Return the bounds with those of `name=value,...` moved; a name may be a pattern.
+
+    Raises InputError, in one line, for any other text.
+    """
+    found, names = Bounds(), [each.name for each in fields(Bounds)]
     for part in _split(text) or ([] if text is None else [text]):
         pattern, equals, value = part.partition("=")
         if not equals:
@@ -188,8 +191,8 @@ def _bounds(text: str | None) -> Bounds:
         bound = _number("--bounds", part, value)
         if bound == -math.inf:  # which JSON can't hold
             raise InputError(f"--bounds: expected a number, as in 0.1 or inf; got {part!r}")
-        bounds = replace(bounds, **dict.fromkeys(moved, bound))
-    return bounds
+        found = replace(found, **dict.fromkeys(moved, bound))
+    return found
 
 
 def positive(option: str, text: str) -> float:
