@@ -67,7 +67,7 @@ def test_a_command_whose_reader_left_ends_silently_with_its_answer(commands, unr
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_a_terminal_that_knows_no_such_sign_shows_another(encoding):
-    """Names with their middle cut out have an ellipsis, and times a µ: neither is worth an error."""
+    """A name without its middle has an ellipsis, a time a µ: neither is worth an error."""
     written = io.BytesIO()
     stream = output.Lasting(io.TextIOWrapper(written, encoding=encoding))
     stream.write("a…b takes 5 µs")
