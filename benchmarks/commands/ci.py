@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import ci_base, ci_options, ci_work, measuring
+from benchmarks.commands.arguments import given_path
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, MEANS, ExitStatus
@@ -56,10 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="work: counters, calls, device time and memory decide; times of the wall only screen, "
         "so that a busy host is a warning (default: screen, what couldn't be judged is no pass)",
     )
-    parser.add_argument("--summary", metavar="FILE", help="append Markdown to this file")
+    parser.add_argument(
+        "--summary", type=_given_file, metavar="FILE", help="append Markdown to this file"
+    )
     parser.add_argument(
         "--options", default="", metavar="TEXT", help='workload options, as in "--batch-size 1,8"'
     )
+
+
+def _given_file(text: str) -> Path | None:
+    """Return the file; none for an empty name, which a variable gives that isn't set."""
+    return given_path(text) if text else None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _screen(arguments: argparse.Namespace) -> int:
     options = ci_options.words(arguments.options)
     shared = ci_options.shared(options)
-    summary = ["--summary", arguments.summary] if arguments.summary else []
+    summary = ["--summary", str(arguments.summary)] if arguments.summary else []
     gate = "--gate=work" if "--work-only" in options else "--gate"
     given = ["benchmarks", gate, "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
     work = arguments.gate == "work"
@@ -171,7 +179,7 @@ def _decide(
 
 
 def _duet(
-    commit: str, changed: Changes, options: list[str], summary: str | None
+    commit: str, changed: Changes, options: list[str], summary: Path | None
 ) -> tuple[str, int, bool]:
     """Run a duet and return what it was against, its status, and whether it found no regression.
 
@@ -196,7 +204,7 @@ def _duet(
         with git.worktree(Path.cwd(), os.environ, commit, ci_base.HISTORY) as folder:
             status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
-        _append(Path(summary), f"### Duet against {against}", said)
+        _append(summary, f"### Duet against {against}", said)
     if status not in JUDGED:
         raise InputError(
             f"that against {against} ended with status {status}, before it could decide; its last "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import chdir
+import os
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from benchmarks.common.packages import COMPARED, TREATMENT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
-    from contextlib import AbstractContextManager
 
     from benchmarks.sessions.session import Record, Session
 
@@ -21,9 +21,18 @@ END = ("')", '")')  # of an error of one line
 LIBRARY = "bitsandbytes_library_sha256"
 
 
-def asked_of_the_suite() -> AbstractContextManager[None]:
-    """Let pytest-benchmark, which asks for the commit of the current folder, ask the suite's."""
-    return chdir(SUITE)
+@contextmanager
+def asked_of_the_suite() -> Iterator[None]:
+    """Let pytest-benchmark, which asks for the commit of the current folder, ask the suite's.
+
+    In a hook of git's the environment names the repository around, which git would take instead.
+    """
+    around = {name: os.environ.pop(name) for name in git.OURS if name in os.environ}
+    try:
+        with chdir(SUITE):
+            yield
+    finally:
+        os.environ.update(around)
 
 
 def known(session: Session) -> str | None:

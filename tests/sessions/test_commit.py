@@ -1,6 +1,7 @@
 """Which code a session ran: known, or not, and then the same as no other."""
 
 import dataclasses
+import os
 import subprocess
 from pathlib import Path
 
@@ -89,7 +90,9 @@ def test_the_commit_is_that_of_the_suite(monkeypatch, tmp_path):
     running.git(tmp_path, "init", "--quiet", "--initial-branch=other")
     running.git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "other")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))  # as in a hook
     found = pytest_format.commit_info()
     assert found == here
     assert found["branch"] != "other"
     assert Path.cwd() == tmp_path
+    assert os.environ["GIT_DIR"] == str(tmp_path / ".git")
