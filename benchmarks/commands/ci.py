@@ -99,12 +99,18 @@ def _screen(arguments: argparse.Namespace) -> int:
     if arguments.promote and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
         _promote(saved, reason)
     if status != ended:
-        print(f"ci: the session exited with {ended}; this exits with {status}: {_means(status)}")
+        _conclude(ended, status, arguments.summary)
     return status
 
 
-def _means(status: int) -> str:
-    return MEANS.get(status, "nothing regressed, as far as it was decided")
+def _conclude(ended: int, status: int, summary: Path | None) -> None:
+    """Say why this ends with another status than the session, and below its summary as well."""
+    means = MEANS.get(status, "nothing regressed, as far as it was decided")
+    says = f"the session exited with {ended}, and ci with {status}: {means}"
+    print(f"ci: {says}")
+    if summary:
+        with summary.open("a", encoding="utf-8") as stream:
+            stream.write(f"\n### In the end: {says}\n")
 
 
 def measure(*options: str, variables: Mapping[str, str] | None = None) -> tuple[int, Path | None]:
@@ -157,7 +163,7 @@ def _decide(
         if doubts and unseen == suspicious:
             _warn(f"suspicious and undecided: {_unseen(doubts)}")
             return ExitStatus.UNDECIDED, None
-        options = _workload(session, shared)
+        options = ci_options.workload(session, shared)
         if not any(each["kind"] == "time" for each in suspicious):
             options.append("--gate=work")  # no round has to be timed
         against, status, clear = _duet(*found, options, arguments.summary)
@@ -219,14 +225,6 @@ def _is_clear(verdicts: Path) -> bool:
     except (OSError, ValueError, LookupError):
         return False
     return all(each["outcome"] != Outcome.REGRESSED.value for each in found)
-
-
-def _workload(session: Session, shared: Mapping[str, str]) -> list[str]:
-    """Return the options of a duet that measures what the session did, and not its own default."""
-    lengths = [int(each.workload.get("new_tokens") or 0) for each in session.measured.values()]
-    longest = max(lengths, default=0)  # throughput's: a profile has a single token
-    given = {"--new-tokens": str(longest), **shared} if longest else shared
-    return [f"{name}={value}" for name, value in given.items()]
 
 
 def _unseen(verdicts: list[Mapping[str, Any]]) -> str:

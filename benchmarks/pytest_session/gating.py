@@ -19,6 +19,7 @@ from benchmarks.sessions.session import Session, parse_session, read_session
 from benchmarks.verdicts import acknowledged
 
 ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
+ANY = "[0-9][0-9][0-9][0-9]_"  # what pytest-benchmark compares with if no name is given
 JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # unless something went wrong
 
 SAYS: dict[int, str] = {
@@ -82,7 +83,7 @@ def _hand_on_compare(config: pytest.Config) -> None:
     if not name or (name is not True and Path(name).is_file()):
         return
     try:
-        found = baseline.named(folder, "[0-9]" if name is True else name)
+        found = baseline.named(folder, ANY if name is True else name)
     except InputError:  # nothing is saved yet
         return
     if name is True or len(found) == 1:
@@ -106,7 +107,7 @@ def _check_compare_fail(config: pytest.Config) -> None:
         )
     try:
         name = option.benchmark_compare
-        baseline.named(folder, "[0-9]" if name is True else name)
+        baseline.named(folder, ANY if name is True else name)
     except InputError as error:
         option.benchmark_compare_fail = None
         state_of(config).not_compared = str(error)

@@ -1,5 +1,7 @@
 """A pull request whose work decides: the wall only screens it."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.builders import verdict
@@ -93,20 +95,25 @@ def test_failures_are_an_error_though_nothing_was_saved(job, monkeypatch, capsys
 
 
 def test_the_last_line_says_why_the_status_is_another(job, capsys):
-    """After a gate that failed and a duet that passed, and the other way round."""
+    """After a gate that failed and a duet that passed, and the other way round; the summary too."""
     job.gate = 1
     job.saved |= {"verdicts": [of_work(), verdict("a", "REGRESSED")], "exit_status": 1}
     assert run("--base", "main", "--gate=work") == 0
     (*_, last) = capsys.readouterr().out.splitlines()
-    assert last == (
-        "ci: the session exited with 1; this exits with 0: nothing regressed, as far as it was "
-        "decided"
-    )
+    says = "the session exited with 1, and ci with 0: nothing regressed, as far as it was decided"
+    assert last == f"ci: {says}"
+    (*_, last) = Path("summary.md").read_text().splitlines()
+    assert last == f"### In the end: {says}"
     SAVED.unlink()
     job.suspect(1)
     assert run("--base", "main") == 1
     (*_, last) = capsys.readouterr().out.splitlines()
-    assert last.endswith("with 11; this exits with 1: a benchmark failed, or got worse")
+    assert last.endswith("with 11, and ci with 1: a benchmark failed, or got worse")
+    SAVED.unlink()
+    job.gate = job.duet = 0
+    job.saved |= {"verdicts": [of_work()], "exit_status": 0}
+    assert run("--base", "main") == 0
+    assert "ci: the session" not in capsys.readouterr().out
 
 
 def test_a_duet_about_the_work_times_no_round(job):

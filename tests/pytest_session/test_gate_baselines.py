@@ -84,7 +84,8 @@ def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate, session
 )
 def test_what_is_stored_below_a_folder_is_compared(session, tmp_path, name, compared):
     """The default storage has a folder for each machine; the one around them may be named."""
-    for each in ("a/0001_one", "a/0002_one", "b/0001_two", "b/0003_two"):
+    duet = "20260101-080000-1/restart-01-base"
+    for each in ("a/0001_one", "a/0002_one", "b/0001_two", "b/0003_two", duet):
         bench = pytest_format.benchmark(PARAMS, [1.0, 1.1], {})
         content = pytest_format.session([bench], {}, {}, {})
         builders.write(tmp_path / "storage" / f"{each}.json", content)
