@@ -61,6 +61,7 @@ class Machine:
             self.commits[name] = git("rev-parse", "HEAD")
         self.has_baseline()
         self.called: list[list[str]] = []
+        self.variables: list[dict[str, str]] = []  # beside those of this process
         self.seen: str | None = None
         self.gate, self.duet, self.verdicts = 0, 0, [verdict("a", "NO CHANGE")]
         self.file: Path = SAVED  # in which the session is saved, as it says
@@ -75,6 +76,7 @@ class Machine:
         variables: Mapping[str, str] | None = None,
     ) -> int:
         self.called.append(list(module))
+        self.variables.append(dict(variables or {}))
         if module[0] == "pytest":
             for path in self.strangers:
                 save(path, day=2)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import ci, ci_options, measuring
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import given_storage
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.config.settings import count
+from benchmarks.config.settings import bounds, count
+from benchmarks.machine.bounds import Bounds
 from benchmarks.report import stored_table
 from benchmarks.report.stored_table import Row
 from benchmarks.sessions import baseline
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 BRANCH = "benchmark-baselines"
+NEWEST = 10  # sessions of a folder that a list judges: each takes a tenth of a second
 SESSIONS = 5  # fewer don't tell how much they vary: see docs/gate.md
 
 
@@ -53,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--storage",
-        type=given_path,
+        type=given_storage,
         nargs="+",
         default=[STORAGE],
         metavar="DIR",
@@ -136,9 +139,16 @@ def _options(folders: Sequence[Path], arguments: argparse.Namespace) -> list[str
     if len(folders) > 1:
         raise InputError(f"--storage: expected one folder to record into, got {len(folders)}")
     options = ci_options.words(arguments.options)
-    ci_options.shared(options)
+    known = ci_options.shared(options)
     if any(each.partition("=")[0] == "--gate" for each in options):
         raise InputError("--options: expected none that judges, got --gate; promotion judges")
+    usual, asked = asdict(Bounds()), asdict(bounds(given := known.get("--bounds")))
+    if any(asked[name] > usual[name] for name in usual):
+        raise InputError(
+            f"--options: expected no bound above the usual one, got --bounds={given}: no session "
+            "that wasn't checked in full is promoted but by `promote --force`; measure it with "
+            "pytest"
+        )
     own = [] if folders == [STORAGE] else [f"--benchmark-storage={folders[0]}"]
     return [*own, *options]
 
@@ -182,18 +192,38 @@ def _listing(storage: Path) -> Iterator[str]:
     for folder in dict.fromkeys(Path(each.name).parent for each in listed):
         inside = [each for each in listed if Path(each.name).parent == folder]
         yield f"{folder}:"
-        yield from stored_table.lines([_row(each, inside) for each in inside])
+        yield from _table(inside)
     if sides := len(found.sessions) - len(listed):
         yield f"not listed: {sides} of duets"
 
 
-def _row(session: Session, known: Sequence[Session]) -> Row:
+def _table(sessions: Sequence[Session]) -> Iterator[str]:
+    """Yield the table of a folder. Judging takes longer than reading, so the newest are judged."""
+    loose = [
+        each
+        for each in sessions
+        if not baseline.is_baseline(each) and not baseline.objections(each)
+    ]
+    older = {each.name for each in loose[:-NEWEST]}
+    yield from stored_table.lines(
+        [_row(each, sessions, judged=each.name not in older) for each in sessions]
+    )
+    if older:
+        yield (
+            f"not judged, since {NEWEST} newer ones are no baselines yet: {len(older)}; "
+            "promote judges what it is given"
+        )
+
+
+def _row(session: Session, known: Sequence[Session], *, judged: bool) -> Row:
     """Return a session with what decides whether later ones are compared with it."""
     name = Path(session.name).name
     if baseline.is_baseline(session):
         forced = session.promoted["forced"]
         return Row(name, session, "baseline", f"forced: {forced}" if forced else "")
-    # Judging takes longer than reading, and isn't needed if the file says enough.
-    if found := baseline.objections(session) or promotion.judge(session, known).objections:
+    found: Sequence[str] = baseline.objections(session)
+    if not found and judged:
+        found = promotion.judge(session, known).objections
+    if found:
         return Row(name, session, "refused", "; ".join(found))
     return Row(name, session, "demoted" if session.saved.get("demoted") else "not promoted")

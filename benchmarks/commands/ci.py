@@ -13,17 +13,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import ci_base, ci_options, measuring
+from benchmarks.commands import ci_base, ci_options, ci_work, measuring
+from benchmarks.commands.arguments import given_path
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import JUDGED, ExitStatus, first
+from benchmarks.common.exit_status import JUDGED, MEANS, ExitStatus
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.environments import versions
 from benchmarks.report import github
-from benchmarks.sessions.outcome import COMPARED, Outcome, from_record
+from benchmarks.sessions.outcome import Outcome
 from benchmarks.sessions.session import read_session, unchecked_of
 from benchmarks.sessions.storage import STORAGE
-from benchmarks.verdicts import acknowledged, judgement, promotion
+from benchmarks.verdicts import acknowledged, promotion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="work: counters, calls, device time and memory decide; times of the wall only screen, "
         "so that a busy host is a warning (default: screen, what couldn't be judged is no pass)",
     )
-    parser.add_argument("--summary", metavar="FILE", help="append Markdown to this file")
+    parser.add_argument(
+        "--summary", type=_given_file, metavar="FILE", help="append Markdown to this file"
+    )
     parser.add_argument(
         "--options", default="", metavar="TEXT", help='workload options, as in "--batch-size 1,8"'
     )
+
+
+def _given_file(text: str) -> Path | None:
+    """Return the file; none for an empty name, which a variable gives that isn't set."""
+    return given_path(text) if text else None
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,33 +83,52 @@ def run(arguments: argparse.Namespace) -> int:
 def _screen(arguments: argparse.Namespace) -> int:
     options = ci_options.words(arguments.options)
     shared = ci_options.shared(options)
-    summary = ["--summary", arguments.summary] if arguments.summary else []
+    summary = ["--summary", str(arguments.summary)] if arguments.summary else []
     gate = "--gate=work" if "--work-only" in options else "--gate"
     given = ["benchmarks", gate, "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]
-    status, saved = measure(*given, *options)
+    work = arguments.gate == "work"
+    ended, saved = measure(*given, *options, variables=ci_work.QUIET if work else {})
     if saved is None:
-        return _unsaved(status)
-    reason = None
-    if arguments.gate == "work" and status in JUDGED:
-        status = _by_work(read_session(saved))
+        return _unsaved(ended, quiet=work)
+    session, status, reason = read_session(saved), ended, None
+    if work:
+        session = ci_work.screened(session)
+        status = _by_work(session, ended)
     if status == ExitStatus.UNDECIDED:
-        status, reason = _decide(saved, arguments, shared)
+        status, reason = _decide(session, arguments, shared)
     if arguments.promote and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
         _promote(saved, reason)
+    if status != ended:
+        _conclude(ended, status, arguments.summary)
     return status
 
 
-def measure(*options: str) -> tuple[int, Path | None]:
+def _conclude(ended: int, status: int, summary: Path | None) -> None:
+    """Say why this ends with another status than the session, and below its summary as well."""
+    means = MEANS.get(status, "nothing regressed, as far as it was decided")
+    says = f"the session exited with {ended}, and ci with {status}: {means}"
+    print(f"ci: {says}")
+    if summary:
+        with summary.open("a", encoding="utf-8") as stream:
+            stream.write(f"\n### In the end: {says}\n")
+
+
+def measure(*options: str, variables: Mapping[str, str] | None = None) -> tuple[int, Path | None]:
     """Run a session, and return its status and its file: that which it says that it wrote."""
     with TemporaryDirectory(prefix="ci-") as folder:
         told = Path(folder) / "saved"
-        status = _call("pytest", *options, variables={SAVED_TO: str(told)})
+        status = _call("pytest", *options, variables={**(variables or {}), SAVED_TO: str(told)})
         name = told.read_bytes() if told.exists() else b""
     return status, Path(os.fsdecode(name)) if name else None
 
 
-def _unsaved(status: int) -> int:
-    """Return the status of a session that left no file: nothing of it can be decided."""
+def _unsaved(status: int, *, quiet: bool) -> int:
+    """Return the status of a session that left no file: nothing of it can be decided.
+
+    `quiet`: it annotated nothing itself.
+    """
+    if status == ExitStatus.FAILED and quiet:
+        _say("error", "every benchmark failed, so that no session was saved; its log says why")
     if status == ExitStatus.UNDECIDED:
         _warn("no duet: the session was not saved; take away what keeps it from that")
     if status == ExitStatus.FINE:
@@ -110,38 +137,33 @@ def _unsaved(status: int) -> int:
     return status
 
 
-def _by_work(session: Session) -> int:
-    """Return the status by the verdicts on work alone.
-
-    Where nothing else is open, a time of the wall that looks slower is suspicious, however much.
-    """
-    found = [from_record(each) for each in session.verdicts]
-    wall = [each for each in found if each.kind == "time" and each.acknowledged is None]
-    status = judgement.exit_status([each for each in found if each.kind != "time"])
-    if unjudged := {each.outcome.value for each in wall if each.outcome not in COMPARED}:
-        _warn(f"times of the wall: {', '.join(sorted(unjudged))}; the work was judged all the same")
-    if any(each.suspicious or each.outcome is Outcome.REGRESSED for each in wall):
-        return first(status, ExitStatus.UNDECIDED)
-    return status
+def _by_work(session: Session, ended: int) -> int:
+    """Return the status by the verdicts on work, of a session that was judged; and annotate it."""
+    for line in ci_work.annotated(session):
+        print(line)
+    if ended not in JUDGED:
+        return ended
+    if unjudged := ci_work.unjudged(session):
+        _warn(f"times of the wall: {', '.join(unjudged)}; the work was judged all the same")
+    return ci_work.status(session)
 
 
 def _decide(
-    saved: Path, arguments: argparse.Namespace, shared: Mapping[str, str]
+    session: Session, arguments: argparse.Namespace, shared: Mapping[str, str]
 ) -> tuple[int, str | None]:
     """Return the status that a suspicion ends with, and why it may be promoted all the same."""
-    session = read_session(saved)
     suspicious = [each for each in session.verdicts if each.get("suspicious")]
     unseen = [each for each in suspicious if each["metric"] not in DUELLED]
     doubts = [each for each in unseen if not each.get("acknowledged")]
     try:
-        found = ci_base.find(session, arguments.base, saved.parent)
+        found = ci_base.find(session, arguments.base, Path(session.name).parent)
         if found is None:
             _warn("the same commit and versions as the newest baseline: only the machine changed")
             return ExitStatus.FINE, None  # no regression, and no session to compare others with
         if doubts and unseen == suspicious:
             _warn(f"suspicious and undecided: {_unseen(doubts)}")
             return ExitStatus.UNDECIDED, None
-        options = _workload(session, shared)
+        options = ci_options.workload(session, shared)
         if not any(each["kind"] == "time" for each in suspicious):
             options.append("--gate=work")  # no round has to be timed
         against, status, clear = _duet(*found, options, arguments.summary)
@@ -163,7 +185,7 @@ def _decide(
 
 
 def _duet(
-    commit: str, changed: Changes, options: list[str], summary: str | None
+    commit: str, changed: Changes, options: list[str], summary: Path | None
 ) -> tuple[str, int, bool]:
     """Run a duet and return what it was against, its status, and whether it found no regression.
 
@@ -188,7 +210,7 @@ def _duet(
         with git.worktree(Path.cwd(), os.environ, commit, ci_base.HISTORY) as folder:
             status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
     if summary:
-        _append(Path(summary), f"### Duet against {against}", said)
+        _append(summary, f"### Duet against {against}", said)
     if status not in JUDGED:
         raise InputError(
             f"that against {against} ended with status {status}, before it could decide; its last "
@@ -203,14 +225,6 @@ def _is_clear(verdicts: Path) -> bool:
     except (OSError, ValueError, LookupError):
         return False
     return all(each["outcome"] != Outcome.REGRESSED.value for each in found)
-
-
-def _workload(session: Session, shared: Mapping[str, str]) -> list[str]:
-    """Return the options of a duet that measures what the session did, and not its own default."""
-    lengths = [int(each.workload.get("new_tokens") or 0) for each in session.measured.values()]
-    longest = max(lengths, default=0)  # throughput's: a profile has a single token
-    given = {"--new-tokens": str(longest), **shared} if longest else shared
-    return [f"{name}={value}" for name, value in given.items()]
 
 
 def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
@@ -271,6 +285,10 @@ def _append(summary: Path, title: str, said: list[str]) -> None:
 
 
 def _warn(text: str) -> None:
+    _say("warning", text)
+
+
+def _say(level: str, text: str) -> None:
     """Say it; on GitHub as an annotation that is seen without opening the log."""
     on_github = os.environ.get("GITHUB_ACTIONS") == "true"
-    print(github.annotation("warning", text) if on_github else text)
+    print(github.annotation(level, text) if on_github else text)

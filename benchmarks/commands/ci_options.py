@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from benchmarks.commands import measuring
 from benchmarks.common.errors import InputError
 from benchmarks.config.options import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.sessions.session import Session
 
 
 def words(text: str) -> list[str]:
@@ -48,3 +53,11 @@ def shared(options: list[str]) -> dict[str, str]:
         if value := found.pop(name, None):
             raise InputError(f"--options: expected no {name}, got {name}={value}; {step}")
     return found
+
+
+def workload(session: Session, shared: Mapping[str, str]) -> list[str]:
+    """Return the options of a duet that measures what the session did, and not its own default."""
+    lengths = [int(each.workload.get("new_tokens") or 0) for each in session.measured.values()]
+    longest = max(lengths, default=0)  # throughput's: a profile has a single token
+    given = {"--new-tokens": str(longest), **shared} if longest else shared
+    return [f"{name}={value}" for name, value in given.items()]

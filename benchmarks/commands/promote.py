@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import given_path, given_storage
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import baseline
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--demote", action="store_true", help="be no baseline any more")
     parser.add_argument(
         "--storage",
-        type=given_path,
+        type=given_storage,
         default=STORAGE,
         metavar="DIR",
         help="where --latest looks (default: %(default)s)",

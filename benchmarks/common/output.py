@@ -21,6 +21,8 @@ class Lasting:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        if getattr(stream, "errors", None) == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a µ becomes a ? where no µ is known
         self.lost: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:

@@ -14,6 +14,8 @@ class Unmeasured:
     reason: str
 
 
+IMPOSSIBLE = 1e100  # no second, byte or count is as many; files that hold it are damaged
+
 NO_GPU = Unmeasured("no GPU was watched")
 
 Metric = float | int | Unmeasured

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
+from benchmarks.common.quantity import IMPOSSIBLE
 from benchmarks.config.options import (
     ATTENTIONS,
     DEFAULT_PROMPT_TOKENS,
@@ -109,7 +110,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
         ),
-        bounds=_bounds(text("--bounds")),
+        bounds=bounds(text("--bounds")),
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
@@ -174,9 +175,12 @@ def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -
     return tuple({each.resolve(): each for each in files if each}.values())[::-1]
 
 
-def _bounds(text: str | None) -> Bounds:
-    """Return the bounds with those of `name=value,...` moved; a name may be a pattern."""
-    bounds, names = Bounds(), [each.name for each in fields(Bounds)]
+def bounds(text: str | None) -> Bounds:
+    """Return the bounds with those of `name=value,...` moved; a name may be a pattern.
+
+    Raises InputError, in one line, for any other text.
+    """
+    found, names = Bounds(), [each.name for each in fields(Bounds)]
     for part in _split(text) or ([] if text is None else [text]):
         pattern, equals, value = part.partition("=")
         if not equals:
@@ -187,8 +191,8 @@ def _bounds(text: str | None) -> Bounds:
         bound = _number("--bounds", part, value)
         if bound == -math.inf:  # which JSON can't hold
             raise InputError(f"--bounds: expected a number, as in 0.1 or inf; got {part!r}")
-        bounds = replace(bounds, **dict.fromkeys(moved, bound))
-    return bounds
+        found = replace(found, **dict.fromkeys(moved, bound))
+    return found
 
 
 def positive(option: str, text: str) -> float:
@@ -213,6 +217,8 @@ def _number(option: str, given: str, text: str) -> float:
         number = math.nan
     if math.isnan(number):
         raise InputError(f"{option}: expected a number, as in 0.1 or inf; got {given!r}")
+    if IMPOSSIBLE <= abs(number) < math.inf:  # a file that holds it would be damaged
+        raise InputError(f"{option}: expected less than {IMPOSSIBLE:g}, or inf; got {given!r}")
     return number
 
 
@@ -255,9 +261,10 @@ def _optional_count(option: str, text: str | None) -> int | None:
 
 def count(option: str, text: str | None, minimum: int = 1) -> int:
     """Return a whole number. Raises InputError, in one line, for any other text."""
-    number = int(text) if text and text.isascii() and text.isdigit() else None
+    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 100 else None
     if number is None or number < minimum:
-        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {text!r}")
+        shown = text if text is None or len(text) < 100 else f"{text[:20]}…"
+        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {shown!r}")
     return number
 
 

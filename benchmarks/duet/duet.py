@@ -227,13 +227,13 @@ class Duet:
         The estimate is that of the next look.
         """
         alpha = self.looks[max(self.looks) if self._looked else min(self.looks)]
-        left_s = (self.budget.restarts - number) * self.longest_s
-        left_s = max(0.0, min(left_s, self._deadline - clock.read()))
+        left = self.budget.restarts - number
+        left_s = max(0.0, min(left * self.longest_s, self._deadline - clock.read()))
+        more = f", about {left_s / 60:.1f} minutes more for all" if left else ""
         return (
             f"restart {number} of at most {self.budget.restarts}: "
             f"{progress.standing(self._judged(alpha), self.asked)}; "
-            f"{self.longest_s:.0f} s a restart, about {left_s / 60:.1f} minutes more for all"
-            f"{self._short_of_time()}"
+            f"{self.longest_s:.0f} s a restart{more}{self._short_of_time()}"
         )
 
     def cost(self) -> str:

@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """Saves restarts below a folder; asks what is saved of machine and commit at once."""
+    """Saves restarts below a folder; asks what is saved of the machine at once."""
 
     def __init__(self, out: Path, specs: Mapping[str, str]) -> None:
         """Take the SPEC of each side; no file is written before a restart is saved."""
         self._out = out
         self._specs = specs
         self._machine = pytest_format.machine_info()
-        self._commit = pytest_format.commit_info()
 
     def save(
         self,
@@ -56,8 +55,9 @@ class Files:
                 "agreement": played.agreement or None,
             }
             machine = self._machine | played.started[take.side]["machine"]
+            commit = played.started[take.side].get("commit") or {}  # an older suite doesn't say
             benchmarks = played.benchmarks[take]
-            content[take] = pytest_format.session(benchmarks, machine, self._commit, {"duet": ours})
+            content[take] = pytest_format.session(benchmarks, machine, commit, {"duet": ours})
         return self._write(number, content)
 
     def _write(self, number: int, content: Mapping[Take, Any]) -> dict[Take, Session]:

@@ -18,6 +18,7 @@ from benchmarks.evidence import output, profiling
 from benchmarks.evidence.agreement import FIGURES
 from benchmarks.evidence.gathering import Evidence
 from benchmarks.machine import clock, host, nvml, validity
+from benchmarks.machine.bounds import UNSTEADY
 from benchmarks.machine.device import describe, machine_info
 from benchmarks.machine.host import kept_to
 from benchmarks.machine.watch import Watch
@@ -26,6 +27,7 @@ from benchmarks.measure.extra_info import extra_info, untimed
 from benchmarks.measure.rounds import Attempt, round_of
 from benchmarks.model import loading
 from benchmarks.model.target import find_target
+from benchmarks.sessions import pytest_format
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-UNSTEADY = ("trend_size", "first_round_excess", "outlier_share")
 ONCE = "measured in the first restart of the duet"
 
 
@@ -98,6 +99,7 @@ class Side:
                 "python_build": platform.python_build(),
             },
             "describes": describe(self._target.device),
+            "commit": pytest_format.commit_info(),  # of the suite that this side holds
         }
 
     def load(self, quantization: str) -> dict[str, Any]:

@@ -223,3 +223,5 @@ class Finding:
 
 
 ABOUT: Mapping[str, Mapping[str, Any]] = {each.name: each.metadata for each in fields(Bounds)}
+# Of the rounds of one process. In a duet its partner's are held to the same.
+UNSTEADY = tuple(name for name, each in ABOUT.items() if each["cause"] is Cause.UNSTEADY)

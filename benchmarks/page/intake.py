@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import from_json
+from benchmarks.common.quantity import IMPOSSIBLE
 from benchmarks.duet import saved_duets
 from benchmarks.sessions import baseline, schema
 from benchmarks.sessions.schema import SCHEMA, difference
@@ -128,7 +129,7 @@ def _unusable(measured: Measured) -> str | None:
         return f"{measured.fullname}: expected a record, got a damaged one ({damaged})"
     if measured.work_only:
         return None
-    if max(measured.rounds_s) >= schema.IMPOSSIBLE:
+    if max(measured.rounds_s) >= IMPOSSIBLE:
         return f"{measured.fullname}: expected seconds of rounds, got impossible ones"
     rounds = measured.info["rounds"]
     if not rounds or not all(0 < each["ttft_s"] <= CLOCKS * each["round_s"] for each in rounds):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def take_back(state: SessionState, names: Iterable[str], error: BaseException | None) -> None:
     """Keep why benchmarks, by their full names, have no result; of each the first reason."""
-    why = "it failed" if error is None else f"{type(error).__name__}: {_first_line(error)}"
+    why = "it failed" if error is None else f"{type(error).__name__}: {first_line(error)}"
     for name in names:
         state.summary.failed.setdefault(name, why)
         if state.gate:
@@ -37,7 +37,3 @@ class Table:
         benchmarks[:] = [
             row for row in benchmarks if row.get("path") or row["fullname"] not in failed
         ]
-
-
-def _first_line(error: BaseException) -> str:
-    return first_line(error) if isinstance(error, Exception) else str(error)

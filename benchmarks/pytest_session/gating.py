@@ -19,6 +19,7 @@ from benchmarks.sessions.session import Session, parse_session, read_session
 from benchmarks.verdicts import acknowledged
 
 ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
+ANY = "[0-9][0-9][0-9][0-9]_"  # what pytest-benchmark compares with if no name is given
 JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # unless something went wrong
 
 SAYS: dict[int, str] = {
@@ -33,14 +34,15 @@ def prepare(config: pytest.Config) -> None:
 
     Raises InputError for a baseline or an acknowledgement that can't be used.
     """
+    name = config.option.benchmark_compare
     _check_compare(config)
     _check_compare_fail(config)
+    _hand_on_compare(config)
     state = state_of(config)
     if not state.settings.gate or config.option.collectonly:
         return
     folder = saving.folder(config)
     acknowledgements = acknowledged.read(ACKNOWLEDGED)
-    name = config.option.benchmark_compare
     if isinstance(name, str) and name:
         base = [read_session(path) for path in baseline.named(folder, name)]
         state.gate = Gate(base, [f"baselines: {name}"], acknowledgements, named=True)
@@ -71,6 +73,25 @@ def _check_compare(config: pytest.Config) -> None:
     baseline.named(saving.folder(config), name)
 
 
+def _hand_on_compare(config: pytest.Config) -> None:
+    """Let pytest-benchmark compare with what is meant: below a folder, too, as the gate does.
+
+    By itself it looks into the storage and its own folder of system and Python version there.
+    """
+    option, folder = config.option, saving.folder(config)
+    name = option.benchmark_compare
+    if not name or (name is not True and Path(name).is_file()):
+        return
+    try:
+        found = baseline.named(folder, ANY if name is True else name)
+    except InputError:  # nothing is saved yet
+        return
+    if name is True or len(found) == 1:
+        option.benchmark_compare = str(max(found, key=lambda each: (each.name, each.parent)))
+    elif len(Path(name).parts) == 1:
+        option.benchmark_compare = f"*/{name}"
+
+
 def _check_compare_fail(config: pytest.Config) -> None:
     """Take --benchmark-compare-fail from pytest-benchmark where it would end in a traceback.
 
@@ -86,7 +107,7 @@ def _check_compare_fail(config: pytest.Config) -> None:
         )
     try:
         name = option.benchmark_compare
-        baseline.named(folder, "[0-9]" if name is True else name)
+        baseline.named(folder, ANY if name is True else name)
     except InputError as error:
         option.benchmark_compare_fail = None
         state_of(config).not_compared = str(error)

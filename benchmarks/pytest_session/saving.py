@@ -30,7 +30,10 @@ def take_over(config: pytest.Config) -> None:
     if place == DEFAULT_STORAGE and not (option.help or option.collectonly):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         place = f"{place}/{identity.folder_name(state.settings.device, visible)}"
-    option.benchmark_storage = f"{FILE}{storage.folder_of(place)}"
+    try:
+        option.benchmark_storage = f"{FILE}{storage.folder_of(place)}"
+    except InputError as error:
+        raise InputError(f"--benchmark-storage: {error}") from error
     if name := option.benchmark_save or option.benchmark_autosave:
         state.save = folder(config), name
         option.benchmark_save = option.benchmark_autosave = None
@@ -58,7 +61,8 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
     hook = config.hook
     machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
     hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
-    commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
+    with commit.asked_of_the_suite():
+        commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
     hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
     output: dict[str, Any] = hook.pytest_benchmark_generate_json(
         config=config,

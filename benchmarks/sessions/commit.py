@@ -1,7 +1,10 @@
-"""Which code a session ran: its commit and its builds, as far as they are known. Pure."""
+"""Which code a session ran: its commit and its builds, as far as they are known."""
 
 from __future__ import annotations
 
+import os
+from contextlib import chdir, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import git
@@ -12,9 +15,24 @@ if TYPE_CHECKING:
 
     from benchmarks.sessions.session import Record, Session
 
+SUITE = Path(__file__).parents[2]  # the checkout whose code measures, wherever it is run from
 UNKNOWN = frozenset({"", "None", "unknown", "unversioned"})  # what pytest-benchmark has for one
 END = ("')", '")')  # of an error of one line
 LIBRARY = "bitsandbytes_library_sha256"
+
+
+@contextmanager
+def asked_of_the_suite() -> Iterator[None]:
+    """Let pytest-benchmark, which asks for the commit of the current folder, ask the suite's.
+
+    In a hook of git's the environment names the repository around, which git would take instead.
+    """
+    around = {name: os.environ.pop(name) for name in git.OURS if name in os.environ}
+    try:
+        with chdir(SUITE):
+            yield
+    finally:
+        os.environ.update(around)
 
 
 def known(session: Session) -> str | None:
@@ -29,7 +47,7 @@ def why_unknown(commit: Record) -> str:
     if name not in UNKNOWN:
         return ""
     if not error:
-        return f"there is no .git here; {git.CHECKOUT}"
+        return f"the folder of the suite has no .git; {git.CHECKOUT}"
     return f"{_fatal(error)}; {git.repair(error) or git.CHECKOUT}"
 
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.common.quantity import percentile
+from benchmarks.sessions import commit as commits
 
 MODULE = "benchmarks/test_throughput.py"  # whose benchmark a duet measures, and is named after
 
@@ -22,11 +23,12 @@ def machine_info() -> dict[str, Any]:
 
 
 def commit_info() -> dict[str, Any]:
-    """Return what pytest-benchmark says of the current folder's commit."""
+    """Return what pytest-benchmark says of the suite's own commit."""
     from pytest_benchmark import plugin
 
     config = SimpleNamespace(getoption=lambda _, default=None: default)
-    return dict(plugin.pytest_benchmark_generate_commit_info(config))  # type: ignore[no-untyped-call]
+    with commits.asked_of_the_suite():
+        return dict(plugin.pytest_benchmark_generate_commit_info(config))  # type: ignore[no-untyped-call]
 
 
 def benchmark(

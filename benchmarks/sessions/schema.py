@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.common.quantity import IMPOSSIBLE
 from benchmarks.sessions.outcome import Cause, Outcome
 
 NUMBER = (int, float)
 DEEPEST = 30  # of what is nested freely
-IMPOSSIBLE = 1e100  # no second, byte or count is as many
 MAYBE_NUMBER = (int, float, type(None))
 MAYBE_TEXT = (str, type(None))
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import from_json
+from benchmarks.machine.bounds import UNSTEADY
 from benchmarks.sessions import instants, schema
 from benchmarks.sessions.doubts import of_one
 from benchmarks.sessions.unchecked import Unchecked, of_records
@@ -244,8 +245,15 @@ def unchecked_note(sessions: Sequence[Session]) -> list[str]:
 
 
 def unchecked_of(session: Session) -> Unchecked:
-    """Return what some benchmark of a session wasn't held to."""
+    """Return what some benchmark of a session wasn't held to.
+
+    Drift of the rounds, which no side of a duet is held to, is nothing that a user lifted.
+    """
     measured = session.measured.values()
-    return of_records(
+    found = of_records(
         judged for each in measured for judged in (each.validity, each.device_validity)
     )
+    if session.duet and not found.all_lifted:
+        lifted = tuple(each for each in found.lifted if each not in UNSTEADY)
+        return replace(found, lifted=lifted)
+    return found

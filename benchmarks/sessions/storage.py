@@ -36,7 +36,7 @@ DEFAULT_STORAGE = "file://./.benchmarks"  # pytest-benchmark's
 
 
 def folder_of(address: str) -> Path:
-    """Return the folder that an address of --benchmark-storage means.
+    """Return the folder that an address of sessions means, as of --benchmark-storage.
 
     Raises InputError for any other place: the gate and the report read files.
     """
@@ -45,15 +45,12 @@ def folder_of(address: str) -> Path:
     elif PLACE.match(address):
         shown = re.sub(r"[^/,@]*@", "", address)  # without credentials
         raise InputError(
-            f"--benchmark-storage: expected a folder, got {shown}; sessions are files here, which "
+            f"expected a folder, got {shown}; sessions are files here, which "
             "the gate and the report read: save them in a folder, and copy them from there"
         )
-    try:
-        folder = files.given(address)
-    except InputError as error:
-        raise InputError(f"--benchmark-storage: {error}") from error
+    folder = files.given(address)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"--benchmark-storage: expected a folder, got the file {folder}")
+        raise InputError(f"expected a folder, got the file {folder}")
     return folder
 
 

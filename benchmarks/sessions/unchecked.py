@@ -24,11 +24,16 @@ class Unchecked:
         """Whether there are any."""
         return bool(self.lifted or self.widened)
 
+    @property
+    def all_lifted(self) -> bool:
+        """Whether nothing about the machine was checked."""
+        return set(self.lifted) >= set(asdict(Bounds()))
+
     def lines(self) -> list[str]:
         """Return what to say of them: a line for those of each kind."""
         usual: dict[str, float] = asdict(Bounds())
         found = []
-        if set(self.lifted) >= set(usual):
+        if self.all_lifted:
             found.append(f"{NOT_CHECKED}anything about the machine")
         elif self.lifted:
             found.append(NOT_CHECKED + some(self.lifted, COLUMNS - len(NOT_CHECKED)))

@@ -69,7 +69,8 @@ def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] =
 def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = ()) -> Judged:
     """Judge a stored session by those of the known ones that are its baselines, itself left out."""
     out = {each.resolve() for each in (Path(stored.name), *beside)}  # given by links, perhaps
-    others = [each for each in known if Path(each.name).resolve() not in out]
+    promoted = filter(baseline.is_baseline, known)
+    others = [each for each in promoted if Path(each.name).resolve() not in out]
     base = baseline.baselines(others, stored)
     session = _judged(stored, base) if base else stored
     found = baseline.objections(session)

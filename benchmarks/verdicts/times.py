@@ -212,20 +212,22 @@ def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -
         return _Finding(Outcome.NO_CHANGE, _small(limits))
     if found.equivalent(limits.equivalence, alpha):
         return _Finding(Outcome.NO_CHANGE, f"{_percent(limits.equivalence)} is ruled out")
-    return _Finding(Outcome.INCONCLUSIVE, _what_more(found, limits, strictest))
+    return _Finding(Outcome.INCONCLUSIVE, _what_more(timing, strictest))
 
 
 def _small(limits: Limits) -> str:
     return f"sure, but smaller than {_percent(limits.floor)}, which is not reported"
 
 
-def _what_more(found: Estimate, limits: Limits, alpha: float) -> str:
+def _what_more(timing: Timing, alpha: float) -> str:
     """Return what the data would have found, and how much more of it decides."""
+    found, limits = timing.estimate, timing.limits
     says = f"{count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
     needed = estimate.restarts_needed(found, limits.floor, alpha)
     if needed is None or needed > SENSIBLE:
         says = f"{says}; they vary too much for more of them to decide"
-        return f"{says}: quieten the machine, or raise --rounds"
+        option = "--device-repeats" if timing.kind == "device" else "--rounds"
+        return f"{says}: quieten the machine, or raise {option}"
     return f"{says}; {needed - found.count} more decide, if they vary alike"
 
 

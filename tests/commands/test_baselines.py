@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.commands import baselines
 from tests.builders import DUET, INVALID, THROUGHPUT, content, promoted, save, write
 from tests.page.contents import record
 
@@ -72,6 +73,20 @@ def test_why_a_session_can_not_be_promoted_is_what_promote_would_say(listing, tm
         "0001_slow.json": "promoted",
     }
     assert "    REGRESSED: a round_s +30.0 %, b round_s +30.0 %" in lines
+
+
+def test_a_long_list_judges_the_newest_alone(listing, tmp_path, monkeypatch):
+    """Hundreds of sessions that nobody promoted would take minutes; the list says what it left."""
+    monkeypatch.setattr(baselines, "NEWEST", 2)
+    folder = tmp_path / ".benchmarks/gpu"
+    save(folder / "0001_x.json", day=1, promoted=promoted())
+    for day in range(2, 6):
+        save(folder / f"{day:04}_slow.json", day=day, slower=1.3)
+    save(folder / "0006_bad.json", day=6, validity=INVALID)  # which needs no judging
+    lines = listing()
+    states = [line.split()[-1] for line in lines if "2026" in line]
+    assert states == ["baseline", "promoted", "promoted", *["refused"] * 3]
+    assert lines[-1].startswith("not judged, since 2 newer ones are no baselines yet: 2; ")
 
 
 def test_a_folder_without_sessions_says_so(listing, tmp_path):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.sessions import baseline
 from benchmarks.verdicts import acknowledged
 from tests.builders import LIFTED, verdict
-from tests.repository import DOUBT, SAVED, SUSPICIOUS, git, pins, run
+from tests.repository import DOUBT, OPTIONS, SAVED, SUSPICIOUS, git, pins, run
 
 ACCEPTED = f"--acknowledged={acknowledged.FILE}"  # of the gate; they pass in a duet as well
 COLD = verdict("w", "INCONCLUSIVE", metric="cold_round_s", suspicious=True)
@@ -37,6 +38,18 @@ def test_a_duet_against_the_merge_base_decides_what_is_suspicious(job, duet, sta
     assert "    REGRESSED  <b>a</b>" in lines  # indented: shown, not rendered
     assert len(git("worktree", "list").splitlines()) == 1
     assert job.promoted is None
+
+
+@pytest.mark.parametrize("name", ["~/s.md", ""])
+def test_the_summary_is_where_a_shell_has_it(job, monkeypatch, name):
+    """For the duet's part as for the session's; a variable that isn't set names none."""
+    monkeypatch.setenv("HOME", str(Path.cwd() / "home"))
+    Path("home").mkdir()
+    job.suspect(0)
+    assert main(["ci", "--options", OPTIONS, f"--summary={name}"]) == 0
+    assert "--summary" not in job.called[0] or f"{Path.cwd()}/home/s.md" in job.called[0]
+    assert [each.name for each in Path("home").iterdir()] == (["s.md"] if name else [])
+    assert not Path("~").exists()
 
 
 def test_what_a_duet_cleared_becomes_a_baseline_and_says_so(job):
@@ -95,10 +108,10 @@ REFUSED = {**GONE, "id": "unknown", "error": f"CalledProcessError(128, {SAID!r})
 @pytest.mark.parametrize(
     ("then", "now", "says"),
     [
-        (GONE, GONE, "there is no .git here"),
+        (GONE, GONE, "the folder of the suite has no .git"),
         (REFUSED, REFUSED, "another user owns it: git config --global --add safe.directory /x"),
-        ({"id": None}, {"id": None}, "there is no .git here"),
-        ({}, {}, "there is no .git here"),
+        ({"id": None}, {"id": None}, "the folder of the suite has no .git"),
+        ({}, {}, "the folder of the suite has no .git"),
         (REFUSED, None, "detected dubious ownership in repository at '/x'"),
     ],
 )

@@ -1,9 +1,11 @@
 """A pull request whose work decides: the wall only screens it."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.builders import verdict
-from tests.repository import DOUBT, run
+from tests.repository import DOUBT, SAVED, run
 
 
 def of_work(outcome="NO CHANGE"):
@@ -50,6 +52,68 @@ def test_a_duet_decides_where_the_wall_alone_is_suspicious(job, wall, duet, stat
         ["pytest", "benchmarks"],
         ["benchmarks", "duet"],
     ]
+    assert "--gate=work" not in job.called[1]  # it times rounds: the work is decided already
+
+
+def test_a_much_slower_cold_start_is_not_cleared_by_a_duet(job, capsys):
+    """No duet measures it, however much slower the session says that it is."""
+    job.gate = 1
+    job.saved |= {"verdicts": [of_work(), verdict("a", "REGRESSED", metric="cold_round_s")]}
+    assert run("--base", "main", "--gate=work") == 11
+    assert len(job.called) == 1
+    assert "a cold_round_s: no duet measures it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("duet", [0, 1])
+def test_the_wall_is_no_error_before_a_duet_decided(job, monkeypatch, capsys, duet):
+    """The session, which knows of no duet, annotates nothing; a regression of the work is one."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    wall = verdict("a", "REGRESSED", change=0.15, base=1.0, head=1.15, detail="beyond the 3.7%")
+    job.gate, job.duet = 1, duet
+    job.saved |= {"verdicts": [of_work(), wall], "exit_status": 1}
+    assert run("--base", "main", "--gate=work") == duet
+    assert job.variables[0]["GITHUB_ACTIONS"] == ""
+    out = capsys.readouterr().out
+    assert "::error" not in out
+    (line,) = [line for line in out.splitlines() if line.startswith("::warning title=a::")]
+    assert "INCONCLUSIVE round_s" in line
+    assert "suspicious: beyond the 3.7%25; a duet decides it" in line
+    job.saved |= {"verdicts": [of_work("REGRESSED"), wall], "failed": {"x::test_b[c]": "it broke"}}
+    SAVED.unlink()
+    assert run("--base", "main", "--gate=work") == 1
+    out = capsys.readouterr().out
+    assert "::error title=a::REGRESSED decode_device_s" in out
+    assert "::error title=FAILED::FAILED: it broke (b[c])" in out
+
+
+def test_failures_are_an_error_though_nothing_was_saved(job, monkeypatch, capsys):
+    """Then nobody knows which, but that every benchmark failed."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    job.gate, job.saved = 1, None
+    assert run("--gate=work") == 1
+    assert "::error::every benchmark failed" in capsys.readouterr().out
+
+
+def test_the_last_line_says_why_the_status_is_another(job, capsys):
+    """After a gate that failed and a duet that passed, and the other way round; the summary too."""
+    job.gate = 1
+    job.saved |= {"verdicts": [of_work(), verdict("a", "REGRESSED")], "exit_status": 1}
+    assert run("--base", "main", "--gate=work") == 0
+    (*_, last) = capsys.readouterr().out.splitlines()
+    says = "the session exited with 1, and ci with 0: nothing regressed, as far as it was decided"
+    assert last == f"ci: {says}"
+    (*_, last) = Path("summary.md").read_text().splitlines()
+    assert last == f"### In the end: {says}"
+    SAVED.unlink()
+    job.suspect(1)
+    assert run("--base", "main") == 1
+    (*_, last) = capsys.readouterr().out.splitlines()
+    assert last.endswith("with 11, and ci with 1: a benchmark failed, or got worse")
+    SAVED.unlink()
+    job.gate = job.duet = 0
+    job.saved |= {"verdicts": [of_work()], "exit_status": 0}
+    assert run("--base", "main") == 0
+    assert "ci: the session" not in capsys.readouterr().out
 
 
 def test_a_duet_about_the_work_times_no_round(job):

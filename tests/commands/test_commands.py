@@ -50,6 +50,27 @@ def test_an_unknown_word_is_named_with_the_nearest_one(capsys, arguments, says):
     assert says in line
 
 
+@pytest.mark.parametrize("command", [["baselines", "list"], ["baselines", "record"], ["promote"]])
+@pytest.mark.parametrize(("place", "says"), [("s3://b/x", "sessions are files here"), ("", "")])
+def test_a_storage_is_what_a_session_takes_for_one(
+    capsys, monkeypatch, tmp_path, command, place, says
+):
+    """An address of another machine is no folder, and none of that name is made."""
+    monkeypatch.chdir(tmp_path)
+    status, said = answer([*command, f"--storage={place}"], capsys)
+    assert status == 4
+    (line,) = said.err.splitlines()
+    assert "argument --storage: expected a" in line
+    assert says in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_storage_may_be_an_address_of_a_folder(capsys, tmp_path):
+    """As pytest's --benchmark-storage has it."""
+    status, said = answer(["baselines", "list", f"--storage=file:{tmp_path}"], capsys)
+    assert (status, said.out) == (0, f"no session is stored below {tmp_path}\n")
+
+
 def test_the_beginning_of_an_option_is_enough_as_ever(capsys, tmp_path):
     """And what looks like an option may be the value of another."""
     assert answer(["baselines", "list", "--stor", str(tmp_path)], capsys)[0] == 0

@@ -55,6 +55,15 @@ def record(monkeypatch, tmp_path, capsys):
     return record
 
 
+@pytest.mark.parametrize("bounds", ["'*=inf'", "trend_size=0.9"])
+def test_what_would_never_be_promoted_is_not_measured(record, bounds):
+    """Sessions that aren't checked in full are refused, but only once they are measured."""
+    status, lines, called = record({}, options=[f"--options=--bounds {bounds}"])
+    assert (status, called) == (4, [])
+    assert "expected no bound above the usual one, got --bounds=" in lines[-1]
+    assert record({}, options=["--sessions=1", "--options=--bounds trend_size=0.001"])[0] == 0
+
+
 def baselines():
     """Return the names of the baselines that are stored now."""
     sessions = baseline.stored(FOLDER).sessions

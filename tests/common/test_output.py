@@ -1,5 +1,6 @@
 """Output that ends before the work does: before `head`, or on a disk that is full."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.common import output
 from tests import forking
 from tests.builders import save
 from tests.running import LEAST, ROOT, command
@@ -61,6 +63,16 @@ def test_a_command_whose_reader_left_ends_silently_with_its_answer(commands, unr
         assert "Traceback" not in said
         assert said.count("\n") == (status == 4)  # what is wrong has another reader
         assert run("benchmarks", *arguments, stdout=unread, stderr=unread)[0] == status
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_a_terminal_that_knows_no_such_sign_shows_another(encoding):
+    """A name without its middle has an ellipsis, a time a µ: neither is worth an error."""
+    written = io.BytesIO()
+    stream = output.Lasting(io.TextIOWrapper(written, encoding=encoding))
+    stream.write("a…b takes 5 µs")
+    stream.flush()
+    assert written.getvalue() == "a…b takes 5 µs".encode(encoding, errors="replace")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a disk that is full")

@@ -21,6 +21,7 @@ from benchmarks.commands.measuring import pulse, say
 from benchmarks.duet import restart, schedule
 from benchmarks.duet.worker_process import Partner
 from benchmarks.evidence import counters, profiling
+from benchmarks.sessions import pytest_format
 from benchmarks.sessions.session import read_session
 from tests import forking, virtual
 from tests.duets import FAST, duet_of, read
@@ -115,6 +116,7 @@ def test_each_side_and_restart_is_a_session_of_its_own(slowed):
         assert ours["agreement"]["int8-decomp"]["logits_max_difference"] == 0
         assert first["machine_info"]["hardware"]["device"] == "cpu"
         assert first["machine_info"]["cpu"]
+        assert first["commit_info"] == pytest_format.commit_info()
         (bench,) = first["benchmarks"]
         info = bench["extra_info"]
         assert len(bench["stats"]["data"]) == len(info["rounds"]) == 2

@@ -150,6 +150,7 @@ def test_progress_is_the_estimate_of_the_verdict(tmp_path, variables, monkeypatc
     figures = f"{change} % [{', '.join(ends)}]"
     assert lines[3].startswith(f"restart 4 of at most 4: int8-decomp-b8-p16-n4 round_s {figures}; ")
     assert "round_s +9.54 % (no interval before 3 restarts); " in lines[1]
+    assert [line.endswith("minutes more for all") for line in lines] == [True] * 3 + [False]
     assert lines[2].partition(": ")[2] == lines[1].partition(": ")[2]
 
 

@@ -8,8 +8,12 @@ import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks import __main__ as commands
+from benchmarks.sessions import pytest_format
+from tests import builders
 from tests.pytest_session.gated import end
 from tests.running import LEAST
+
+PARAMS = {"quantization": "int8", "batch_size": 1, "prompt_tokens": 16, "new_tokens": 2}
 
 
 def test_another_machine_is_not_compared(gate, tmp_path):
@@ -67,6 +71,29 @@ def test_named_sessions_are_judged_by_and_wrong_names_end_it_first(gate, session
         assert f"--benchmark-compare{'=' * bool(name)}{name}: expected a saved" in outcome.err
         assert "Traceback" not in outcome.err
         assert "warm-up" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("name", "compared"),
+    [
+        ("--benchmark-compare=0001", ["a/0001_one.json", "b/0001_two.json"]),
+        ("--benchmark-compare=0002", ["a/0002_one.json"]),
+        ("--benchmark-compare=a/0001", ["a/0001_one.json"]),
+        ("--benchmark-compare", ["b/0003_two.json"]),
+    ],
+)
+def test_what_is_stored_below_a_folder_is_compared(session, tmp_path, name, compared):
+    """The default storage has a folder for each machine; the one around them may be named."""
+    duet = "20260101-080000-1/restart-01-base"
+    for each in ("a/0001_one", "a/0002_one", "b/0001_two", "b/0003_two", duet):
+        bench = pytest_format.benchmark(PARAMS, [1.0, 1.1], {})
+        content = pytest_format.session([bench], {}, {}, {})
+        builders.write(tmp_path / "storage" / f"{each}.json", content)
+    outcome = session(*LEAST, "--collect-only", name)
+    found = [line for line in outcome.err.splitlines() if line.startswith("Comparing against")]
+    assert [each.partition("from: ")[2].removeprefix(f"{tmp_path}/storage/") for each in found] == (
+        compared
+    )
 
 
 def test_compare_fail_ends_in_a_line_and_not_in_a_traceback(session, gate, model, tmp_path):

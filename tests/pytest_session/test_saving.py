@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.config.settings import SAVED_TO
+from benchmarks.sessions import commit, pytest_format
 from tests.running import LEAST
 
 
@@ -11,7 +12,7 @@ def test_a_session_of_an_unknown_commit_says_so_when_it_is_saved(
     session, monkeypatch, tmp_path, refused
 ):
     """Before anybody needs to know it: what is wrong, and what to do. So it says where it is."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commit, "SUITE", tmp_path)
     if refused:
         (tmp_path / ".git").mkdir()
         monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
@@ -20,9 +21,17 @@ def test_a_session_of_an_unknown_commit_says_so_when_it_is_saved(
     outcome = session(*LEAST, "--benchmark-save=here")
     assert outcome.status == 0, outcome.out
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("commit unknown, so")]
-    assert ("not a git repository" if refused else "there is no .git here") in line
+    assert ("not a git repository" if refused else "the folder of the suite has no .git") in line
     assert line.endswith("; run in a clone of the repository, with its .git")
     assert told.read_text() == str(tmp_path / "storage" / "0001_here.json")
+
+
+def test_a_session_keeps_the_commit_of_the_suite(session, monkeypatch, tmp_path):
+    """Not that of the folder that it was started in, which is no repository here."""
+    monkeypatch.chdir(tmp_path)
+    outcome = session(*LEAST, "--benchmark-save=here")
+    assert outcome.status == 0, outcome.out
+    assert outcome.saved["commit_info"] == pytest_format.commit_info()
 
 
 def test_a_file_for_the_name_that_cant_be_written_is_found_first(session, monkeypatch, tmp_path):

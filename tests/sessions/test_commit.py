@@ -1,7 +1,9 @@
 """Which code a session ran: known, or not, and then the same as no other."""
 
 import dataclasses
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from benchmarks.page import labels
 from benchmarks.sessions import commit, pytest_format
 from benchmarks.verdicts import exact
 from benchmarks.verdicts.records import Record
+from tests import running
 from tests.builders import DUET, session
 
 BUILT = {"attestation": {"software": {"commits": {"bitsandbytes": "1" * 40}}}}
@@ -61,12 +64,13 @@ def test_a_page_says_that_a_commit_is_not_known(id_):
 
 def test_why_a_commit_is_not_known(monkeypatch, tmp_path):
     """As pytest-benchmark stores it: no .git, another owner's, no commit yet, and no git."""
+    monkeypatch.setattr(commit, "SUITE", tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def why():
         return commit.why_unknown(pytest_format.commit_info())
 
-    assert why().startswith("there is no .git here; ")
+    assert why().startswith("the folder of the suite has no .git; ")
     subprocess.run(["git", "init", "--quiet"], check=True)  # noqa: S607 (the user's)
     assert why().startswith("git: bad revision 'HEAD'; ")
     with monkeypatch.context() as patch:
@@ -78,3 +82,17 @@ def test_why_a_commit_is_not_known(monkeypatch, tmp_path):
         patch.setenv("PATH", "/nowhere")
         assert why().startswith("git isn't installed; ")
     assert commit.why_unknown({"id": "a" * 40}) == ""
+
+
+def test_the_commit_is_that_of_the_suite(monkeypatch, tmp_path):
+    """Wherever it is run from: the code of another folder's repository measured nothing."""
+    here = pytest_format.commit_info()
+    running.git(tmp_path, "init", "--quiet", "--initial-branch=other")
+    running.git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "other")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))  # as in a hook
+    found = pytest_format.commit_info()
+    assert found == here
+    assert found["branch"] != "other"
+    assert Path.cwd() == tmp_path
+    assert os.environ["GIT_DIR"] == str(tmp_path / ".git")

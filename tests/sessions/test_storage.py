@@ -241,7 +241,7 @@ def test_an_address_is_a_folder(address):
 )
 def test_what_is_no_folder_is_one_line(address, shown):
     """No folder of that name is made, and credentials aren't shown."""
-    with pytest.raises(InputError, match=r"^--benchmark-storage: expected a") as caught:
+    with pytest.raises(InputError, match=r"^expected a") as caught:
         storage.folder_of(address)
     assert f"got {shown}" in str(caught.value)
     assert "word" not in str(caught.value)

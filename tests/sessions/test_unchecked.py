@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from math import inf
+from typing import Any
 
 import pytest
 
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
-from benchmarks.machine.bounds import Bounds
+from benchmarks.machine.bounds import UNSTEADY, Bounds
 from benchmarks.machine.validity import judge
 from benchmarks.sessions import unchecked
+from benchmarks.sessions.session import unchecked_note, unchecked_of
+from tests.builders import DUET, session
 from tests.machine.test_validity import seen
 
 NAMES = list(asdict(Bounds()))
@@ -68,6 +71,25 @@ def test_what_one_benchmark_was_not_held_to_counts_for_the_session() -> None:
     assert found.lifted == ("a", "b")
     assert found
     assert not unchecked.of_records(records[:1])
+
+
+@pytest.mark.parametrize(
+    ("more", "duet", "lines"),
+    [
+        ([], DUET, []),
+        (["ecc_errors"], DUET, ["not checked (--bounds): ecc_errors"]),
+        (NAMES, DUET, ["not checked (--bounds): anything about the machine"]),
+        ([], None, ["not checked (--bounds): first_round_excess, trend_size, outlier_share"]),
+    ],
+)
+def test_a_duet_lifts_bounds_of_its_own_that_no_user_did(
+    more: list[str], duet: dict[str, Any] | None, lines: list[str]
+) -> None:
+    """Its partner is held to the same drift: to tell of it would be noise beneath each verdict."""
+    validity = {"valid": True, "reasons": [], "bounds_lifted": [*UNSTEADY, *more]}
+    side = session(("a", [1.0], {"schema": 1, "validity": validity}), duet=duet)
+    assert unchecked_of(side).lines() == lines
+    assert bool(unchecked_note([side])) == bool(lines)
 
 
 def test_infinity_is_no_widened_bound() -> None:

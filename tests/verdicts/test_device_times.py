@@ -11,6 +11,7 @@ from benchmarks.verdicts.judgement import exit_status, judge
 from tests.builders import GPU, LUCK, THROUGHPUT, WARMUP, info, session
 from tests.verdicts.test_work_verdicts import (
     BASE,
+    by_metric,
     counts,
     measured,
     one,
@@ -148,3 +149,12 @@ def test_work_alone_confirms_no_lucky_time():
 def test_one_sentence_has_the_size_that_is_known(head, base, says):
     """In percent, however large; and no bound without an interval."""
     assert any(says in line for line in verdict_table.lines(judge(base, [head], gate="work")))
+
+
+def test_an_open_duet_about_the_device_names_the_option_that_helps():
+    """More rounds of the wall would tell nothing of it."""
+    heads = [measured(device=spent(shift)) for shift in (0.05, -0.04, 0.03, -0.05, 0.01)]
+    verdicts = judge([measured() for _ in heads], heads, paired=True, gate="work")
+    found = by_metric(verdicts)["decode_device_s"]
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert found.detail.endswith("quieten the machine, or raise --device-repeats")

@@ -1,0 +1,25 @@
+"""What a duet saves of a restart, beside what its workers measured."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from benchmarks.duet.saving import Files
+from benchmarks.duet.schedule import SIDES, Take, plan
+from tests import duets
+
+FACTS: dict[str, Any] = {"id": "d", "looks": {"5": 0.05}}
+
+
+def test_each_side_is_of_the_commit_that_its_worker_ran(tmp_path):
+    """A checkout at another place is of another commit; one of an older suite doesn't say which."""
+    played, takes = duets.made(), tuple(map(Take, SIDES))
+    side = played.started["head"]
+    played.started["base"] = {**side, "commit": {"id": "b" * 40, "branch": "main"}}
+    (planned,) = plan(1, 3, takes, 1)
+    conditions: Any = SimpleNamespace(alternate=False, takes=takes)
+    saved = Files(tmp_path, dict.fromkeys(SIDES, "current")).save(
+        1, planned, played, conditions, FACTS
+    )
+    assert [saved[take].commit.get("id") for take in takes] == ["b" * 40, None]
