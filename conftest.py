@@ -12,7 +12,7 @@ import pytest
 from benchmarks.common import interrupts, output
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.common.text import short
+from benchmarks.common.text import short, wrapped
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
@@ -27,6 +27,7 @@ from benchmarks.pytest_session import (
 )
 from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_compared
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
+from benchmarks.report import columns
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
@@ -54,11 +55,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.benchmark_timer == DEFAULT_TIMER:
             config.option.benchmark_timer = clock.TIMER
         config.option.benchmark_save_data = True
-        if settings.work_only:
-            config.option.benchmark_columns = ["rounds"]  # no time of the one short round
+        plugins.take_over_table(config.option, work_only=settings.work_only)
         saving.take_over(config)
         config.pluginmanager.register(failures.Table(state_of(config)))
         gating.prepare(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_header() -> Generator[None, list[Any], list[list[str]]]:
+    """Fold the lines of all plugins: pytest-benchmark's has 187 characters."""
+    found = yield
+    given = ([each] if isinstance(each, str) else each for each in found)
+    return [[line for each in lines for line in wrapped(each)] for lines in given]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -258,7 +266,8 @@ def pytest_terminal_summary(
         result = yield
     except PerformanceRegression as error:  # of --benchmark-compare-fail
         failure, status, result = str(error), ExitStatus.FAILED, None
-    state.summary.write(terminalreporter)
+    chosen = columns.chosen(state.settings.columns)
+    state.summary.write(terminalreporter, chosen, output.width())
     write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)

@@ -12,6 +12,7 @@ from benchmarks.commands.arguments import given_path
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.text import wrapped
 from benchmarks.config.settings import count
 from benchmarks.report import stored_table
 from benchmarks.report.stored_table import Row
@@ -175,7 +176,7 @@ def _listing(storage: Path) -> Iterator[str]:
     """Yield what is stored below a folder: a table for each folder in it, and what isn't listed."""
     found = baseline.stored(storage)
     for line in (*found.damaged, *found.ahead):
-        yield from stored_table.wrapped(line)
+        yield from wrapped(line)
     listed = [each for each in found.sessions if not each.duet or baseline.is_baseline(each)]
     if not found.sessions:
         yield f"no session is stored below {storage}"

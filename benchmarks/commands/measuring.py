@@ -24,6 +24,7 @@ DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = (
     "--artifacts",
     "--again-within",
+    "--columns",
     "--gate",
     "--summary",
     "--report",

@@ -96,6 +96,13 @@ OPTIONS = (
         "300",
         metavar="SECONDS",
     ),
+    Option(
+        "--columns",
+        "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
+        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory; "
+        "the stored file has all of them anyway)",
+        metavar="NAME,...",
+    ),
     Option("--report", "write one HTML page of this session there", metavar="FILE"),
     Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
     Option(

@@ -50,6 +50,7 @@ class Settings:
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
     report: Path | None
+    columns: str | None  # of the table at the end; None: those that matter most
     gate: str | None  # None: nothing is judged
     device_repeats: int
     work_only: bool  # no round is timed
@@ -114,6 +115,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
         report=_optional_path("--report", text("--report")),
+        columns=text("--columns"),
         gate=gate,
         device_repeats=count("--device-repeats", text("--device-repeats"), minimum=2),
         work_only=work_only,
