@@ -18,7 +18,7 @@ from benchmarks.duet import bisection, progress
 from benchmarks.duet.bisection import Found, Tried, Turn
 from benchmarks.duet.duet import Duet
 from benchmarks.environments import candidates
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_lines
 from benchmarks.sessions.outcome import Outcome, moved
 from benchmarks.verdicts.estimate import ENOUGH
 
@@ -181,7 +181,7 @@ class Search:
                 return Tried(name, Turn.SKIPPED, str(error))
             measuring.complain(f"{name}: judged by what is complete; {error}")
             duet.conclude()
-        for line in verdict_table.lines(duet.verdicts, duet.notes):
+        for line in verdict_lines.lines(duet.verdicts, duet.notes):
             measuring.say(line)
         if not duet.restarts:
             turn = Turn.UNDECIDED if duet.is_over else Turn.SKIPPED  # too slow isn't broken

@@ -16,7 +16,7 @@ from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.duet.duet import Duet
-from benchmarks.report import github, verdict_table
+from benchmarks.report import conclusion, github, verdict_lines
 from benchmarks.sessions import session
 from benchmarks.verdicts import acknowledged, judgement
 from benchmarks.verdicts.estimate import ENOUGH
@@ -138,8 +138,8 @@ def report(duet: Duet) -> int:
     finally:
         base, head = duet.sides
         notes = [*duet.notes, *session.unchecked_note([*base, *head])]
-        shown = verdict_table.lines(duet.verdicts, notes)
-        for line in shown + github.lines(duet.verdicts, os.environ):
+        shown = [*verdict_lines.lines(duet.verdicts, notes), *conclusion.lines(duet.verdicts)]
+        for line in (*shown, *github.lines(duet.verdicts, os.environ)):
             measuring.say(line)
     measuring.say(f"sessions, logs and verdicts: {duet.out}")
     return status

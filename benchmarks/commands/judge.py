@@ -12,7 +12,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.files import as_json, check, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
-from benchmarks.report import github, verdict_table
+from benchmarks.report import conclusion, github, verdict_lines
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
 from benchmarks.verdicts import judgement
@@ -58,11 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     alpha = judgement.ALPHA
     if arguments.paired and head and head[-1].duet:
         alpha = saved_duets.alpha_after(head)
-        notes = [*notes, f"alpha {alpha:g}: that of a look of this duet"]
+        notes = [*notes, f"alpha: {alpha:g}, as this duet planned it for so many restarts"]
     verdicts = judgement.judge(
         base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha
     )
-    for line in verdict_table.lines(verdicts, notes) + github.lines(verdicts, os.environ):
+    shown = [*verdict_lines.lines(verdicts, notes), *conclusion.lines(verdicts)]
+    for line in (*shown, *github.lines(verdicts, os.environ)):
         print(line)
     status = judgement.exit_status(verdicts)
     if arguments.json:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COLUMNS = 120  # of a line of text, and of a table if no terminal says how wide it is
+NARROW = "\N{NARROW NO-BREAK SPACE}"  # before a percent sign, so that no line ends there
 # What torch logs beside its work: its profiler (LEVEL:DATE TIME PID:THREAD FILE:LINE]), and, with
 # the level as the first letter, the rest of it ([W1128 10:09:03.745375467 FILE:LINE]). Errors say
 # something.
@@ -69,23 +70,23 @@ def _times(factor: float) -> str:
 
 
 def least(share: float) -> str:
-    """Return the smallest change that counts, or can be seen; a large one as a factor."""
-    if share >= 1.5:
-        return f"a factor of {1 + share:.2g}"
-    return f"{100 * share:.{0 if share >= 0.1 else 2}{'f' if share >= 0.1 else 'g'}} %"
+    """Return the smallest change that counts, or can be seen, to two digits."""
+    percent = 100 * share
+    return f"{percent:,.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
 
 
 def wrapped(text: str, indent: int = 0) -> list[str]:
     """Return a text in lines that fit; a longer word, such as a path, stays whole."""
     space = " " * indent
-    return wrap(
-        text,
+    lines = wrap(
+        text.replace(" %", f"{NARROW}%"),
         COLUMNS,
         initial_indent=space,
         subsequent_indent=space or "    ",
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace(NARROW, " ") for line in lines]
 
 
 def _scaled(value: float, units: Sequence[tuple[float, str]], digits: int = 3) -> str:

@@ -129,9 +129,13 @@ def judges_the_wall(config: pytest.Config) -> bool:
 
 def lines(gate: Gate, status: int) -> list[str]:
     """Return what the terminal shows of the judgement."""
-    from benchmarks.report import verdict_table
+    from benchmarks.report import conclusion, verdict_lines
 
-    return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {_says(status)}"]
+    return [
+        *verdict_lines.lines(gate.verdicts, gate.notes),
+        *conclusion.lines(gate.verdicts, "this session"),
+        f"gate: {_says(status)}",
+    ]
 
 
 def _says(status: int) -> str:

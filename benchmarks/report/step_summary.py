@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_markdown
 from benchmarks.sessions import unchecked
 from benchmarks.sessions.outcome import Outcome
 
@@ -35,7 +35,7 @@ def markdown(facts: Mapping[str, str], summary: Summary, judged: Judgement | Non
     if judged:
         shown = _without_validity(judged.verdicts) if summary.causes else judged.verdicts
         title = f"Gate: {judged.says}"
-        parts.append(verdict_table.markdown(shown, judged.notes, title=title))
+        parts.append(verdict_markdown.markdown(shown, judged.notes, title=title))
     if summary.rows:
         parts += ["### Figures", summary.markdown()]
         parts.append(_listed(summary.failures()))
@@ -43,7 +43,7 @@ def markdown(facts: Mapping[str, str], summary: Summary, judged: Judgement | Non
 
 
 def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {verdict_table.text(each)}" for each in lines)
+    return "\n".join(f"- {verdict_markdown.text(each)}" for each in lines)
 
 
 def _validity(summary: Summary) -> list[str]:

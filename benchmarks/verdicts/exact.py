@@ -7,10 +7,12 @@ disagree span a range, and only what lies outside of it is a change.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.text import least
 from benchmarks.sessions import commit
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.sessions.session import PHASES
@@ -53,6 +55,9 @@ def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> 
         if phase in {each.metric for each in found}:
             continue  # counted over other steps
         counts = _compared(benchmark, "counter", counters(phase), then, now, tolerance=tolerance)
+        if phase == "decode" and (counted := _steps(now) or _steps(then)):
+            first, stop = counted[0]
+            counts = [replace(each, steps=stop - first) for each in counts]
         before, after = with_evidence(then).measured, with_evidence(now).measured
         found += [reasons.explain_counter(each, before, after) for each in counts]
     return found
@@ -129,7 +134,7 @@ def _compared(
     """Judge values of which more is worse, by their ratio."""
     found = []
     for metric, before, after in _sides(values, base, head):
-        says, share = "", _tolerance(metric, tolerance)
+        says, limit, share = "", None, _tolerance(metric, tolerance)
         if not (before and after):
             why = head[-1].measured.why_null(metric.rpartition(".")[2])
             found.append(one_sided(benchmark, metric, kind, before, after, why))
@@ -141,8 +146,10 @@ def _compared(
         else:
             outcome, sides = Outcome.NO_CHANGE, (median(before), median(after))
             if {*before} != {*after}:
-                says = f"within {share:.0%}" if share else "within its range"
-        found.append(_verdict(benchmark, metric, kind, outcome, *sides, says))
+                says = f"within {least(share)}" if share else "within its range"
+                limit = share or None
+        verdict = _verdict(benchmark, metric, kind, outcome, *sides, says)
+        found.append(replace(verdict, limit=limit))
     return found
 
 

@@ -202,7 +202,7 @@ def test_a_duet_is_judged_by_the_share_of_its_look(judge):
     for each in head:
         each["llm_int8"]["duet"] = {**DUET, "looks": {"5": 0.1, "12": 1e-9}}
     status, out = judge(BASE, head, "--paired")
-    assert "alpha 1e-09: that of a look of this duet" in out
+    assert "alpha: 1e-09, as this duet planned it for so many restarts" in out
     assert status == 11
 
 

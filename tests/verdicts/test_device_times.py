@@ -132,4 +132,5 @@ def test_work_alone_confirms_no_lucky_time():
 )
 def test_one_sentence_has_the_size_that_is_known(head, base, says):
     """In percent, however large; and no bound without an interval."""
-    assert any(says in line for line in verdict_table.lines(judge(base, [head], gate="work")))
+    (line,) = verdict_table.together(judge(base, [head], gate="work"))
+    assert says in line
