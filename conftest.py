@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.common import interrupts, output
 from benchmarks.common.errors import HarnessError, InputError
-from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.exit_status import ExitStatus, first, listed
 from benchmarks.common.text import short, wrapped
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
@@ -32,9 +32,21 @@ from benchmarks.report import columns
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
+# The heading of the suite's options: pytest has no other place for what they are for.
+HELP = f"""\
+LLM.int8() benchmarks: measure how fast a model generates text if its weights are quantized
+examples:
+  python -m pytest benchmarks
+  python -m pytest benchmarks --new-tokens 8 --rounds 2 --columns all
+  python -m pytest benchmarks --gate
+exit status:
+{listed()}
+options"""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
-    group = parser.getgroup("LLM.int8() benchmarks")
+    group = parser.getgroup("LLM.int8() benchmarks", HELP)
     for option in OPTIONS:
         if option.flag:
             group.addoption(option.name, action="store_true", help=option.help)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import ci, ci_options, measuring
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import epilog, given_path
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
@@ -32,25 +32,41 @@ BRANCH = "benchmark-baselines"
 SESSIONS = 5  # fewer don't tell how much they vary: see docs/gate.md
 
 
+EXAMPLES = """
+baselines list
+baselines record --sessions 5 --options "--batch-size 1,8"
+baselines pull
+"""
+STATUSES = {
+    ExitStatus.FINE: "done; record: every session was promoted",
+    ExitStatus.FAILED: "record: a benchmark failed, or a session was refused; the line says why",
+    ExitStatus.WRONG_INPUT: "wrong input, or git failed",
+    ExitStatus.NOTHING_SELECTED: "record: --options select no benchmark",
+    ExitStatus.INVALID: "record: the machine was too busy or too unsteady during a session",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to do, and with which branch."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
         "action",
         choices=("list", "record", "pull", "push"),
-        help="list the stored sessions; record new baselines, one session after the other; pull "
-        "those of the branch; push the baselines to it",
+        help="list: show the saved sessions; record: measure new baselines, one session after "
+        "the other; pull, push: share baselines through a git branch",
     )
     parser.add_argument(
         "--sessions",
         default=str(SESSIONS),
         metavar="N",
-        help=f"to record: how many (default: {SESSIONS}, which tell how much sessions vary)",
+        help=f"record: how many sessions (default: {SESSIONS}; fewer than three don't tell how "
+        "much sessions vary)",
     )
     parser.add_argument(
         "--options",
         default="",
         metavar="TEXT",
-        help='to record: options of each session, as in "--batch-size 1,8"',
+        help='record: pytest options of each session, as in "--batch-size 1,8" (default: none)',
     )
     parser.add_argument(
         "--storage",
@@ -58,10 +74,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[STORAGE],
         metavar="DIR",
-        help=f"where the sessions are; several to list or push (default: {STORAGE})",
+        help=f"folder of the sessions; list and push take several (default: {STORAGE})",
     )
-    parser.add_argument("--remote", default="origin", help="git's name (default: %(default)s)")
-    parser.add_argument("--branch", default=BRANCH, help="default: %(default)s")
+    parser.add_argument(
+        "--remote",
+        default="origin",
+        metavar="NAME",
+        help="pull, push: the git remote (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--branch",
+        default=BRANCH,
+        metavar="NAME",
+        help="pull, push: the branch of the baselines (default: %(default)s)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

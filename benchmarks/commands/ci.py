@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import ci_base, ci_options, measuring
+from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, ExitStatus, first
@@ -37,28 +38,50 @@ MOST = 100  # lines of a duet in the summary
 DUELLED = ("round_s", "ttft_s", "tpot_s", "prefill_device_s", "decode_device_s")
 
 
+EXAMPLES = """
+ci --promote
+ci --base origin/main --gate=work --options "--batch-size 1"
+"""
+STATUSES = {
+    **OF_A_JUDGEMENT,
+    ExitStatus.FINE: "nothing got worse; what a duet couldn't decide is a warning",
+    ExitStatus.FAILED: "a benchmark failed, or something got worse (REGRESSED)",
+    ExitStatus.WRONG_INPUT: "wrong input",
+    ExitStatus.NOTHING_SELECTED: "--options select no benchmark",
+    ExitStatus.UNDECIDED: "suspicious, and no duet could decide it",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to compare with, and what follows from it."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
         "--base",
         metavar="REV",
-        help="the branch to merge into: a duet against the merge base decides what is suspicious "
-        "(default: against the commit of the newest baseline); where transformers, bitsandbytes "
-        "or accelerate differ, against those versions",
+        help="the branch to merge into, such as origin/main: a duet decides what looks slower, "
+        "against the commit where this one branched off (default: against the commit of the "
+        "newest baseline); if versions of transformers, bitsandbytes or accelerate differ, "
+        "against those versions",
     )
     parser.add_argument(
-        "--promote", action="store_true", help="make the session a baseline if nothing regressed"
+        "--promote", action="store_true", help="make the session a baseline if nothing got worse"
     )
     parser.add_argument(
         "--gate",
         choices=("screen", "work"),
         default="screen",
-        help="work: counters, calls, device time and memory decide; times of the wall only screen, "
-        "so that a busy host is a warning (default: screen, what couldn't be judged is no pass)",
+        help="screen: work and wall times have to pass; work: counters, calls, device time, memory "
+        "and agreement with fp16 have to pass, and wall times that can't be judged are a warning, "
+        "as on a busy host (default: %(default)s)",
     )
-    parser.add_argument("--summary", metavar="FILE", help="append Markdown to this file")
     parser.add_argument(
-        "--options", default="", metavar="TEXT", help='workload options, as in "--batch-size 1,8"'
+        "--summary", metavar="FILE", help="append verdicts and metrics to this file, as Markdown"
+    )
+    parser.add_argument(
+        "--options",
+        default="",
+        metavar="TEXT",
+        help='pytest options of the session, as in "--batch-size 1,8" (default: none)',
     )
 
 

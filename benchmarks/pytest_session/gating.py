@@ -105,7 +105,7 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     head = parse_session(content, "this session") if content else None
     asked = selection.of_session(session, gate.deselected)
     base, heads = _base(gate, head, asked), [head] if head else []
-    gate.notes += comparable.notes(base, heads)
+    gate.notes += comparable.notes(base, heads, by_work=state.settings.gate == "work")
     gate.verdicts = judgement.judge(
         base,
         heads,
