@@ -113,7 +113,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Find what is to be measured, and say so. Bad input ends the session before it starts."""
+    """Find the model, and say what will be measured. Wrong input ends the session before that."""
     wanted = [item for item in items if _is_benchmark(getattr(item, "fixturenames", ()))]
     if not wanted or config.option.collectonly or config.option.benchmark_skip:
         return []
@@ -207,7 +207,7 @@ def pytest_benchmark_compare_machine_info(
     """Keep what the other session ran on, to compare it once this session's device is known.
 
     pytest-benchmark compares before, and all of it, clock rates of the moment included: it would
-    warn every time. Told that nothing differs, it is silent.
+    warn every time. If nothing seems to differ, it is silent.
     """
     state_of(config).compared.append((compared_benchmark["machine_info"], machine_info))
     state_of(config).doubtful += doubtful(compared_benchmark)
@@ -236,7 +236,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Keep pytest's account of a Ctrl-C from failing: the session would end by 1, as REGRESSED.
+    """Keep pytest's account of a Ctrl-C from failing: the session would exit with 1, REGRESSED.
 
     It reads the source of every frame, which takes long enough for a second Ctrl-C.
     """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks COMMAND`: what is done with saved sessions, beside measuring them."""
+"""`python -m benchmarks COMMAND`: work with saved sessions, and compare them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(ExitStatus.WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def unknown(self) -> str | None:
-        """Return which given option is none, and which one has nearly the same spelling."""
+        """Return which given option is unknown, and the known one that is spelt nearly the same."""
         options = ["--help", *re.findall(r"--[\w-]+", self.format_usage())]
         for each in takewhile("--".__ne__, self.given):
             name = each.partition("=")[0]
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    """Run the command, of whose modules none other is imported, so that help is quick."""
+    """Run the command. Import only its own module, so that help is quick."""
     parser = Parser(
         prog="python -m benchmarks",
         description="Work with saved sessions, and compare them; `pytest benchmarks` measures.",

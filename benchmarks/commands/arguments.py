@@ -42,7 +42,7 @@ def epilog(examples: str, statuses: Mapping[ExitStatus, str]) -> str:
 
 
 def given_path(text: str) -> Path:
-    """Return a path, with ~ as a shell has it; an argument parser names what is none."""
+    """Return a path, with ~ as a shell has it; an argument parser names a text that is none."""
     try:
         return files.given(text)
     except InputError as error:

@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(folders: Sequence[Path], action: str) -> None:
-    """Refuse to look where nothing can be.
+    """Refuse a folder that isn't there.
 
     To push, a folder that isn't there is an empty one: if no job measured, there is nothing to add.
     """

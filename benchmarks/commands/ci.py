@@ -126,9 +126,9 @@ def measure(*options: str) -> tuple[int, Path | None]:
 def _unsaved(status: int) -> int:
     """Return the status of a session that left no file: nothing of it can be decided."""
     if status == ExitStatus.UNDECIDED:
-        _warn("no duet: the session was not saved; take away what keeps it from that")
+        _warn("no duet: the session was not saved; remove the option that prevents it")
     if status == ExitStatus.FINE:
-        _warn("no session was saved, so nothing was judged; take away the option that keeps it")
+        _warn("no session was saved, so nothing was judged; remove the option that prevents it")
         return ExitStatus.NOTHING_COMPARED
     return status
 
@@ -243,7 +243,7 @@ def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
 
 
 def _promote(path: Path, reason: str | None) -> None:
-    """Promote a session; where it is refused (suspicious, an acknowledged regression), say so."""
+    """Promote a session; if it is refused (suspicious, an acknowledged regression), say so."""
     try:
         promotion.promote(path, reason=reason)
     except InputError as error:

@@ -141,7 +141,7 @@ def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:
     if file is None:
         return ()
     if arguments.selftest:
-        raise InputError("--acknowledged: expected --base as well; a selftest has no verdicts")
+        raise InputError("--acknowledged: expected --base as well; a self-test has no verdicts")
     if not file.exists():
         raise InputError(f"--acknowledged: expected a file, got {file}; correct its name")
     return acknowledged.read(file)
@@ -168,7 +168,7 @@ def report(duet: Duet) -> int:
 
 
 def keep(duet: Duet | None) -> str:
-    """Judge and report what a duet that was cut short has, and return in words what is kept."""
+    """Judge and report a duet that was cut short; return the sentence that says what is kept."""
     if duet is None or not duet.restarts:
         return "no restart was complete, so no times are kept"
     duet.conclude()

@@ -82,7 +82,7 @@ def _apply(path: Path, arguments: argparse.Namespace) -> bool:
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.demote and arguments.force is not None:
-        raise InputError("--force: expected a promotion, got --demote; leave one of them away")
+        raise InputError("--force: expected a promotion, got --demote; leave one of them out")
     if arguments.force is not None and not arguments.force.strip():
         raise InputError("--force: expected a reason, got an empty one; say why it is a baseline")
     if arguments.latest == bool(arguments.files):

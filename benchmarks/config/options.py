@@ -23,7 +23,7 @@ class Option:
     default: str | None = None
     metavar: str | None = None
     flag: bool = False
-    bare: str | None = None  # what the option means without a value, where it needs none
+    bare: str | None = None  # what the option means without a value, if it needs none
 
     @property
     def dest(self) -> str:

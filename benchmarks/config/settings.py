@@ -137,11 +137,11 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
     if prompt != prompt.encode(errors="ignore").decode():  # Python's stand-ins for other bytes
         raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
     if not prompt.strip():
-        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
+        raise InputError("--prompt: expected a text, got an empty one; leave the option out")
     if tokens is not None:
         raise InputError(
             "--prompt and --prompt-tokens: expected one of them, got both; "
-            "a text is used at its own length, so leave --prompt-tokens away"
+            "a text is used at its own length, so leave --prompt-tokens out"
         )
     return prompt, None
 
@@ -220,7 +220,7 @@ def _number(option: str, given: str, text: str) -> float:
 
 def _optional_text(option: str, text: str | None) -> str | None:
     if text is not None and not text.strip():
-        raise InputError(f"{option}: expected a name, got an empty one; leave the option away")
+        raise InputError(f"{option}: expected a name, got an empty one; leave the option out")
     return text
 
 
@@ -228,7 +228,7 @@ def _optional_path(option: str, text: str | None) -> Path | None:
     try:
         return None if text is None else files.given(text)
     except InputError as error:
-        raise InputError(f"{option}: {error}; leave the option away") from error
+        raise InputError(f"{option}: {error}; leave the option out") from error
 
 
 def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:

@@ -72,7 +72,7 @@ def _check_compare(config: pytest.Config) -> None:
 
 
 def _check_compare_fail(config: pytest.Config) -> None:
-    """Take --benchmark-compare-fail from pytest-benchmark where it would end in a traceback.
+    """Take --benchmark-compare-fail from pytest-benchmark if it would end in a traceback.
 
     With nothing saved yet the session still runs and is saved: the first of a runner.
     """

@@ -63,7 +63,7 @@ def check(config: pytest.Config, benchmarks: Iterable[Any]) -> None:
         if value := _asked(config, option):
             raise InputError(
                 f"{option}={value} ({plugin}): expected each benchmark to run once, in this "
-                "process: a second try would hide a failure; leave it away"
+                "process: a second try would hide a failure; leave it out"
             )
     for each in benchmarks:
         _check_fixture(each)
@@ -105,5 +105,5 @@ def _check_fixture(item: Any) -> None:
     if not set(OURS) <= set(makers):
         raise InputError(
             f"{item.name}: expected the fixture {FIXTURE!r} of pytest-benchmark, got that of "
-            f"{makers[-1]}; leave its options away, or the plugin, with -p no:NAME"
+            f"{makers[-1]}; leave its options out, or switch the plugin off with -p no:NAME"
         )

@@ -21,7 +21,7 @@ NOT_JUDGED = "no times were judged"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate said: its last words, its verdicts, and what is to be known before them."""
+    """What a gate said: its last words, its verdicts, and the notes above them."""
 
     says: str
     verdicts: Sequence[Verdict]

@@ -115,7 +115,7 @@ def _rank(verdict: Verdict) -> tuple[bool, int, bool, float, str, str]:
 
 
 def all_below(shown: Sequence[tuple[Verdict, int]]) -> list[list[str]]:
-    """Return what is said below each line; reasons once, where several times of one have them."""
+    """Return the texts below each line; a reason that several times of a benchmark share, once."""
     said: set[tuple[str, str]] = set()
     found = []
     for verdict, more in shown:
@@ -171,7 +171,7 @@ def _filled(reason: str, about: Sequence[Verdict]) -> str:
 
 
 def _is_plain(verdict: Verdict) -> bool:
-    """Whether it is a time without a change, of which the interval says all there is to say."""
+    """Whether it is a time without a change whose interval says everything."""
     if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind not in TIMED:
         return False
     low, high = verdict.low or 0.0, verdict.high or 0.0
@@ -179,7 +179,7 @@ def _is_plain(verdict: Verdict) -> bool:
 
 
 def remarks(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return what is to be known of unchanged times without an interval, each once."""
+    """Return remarks on unchanged times that have no interval, each once."""
     plain = [each for each in verdicts if _is_plain(each) and each.p is None]
     said = Counter((TIMED[each.kind], each.detail) for each in plain)
     return [f"{count(number, what)} unchanged: {says}" for (what, says), number in said.items()]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Changes = Mapping[str, tuple[Any, Any]]  # then and now, by name
 
 HOST_ONLY = frozenset({"threads", "available_cores"})  # decide on the CPU; not beside a GPU
-# Every session of this suite knows these, so where one side alone does, the other is a stranger.
+# Every session of this suite knows these, so if one side alone does, the other is a stranger.
 # Any other fact may be younger than a stored session: then it is said, and doesn't refuse.
 KNOWN_BY_ALL = frozenset({"device", "gpu"})
 NO_KERNELS = (
@@ -126,7 +126,7 @@ def changed_calls(
 
 
 def notes(base: Sequence[Session], head: Sequence[Session], *, by_work: bool = False) -> list[str]:
-    """Return what is to be known before the verdicts: other versions, and what one side lacks.
+    """Return notes that belong above the verdicts: other versions, and what one side lacks.
 
     `by_work`: no time of the wall is judged.
     """

@@ -49,7 +49,7 @@ class Verdict:
     """
 
     benchmark: str  # fullname
-    metric: str  # as it is stored: "round_s", "decode.kernel_launches"; "-" where none was compared
+    metric: str  # as it is stored: "round_s", "decode.kernel_launches"; "-" if none was compared
     kind: str  # counter, device, memory, agreement: work; time: wall; "-": nothing was compared
     outcome: Outcome
     base: float | None = None
@@ -58,7 +58,7 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    detail: str = ""  # why, in one line, with the next step where there is one
+    detail: str = ""  # why, in one line, with the next step if there is one
     reasons: tuple[str, ...] = ()  # beside a regression: prefill or decode, counters, operators
     acknowledged: str | None = None  # the reason of the acknowledgement that lets it pass
     suspicious: bool = False  # beyond what the baselines vary, but not decided: a duet decides it

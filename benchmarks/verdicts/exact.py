@@ -1,8 +1,8 @@
 """Verdicts on what has no noise: counters, memory, and agreement with fp16. Pure.
 
-What is compared is the newest code of each side: where baselines of several commits or versions
-are given, an old one says nothing about what the code did last. Sessions of the same code that
-disagree span a range, and only what lies outside of it is a change.
+The newest code of each side is compared: if there are baselines of several commits or versions,
+an old one says nothing about the latest code. Sessions of the same code that disagree make a range,
+and only a figure outside of it is a change.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def memory_of(*, short: bool) -> Values:
     """Return a function that gives the bytes that gate.
 
     Resident memory of the host isn't among them: it is noisy. The peak of the rounds isn't if one
-    side is `short`, played for its work only: fewer tokens need less.
+    side is `short`, since it measured work only: fewer tokens need less.
     """
     names = ("weights_bytes",) if short else ("weights_bytes", "peak_allocated_bytes")
 
@@ -131,7 +131,7 @@ def _compared(
     *,
     tolerance: float,
 ) -> list[Verdict]:
-    """Judge values of which more is worse, by their ratio."""
+    """Judge values by their ratio; a larger one is worse."""
     found = []
     for metric, before, after in _sides(values, base, head):
         says, limit, share = "", None, _tolerance(metric, tolerance)
@@ -160,7 +160,7 @@ def _tolerance(metric: str, tolerance: float) -> float:
 def _agreement(
     benchmark: str, base: Sequence[Record], head: Sequence[Record], *, other: bool
 ) -> list[Verdict]:
-    """Judge the agreement with fp16 by its difference, and say where other tokens came out."""
+    """Judge the agreement with fp16 by its difference, and say if other tokens came out."""
     found = []
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):

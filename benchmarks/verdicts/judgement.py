@@ -121,7 +121,7 @@ def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
         return [], []  # nobody wanted times
     base, head, doubted = records.timed().trusted()
     if head and not base:
-        says = "new: the baselines were played for their work only; promote a session with rounds"
+        says = "new: the baselines measured work only; promote a session with timed rounds"
         if doubted:
             says = (
                 f"no baseline could be trusted ({doubted[0].says}); demote it, and promote another"
@@ -181,7 +181,7 @@ def _explain(
 
 
 def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:
-    """Return the verdict, passed where an acknowledgement covers it, and else why it doesn't."""
+    """Return the verdict: passed if an acknowledgement covers it; if not, with the reason."""
     slower = verdict.suspicious and (verdict.change or 0) > 0
     if verdict.outcome is not Outcome.REGRESSED and not slower:
         return verdict

@@ -45,7 +45,7 @@ OTHER_CARD = Limits(floor=0.0125, equivalence=0.02, doubt=0.0125, gross=0.03, bl
 COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
 
 
-SENSIBLE = 24  # restarts, twice the default of a duet. More are no advice
+SENSIBLE = 24  # restarts, twice the default of a duet; nobody would play more
 MORE_ROUNDS = "quieten the machine, or raise --rounds"
 MORE_REPEATS = "keep the GPU to yourself, or raise --device-repeats"
 
@@ -112,7 +112,7 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
 
 
 def _head_first(base: Measured, head: Measured, pairs: int) -> list[bool]:
-    """Return in which of so many pairs head came first; in none where it isn't known."""
+    """Return in which of so many pairs head came first; in none if that isn't known."""
     known = list(zip(base.positions, head.positions, strict=False))[:pairs]
     return [ours > theirs for ours, theirs in known] if len(known) == pairs else [False] * pairs
 
@@ -132,7 +132,7 @@ def screen(timings: Sequence[Timing], *, alpha: float, strict: bool, decide: str
     """Judge times against baselines of the past.
 
     Beyond the interval that a new session falls into is suspicious, since machines drift; beyond
-    the gross threshold as well it is a change. `strict`: it is a change wherever it is
+    the gross threshold as well it is a change. `strict`: it is a change if it is
     significant among all that were judged together. `decide`: the next step for a suspicion.
     """
     findings = []
