@@ -142,7 +142,7 @@ def _by_work(session: Session) -> int:
     wall = [each for each in found if each.kind == "time" and each.acknowledged is None]
     status = judgement.exit_status([each for each in found if each.kind != "time"])
     if unjudged := {each.outcome.value for each in wall if each.outcome not in COMPARED}:
-        _warn(f"times of the wall: {', '.join(sorted(unjudged))}; the work was judged all the same")
+        _warn(f"wall times: {', '.join(sorted(unjudged))}; the work was judged all the same")
     if any(each.suspicious or each.outcome is Outcome.REGRESSED for each in wall):
         return first(status, ExitStatus.UNDECIDED)
     return status

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 SAVED_TO = "LLM_INT8_SAVED_TO"  # names a file that a session writes into where it was saved
-GATES = ("screen", "strict", "work")  # how times of the wall are judged: see `judgement.judge`
+GATES = ("screen", "strict", "work")  # how wall times are judged: see `judgement.judge`
 
 
 @dataclass(frozen=True)

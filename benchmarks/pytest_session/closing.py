@@ -30,7 +30,7 @@ def write(session: pytest.Session) -> None:
 
 
 def flush(session: pytest.Session) -> None:
-    """Write what Python kept until now; exit with 3 if output was lost, and its reader still read."""
+    """Write what Python kept until now; exit with 3 if output was lost that somebody read."""
     state = state_of(session.config)
     for stream in state.streams:
         stream.flush()

@@ -122,7 +122,7 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
 
 
 def judges_the_wall(config: pytest.Config) -> bool:
-    """Whether there is a gate that times of the wall have to pass."""
+    """Whether there is a gate that wall times have to pass."""
     state = state_of(config)
     return state.gate is not None and state.settings.gate != "work"
 

@@ -55,6 +55,6 @@ def _validity(summary: Summary) -> list[str]:
 
 
 def _without_validity(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return the verdicts; why times of the wall are INVALID is in the heading."""
+    """Return the verdicts; why wall times are INVALID is in the heading."""
     said = (Outcome.INVALID, "time")
     return [replace(v, detail="") if (v.outcome, v.kind) == said else v for v in verdicts]

@@ -167,7 +167,7 @@ class Summary:
         return doubts.sentence(found, all_times=every)
 
     def validity(self) -> list[str]:
-        """Return what was wrong with the machine: a line for each cause; then what was unchecked."""
+        """Return what was wrong with the machine, a line for each cause, and what was unchecked."""
         count = len(self.records)
         refused = [
             (name, each["validity"]) for name, info in self.records for each in info["refused"]

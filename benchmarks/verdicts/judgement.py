@@ -48,7 +48,7 @@ def judge(
     """Return a verdict for each metric of each benchmark that either side has.
 
     `base` are sessions of the past, `head` new ones; or, `paired`, the i-th of both are one
-    restart of a duet. `gate`: how times of the wall are judged against the past: "screen" lets a
+    restart of a duet. `gate`: how wall times are judged against the past: "screen" lets a
     duet decide what is suspicious, "strict" doesn't, "work" leaves them out. `alpha`: the
     two-sided level for all times together, and once more for all device times. `absent`: why
     benchmarks have no result in head, by full name. `today`: on which acknowledgements must hold;
