@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.common import interrupts, output
 from benchmarks.common.errors import HarnessError, InputError
-from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.common.text import short
+from benchmarks.common.exit_status import ExitStatus, first, listed
+from benchmarks.common.text import short, wrapped
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
@@ -27,13 +27,26 @@ from benchmarks.pytest_session import (
 )
 from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_compared
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
+from benchmarks.report import columns
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
+# The heading of the suite's options: pytest has no other place for what they are for.
+HELP = f"""\
+LLM.int8() benchmarks: measure how fast a model generates text if its weights are quantized
+examples:
+  python -m pytest benchmarks
+  python -m pytest benchmarks --new-tokens 8 --rounds 2 --columns all
+  python -m pytest benchmarks --gate
+exit status:
+{listed()}
+options"""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's options."""
-    group = parser.getgroup("LLM.int8() benchmarks")
+    group = parser.getgroup("LLM.int8() benchmarks", HELP)
     for option in OPTIONS:
         if option.flag:
             group.addoption(option.name, action="store_true", help=option.help)
@@ -54,11 +67,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.benchmark_timer == DEFAULT_TIMER:
             config.option.benchmark_timer = clock.TIMER
         config.option.benchmark_save_data = True
-        if settings.work_only:
-            config.option.benchmark_columns = ["rounds"]  # no time of the one short round
+        plugins.take_over_table(config.option, work_only=settings.work_only)
         saving.take_over(config)
         config.pluginmanager.register(failures.Table(state_of(config)))
         gating.prepare(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_header() -> Generator[None, list[Any], list[list[str]]]:
+    """Fold the lines of all plugins: pytest-benchmark's has 187 characters."""
+    found = yield
+    given = ([each] if isinstance(each, str) else each for each in found)
+    return [[line for each in lines for line in wrapped(each)] for lines in given]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -93,7 +113,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Find what is to be measured, and say so. Bad input ends the session before it starts."""
+    """Find the model, and say what will be measured. Wrong input ends the session before that."""
     wanted = [item for item in items if _is_benchmark(getattr(item, "fixturenames", ()))]
     if not wanted or config.option.collectonly or config.option.benchmark_skip:
         return []
@@ -187,7 +207,7 @@ def pytest_benchmark_compare_machine_info(
     """Keep what the other session ran on, to compare it once this session's device is known.
 
     pytest-benchmark compares before, and all of it, clock rates of the moment included: it would
-    warn every time. Told that nothing differs, it is silent.
+    warn every time. If nothing seems to differ, it is silent.
     """
     state_of(config).compared.append((compared_benchmark["machine_info"], machine_info))
     state_of(config).doubtful += doubtful(compared_benchmark)
@@ -216,7 +236,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_keyboard_interrupt(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-    """Keep pytest's account of a Ctrl-C from failing: the session would end by 1, as REGRESSED.
+    """Keep pytest's account of a Ctrl-C from failing: the session would exit with 1, REGRESSED.
 
     It reads the source of every frame, which takes long enough for a second Ctrl-C.
     """
@@ -258,7 +278,8 @@ def pytest_terminal_summary(
         result = yield
     except PerformanceRegression as error:  # of --benchmark-compare-fail
         failure, status, result = str(error), ExitStatus.FAILED, None
-    state.summary.write(terminalreporter)
+    chosen = columns.chosen(state.settings.columns)
+    state.summary.write(terminalreporter, chosen, output.width())
     write_compared(terminalreporter, config)
     if failure:
         terminalreporter.write_line(f"--benchmark-compare-fail: {failure}", red=True)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks COMMAND`: what is done with saved sessions, beside measuring them."""
+"""`python -m benchmarks COMMAND`: work with saved sessions, and compare them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import traceback
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import takewhile
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from benchmarks.common import output
 from benchmarks.common.errors import InputError
@@ -20,29 +20,41 @@ if TYPE_CHECKING:
 
 # By name, what each does; its module is benchmarks.commands.NAME.
 COMMANDS: dict[str, str] = {
-    "baselines": "list the stored sessions; record baselines; pull or push them by a git branch",
-    "ci": "screen against the baselines, decide what is suspicious, promote: what CI runs",
-    "duet": "compare two environments on this machine: alternating rounds, one verdict",
-    "bisect": "find the release in which the verdict turned",
-    "judge": "judge saved sessions against others: what regressed, and what can't be said",
-    "promote": "make stored sessions baselines",
-    "report": "write one page of saved sessions: what was measured, compared, and how it went on",
+    "baselines": "List the saved sessions, record baselines, or share them through a git branch.",
+    "ci": "Measure, judge by the baselines, and let a duet decide what looks slower: for CI.",
+    "duet": "Compare two environments on this machine: both run, and their rounds alternate.",
+    "bisect": "Find the release of a package in which text generation got slower.",
+    "judge": "Judge saved sessions by others: what got worse, and what can't be decided.",
+    "promote": "Make saved sessions baselines, by which --gate and ci judge later ones.",
+    "report": "Write one HTML page, or a CSV file, of saved sessions.",
 }
+EXAMPLES = """\
+examples:
+  python -m pytest benchmarks --benchmark-save=main
+  python -m benchmarks promote --latest
+  python -m benchmarks duet --base bitsandbytes==0.49.2
+
+exit status: that of the command, which its help lists; 4 if none is named
+  python -m benchmarks COMMAND --help"""
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends by pytest's status of a wrong option, 4; argparse's own 2 would mean an interrupt."""
+    """Exits with pytest's status of a wrong option, 4; argparse's own 2 would mean an interrupt."""
 
     given: Sequence[str] = ()
 
+    def __init__(self, **options: Any) -> None:
+        """Keep the lines of examples and statuses as they are written."""
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
+
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end. What is missing may be what is mistyped."""
+        """Say what is wrong, and exit. A missing option may be a mistyped one."""
         if "required: " in message and (unknown := self.unknown()):
             message = unknown
         self.exit(ExitStatus.WRONG_INPUT, f"{self.prog}: {message}; see {self.prog} --help\n")
 
     def unknown(self) -> str | None:
-        """Return which given option is none, and which one has nearly the same spelling."""
+        """Return which given option is unknown, and the known one that is spelt nearly the same."""
         options = ["--help", *re.findall(r"--[\w-]+", self.format_usage())]
         for each in takewhile("--".__ne__, self.given):
             name = each.partition("=")[0]
@@ -68,10 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    """Run the command, of whose modules none other is imported, so that help is quick."""
+    """Run the command. Import only its own module, so that help is quick."""
     parser = Parser(
         prog="python -m benchmarks",
-        description="Work with saved sessions; `pytest benchmarks` measures them.",
+        description="Work with saved sessions, and compare them; `pytest benchmarks` measures.",
+        epilog=EXAMPLES,
     )
     says = " ".join([parser.prog, *given[:1]])
     try:

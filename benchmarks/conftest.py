@@ -1,4 +1,4 @@
-"""What a benchmark asks for: the loaded model, its prompts, and where its numbers go."""
+"""Fixtures of the benchmarks: the loaded model, its prompts, and the store for its numbers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def target(state: SessionState) -> Target:
 
 @pytest.fixture(scope="session")
 def progress(state: SessionState) -> Progress:
-    """Return where to write lines for whoever waits."""
+    """Return what writes progress lines to the terminal."""
     return state.progress
 
 
@@ -167,7 +167,7 @@ def measure(
     from benchmarks.measure.rounds import Measurement
 
     # Until it is recorded there is nothing to save: pytest-benchmark takes what an interrupt left
-    # for a result, or fails to save all others where it left no round at all.
+    # for a result, or fails to save all others if it left no round at all.
     benchmark.has_error = True
     if settings.work_only:
         return lambda _rounds: work.play(benchmark, engine, workload)

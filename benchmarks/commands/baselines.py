@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import ci, ci_options, measuring
-from benchmarks.commands.arguments import given_storage
+from benchmarks.commands.arguments import epilog, given_storage
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.text import wrapped
 from benchmarks.config.settings import bounds, count
 from benchmarks.machine.bounds import Bounds
 from benchmarks.report import stored_table
@@ -34,25 +35,41 @@ NEWEST = 10  # sessions of a folder that a list judges: each takes a tenth of a 
 SESSIONS = 5  # fewer don't tell how much they vary: see docs/gate.md
 
 
+EXAMPLES = """
+baselines list
+baselines record --sessions 5 --options "--batch-size 1,8"
+baselines pull
+"""
+STATUSES = {
+    ExitStatus.FINE: "done; record: every session was promoted",
+    ExitStatus.FAILED: "record: a benchmark failed, or a session was refused; the line says why",
+    ExitStatus.WRONG_INPUT: "wrong input, or git failed",
+    ExitStatus.NOTHING_SELECTED: "record: --options select no benchmark",
+    ExitStatus.INVALID: "record: the machine was too busy or too unsteady during a session",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to do, and with which branch."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
         "action",
         choices=("list", "record", "pull", "push"),
-        help="list the stored sessions; record new baselines, one session after the other; pull "
-        "those of the branch; push the baselines to it",
+        help="list: show the saved sessions; record: measure new baselines, one session after "
+        "the other; pull, push: share baselines through a git branch",
     )
     parser.add_argument(
         "--sessions",
         default=str(SESSIONS),
         metavar="N",
-        help=f"to record: how many (default: {SESSIONS}, which tell how much sessions vary)",
+        help=f"record: how many sessions (default: {SESSIONS}; fewer than three don't tell how "
+        "much sessions vary)",
     )
     parser.add_argument(
         "--options",
         default="",
         metavar="TEXT",
-        help='to record: options of each session, as in "--batch-size 1,8"',
+        help='record: pytest options of each session, as in "--batch-size 1,8" (default: none)',
     )
     parser.add_argument(
         "--storage",
@@ -60,10 +77,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[STORAGE],
         metavar="DIR",
-        help=f"where the sessions are; several to list or push (default: {STORAGE})",
+        help=f"folder of the sessions; list and push take several (default: {STORAGE})",
     )
-    parser.add_argument("--remote", default="origin", help="git's name (default: %(default)s)")
-    parser.add_argument("--branch", default=BRANCH, help="default: %(default)s")
+    parser.add_argument(
+        "--remote",
+        default="origin",
+        metavar="NAME",
+        help="pull, push: the git remote (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--branch",
+        default=BRANCH,
+        metavar="NAME",
+        help="pull, push: the branch of the baselines (default: %(default)s)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check(folders: Sequence[Path], action: str) -> None:
-    """Refuse to look where nothing can be.
+    """Refuse a folder that isn't there.
 
     To push, a folder that isn't there is an empty one: if no job measured, there is nothing to add.
     """
@@ -185,7 +212,7 @@ def _listing(storage: Path) -> Iterator[str]:
     """Yield what is stored below a folder: a table for each folder in it, and what isn't listed."""
     found = baseline.stored(storage)
     for line in (*found.damaged, *found.ahead):
-        yield from stored_table.wrapped(line)
+        yield from wrapped(line)
     listed = [each for each in found.sessions if not each.duet or baseline.is_baseline(each)]
     if not found.sessions:
         yield f"no session is stored below {storage}"

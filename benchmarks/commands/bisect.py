@@ -9,6 +9,7 @@ from math import ceil, log2
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
+from benchmarks.commands.arguments import epilog
 from benchmarks.commands.duet import refuse_times
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError
@@ -18,7 +19,7 @@ from benchmarks.duet import bisection, progress
 from benchmarks.duet.bisection import Found, Tried, Turn
 from benchmarks.duet.duet import Duet
 from benchmarks.environments import candidates
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_lines
 from benchmarks.sessions.outcome import Outcome, moved
 from benchmarks.verdicts.estimate import ENOUGH
 
@@ -43,19 +44,42 @@ TURNS = {
 FIRST = (Turn.BAD, Turn.UNDECIDED, Turn.SKIPPED, Turn.GOOD)  # of an end of several verdicts
 
 
+EXAMPLES = """
+bisect --package bitsandbytes --good 0.45.0 --bad 0.49.2
+bisect --package bitsandbytes --good 0.45.0 --bad 0.49.2 --metric tpot_s
+"""
+STATUSES = {
+    ExitStatus.FINE: "found; a line at the end names the release",
+    ExitStatus.WRONG_INPUT: "wrong input; nothing was measured",
+    ExitStatus.NOTHING_COMPARED: "the bad release is not slower, or can't be tried",
+    ExitStatus.UNDECIDED: "the duets could not decide: times vary too much, or are INVALID",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
-        "--package", required=True, metavar="NAME", help="search the releases of this package"
+        "--package",
+        required=True,
+        metavar="NAME",
+        help="package whose releases are searched (required)",
     )
-    parser.add_argument("--good", required=True, metavar="VERSION", help="fast: the base of all")
-    parser.add_argument("--bad", required=True, metavar="VERSION", help="slow, and later")
+    parser.add_argument(
+        "--good",
+        required=True,
+        metavar="VERSION",
+        help="a fast release, which is the base of every duet (required)",
+    )
+    parser.add_argument(
+        "--bad", required=True, metavar="VERSION", help="a later and slow release (required)"
+    )
     parser.add_argument(
         "--metric",
         metavar="NAME",
-        help="follow this one, such as tpot_s (default: the time that regressed most at the bad "
-        "end, or whatever else regressed most); work, such as decode_device_s or "
-        "decode.python_calls, is followed without any timed round",
+        help="metric to follow, such as tpot_s; for work, such as decode_device_s or "
+        "decode.python_calls, no round is timed (default: what got worst in --bad, a time if any "
+        "did)",
     )
     measuring.add_arguments(parser)
 
@@ -181,7 +205,7 @@ class Search:
                 return Tried(name, Turn.SKIPPED, str(error))
             measuring.complain(f"{name}: judged by what is complete; {error}")
             duet.conclude()
-        for line in verdict_table.lines(duet.verdicts, duet.notes):
+        for line in verdict_lines.lines(duet.verdicts, duet.notes):
             measuring.say(line)
         if not duet.restarts:
             turn = Turn.UNDECIDED if duet.is_over else Turn.SKIPPED  # too slow isn't broken

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import ci_base, ci_options, ci_work, measuring
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import JUDGED, MEANS, ExitStatus
@@ -38,30 +38,53 @@ MOST = 100  # lines of a duet in the summary
 DUELLED = ("round_s", "ttft_s", "tpot_s", "prefill_device_s", "decode_device_s")
 
 
+EXAMPLES = """
+ci --promote
+ci --base origin/main --gate=work --options "--batch-size 1"
+"""
+STATUSES = {
+    **OF_A_JUDGEMENT,
+    ExitStatus.FINE: "nothing got worse; what a duet couldn't decide is a warning",
+    ExitStatus.FAILED: "a benchmark failed, or something got worse (REGRESSED)",
+    ExitStatus.WRONG_INPUT: "wrong input",
+    ExitStatus.NOTHING_SELECTED: "--options select no benchmark",
+    ExitStatus.UNDECIDED: "suspicious, and no duet could decide it",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what to compare with, and what follows from it."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
         "--base",
         metavar="REV",
-        help="the branch to merge into: a duet against the merge base decides what is suspicious "
-        "(default: against the commit of the newest baseline); where transformers, bitsandbytes "
-        "or accelerate differ, against those versions",
+        help="the branch to merge into, such as origin/main: a duet decides what looks slower, "
+        "against the commit where this one branched off (default: against the commit of the "
+        "newest baseline); if versions of transformers, bitsandbytes or accelerate differ, "
+        "against those versions",
     )
     parser.add_argument(
-        "--promote", action="store_true", help="make the session a baseline if nothing regressed"
+        "--promote", action="store_true", help="make the session a baseline if nothing got worse"
     )
     parser.add_argument(
         "--gate",
         choices=("screen", "work"),
         default="screen",
-        help="work: counters, calls, device time and memory decide; times of the wall only screen, "
-        "so that a busy host is a warning (default: screen, what couldn't be judged is no pass)",
+        help="screen: work and wall times have to pass; work: counters, calls, device time, memory "
+        "and agreement with fp16 have to pass, and wall times that can't be judged are a warning, "
+        "as on a busy host (default: %(default)s)",
     )
     parser.add_argument(
-        "--summary", type=_given_file, metavar="FILE", help="append Markdown to this file"
+        "--summary",
+        type=_given_file,
+        metavar="FILE",
+        help="append verdicts and metrics to this file, as Markdown",
     )
     parser.add_argument(
-        "--options", default="", metavar="TEXT", help='workload options, as in "--batch-size 1,8"'
+        "--options",
+        default="",
+        metavar="TEXT",
+        help='pytest options of the session, as in "--batch-size 1,8" (default: none)',
     )
 
 
@@ -130,9 +153,9 @@ def _unsaved(status: int, *, quiet: bool) -> int:
     if status == ExitStatus.FAILED and quiet:
         _say("error", "every benchmark failed, so that no session was saved; its log says why")
     if status == ExitStatus.UNDECIDED:
-        _warn("no duet: the session was not saved; take away what keeps it from that")
+        _warn("no duet: the session was not saved; remove the option that prevents it")
     if status == ExitStatus.FINE:
-        _warn("no session was saved, so nothing was judged; take away the option that keeps it")
+        _warn("no session was saved, so nothing was judged; remove the option that prevents it")
         return ExitStatus.NOTHING_COMPARED
     return status
 
@@ -144,7 +167,7 @@ def _by_work(session: Session, ended: int) -> int:
     if ended not in JUDGED:
         return ended
     if unjudged := ci_work.unjudged(session):
-        _warn(f"times of the wall: {', '.join(unjudged)}; the work was judged all the same")
+        _warn(f"wall times: {', '.join(unjudged)}; the work was judged all the same")
     return ci_work.status(session)
 
 
@@ -234,7 +257,7 @@ def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
 
 
 def _promote(path: Path, reason: str | None) -> None:
-    """Promote a session; where it is refused (suspicious, an acknowledged regression), say so."""
+    """Promote a session; if it is refused (suspicious, an acknowledged regression), say so."""
     try:
         promotion.promote(path, reason=reason)
     except InputError as error:

@@ -41,7 +41,7 @@ def _newest(session: Session, storage: Path) -> tuple[str, Changes] | None:
     newest = found[-1]
     if not (then := commit.known(newest)):
         raise InputError(
-            f"nothing says of which commit the newest baseline is, {newest.name} "
+            f"the commit of the newest baseline is unknown, {newest.name} "
             f"({commit.why_unknown(newest.commit)}); name what to compare with --base"
         )
     changed = comparable.changed_versions(newest, session)

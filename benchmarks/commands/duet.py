@@ -10,55 +10,76 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.duet.duet import Duet
-from benchmarks.report import github, verdict_table
-from benchmarks.sessions import session
+from benchmarks.report import conclusion, github, verdict_lines
+from benchmarks.sessions import comparable, session
 from benchmarks.verdicts import acknowledged, judgement
 
 if TYPE_CHECKING:
     from benchmarks.verdicts.acknowledged import Acknowledgement
 
 SPEC = (
-    "current; requirements such as bitsandbytes==0.49.2 or A==1,B==2; a path to a Python "
-    "interpreter; a path to a source checkout"
+    "current, which is this environment; requirements such as bitsandbytes==0.49.2 or A==1,B==2; "
+    "a path to a Python interpreter; a path to a source checkout"
 )
+
+
+EXAMPLES = """
+duet --base bitsandbytes==0.49.2
+duet --base ../other-checkout --quantization int8-decomp,int8 --work
+duet --base current --model synthetic:tiny --max-restarts 3
+duet --selftest
+"""
+STATUSES = {
+    **OF_A_JUDGEMENT,
+    ExitStatus.FAILED: "head got worse (REGRESSED), or a side failed",
+    ExitStatus.WRONG_INPUT: "wrong input, such as two versions that turn out to be the same",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
-    parser.add_argument("--base", metavar="SPEC", help=f"what to compare with: {SPEC}")
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
-        "--head", default="current", metavar="SPEC", help="what is new (default: current)"
+        "--base",
+        metavar="SPEC",
+        help=f"what to compare with (required but for --selftest): {SPEC}",
+    )
+    parser.add_argument(
+        "--head",
+        default="current",
+        metavar="SPEC",
+        help="the new side, in the same words (default: %(default)s)",
     )
     parser.add_argument(
         "--selftest",
         action="store_true",
-        help="find out what a duet can see on this machine: identical sides, and real slowdowns "
-        "of 1, 2 and 5 %%",
+        help="find out which slowdowns a duet sees on this machine: both sides are the same code, "
+        "and either is slowed down by 1, 2 and 5 %%",
     )
     parser.add_argument(
         "--work",
         action="store_true",
-        help="compare the work alone, what is counted and the device time: no round is timed, and "
-        f"{measuring.WORK_RESTARTS} restarts decide, whatever else the machine does",
+        help="compare counters, calls, device time and memory alone: no round is timed, so a busy "
+        f"host doesn't matter, and {measuring.WORK_RESTARTS} restarts are enough",
     )
     parser.add_argument(
         "--gate",
         choices=("screen", "work"),
         default="screen",
-        help="work: judge the work alone, which is --work (default: screen, times as well)",
+        help="screen: judge work and wall times; work: the same as --work (default: %(default)s)",
     )
     parser.add_argument(
         "--acknowledged",
         type=given_path,
         metavar="FILE",
-        help="regressions that pass, as benchmarks/acknowledged.toml has them for the gate "
-        "(default: none)",
+        help="a file of regressions that are accepted, as benchmarks/acknowledged.toml is for "
+        "--gate (default: none)",
     )
     measuring.add_arguments(parser)
 
@@ -116,7 +137,7 @@ def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:
     if file is None:
         return ()
     if arguments.selftest:
-        raise InputError("--acknowledged: expected --base as well; a selftest has no verdicts")
+        raise InputError("--acknowledged: expected --base as well; a self-test has no verdicts")
     if not file.exists():
         raise InputError(f"--acknowledged: expected a file, got {file}; correct its name")
     return acknowledged.read(file)
@@ -134,15 +155,16 @@ def report(duet: Duet) -> int:
     finally:
         base, head = duet.sides
         notes = [*duet.notes, *session.unchecked_note([*base, *head])]
-        shown = verdict_table.lines(duet.verdicts, notes)
-        for line in shown + github.lines(duet.verdicts, os.environ):
+        notes += comparable.no_kernels(head) if duet.conditions.work else []
+        shown = [*verdict_lines.lines(duet.verdicts, notes), *conclusion.lines(duet.verdicts)]
+        for line in (*shown, *github.lines(duet.verdicts, os.environ)):
             measuring.say(line)
     measuring.say(f"sessions, logs and verdicts: {duet.out}")
     return status
 
 
 def keep(duet: Duet | None) -> str:
-    """Judge and report what a duet that was cut short has, and return in words what is kept."""
+    """Judge and report a duet that was cut short; return the sentence that says what is kept."""
     if duet is None or not duet.restarts:
         return "no restart was complete, so no times are kept"
     duet.conclude()

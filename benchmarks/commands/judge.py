@@ -7,23 +7,28 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import as_json, check, whole
 from benchmarks.config import settings
 from benchmarks.duet import saved_duets
-from benchmarks.report import github, verdict_table
+from benchmarks.report import conclusion, github, verdict_lines
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
 from benchmarks.verdicts import judgement
 
 VERDICTS = "the verdicts"
+EXAMPLES = """
+judge --base old-1.json old-2.json old-3.json --head new.json
+judge --paired --base duet/*-base.json --head duet/*-head.json
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    parser.epilog = epilog(EXAMPLES, OF_A_JUDGEMENT)
     for side, what in (
-        ("base", "saved sessions of the past"),
+        ("base", "saved sessions to compare with; three or more tell how much sessions vary"),
         ("head", "saved sessions to judge"),
     ):
         parser.add_argument(
@@ -32,17 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paired",
         action="store_true",
-        help="the i-th files of both sides are one restart of a duet, and their rounds alternated",
+        help="the files are those of a duet: the first of each side ran side by side, and so on "
+        "(default: each session ran at a time of its own)",
     )
     parser.add_argument(
         "--gate",
         choices=settings.GATES,
         default=settings.GATES[0],
-        help="what a time of the wall beyond the interval of the past is: suspicious (screen) or "
-        "REGRESSED (strict); work: only counters, calls, device time and memory are judged",
+        help="screen: a wall time that is slower than sessions vary is suspicious; strict: it is "
+        "REGRESSED; work: no wall time is judged, only counters, calls, device time, memory and "
+        "agreement with fp16 (default: %(default)s)",
     )
     parser.add_argument(
-        "--json", type=given_path, metavar="OUT", help="write the verdicts there as well"
+        "--json",
+        type=given_path,
+        metavar="OUT",
+        help="also write the verdicts into this file (default: none)",
     )
 
 
@@ -54,15 +64,16 @@ def run(arguments: argparse.Namespace) -> int:
         [read_session(file) for file in side] for side in (arguments.base, arguments.head)
     )
     _check_different([*base, *head])
-    notes = comparable.notes(base, head)
+    notes = comparable.notes(base, head, by_work=arguments.gate == "work")
     alpha = judgement.ALPHA
     if arguments.paired and head and head[-1].duet:
         alpha = saved_duets.alpha_after(head)
-        notes = [*notes, f"alpha {alpha:g}: that of a look of this duet"]
+        notes = [*notes, f"alpha: {alpha:g}, as this duet planned it for so many restarts"]
     verdicts = judgement.judge(
         base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha
     )
-    for line in verdict_table.lines(verdicts, notes) + github.lines(verdicts, os.environ):
+    shown = [*verdict_lines.lines(verdicts, notes), *conclusion.lines(verdicts)]
+    for line in (*shown, *github.lines(verdicts, os.environ)):
         print(line)
     status = judgement.exit_status(verdicts)
     if arguments.json:

@@ -25,6 +25,7 @@ DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
 NOT_OURS = (
     "--artifacts",
     "--again-within",
+    "--columns",
     "--gate",
     "--summary",
     "--report",
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         if option.name in NOT_OURS:
             continue
         default = DEFAULTS.get(option.dest, option.default)
-        says = f"{option.help}; here: {default}" if option.dest in DEFAULTS else option.help
+        says = option.help.replace(f"default: {option.default}", f"default: {default}")
         workload.add_argument(
             option.name, default=default, metavar=option.metavar, help=says.replace("%", "%%")
         )
@@ -52,31 +53,36 @@ def _add_budget(budget: argparse._ArgumentGroup) -> None:
     budget.add_argument(
         "--max-restarts",
         metavar="N",
-        help="pairs of fresh processes, each with --rounds pairs of rounds; fewer if a verdict is "
-        f"had before (default: {RESTARTS}, of work alone {WORK_RESTARTS})",
+        help="pairs of new processes, each with --rounds pairs of rounds; fewer if they decide "
+        f"(default: {RESTARTS}, of work alone {WORK_RESTARTS})",
     )
     budget.add_argument(
-        "--max-minutes", default="60", metavar="M", help="time for all restarts (default: 60)"
+        "--max-minutes", default="60", metavar="M", help="minutes for all restarts (default: 60)"
     )
     budget.add_argument(
-        "--alpha", default="0.05", help="probability of a false alarm (default: 0.05)"
+        "--alpha",
+        default="0.05",
+        metavar="P",
+        help="probability of a false alarm among all wall times, and among all device times "
+        "(default: 0.05)",
     )
     budget.add_argument(
         "--seed",
         default=str(random.SystemRandom().getrandbits(32)),
         metavar="N",
-        help="of the order of the rounds (default: random)",
+        help="number that decides who goes first in each pair (default: random)",
     )
     budget.add_argument(
         "--times-only",
         action="store_true",
-        help="leave out what one restart gathers beside: counters, profiles, logits",
+        help="measure wall times alone; without it one restart also gathers counters, profiles "
+        "and logits",
     )
     budget.add_argument(
         "--out",
         type=given_path,
         metavar="DIR",
-        help="folder for sessions and logs (default: .benchmarks/duets/ and the time)",
+        help="folder for sessions and logs (default: a new one below .benchmarks/)",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.arguments import given_path, given_storage
+from benchmarks.commands.arguments import epilog, given_path, given_storage
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import baseline
@@ -17,14 +17,34 @@ if TYPE_CHECKING:
     import argparse
 
 
+EXAMPLES = """
+promote --latest
+promote --latest --force "slower on purpose: it checks its input now"
+promote --latest --demote
+"""
+STATUSES = {
+    ExitStatus.FINE: "all of them were promoted, or demoted",
+    ExitStatus.FAILED: "one was refused; the line says why",
+    ExitStatus.WRONG_INPUT: "wrong input; nothing was changed",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add which sessions, and whether against all odds."""
-    parser.add_argument("files", nargs="*", type=given_path, metavar="FILE", help="stored sessions")
-    parser.add_argument("--latest", action="store_true", help="the newest stored session")
+    """Add which sessions, and what to do with those that would be refused."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
-        "--force", metavar="REASON", help="promote what would be refused, and keep the reason"
+        "files", nargs="*", type=given_path, metavar="FILE", help="saved sessions; or --latest"
     )
-    parser.add_argument("--demote", action="store_true", help="be no baseline any more")
+    parser.add_argument("--latest", action="store_true", help="take the newest saved session")
+    parser.add_argument(
+        "--force",
+        metavar="REASON",
+        help="promote a session that would be refused, and keep this reason in its file "
+        "(default: refuse what regressed, or can't be trusted)",
+    )
+    parser.add_argument(
+        "--demote", action="store_true", help="the sessions are no longer baselines"
+    )
     parser.add_argument(
         "--storage",
         type=given_storage,
@@ -62,7 +82,7 @@ def _apply(path: Path, arguments: argparse.Namespace) -> bool:
 
 def _paths(arguments: argparse.Namespace) -> list[Path]:
     if arguments.demote and arguments.force is not None:
-        raise InputError("--force: expected a promotion, got --demote; leave one of them away")
+        raise InputError("--force: expected a promotion, got --demote; leave one of them out")
     if arguments.force is not None and not arguments.force.strip():
         raise InputError("--force: expected a reason, got an empty one; say why it is a baseline")
     if arguments.latest == bool(arguments.files):

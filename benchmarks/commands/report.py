@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import epilog, given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.page import csv_file, intake, render
@@ -14,25 +14,40 @@ if TYPE_CHECKING:
     import argparse
 
 
+EXAMPLES = """
+report --out report.html
+report .benchmarks --out report.html --csv report.csv
+"""
+STATUSES = {
+    ExitStatus.FINE: "all was written",
+    ExitStatus.WRONG_INPUT: "wrong input, or a file that can't be written",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
         "paths",
         nargs="*",
         type=given_path,
         default=[STORAGE],
         metavar="PATH",
-        help=f"saved sessions, or folders of them; the newest is shown whole (default: {STORAGE})",
+        help="saved sessions, or folders of them; the page shows the newest one whole, and the "
+        f"others as its history (default: {STORAGE})",
     )
-    parser.add_argument("--out", type=given_path, metavar="FILE", help="write the page there")
     parser.add_argument(
-        "--csv", type=given_path, metavar="FILE", help="write every metric and round there"
+        "--out", type=given_path, metavar="FILE", help="write the page into this file"
+    )
+    parser.add_argument(
+        "--csv", type=given_path, metavar="FILE", help="write every metric and round into this file"
     )
     parser.add_argument(
         "--artifacts",
         type=given_path,
         metavar="DIR",
-        help="the folder of the newest session's profiles: its flame graphs are drawn",
+        help="draw the flame graphs of the newest session from this folder, which its "
+        "--artifacts wrote (default: no flame graphs)",
     )
 
 

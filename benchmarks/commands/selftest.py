@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, conditions: Conditions) -> int:
     duet = Duet(conditions, dict.fromkeys(SIDES, CURRENT), recorded, out, *voice)
     status = _record(duet)
     if duet.restarts < ENOUGH:
-        measuring.complain("too few restarts to tell anything")
+        measuring.complain("too few restarts to say anything")
         return status or ExitStatus.NOTHING_COMPARED
     measuring.say(f"drawing {sensitivity.DRAWN} duets of each kind from {duet.restarts} restarts")
     powers, restart_s = _powers(duet, budget), _restart_s(duet)

@@ -37,7 +37,7 @@ MEANS: dict[int, str] = {
     ExitStatus.WRONG_INPUT: "wrong input; nothing was measured",
     ExitStatus.NOTHING_SELECTED: "no benchmark was selected",
     ExitStatus.NOTHING_COMPARED: "not everything could be compared",
-    ExitStatus.UNDECIDED: "inconclusive or suspicious",
+    ExitStatus.UNDECIDED: "undecided (INCONCLUSIVE), or suspicious",
     ExitStatus.INVALID: "the machine was too busy or too unsteady for its times to be judged",
 }
 
@@ -47,3 +47,12 @@ def first(*statuses: int) -> int:
     if any(each not in ORDER for each in statuses):
         return statuses[0]
     return min(statuses, key=ORDER.index)
+
+
+def listed() -> str:
+    """Return what a session may exit with, for its help: a line for each status."""
+    fine = {int(ExitStatus.FINE): "every benchmark passed, and with --gate nothing got worse"}
+    return "\n".join(
+        f"  {status:<2}  {'with --gate: ' * (status in OPEN)}{says}"
+        for status, says in {**fine, **MEANS}.items()
+    )

@@ -100,7 +100,7 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def _real(path: Path) -> Path:
-    """Return a path without links. One that goes in a circle fails where it is opened."""
+    """Return a path without links. One that goes in a circle fails when it is opened."""
     return Path(os.path.realpath(path))  # pathlib's raises what is no OSError
 
 

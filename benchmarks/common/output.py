@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.text import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STREAMS = ("stdout", "stderr")
+
+
+def width() -> int:
+    """Return how many columns a line may have: those of the terminal, or as many as a log gets."""
+    return shutil.get_terminal_size(fallback=(COLUMNS, 24)).columns
 
 
 class Lasting:

@@ -84,7 +84,7 @@ def module_command(python: Path | str, module: str, *arguments: str) -> list[str
     """Return the command that runs a module as a program, whatever the current folder holds.
 
     Without -P the folder would come first on the path: a checkout there would be imported instead
-    of what is to be measured.
+    of the side that is measured.
     """
     return [str(python), "-P", "-m", module, *arguments]
 

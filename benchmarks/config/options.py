@@ -23,7 +23,7 @@ class Option:
     default: str | None = None
     metavar: str | None = None
     flag: bool = False
-    bare: str | None = None  # what the option means without a value, where it needs none
+    bare: str | None = None  # what the option means without a value, if it needs none
 
     @property
     def dest(self) -> str:
@@ -34,12 +34,20 @@ class Option:
 OPTIONS = (
     Option(
         "--model",
-        "hub id, local folder, synthetic:tiny or synthetic:llama-3.1-8b "
+        "model to measure: hub id, local folder, synthetic:tiny or synthetic:llama-3.1-8b "
         "(default: meta-llama/Llama-3.1-8B on CUDA, synthetic:tiny on the CPU)",
         metavar="ID",
     ),
-    Option("--revision", "branch, tag or commit of a hub model", metavar="REV"),
-    Option("--device", f"{', '.join(DEVICES)} (default: auto)", "auto"),
+    Option(
+        "--revision",
+        "branch, tag or commit of a hub model (default: its main branch)",
+        metavar="REV",
+    ),
+    Option(
+        "--device",
+        f"device to run on: {', '.join(DEVICES)} (default: auto, the first GPU if there is one)",
+        "auto",
+    ),
     Option(
         "--device-map",
         "single: the whole model on one device; auto: sharded over all visible GPUs "
@@ -53,76 +61,105 @@ OPTIONS = (
         "int8-decomp",
         metavar="A,B",
     ),
-    Option("--batch-size", "rows generated at once; one or more (default: 8)", "8", metavar="N,M"),
-    Option("--new-tokens", "tokens generated for each row (default: 128)", "128", metavar="N"),
+    Option(
+        "--batch-size",
+        "rows that are generated at once; one number or several (default: 8)",
+        "8",
+        metavar="N,M",
+    ),
+    Option("--new-tokens", "tokens to generate for each row (default: 128)", "128", metavar="N"),
     Option(
         "--prompt-tokens",
-        "length of every prompt; longer than the question, it goes on with a text of the suite "
+        "tokens of each prompt; a question that is shorter goes on with a text of the suite "
         f"(default: {DEFAULT_PROMPT_TOKENS})",
         metavar="N",
     ),
-    Option("--prompt", "this text in every row, at its own length", metavar="TEXT"),
+    Option(
+        "--prompt",
+        "use this text in every row, at its own length (default: a question for each row)",
+        metavar="TEXT",
+    ),
     Option("--rounds", "timed rounds of a benchmark (default: 5)", "5", metavar="N"),
     Option(
         "--warmup-rounds",
-        "untimed rounds before them, where the model isn't warm yet (default: 3)",
+        "untimed rounds before the timed ones, if the model isn't warm yet (default: 3)",
         "3",
         metavar="N",
     ),
     Option(
         "--dtype",
-        "of what isn't quantized: float16, bfloat16 (default: float16; fp16 and bf16 bring theirs)",
+        "data type of what isn't quantized: float16, bfloat16 (default: float16; the quantizations "
+        "fp16 and bf16 have their own)",
         "float16",
     ),
     Option(
-        "--attn-implementation", f"{', '.join(ATTENTIONS)} (default: sdpa)", "sdpa", metavar="NAME"
+        "--attn-implementation",
+        f"attention: {', '.join(ATTENTIONS)} (default: sdpa)",
+        "sdpa",
+        metavar="NAME",
     ),
     Option(
         "--threads",
-        "host threads of torch (default: 1 on the CPU, torch's own on CUDA)",
+        "threads of torch on the host (default: 1 on the CPU, torch's own number on CUDA)",
         metavar="N",
     ),
     Option(
         "--bounds",
-        "bounds of validity, as in clock_drop=0.1,trend_size=0.2; *=inf takes all away; with "
-        "wider ones than usual a session becomes a baseline only by force "
+        "move the bounds beyond which the machine can't be trusted, as in clock_drop=0.1 or "
+        "'*=inf', which lifts all; such a session becomes a baseline only by promote --force "
         "(names and defaults: benchmarks/machine/bounds.py)",
         metavar="NAME=X,...",
     ),
     Option(
         "--again-within",
-        "measure rounds that are not valid once more, if they took less than this; 0: never "
+        "measure rounds once more if the machine was busy and they took less than this; 0: never "
         "(default: 300)",
         "300",
         metavar="SECONDS",
     ),
-    Option("--report", "write one HTML page of this session there", metavar="FILE"),
-    Option("--artifacts", "folder for profiles: tables, traces, stacks", metavar="DIR"),
+    Option(
+        "--columns",
+        "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
+        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory; "
+        "the stored file has all of them anyway)",
+        metavar="NAME,...",
+    ),
+    Option(
+        "--report",
+        "write an HTML page of this session into this file (default: none)",
+        metavar="FILE",
+    ),
+    Option(
+        "--artifacts",
+        "write profiles into this folder: tables, traces, stacks (default: none)",
+        metavar="DIR",
+    ),
     Option(
         "--gate",
-        "judge this session by the promoted baselines, or those that --benchmark-compare=NAME "
-        "names; a time of the wall beyond what they vary is suspicious (screen, the default) or "
-        "REGRESSED (strict); work: counters, calls, device time and memory are judged alone, and "
-        "no wall time, so that a busy host doesn't matter",
+        "judge this session by the promoted baselines, or by those of --benchmark-compare=NAME. "
+        "screen: a wall time that is slower than they vary is suspicious; strict: it is REGRESSED; "
+        "work: no wall time is judged, so a busy host doesn't matter, only counters, calls, device "
+        "time, memory and agreement with fp16 (default: no gate; a bare --gate is screen)",
         metavar="HOW",
         bare="screen",
     ),
     Option(
         "--device-repeats",
-        "recordings of what the GPU does, whose median is its device time (default: 3)",
+        "how often the GPU's work is recorded; the median is the device time (default: 3)",
         "3",
         metavar="N",
     ),
     Option(
         "--work-only",
-        "measure the work alone, with --gate=work the fast gate: each throughput benchmark "
-        "generates a few tokens once, without warm-up, and no wall time is kept",
+        "measure counters, calls, device time and memory alone: each throughput benchmark "
+        "generates a few tokens once, and no wall time is kept; with --gate=work it is the fast "
+        "gate",
         flag=True,
     ),
     Option(
         "--summary",
-        "add the verdicts and the metrics to this file, as Markdown; with this option or --gate "
-        "also to $GITHUB_STEP_SUMMARY",
+        "append verdicts and metrics to this file, as Markdown; with this option or --gate also "
+        "to $GITHUB_STEP_SUMMARY (default: none)",
         metavar="FILE",
     ),
 )

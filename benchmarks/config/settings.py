@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 SAVED_TO = "LLM_INT8_SAVED_TO"  # names a file that a session writes into where it was saved
-GATES = ("screen", "strict", "work")  # how times of the wall are judged: see `judgement.judge`
+GATES = ("screen", "strict", "work")  # how wall times are judged: see `judgement.judge`
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Settings:
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
     report: Path | None
+    columns: str | None  # of the table at the end; None: those that matter most
     gate: str | None  # None: nothing is judged
     device_repeats: int
     work_only: bool  # no round is timed
@@ -115,6 +116,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
         report=_optional_path("--report", text("--report")),
+        columns=text("--columns"),
         gate=gate,
         device_repeats=count("--device-repeats", text("--device-repeats"), minimum=2),
         work_only=work_only,
@@ -136,11 +138,11 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
     if prompt != prompt.encode(errors="ignore").decode():  # Python's stand-ins for other bytes
         raise InputError("--prompt: expected UTF-8, got other bytes; check the shell's encoding")
     if not prompt.strip():
-        raise InputError("--prompt: expected a text, got an empty one; leave the option away")
+        raise InputError("--prompt: expected a text, got an empty one; leave the option out")
     if tokens is not None:
         raise InputError(
             "--prompt and --prompt-tokens: expected one of them, got both; "
-            "a text is used at its own length, so leave --prompt-tokens away"
+            "a text is used at its own length, so leave --prompt-tokens out"
         )
     return prompt, None
 
@@ -224,7 +226,7 @@ def _number(option: str, given: str, text: str) -> float:
 
 def _optional_text(option: str, text: str | None) -> str | None:
     if text is not None and not text.strip():
-        raise InputError(f"{option}: expected a name, got an empty one; leave the option away")
+        raise InputError(f"{option}: expected a name, got an empty one; leave the option out")
     return text
 
 
@@ -232,7 +234,7 @@ def _optional_path(option: str, text: str | None) -> Path | None:
     try:
         return None if text is None else files.given(text)
     except InputError as error:
-        raise InputError(f"{option}: {error}; leave the option away") from error
+        raise InputError(f"{option}: {error}; leave the option out") from error
 
 
 def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:

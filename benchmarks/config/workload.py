@@ -76,7 +76,7 @@ def build_workload(
             raise InputError("--prompt: expected a text of at least one token; got none")
         return Workload((row,) * batch_size, new_tokens)
     if prompt_tokens is None:
-        raise ValueError("prompt_tokens is needed where no prompt is given")
+        raise ValueError("prompt_tokens is needed if no prompt is given")
     rows = [_question(encode, row, prompt_tokens) for row in range(min(batch_size, len(TOPICS)))]
     return Workload(tuple(rows[row % len(rows)] for row in range(batch_size)), new_tokens)
 

@@ -136,7 +136,7 @@ class Duet:
             if self._in_a_row == GIVE_UP:
                 self.say(f"giving up: {GIVE_UP} restarts in a row were lost")
             elif self.restarts + left < enough:
-                self.say(f"giving up: only {self.restarts + left} restarts can still be had")
+                self.say(f"giving up: only {self.restarts + left} restarts are still possible")
             elif clock.read() + self.longest_s > self._deadline:
                 minutes = progress.minutes(budget.minutes)
                 self.say(f"another restart doesn't fit into {minutes}{self._short_of_time()}")

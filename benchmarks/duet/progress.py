@@ -34,7 +34,7 @@ def cost(conditions: Conditions, budget: Budget, first: int, out: Path) -> str:
     rounds = budget.restarts * budget.pairs * len(conditions.takes) * benchmarks
     early = f", {first} if they decide" if budget.restarts > first else ""
     if budget.restarts < ENOUGH:
-        early = f" (no verdict on times comes of fewer than {ENOUGH})"
+        early = f" (fewer than {ENOUGH} give no verdict on times)"
     restarts = f"{count(budget.restarts, 'restart')}{early}"
     return (
         f"at most {restarts}, {rounds} rounds of {settings.new_tokens} new tokens in all, and "

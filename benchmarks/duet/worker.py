@@ -1,4 +1,4 @@
-"""A worker: the process of one side of a duet, which does what it is told, one by one.
+"""A worker: the process of one side of a duet, which carries out commands one by one.
 
 Requests and answers are lines of JSON on two pipes of their own, which nothing else writes to;
 standard output and standard error go to a log. The end of the requests ends the process.

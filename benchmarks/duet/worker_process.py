@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LOG_LINES = 3  # of a worker's log that its end is explained with
-STOP_S = 10  # that a worker may take to end when it is told to
+STOP_S = 10  # that a worker may take to end when it is asked to
 ENDED_WITHIN_S = 10  # after its pipe closed, which happens just before it ends
 CHUNK = 1 << 16
 

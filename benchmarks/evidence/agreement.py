@@ -28,7 +28,7 @@ def check(
 ) -> dict[str, float]:
     """Return relative error of the logits, KL divergence and top-1 agreement against fp16.
 
-    Both models were forced through the same text. Raises OutputError where a figure is beyond its
+    Both models were forced through the same text. Raises OutputError if a figure is beyond its
     bound: the output is wrong, and so is every number of it.
     """
     expected = read_reference(reference, reference_key(target))

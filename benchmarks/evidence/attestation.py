@@ -34,7 +34,7 @@ def attest_model(target: Target, engine: Engine) -> dict[str, Any]:
     """Return what was loaded: linears, dtypes, devices, attention, checkpoint and versions.
 
     Call it before the first generation: on the CPU that unpacks doubly quantized 4-bit weights.
-    Raises AttestationError, which names every difference, where that isn't what was asked for.
+    Raises AttestationError, which names every difference, if that isn't what was asked for.
     """
     names, kept = _linears_of(target)
     found = _found(engine.model, names)
@@ -71,7 +71,7 @@ def attest_workload(
 ) -> dict[str, Any]:
     """Return the path that the quantized linears took, from a short untimed generation.
 
-    `counters` are those of this engine and workload. Raises AttestationError where the quantized
+    `counters` are those of this engine and workload. Raises AttestationError if the quantized
     operators weren't called, activations have another dtype, or a kernel fell back to fp32.
     """
     linears = [module for _, module in _quantized(engine.model)]
@@ -155,7 +155,7 @@ def _quantized(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _class(module: Any) -> str:
-    """Return the name of a linear's class, with its module where it isn't the real one."""
+    """Return the name of a linear's class, with its module if it isn't the real one."""
     import torch
     from bitsandbytes.nn.modules import Linear4bit, Linear8bitLt
 

@@ -64,7 +64,7 @@ def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Co
     """Return the counters of the prefill, and of a fixed range of decode steps, untimed.
 
     The workload must be prepared; how many tokens it asks for doesn't matter. On CUDA the peaks
-    of memory start again. Raises ProfilerError where the trace can't be had or lacks the device.
+    of memory start again. Raises ProfilerError if there is no trace, or one without the device.
     """
     engine.run(workload, 2)  # what happens only once happens here, before the trace
     record: dict[str, Any] = {"decode_steps": [steps.start, steps.stop]}
@@ -107,7 +107,7 @@ def count_events(events: Iterable[Event], *, cuda: bool) -> dict[str, Any]:
 def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str, Any]:
     calls = [each for each in inside if each.is_call]
     syncs = Counter(match[1] for call in calls if (match := SYNCHRONIZE.match(call.name)))
-    # A set: where a runtime call and the driver call inside it are both traced, they share an id.
+    # A set: if a runtime call and the driver call inside it are both traced, they share an id.
     launches = {call.id for call in calls if kineto.LAUNCH.match(call.name)}
     asked = {call.id for call in calls}
     copies = Counter(

@@ -119,7 +119,7 @@ class Evidence:
             self._engine.close()
 
     def _compare(self, logits: torch.Tensor | None, reason: str | None) -> None:
-        """Add how far the output is from fp16's; null with a reason where that can't be had."""
+        """Add how far the output is from fp16's; null with a reason if that isn't possible."""
         figures: dict[str, float | None] = dict.fromkeys(agreement.FIGURES)
         if logits is not None:
             try:

@@ -26,7 +26,7 @@ class Event(NamedTuple):
     start_ns: int
     duration_ns: int
     id: int
-    operator: int  # id of the operator that asked for it, where it is known
+    operator: int  # id of the operator that asked for it, if it is known
     annotation: bool
     bytes: int  # of an allocation on the host; what is given back is negative
 

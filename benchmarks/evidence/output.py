@@ -44,7 +44,7 @@ def compare(logits: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
 def logits(engine: Engine, target: Target) -> torch.Tensor:
     """Return the logits of the fixed text, of shape (positions, vocabulary).
 
-    Raises OutputError where one of them isn't finite, OutOfMemoryError where there is too little
+    Raises OutputError if one of them isn't finite, OutOfMemoryError if there is too little
     memory.
     """
     import torch

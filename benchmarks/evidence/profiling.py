@@ -37,7 +37,7 @@ class Hotspot:
     calls: int
     self_device_s: float
     self_host_s: float
-    share: float  # of the sum over all operators, on the device where there is one
+    share: float  # of the sum over all operators, on the device if there is one
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Profile:
     steps: range | None
     hotspots: tuple[Hotspot, ...]
     trace: Any  # torch.profiler.profile, of operators alone
-    chrome_trace: bytes  # gzipped JSON; empty where no files are wanted
+    chrome_trace: bytes  # gzipped JSON; empty if no files are wanted
     stacks: tuple[list[str], list[str]]  # folded, of host and device, from a run of its own
     wall_s: float  # of the traced window: longer than unprofiled
 

@@ -24,10 +24,10 @@ FORMAT = 1  # of the stored references
 
 
 def ensure_reference(target: Target) -> Path:
-    """Return fp16's logits of the fixed text, computing them first where the cache lacks them.
+    """Return fp16's logits of the fixed text, computing them first if the cache lacks them.
 
     Loads the fp16 model and frees it, so call it before another model is loaded. A damaged file
-    is computed again. Raises OutputError where the logits of fp16 aren't finite.
+    is computed again. Raises OutputError if the logits of fp16 aren't finite.
     """
     from safetensors.torch import save
 
@@ -67,7 +67,7 @@ def reference_key(target: Target) -> str:
 
 
 def read_reference(path: Path, key: str) -> torch.Tensor | None:
-    """Return the stored logits, or None where the file is missing, damaged or another's."""
+    """Return the stored logits, or None if the file is missing, damaged or another's."""
     from safetensors import SafetensorError, safe_open
 
     try:

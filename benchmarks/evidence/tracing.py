@@ -44,7 +44,7 @@ def decode_within(
             stack.close()
         return scores
 
-    with ExitStack() as stack:  # ends it too where the generation fails in between
+    with ExitStack() as stack:  # ends it as well if the generation fails in between
         engine.run(workload, steps.stop, step)
     return given[0]
 

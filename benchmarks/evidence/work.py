@@ -1,6 +1,6 @@
 """The work of a workload: what is asked of the host, and how long the GPU works. Untimed runs.
 
-The wall clock of a round is the host's where the host is slow, and noisy where it is shared. What
+The wall time of a round is the host's if the host is slow, and noisy if the host is shared. What
 the host is asked to do can be counted, and what the GPU does has a clock of its own.
 """
 
@@ -53,7 +53,7 @@ def measure(
 ) -> Work:
     """Count, watch the path, and measure the device time of a prepared workload.
 
-    Raises AttestationError where another path was taken, and ProfilerError.
+    Raises AttestationError if another path was taken, and ProfilerError.
     """
     counted = counters.count(engine, workload)
     steps = range(*counted.record["decode_steps"])

@@ -26,7 +26,7 @@ CUDA_SIDE, CUDA_PRODUCTS = 2048, 100
 def measure(device: torch.device, repeats: int = REPEATS) -> dict[str, float]:
     """Return the median seconds of the device's and of the host's piece of work.
 
-    On CUDA it allocates for a moment: call it where no peak of memory is being measured.
+    On CUDA it allocates for a moment: call it while no peak of memory is measured.
     """
     return {
         "device_s": _median_s(_products(device), repeats),

@@ -150,7 +150,7 @@ class Gpu:
     def others(self) -> dict[str, Reading]:
         """Return how many other processes compute on the GPU, and their ids.
 
-        This process uses the GPU, so it has to be in the list: where it isn't, the container
+        This process uses the GPU, so it has to be in the list: if it isn't, the container
         hides processes or numbers them otherwise, and an empty list says nothing. As many
         strangers as there are own processes may then be these; of more, the rest are others.
         """

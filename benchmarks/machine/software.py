@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Return versions, commits where they are known, and which native library was loaded."""
+    """Return versions, commits if they are known, and which native library was loaded."""
     import torch
     from bitsandbytes.cextension import lib
 

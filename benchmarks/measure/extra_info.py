@@ -60,7 +60,7 @@ def extra_info(
 
 
 def untimed(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
-    """Return what is stored of a benchmark that is played for its work only: no round is timed."""
+    """Return the record of a benchmark that measured work only: no round is timed."""
     cost = model_cost(engine)
     return {
         "schema": SCHEMA,
@@ -68,7 +68,7 @@ def untimed(target: Target, engine: Engine, workload: Workload) -> dict[str, Any
         "workload": describe(target, engine, workload),
         "metrics": {"load_s": cost.load_s, "weights_bytes": cost.weights_bytes}
         | dict.fromkeys(UNTIMED),
-        "unmeasured": dict.fromkeys(UNTIMED, "no round was timed: played for its work only"),
+        "unmeasured": dict.fromkeys(UNTIMED, "no round was timed: only the work was measured"),
         "warmup_rounds": 0,
         "rounds": [],
         "refused": [],

@@ -107,7 +107,7 @@ class ModelCost:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What the machine reported: peaks in bytes, and its memory bandwidth where it is known."""
+    """What the machine reported: peaks in bytes, and its memory bandwidth if it is known."""
 
     peak_allocated_bytes: Metric
     peak_reserved_bytes: Metric

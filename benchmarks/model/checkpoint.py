@@ -126,7 +126,7 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
 def _no_revision(model: str, revision: str | None) -> None:
     if revision is not None:
         raise InputError(
-            f"--revision: expected a model from the hub, got {model}; leave the option away"
+            f"--revision: expected a model from the hub, got {model}; leave the option out"
         )
 
 

@@ -1,4 +1,4 @@
-"""Memory that runs out: told from other errors, and said in one line."""
+"""Memory that runs out: recognised among other errors, and reported in one line."""
 
 from __future__ import annotations
 

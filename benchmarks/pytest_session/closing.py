@@ -30,7 +30,7 @@ def write(session: pytest.Session) -> None:
 
 
 def flush(session: pytest.Session) -> None:
-    """Write what Python kept until now. Output that was lost, but for a reader's leave, is 3."""
+    """Write what Python kept until now; exit with 3 if output was lost that somebody read."""
     state = state_of(session.config)
     for stream in state.streams:
         stream.flush()
@@ -39,7 +39,7 @@ def flush(session: pytest.Session) -> None:
 
 
 def fail(session: pytest.Session, error: Exception) -> None:
-    """Let a session end by 3, unless it failed already: a plugin failed in its last words.
+    """Let a session exit with 3, unless it failed already: a plugin failed at its end.
 
     What was measured is shown all the same.
     """

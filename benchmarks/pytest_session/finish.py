@@ -64,7 +64,7 @@ def doubtful(content: dict[str, Any]) -> list[str]:
 
     try:
         session = baseline.own(parse_session(content, "the compared session"))
-    except InputError:  # another suite's, of which nothing is known
+    except InputError:  # a session of another suite, about which nothing is known
         return []
     when = session.when[:16].replace("T", " ")
     found = baseline.untrusted(session)

@@ -93,7 +93,7 @@ def _hand_on_compare(config: pytest.Config) -> None:
 
 
 def _check_compare_fail(config: pytest.Config) -> None:
-    """Take --benchmark-compare-fail from pytest-benchmark where it would end in a traceback.
+    """Take --benchmark-compare-fail from pytest-benchmark if it would end in a traceback.
 
     With nothing saved yet the session still runs and is saved: the first of a runner.
     """
@@ -126,7 +126,7 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     head = parse_session(content, "this session") if content else None
     asked = selection.of_session(session, gate.deselected)
     base, heads = _base(gate, head, asked), [head] if head else []
-    gate.notes += comparable.notes(base, heads)
+    gate.notes += comparable.notes(base, heads, by_work=state.settings.gate == "work")
     gate.verdicts = judgement.judge(
         base,
         heads,
@@ -143,16 +143,20 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
 
 
 def judges_the_wall(config: pytest.Config) -> bool:
-    """Whether there is a gate that times of the wall have to pass."""
+    """Whether there is a gate that wall times have to pass."""
     state = state_of(config)
     return state.gate is not None and state.settings.gate != "work"
 
 
 def lines(gate: Gate, status: int) -> list[str]:
     """Return what the terminal shows of the judgement."""
-    from benchmarks.report import verdict_table
+    from benchmarks.report import conclusion, verdict_lines
 
-    return [*verdict_table.lines(gate.verdicts, gate.notes), f"gate: {_says(status)}"]
+    return [
+        *verdict_lines.lines(gate.verdicts, gate.notes),
+        *conclusion.lines(gate.verdicts, "this session"),
+        f"gate: {_says(status)}",
+    ]
 
 
 def _says(status: int) -> str:

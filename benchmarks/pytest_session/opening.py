@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.text import wrapped
 from benchmarks.machine import device, software
 from benchmarks.model.target import find_target
 from benchmarks.pytest_session import plugins, written
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import state_of
+from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +27,15 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     state.progress = progress = Progress(config)
     progress.take_over()
     plugins.check(config, benchmarks)
+    columns.chosen(state.settings.columns)
     written.check(config)
     state.target = target = find_target(state.settings, progress.say)
     if config.get_verbosity() < 0:
         return []
     versions = ", ".join(f"{name} {version}" for name, version in software.versions().items())
-    return [
+    says = (
         f"model: {target.checkpoint.title} on {device.describe(target.device)}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
         f"versions: {versions}",
-    ]
+    )
+    return [line for each in says for line in wrapped(each)]

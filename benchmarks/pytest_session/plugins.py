@@ -1,4 +1,4 @@
-"""Other plugins that would run benchmarks otherwise: refused before a model is loaded."""
+"""Other plugins: those that would run benchmarks otherwise, and pytest-benchmark's own table."""
 
 from __future__ import annotations
 
@@ -23,8 +23,38 @@ OTHERWISE = {
     "--forked": "pytest-forked",
     "--workers": "pytest-parallel",
 }
+# What asks for pytest-benchmark's own table, by option: any value but this one, its default.
+ASKS: dict[str, Any] = {
+    "benchmark_columns": None,
+    "benchmark_sort": "min",
+    "benchmark_group_by": "group",
+    "benchmark_name": "normal",
+    "benchmark_time_unit": None,
+    "benchmark_compare": None,
+    "benchmark_compare_fail": None,
+    "benchmark_histogram": [],
+    "benchmark_cprofile": None,
+    "benchmark_verbose": False,
+}
+THEIR_COLUMNS = ["min", "median", "max", "iqr", "rounds"]
 FIXTURE = "benchmark"
 OURS = ("benchmarks.conftest", "pytest_benchmark.plugin")  # who makes the fixture, from above
+
+
+def take_over_table(option: Any, *, work_only: bool) -> None:
+    """Leave pytest-benchmark's table out unless an option asks for it: ours says the same.
+
+    pytest-benchmark has an option for that, --benchmark-quiet. `work_only`: the one short round
+    has no time.
+    """
+    if all((getattr(option, name) or default) == default for name, default in ASKS.items()):
+        option.benchmark_quiet = True
+    if work_only:
+        option.benchmark_columns = ["rounds"]
+    elif not option.benchmark_columns:
+        option.benchmark_columns = THEIR_COLUMNS
+    if option.benchmark_sort == ASKS["benchmark_sort"]:
+        option.benchmark_sort = "fullname"
 
 
 def check(config: pytest.Config, benchmarks: Iterable[Any]) -> None:
@@ -33,7 +63,7 @@ def check(config: pytest.Config, benchmarks: Iterable[Any]) -> None:
         if value := _asked(config, option):
             raise InputError(
                 f"{option}={value} ({plugin}): expected each benchmark to run once, in this "
-                "process: a second try would hide a failure; leave it away"
+                "process: a second try would hide a failure; leave it out"
             )
     for each in benchmarks:
         _check_fixture(each)
@@ -75,5 +105,5 @@ def _check_fixture(item: Any) -> None:
     if not set(OURS) <= set(makers):
         raise InputError(
             f"{item.name}: expected the fixture {FIXTURE!r} of pytest-benchmark, got that of "
-            f"{makers[-1]}; leave its options away, or the plugin, with -p no:NAME"
+            f"{makers[-1]}; leave its options out, or switch the plugin off with -p no:NAME"
         )

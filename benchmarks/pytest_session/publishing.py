@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.common.text import short
 from benchmarks.pytest_session.state import state_of
-from benchmarks.report import github, step_summary, verdict_table
+from benchmarks.report import github, step_summary, verdict_lines
 from benchmarks.sessions.outcome import COMPARED, Outcome
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ def _case(benchmark: str, verdicts: Sequence[Verdict], when: When = "call") -> p
     outcome: Literal["passed", "failed", "skipped"] = "passed"
     says: str | tuple[str, int, str] | None = None
     if regressed:
-        outcome, says = "failed", "\n".join(verdict_table.lines(regressed))
+        outcome, says = "failed", "\n".join(verdict_lines.lines(regressed))
     elif unjudged:
-        outcome, says = "skipped", (file, 0, "\n".join(verdict_table.lines(unjudged)))
+        outcome, says = "skipped", (file, 0, "\n".join(verdict_lines.lines(unjudged)))
     return pytest.TestReport(
         nodeid=f"{file or 'gate'}::gate::{test}",
         location=(file, None, short(benchmark)),

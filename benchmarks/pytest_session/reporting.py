@@ -13,7 +13,7 @@ from benchmarks.pytest_session.state import state_of
 
 
 def closing_lines(config: pytest.Config) -> list[str]:
-    """Write the report where one was asked for, and return where it is, or why it isn't."""
+    """Write the report if one was asked for; return the line that says where, or why not."""
     state = state_of(config)
     settings = state.settings
     if not settings.report or config.option.collectonly:

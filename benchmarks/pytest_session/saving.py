@@ -77,10 +77,10 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
 
 
 def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
-    """Save what was measured where that was asked for, and keep the lines that say so.
+    """Save what was measured, if that was asked for, and keep the lines that say so.
 
-    A session that can't be saved ends by pytest's status of an internal error, unless it already
-    ends by another one.
+    A session that can't be saved exits with pytest's status of an internal error, unless it already
+    exits with another one.
     """
     state = state_of(session.config)
     if not (state.save or state.json) or session.config.option.benchmark_disable:

@@ -66,7 +66,7 @@ class SessionState:
     save: tuple[Path, str] | None = None  # folder and name to save under
     file: Path | None = None  # that it was saved in
     saved: list[str] = field(default_factory=list)  # the lines that say where
-    unversioned: str = ""  # and that it isn't known of which commit it is
+    unversioned: str = ""  # the line that says that its commit isn't known
     json: Path | None = None  # of --benchmark-json
     shown: bool = False  # what was measured, on the terminal
 

@@ -1,5 +1,5 @@
 """What a person reads as text: tables, verdicts, the end of a session.
 
-Its doors are `summary.Summary`, `verdict_table.lines`, `stored_table.lines` and `columns`, the one
-table of metrics.
+Its doors are `summary.Summary`, `verdict_lines.lines`, `conclusion.lines`, `stored_table.lines` and
+`columns`, the one table of metrics.
 """

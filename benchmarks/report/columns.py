@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.errors import InputError
+from benchmarks.common.text import change as change
 from benchmarks.common.text import duration, percent, rate, size
 
 if TYPE_CHECKING:
@@ -13,8 +15,7 @@ if TYPE_CHECKING:
     Records = Sequence[tuple[str, Mapping[str, Any]]]  # names and records of benchmarks
 
 UNMEASURED = "not measured"  # in place of what is null, or of what a side lacks: never 0
-# The tables of metrics. The last one is on the page alone, so that a terminal has room for SPEED:
-# multiples of others, and what TPOT is close to.
+# The page's tables of metrics. The last one has multiples of others, and what is close to TPOT.
 SPEED, SPACE, PAGE_ONLY = "speed", "space", "page only"
 
 
@@ -82,6 +83,20 @@ METRICS = {  # in the order of the columns
 }
 
 
+ALL = "all"
+# What a terminal shows unless it is asked for more. Host memory stands in for that of a GPU.
+BY_DEFAULT = (
+    "tokens_per_s",
+    "ttft_s",
+    "tpot_s",
+    "decode_device_s",
+    "decode_busy_share",
+    "decode.python_calls",
+    "peak_allocated_bytes",
+)
+WITHOUT_A_GPU = "peak_resident_bytes"
+
+
 @dataclass(frozen=True)
 class Unit:
     """What base values are divided by to be shown, and how the result is called."""
@@ -128,21 +143,59 @@ def rows(records: Records, table: str = "", *, in_markdown: bool = False) -> lis
 
     A column that no benchmark has a number for is left out, unless it always is in Markdown.
     """
-
-    def is_shown(metric: str, each: Shown) -> bool:
-        always = in_markdown and not each.if_measured
-        return always or any(figure(info, metric) is not None for _, info in records)
-
-    shown = {
-        metric: each.column
+    metrics = [
+        metric
         for metric, each in METRICS.items()
         if each.column
         and table in ("", each.table)
         and (each.in_markdown or not in_markdown)
-        and is_shown(metric, each)
-    }
-    cells = [[name, *(cell(each, figure(info, each)) for each in shown)] for name, info in records]
-    return [["benchmark", *shown.values()], *cells]
+        and ((in_markdown and not each.if_measured) or _is_known(metric, records))
+    ]
+    return _table(records, metrics)
+
+
+def chosen(names: str | None) -> tuple[str, ...] | None:
+    """Return the metrics whose columns are asked for, by header or stored name; None by default.
+
+    Raises InputError for a name that no column has.
+    """
+    if names is None:
+        return None
+    known = {metric: metric for metric, each in METRICS.items() if each.column}
+    known |= {METRICS[metric].column.lower(): metric for metric in known}
+    asked = [name.strip().lower() for name in names.split(",")]
+    if asked == [ALL]:
+        return tuple(metric for metric, each in METRICS.items() if each.column)
+    if unknown := [name for name in asked if name not in known]:
+        headers = ", ".join(each.column for each in METRICS.values() if each.column)
+        raise InputError(
+            f"--columns: expected {ALL} or names of columns, got {unknown[0]!r}; "
+            f"the columns are {headers}"
+        )
+    return tuple(dict.fromkeys(known[name] for name in asked))
+
+
+def terminal_rows(records: Records, metrics: Sequence[str] | None = None) -> list[list[str]]:
+    """Return a header and a row for each benchmark: what was chosen, or by default what matters.
+
+    A column that no benchmark has a number for is left out.
+    """
+    if metrics is None:
+        on_gpu = _is_known("peak_allocated_bytes", records)
+        metrics = BY_DEFAULT if on_gpu else (*BY_DEFAULT, WITHOUT_A_GPU)
+    return _table(records, [each for each in metrics if _is_known(each, records)])
+
+
+def _is_known(metric: str, records: Records) -> bool:
+    return any(figure(info, metric) is not None for _, info in records)
+
+
+def _table(records: Records, metrics: Sequence[str]) -> list[list[str]]:
+    header = ["benchmark", *(METRICS[each].column for each in metrics)]
+    cells = (
+        [name, *(cell(each, figure(info, each)) for each in metrics)] for name, info in records
+    )
+    return [header, *cells]
 
 
 def cell(metric: str, value: float | None) -> str:
@@ -200,8 +253,3 @@ def text(metric: str, value: float | None) -> str:
     if isinstance(value, int) and not found.name:
         return f"{value:,}"
     return f"{value / found.factor:.4g} {found.name}".rstrip()
-
-
-def change(share: float | None) -> str:
-    """Return a relative change with its sign."""
-    return "-" if share is None else f"{share * 100:+.3g} %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import duration, rate
+from benchmarks.common.text import duration, number, percent, rate
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
@@ -23,27 +23,33 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     if outliers := (found["path"] or {}).get("outliers"):
         decode = outliers["decode"]
         parts.append(
-            f"outliers in {decode['share_of_linears']:.0%} of decode calls "
+            f"outliers in {percent(decode['share_of_linears'])} of decode calls "
             f"({decode['columns_min']} to {decode['columns_max']} columns)"
         )
     if note := (found["path"] or {}).get("note"):
         parts.append(note)
     if info["counters"]:
-        first, stop = info["counters"]["decode_steps"]
-        decode = info["counters"]["decode"]
-        total = decode["operators_total"]
-        parts.append(f"{total:,} operator calls in decode steps {first} to {stop - 1}")
-        if "kernel_launches" in decode:
-            syncs = sum(decode["synchronizations"].values())
-            parts.append(f"{decode['kernel_launches']:,} launches, {syncs:,} synchronizations")
+        parts.append(_work_line(info["counters"]))
     if info.get("device_time"):
         parts.append(device_line(info["device_time"]))
     if metrics.get("top1_agreement") is not None:
         parts.append(
-            f"top-1 agreement with fp16 {metrics['top1_agreement']:.1%}, "
-            f"logits off by {metrics['logits_relative_error']:.2%}"
+            f"top-1 agreement with fp16 {percent(metrics['top1_agreement'])}, "
+            f"logits off by {percent(metrics['logits_relative_error'])}"
         )
     return "; ".join(parts)
+
+
+def _work_line(counters: Mapping[str, Any]) -> str:
+    """Return what a decode step asks for, on average over those that were counted."""
+    first, stop = counters["decode_steps"]
+    decode, steps = counters["decode"], stop - first
+    says = [f"{number(decode['operators_total'] / steps)} operator calls"]
+    if "kernel_launches" in decode:
+        says.append(f"{number(decode['kernel_launches'] / steps)} launches")
+        syncs = sum(decode["synchronizations"].values())
+        says.append(f"{number(syncs / steps)} synchronizations")
+    return f"a decode step: {', '.join(says)}"
 
 
 def device_line(spent: Mapping[str, Any]) -> str:
@@ -58,7 +64,7 @@ def device_line(spent: Mapping[str, Any]) -> str:
 def headline(extra_info: Mapping[str, Any]) -> str:
     """Return a finished benchmark in a few words."""
     if extra_info.get("work_only"):
-        return "played for its work only"
+        return "measured for its work only"
     metrics = extra_info["metrics"]
     parts = [f"{rate(metrics['tokens_per_s'])} tokens/s", f"TTFT {duration(metrics['ttft_s'])}"]
     if metrics["tpot_s"] is not None:

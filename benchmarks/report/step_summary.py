@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_markdown
 from benchmarks.sessions import unchecked
 from benchmarks.sessions.outcome import Outcome
 
@@ -21,7 +21,7 @@ NOT_JUDGED = "no times were judged"
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate said: its last words, its verdicts, and what is to be known before them."""
+    """What a gate said: its last words, its verdicts, and the notes above them."""
 
     says: str
     verdicts: Sequence[Verdict]
@@ -35,7 +35,7 @@ def markdown(facts: Mapping[str, str], summary: Summary, judged: Judgement | Non
     if judged:
         shown = _without_validity(judged.verdicts) if summary.causes else judged.verdicts
         title = f"Gate: {judged.says}"
-        parts.append(verdict_table.markdown(shown, judged.notes, title=title))
+        parts.append(verdict_markdown.markdown(shown, judged.notes, title=title))
     if summary.rows:
         parts += ["### Figures", summary.markdown()]
         parts.append(_listed(summary.failures()))
@@ -43,7 +43,7 @@ def markdown(facts: Mapping[str, str], summary: Summary, judged: Judgement | Non
 
 
 def _listed(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {verdict_table.text(each)}" for each in lines)
+    return "\n".join(f"- {verdict_markdown.text(each)}" for each in lines)
 
 
 def _validity(summary: Summary) -> list[str]:
@@ -55,6 +55,6 @@ def _validity(summary: Summary) -> list[str]:
 
 
 def _without_validity(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Return the verdicts; why times of the wall are INVALID is in the heading."""
+    """Return the verdicts; why wall times are INVALID is in the heading."""
     said = (Outcome.INVALID, "time")
     return [replace(v, detail="") if (v.outcome, v.kind) == said else v for v in verdicts]

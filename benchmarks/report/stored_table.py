@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks.common.text import align, rate
+from benchmarks.common.text import COLUMNS, align, rate, wrapped
 from benchmarks.sessions import commit
 
 if TYPE_CHECKING:
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
     from benchmarks.sessions.session import Measured, Session
 
-COLUMNS = 120
 HEADER, WORKLOAD = ("session", "saved", "commit", "tokens/s", "state"), "workload"
 NAME = 22  # characters of a file's name; the workload has what the others leave
 GAP = 2
@@ -44,19 +42,6 @@ def lines(rows: Sequence[Row]) -> list[str]:
     if any(row.session.commit.get("dirty") for row in rows):
         found.append(DIRTY)
     return found
-
-
-def wrapped(text: str, indent: int = 0) -> list[str]:
-    """Return a text in lines of at most COLUMNS; a longer word, such as a path, stays whole."""
-    space = " " * indent
-    return wrap(
-        text,
-        COLUMNS,
-        initial_indent=space,
-        subsequent_indent=space or "    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:

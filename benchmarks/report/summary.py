@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import align, duration, percent, short
+from benchmarks.common.text import (
+    COLUMNS,
+    align,
+    duration,
+    fitting,
+    number,
+    percent,
+    short,
+    wrapped,
+)
 from benchmarks.report import columns
 from benchmarks.report.lines import evidence_line
 from benchmarks.sessions import doubts, unchecked
@@ -16,18 +25,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOTSPOT_ROWS = 8
-MOST_EXAMPLE = 200  # characters of the text that a model generated
+NAME = 60  # characters of an operator
+MOST_EXAMPLE = 80  # characters of the text that a model generated
 PROFILED = "* timed after a profiler had run in this process"
 NO_RESULT: Mapping[str, Any] = {"metrics": {}}  # in place of the record of a benchmark that failed
 
 
-def metric_tables(records: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Return two tables with one row per benchmark: its speed, and what it needs.
-
-    A column that no benchmark has a number for is left out.
-    """
-    tables = [columns.rows(records, table) for table in (columns.SPEED, columns.SPACE)]
-    return [line for table in tables if len(table[0]) > 1 for line in (*align(table), "")]
+def metric_table(
+    records: Sequence[tuple[str, Mapping[str, Any]]],
+    metrics: Sequence[str] | None = None,
+    width: int = COLUMNS,
+) -> list[str]:
+    """Return a table with one row per benchmark; what doesn't fit beside it stands below it."""
+    rows = columns.terminal_rows(records, metrics)
+    tables = fitting(rows, width) if len(rows[0]) > 1 else []
+    return [line for table in tables for line in (*align(table), "")]
 
 
 def failures(failed: Mapping[str, str]) -> list[str]:
@@ -38,18 +50,21 @@ def failures(failed: Mapping[str, str]) -> list[str]:
     return [f"FAILED: {why} ({', '.join(found)})" for why, found in names.items()]
 
 
-def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the worst operators of a profile, by their own time; on the CPU that is the host's."""
+def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]], steps: int = 1) -> list[str]:
+    """Return the worst operators of a profile, by their own time; on the CPU that is the host's.
+
+    Times and calls are those of one of the `steps`, as in the table of metrics.
+    """
     rows = [["share", "device", "host", "calls", f"operator ({title})"]]
     for each in operators[:HOTSPOT_ROWS]:
-        device = duration(each["self_device_s"]) if each["self_device_s"] else "-"
+        device = duration(each["self_device_s"] / steps) if each["self_device_s"] else "-"
         rows.append(
             [
                 percent(each["share"]),
                 device,
-                duration(each["self_host_s"]),
-                f"{each['calls']:,}",
-                each["name"][:60],
+                duration(each["self_host_s"] / steps),
+                number(each["calls"] / steps),
+                each["name"][:NAME],
             ]
         )
     if not any(each["self_device_s"] for each in operators):
@@ -93,29 +108,29 @@ class Summary:
         known = dict(self.recorded) | {short(name): NO_RESULT for name in self.failed}
         return list(known.items())
 
-    def write(self, terminal: Any) -> None:
-        """Write it to pytest's terminal."""
+    def write(
+        self, terminal: Any, metrics: Sequence[str] | None = None, width: int = COLUMNS
+    ) -> None:
+        """Write it to pytest's terminal; `metrics` are the columns that were asked for."""
         if not self.rows:
             return
         terminal.section("LLM.int8() benchmarks")
-        for line in (
-            *self._profiles(),
-            *self._evidence(),
-            *self._examples(),
-            *self._tables(),
-        ):
+        prose = (*self._evidence(), *self._examples())
+        folded = (line for each in prose for line in (wrapped(each) or [""]))
+        for line in (*self._profiles(), *folded, *self._tables(metrics, width)):
             terminal.write_line(line)
-        for line in self.failures():
-            terminal.write_line(line, red=True)
-        for line in self.validity():
-            terminal.write_line(line, yellow=True)
+        for says, colour in ((self.failures(), "red"), (self.validity(), "yellow")):
+            for line in (line for each in says for line in wrapped(each)):
+                terminal.write_line(line, **{colour: True})
         if self.artifacts:
             terminal.write_line(f"profiles: {self.artifacts}")
 
     def _profiles(self) -> Iterator[str]:
         for name, info in self.records:
             for phase, profile in info.get("profile", {}).items():
-                yield from hotspot_table(f"{name}: {phase}", profile["operators"])
+                first, stop = profile.get("decode_steps") or (0, 1)
+                what = "a decode step" if phase == "decode" else phase
+                yield from hotspot_table(f"{what} of {name}", profile["operators"], stop - first)
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
@@ -152,7 +167,7 @@ class Summary:
         return doubts.sentence(found, all_times=every)
 
     def validity(self) -> list[str]:
-        """Return what is to be known of the machine: a line for each cause, and what went by."""
+        """Return what was wrong with the machine, a line for each cause, and what was unchecked."""
         count = len(self.records)
         refused = [
             (name, each["validity"]) for name, info in self.records for each in info["refused"]
@@ -177,6 +192,7 @@ class Summary:
     def _notes(self) -> list[str]:
         return [PROFILED] if any("*" in _marks(info) for _, info in self.records) else []
 
-    def _tables(self) -> Iterator[str]:
-        yield from metric_tables([(f"{name}{_marks(info)}", info) for name, info in self.rows])
+    def _tables(self, metrics: Sequence[str] | None, width: int) -> Iterator[str]:
+        marked = [(f"{name}{_marks(info)}", info) for name, info in self.rows]
+        yield from metric_table(marked, metrics, width)
         yield from self._notes()

@@ -1,16 +1,18 @@
-"""What a person reads of verdicts: a line for each that matters, then what was counted.
+"""What a person reads of verdicts: which of them, in which order, as which cells, and why.
 
-The same facts in the same order for a terminal and, as Markdown, for a pull request.
+`verdict_lines`, `verdict_markdown` and the page show it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from html import escape
+from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import align, count, duration, percent, short, size
+from benchmarks.common import text as texts
+from benchmarks.common.text import count, duration, least, number, short, size
+from benchmarks.report import columns
 from benchmarks.report.columns import UNMEASURED
 from benchmarks.sessions.outcome import COMPARED, WORK, Cause, Outcome, Verdict, host_and_device
 
@@ -29,43 +31,9 @@ ORDER = (
 HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p", "verdict")
 FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
 TIMED = {"time": "time", "device": "device time"}
+LARGE = 0.02  # a change that looks like one, whatever its interval
+GAP = "\0"  # in place of a limit, in reasons that differ in nothing else
 DEVICE_DIGITS = 5  # of device time, which varies by a hundredth of a percent
-MOST = 60  # rows of Markdown: a comment on GitHub holds 65,536 characters
-JOINER = "\N{WORD JOINER}"  # within names and addresses, so that nothing is mentioned or linked
-
-
-def lines(verdicts: Sequence[Verdict], notes: Sequence[str] = ()) -> list[str]:
-    """Return the table for a terminal: work above the wall, and of each regressions first.
-
-    Reasons are below their line, counts at the end. `notes` come above it: the versions that
-    differ, files that were skipped.
-    """
-    shown, unchanged = sorted_out(verdicts)
-    rows = align([HEADER, *(cells(each) for each, _ in shown)], left=(0, 1, 8)) if shown else []
-    found = [*notes, *together(verdicts), *rows[:1]]
-    below = all_below(shown)
-    for row, says, after in zip(rows[1:], below, [*below[1:], []], strict=False):
-        found += [row] if says == after else [row, *(f"    {each}" for each in says)]
-    return [*found, *unchanged, *remarks(verdicts), counts(verdicts)]
-
-
-def markdown(
-    verdicts: Sequence[Verdict], notes: Sequence[str] = (), *, title: str = "Benchmarks"
-) -> str:
-    """Return the same as Markdown, for a pull request: what is unchanged is folded away."""
-    shown, unchanged = sorted_out(verdicts)
-    loud = [each for each in shown if each[0].outcome is not Outcome.NO_CHANGE]
-    quiet = [each for each in shown if each[0].outcome is Outcome.NO_CHANGE]
-    above = (*notes, *together(verdicts))
-    parts = [f"### {text(title)}", text(counts(verdicts)), *map(text, above)]
-    if loud:
-        parts.append(_table(loud))
-        parts += _reasons(loud[:MOST])
-    folded = [_table(quiet)] if quiet else []
-    folded += [text(each) for each in (*unchanged, *remarks(verdicts))]
-    if folded:
-        parts += ["<details><summary>unchanged</summary>", *folded, "</details>"]
-    return "\n\n".join(parts) + "\n"
 
 
 def counts(verdicts: Sequence[Verdict]) -> str:
@@ -84,18 +52,6 @@ def counts(verdicts: Sequence[Verdict]) -> str:
         f"{numbers[Outcome.MISSING]} missing{f' ({kinds})' if kinds else ''}, "
         f"{numbers[Outcome.NOT_COMPARABLE]} not comparable, {numbers[Outcome.INVALID]} invalid"
     )
-
-
-def text(words: str) -> str:
-    """Return words as Markdown shows them: nothing in them is markup, a link or a mention."""
-    plain = " ".join(words.split())
-    for mark in "@#":
-        plain = plain.replace(mark, f"{mark}{JOINER}")
-    plain = plain.replace("://", f":{JOINER}//").replace("www.", f"www{JOINER}.")
-    plain = escape(plain, quote=False)
-    for mark in "\\`*_[]|~":
-        plain = plain.replace(mark, f"&#{ord(mark)};")
-    return plain
 
 
 def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], list[str]]:
@@ -137,7 +93,11 @@ def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
 
 
 def _is_quiet(verdict: Verdict) -> bool:
-    return verdict.outcome is Outcome.NO_CHANGE and verdict.kind in FIGURES and not verdict.detail
+    """Whether a figure is the same, or differs by less than is shown of it."""
+    if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind not in FIGURES:
+        return False
+    _, _, base, _, head, *_ = cells(verdict)
+    return not verdict.detail or (verdict.limit is not None and base == head)
 
 
 def _rank(verdict: Verdict) -> tuple[bool, int, bool, float, str, str]:
@@ -155,7 +115,7 @@ def _rank(verdict: Verdict) -> tuple[bool, int, bool, float, str, str]:
 
 
 def all_below(shown: Sequence[tuple[Verdict, int]]) -> list[list[str]]:
-    """Return what is said below each line; reasons once, where several times of one have them."""
+    """Return the texts below each line; a reason that several times of a benchmark share, once."""
     said: set[tuple[str, str]] = set()
     found = []
     for verdict, more in shown:
@@ -175,26 +135,43 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
 def _why(verdict: Verdict) -> Iterator[str]:
     if verdict.acknowledged is not None:
         yield f"acknowledged: {verdict.acknowledged}"
-    if verdict.detail and not _is_plain(verdict):
+    says_all = verdict.kind in FIGURES and worded(verdict) != verdict.outcome.value
+    if verdict.detail and not _is_plain(verdict) and not says_all:
         yield verdict.detail
 
 
-def _reasons(rows: Sequence[tuple[Verdict, int]]) -> Iterator[str]:
-    """Yield lists in Markdown: verdicts, and below them what is said of all of these, once."""
-    said: dict[str, list[str]] = {}
+def gathered(rows: Sequence[tuple[Verdict, int]]) -> list[tuple[list[Verdict], list[str]]]:
+    """Return each clause of a reason once, with its verdicts; those of the same verdicts together.
+
+    Clauses that differ in their limit alone are one, with the range of the limits.
+    """
+    said: dict[str, list[Verdict]] = {}
     for verdict, _ in rows:
-        name = f"{_code(short(verdict.benchmark))} {_code(verdict.metric)}"
-        for each in dict.fromkeys((*_why(verdict), *verdict.reasons)):
-            said.setdefault(each, []).append(name)
-    of_all: dict[str, list[str]] = {}
-    for each, names in said.items():
-        of_all.setdefault(", ".join(names), []).append(each)
-    for verdicts, texts in of_all.items():
-        yield "\n".join([f"- {verdicts}", *(f"  - {text(each)}" for each in texts)])
+        for each in dict.fromkeys(
+            (*map(partial(_template, verdict), _why(verdict)), *verdict.reasons)
+        ):
+            said.setdefault(each, []).append(verdict)
+    of_all: dict[tuple[int, ...], tuple[list[Verdict], list[str]]] = {}
+    for each, about in said.items():
+        key = tuple(map(id, about))
+        of_all.setdefault(key, (about, []))[1].append(_filled(each, about))
+    return list(of_all.values())
+
+
+def _template(verdict: Verdict, reason: str) -> str:
+    """Return a reason with a gap for the limit of its verdict."""
+    return reason if verdict.limit is None else reason.replace(least(verdict.limit), GAP, 1)
+
+
+def _filled(reason: str, about: Sequence[Verdict]) -> str:
+    if GAP not in reason:
+        return reason
+    low, high = (least(f(each.limit or 0.0 for each in about)) for f in (min, max))
+    return reason.replace(GAP, high if low == high else f"{low.removesuffix(' %')} to {high}")
 
 
 def _is_plain(verdict: Verdict) -> bool:
-    """Whether it is a time without a change, of which the interval says all there is to say."""
+    """Whether it is a time without a change whose interval says everything."""
     if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind not in TIMED:
         return False
     low, high = verdict.low or 0.0, verdict.high or 0.0
@@ -202,21 +179,22 @@ def _is_plain(verdict: Verdict) -> bool:
 
 
 def remarks(verdicts: Sequence[Verdict]) -> list[str]:
-    """Return what is to be known of unchanged times without an interval, each once."""
+    """Return remarks on unchanged times that have no interval, each once."""
     plain = [each for each in verdicts if _is_plain(each) and each.p is None]
     said = Counter((TIMED[each.kind], each.detail) for each in plain)
     return [f"{count(number, what)} unchanged: {says}" for (what, says), number in said.items()]
 
 
 def cells(verdict: Verdict) -> list[str]:
-    """Return the cells of a verdict, in the order of `HEADER`."""
+    """Return the cells of a verdict, in the order of `HEADER`; a counter's are of one step."""
     sides = [
         _lacking(verdict, side) if each is None else _value(verdict, each)
         for side, each in ((Cause.NEW, verdict.base), (Cause.GONE, verdict.head))
     ]
     interval = ""
     if verdict.low is not None and verdict.high is not None:
-        interval = f"[{_percent(verdict, verdict.low)}, {_percent(verdict, verdict.high)}]"
+        share = verdict.change or 0.0
+        interval = texts.interval(verdict.low, verdict.high, share, _digits(verdict))
     p = "" if verdict.p is None else "<0.001" if verdict.p < 0.001 else f"{verdict.p:.3f}"
     return [
         short(verdict.benchmark),
@@ -224,11 +202,24 @@ def cells(verdict: Verdict) -> list[str]:
         sides[0],
         "->",
         sides[1],
-        "-" if verdict.change is None else f"{_percent(verdict, verdict.change)} %",
+        _change(verdict),
         interval,
         p,
         verdict.outcome.value,
     ]
+
+
+def worded(verdict: Verdict) -> str:
+    """Return the outcome, with the limit that makes sense of NO CHANGE beside a change."""
+    if verdict.outcome is not Outcome.NO_CHANGE or not verdict.change:
+        return verdict.outcome.value
+    if verdict.cause is Cause.CHANCE:
+        return f"{verdict.outcome.value} (may be chance)"
+    low, high = verdict.low, verdict.high
+    explained = low is not None and high is not None and low <= 0 <= high
+    if verdict.limit is None or (explained and abs(verdict.change) < LARGE):
+        return verdict.outcome.value
+    return f"{verdict.outcome.value} (below {least(verdict.limit)})"
 
 
 def _lacking(verdict: Verdict, cause: Cause) -> str:
@@ -241,26 +232,21 @@ def _value(verdict: Verdict, value: float) -> str:
         return duration(value, DEVICE_DIGITS if verdict.kind == "device" else 3)
     if verdict.kind == "memory":
         return size(value)
-    return percent(value) if verdict.kind == "agreement" else f"{value:,.0f}"
+    if verdict.kind == "agreement":
+        return columns.text(verdict.metric, value)
+    return number(value / (verdict.steps or 1))
 
 
-def _percent(verdict: Verdict, share: float) -> str:
-    return f"{100 * share:+.{2 if verdict.kind == 'device' else 1}f}"
+def _digits(verdict: Verdict) -> int:
+    return 2 if verdict.kind == "device" else 1
 
 
-def _table(rows: Sequence[tuple[Verdict, int]]) -> str:
-    kept = [HEADER, ("---",) * len(HEADER)]
-    found = ["| " + " | ".join(row) + " |" for row in kept]
-    for verdict, more in rows[:MOST]:
-        name, metric, *figures = cells(verdict)
-        who = f"{_code(name)} and {more} more" if more else _code(name)
-        found.append("| " + " | ".join([who, _code(metric), *map(text, figures)]) + " |")
-    if len(rows) > MOST:
-        found.append(f"| … and {len(rows) - MOST} more |" + " |" * (len(HEADER) - 1))
-    return "\n".join(found)
-
-
-def _code(words: str) -> str:
-    """Return words as a code span, in which nothing is markup; also within a table."""
-    plain = " ".join(words.split()).replace("`", "'").replace("|", "\\|")
-    return f"`{plain}`" if plain else ""
+def _change(verdict: Verdict) -> str:
+    """Return the change in percent; that of a counter in calls if a percentage says nothing."""
+    says = texts.change(verdict.change, _digits(verdict))
+    if verdict.kind != "counter" or verdict.base is None or verdict.head is None:
+        return says
+    gained = (verdict.head - verdict.base) / (verdict.steps or 1)
+    if gained and says in ("-", "+0.0 %", "-0.0 %"):
+        return f"{'+' if gained > 0 else '-'}{number(abs(gained))}"
+    return says

@@ -81,7 +81,7 @@ def named(folder: Path, name: str) -> list[Path]:
     if not found:
         raise InputError(
             f"--benchmark-compare={name}: expected a saved session, got none of that name in "
-            f"{folder}; see what is there with `pytest-benchmark list`, or leave the name away"
+            f"{folder}; see what is there with `pytest-benchmark list`, or leave the name out"
         )
     return found
 
@@ -170,7 +170,7 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
     """Return which sessions count for one benchmark, by their index."""
     alike: set[int] = set()
     other: set[int] = set()
-    timed = 0  # of those alike: what was played for its work only takes no place of theirs
+    timed = 0  # of those alike: a session of work only takes none of their places
     for index, session in enumerate(newest_first):
         if name in session.measured:
             short = session.measured[name].work_only

@@ -88,7 +88,7 @@ def _builds(session: Session) -> Mapping[str, Any]:
 
 
 def _unknown_builds(session: Session) -> Iterator[str]:
-    """Yield the packages of which a version of the development was installed, from nobody knows."""
+    """Yield the packages whose installed version is one under development, of unknown origin."""
     builds = _builds(session)
     for name in COMPARED:
         if ".dev" in str(session.software.get(name) or "") and not builds.get(name):

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     Changes = Mapping[str, tuple[Any, Any]]  # then and now, by name
 
 HOST_ONLY = frozenset({"threads", "available_cores"})  # decide on the CPU; not beside a GPU
-# Every session of this suite knows these, so where one side alone does, the other is a stranger.
+# Every session of this suite knows these, so if one side alone does, the other is a stranger.
 # Any other fact may be younger than a stored session: then it is said, and doesn't refuse.
 KNOWN_BY_ALL = frozenset({"device", "gpu"})
+NO_KERNELS = (
+    "kernels aren't judged: on a CPU they run in the wall time, which is left out; "
+    "calls, memory and agreement with fp16 are"
+)
 ROUNDED = {"gpu_memory_bytes": 2**30, "power_limit_watts": 1}  # drivers differ by a few bytes
 
 
@@ -121,8 +125,11 @@ def changed_calls(
     return [(name, before, after) for name, before, after in counts if before != after]
 
 
-def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
-    """Return what is to be known before the verdicts: other versions, and what one side lacks."""
+def notes(base: Sequence[Session], head: Sequence[Session], *, by_work: bool = False) -> list[str]:
+    """Return notes that belong above the verdicts: other versions, and what one side lacks.
+
+    `by_work`: no time of the wall is judged.
+    """
     pairs = [(then, now) for then in base for now in head]
     found = []
     if differ := dict.fromkeys(each for pair in pairs for each in treatment(*pair)):
@@ -130,7 +137,12 @@ def notes(base: Sequence[Session], head: Sequence[Session]) -> list[str]:
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
     more = [*unchecked_note([*base, *head]), *dated_ahead([*base, *head]), *_busy_note(head)]
-    return [*found, *more]
+    return [*found, *more, *(no_kernels(head) if by_work else ())]
+
+
+def no_kernels(head: Sequence[Session]) -> list[str]:
+    """Return a line if work alone is judged on a CPU, where a slower kernel is in none of it."""
+    return [NO_KERNELS] if any(each.hardware.get("device") == "cpu" for each in head) else []
 
 
 def _busy_note(head: Sequence[Session]) -> list[str]:

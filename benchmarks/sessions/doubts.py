@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks.common.text import COLUMNS
 from benchmarks.machine.bounds import ABOUT, Cause, Finding
 
-COLUMNS = 120  # of a line about a cause
 PREFIX = "INVALID: "
 # What other causes show as well, and a slower machine in its rounds: said only if nothing else is.
 SYMPTOMS = {Cause.SLOWER: 1, Cause.UNSTEADY: 2}

@@ -34,6 +34,7 @@ class Cause(StrEnum):
     FAILED = "failed"  # MISSING: in this session
     LEFT_OUT = "left out"  # NO CHANGE: not all rounds or sessions count
     ROUND_IS_OPEN = "round is open"  # NO CHANGE: sessions vary too much, and the round says so
+    CHANCE = "chance"  # NO CHANGE: beyond its own interval, as one of many may be by chance
 
 
 COMPARED = frozenset({Outcome.REGRESSED, Outcome.IMPROVED, Outcome.NO_CHANGE, Outcome.INCONCLUSIVE})
@@ -48,7 +49,7 @@ class Verdict:
     """
 
     benchmark: str  # fullname
-    metric: str  # as it is stored: "round_s", "decode.kernel_launches"; "-" where none was compared
+    metric: str  # as it is stored: "round_s", "decode.kernel_launches"; "-" if none was compared
     kind: str  # counter, device, memory, agreement: work; time: wall; "-": nothing was compared
     outcome: Outcome
     base: float | None = None
@@ -57,11 +58,13 @@ class Verdict:
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    detail: str = ""  # why, in one line, with the next step where there is one
+    detail: str = ""  # why, in one line, with the next step if there is one
     reasons: tuple[str, ...] = ()  # beside a regression: prefill or decode, counters, operators
     acknowledged: str | None = None  # the reason of the acknowledgement that lets it pass
     suspicious: bool = False  # beyond what the baselines vary, but not decided: a duet decides it
     cause: Cause | None = None
+    limit: float | None = None  # the share in `detail`: a smaller change is none, or isn't seen
+    steps: int | None = None  # of a decode, over which a counter was summed
 
     def as_record(self) -> dict[str, Any]:
         """Return it as plain JSON values."""

@@ -117,7 +117,7 @@ class Measured:
 
     @property
     def work_only(self) -> bool:
-        """Whether it was played for its work only: then it has no rounds."""
+        """Whether it measured work only: then it has no rounds."""
         return bool(self.info.get("work_only"))
 
 

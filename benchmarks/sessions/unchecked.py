@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from benchmarks.common.text import COLUMNS
 from benchmarks.machine.bounds import Bounds, Finding
-from benchmarks.sessions.doubts import COLUMNS, Doubt, some, sum_up
+from benchmarks.sessions.doubts import Doubt, some, sum_up
 
 NOT_CHECKED = "not checked (--bounds): "
 LOOSELY = "checked loosely (--bounds): "

@@ -28,7 +28,7 @@ EXPECTED = {
 
 
 def read(path: Path) -> tuple[Acknowledgement, ...]:
-    """Return the acknowledgements of a file, in its order; none where there is no file.
+    """Return the acknowledgements of a file, in its order; none if there is no file.
 
     Raises InputError, in one line that names the entry and the key, for anything that isn't
     understood: a typing error must neither let a regression pass nor stop to do so unseen.
@@ -91,7 +91,7 @@ class Acknowledgement:
         return _matches(self.pattern, verdict.benchmark) and _matches(self.metric, verdict.metric)
 
     def note(self, verdicts: Sequence[Verdict]) -> str | None:
-        """Return a line where its metric seems to be mistyped: nothing that was judged has it.
+        """Return a line if its metric seems to be mistyped: nothing that was judged has it.
 
         None if not all was compared: what is missing may have it.
         """

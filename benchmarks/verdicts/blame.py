@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
     from benchmarks.verdicts.records import ComparableRecords, Record
 
-COLD = "cold_round_s"  # of which the work says nothing: it is that of warm generations
+COLD = "cold_round_s"  # the counted work says nothing of it: that is of warm generations
 SAME = frozenset({"counter", "device"})  # kinds that tell whether the same was done
 SHARE = 0.5  # of a change, on a log scale: what explains as much of it is the likelier cause
 NEARLY_ALL = 0.9  # of the operators of a profile
@@ -32,7 +32,7 @@ CONTROLS = ("control_device_s", "control_host_s")
 EQUAL = "the work is the same to the last call"
 LIKELIER = "so the machine is the likelier cause"
 ON_THE_WALL = (
-    "all calls are the same, but kernels run on the wall here, so only a duet can judge them"
+    "all calls are the same, but on a CPU kernels run in the wall time: only a duet can judge them"
 )
 
 

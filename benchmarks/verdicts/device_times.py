@@ -1,4 +1,4 @@
-"""Verdicts on device time: statistics as for times of the wall, on its own small noise. Pure.
+"""Verdicts on device time: statistics as for wall times, on its own small noise. Pure.
 
 It follows the clock of the GPU, and one card is not another: both are looked at before a change is
 said to be the code's.

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ENOUGH = 3  # observations that are needed to know how much they vary
-MOST = 100.0  # e to that is beyond all sense
+MOST = 100.0  # e to that is absurdly large
 POWER = 0.8  # "would have found" means: four times out of five
 MOST_RESTARTS = 100  # more are no advice
 
 
 def share(shift: float) -> float:
-    """Return a shift of the logarithm as a share. One beyond all sense stays a finite number."""
+    """Return a shift of the logarithm as a share. An absurdly large one stays finite."""
     return expm1(min(shift, MOST))
 
 
@@ -82,13 +82,13 @@ class Estimate:
 
     @property
     def _errors(self) -> list[tuple[float, int]]:
-        """Both errors, each with its degrees of freedom; none where they can't be known."""
+        """Both errors, each with its degrees of freedom; none if they can't be known."""
         if self.error is None:
             return []
         return [(self.error, self.freedom), (self.rounds_error, self.rounds_freedom)]
 
     def _reach(self, *probabilities: float) -> float:
-        """Return the larger sum of these quantiles of the shift; infinite where none is known."""
+        """Return the larger sum of these quantiles of the shift; infinite if none is known."""
         sums = (
             error * sum(_t_quantile(probability, freedom) for probability in probabilities)
             for error, freedom in self._errors
@@ -144,7 +144,7 @@ def unpaired(base_s: Sequence[float], head_s: Sequence[float]) -> Estimate:
     """Estimate from sessions that ran at different times, given the seconds of each.
 
     For one session of head this is the t prediction interval for a new session of base; for more,
-    the t test with a pooled variance, of which that is the special case.
+    the t test with a pooled variance, whose special case that is.
     """
     sides = [[log(each) for each in side] for side in (base_s, head_s)]
     base, head = map(fmean, sides)

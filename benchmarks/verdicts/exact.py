@@ -1,16 +1,18 @@
 """Verdicts on what has no noise: counters, memory, and agreement with fp16. Pure.
 
-What is compared is the newest code of each side: where baselines of several commits or versions
-are given, an old one says nothing about what the code did last. Sessions of the same code that
-disagree span a range, and only what lies outside of it is a change.
+The newest code of each side is compared: if there are baselines of several commits or versions,
+an old one says nothing about the latest code. Sessions of the same code that disagree make a range,
+and only a figure outside of it is a change.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.text import least
 from benchmarks.sessions import commit
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.sessions.session import PHASES
@@ -53,6 +55,9 @@ def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> 
         if phase in {each.metric for each in found}:
             continue  # counted over other steps
         counts = _compared(benchmark, "counter", counters(phase), then, now, tolerance=tolerance)
+        if phase == "decode" and (counted := _steps(now) or _steps(then)):
+            first, stop = counted[0]
+            counts = [replace(each, steps=stop - first) for each in counts]
         before, after = with_evidence(then).measured, with_evidence(now).measured
         found += [reasons.explain_counter(each, before, after) for each in counts]
     return found
@@ -87,7 +92,7 @@ def memory_of(*, short: bool) -> Values:
     """Return a function that gives the bytes that gate.
 
     Resident memory of the host isn't among them: it is noisy. The peak of the rounds isn't if one
-    side is `short`, played for its work only: fewer tokens need less.
+    side is `short`, since it measured work only: fewer tokens need less.
     """
     names = ("weights_bytes",) if short else ("weights_bytes", "peak_allocated_bytes")
 
@@ -126,10 +131,10 @@ def _compared(
     *,
     tolerance: float,
 ) -> list[Verdict]:
-    """Judge values of which more is worse, by their ratio."""
+    """Judge values by their ratio; a larger one is worse."""
     found = []
     for metric, before, after in _sides(values, base, head):
-        says, share = "", _tolerance(metric, tolerance)
+        says, limit, share = "", None, _tolerance(metric, tolerance)
         if not (before and after):
             why = head[-1].measured.why_null(metric.rpartition(".")[2])
             found.append(one_sided(benchmark, metric, kind, before, after, why))
@@ -141,8 +146,10 @@ def _compared(
         else:
             outcome, sides = Outcome.NO_CHANGE, (median(before), median(after))
             if {*before} != {*after}:
-                says = f"within {share:.0%}" if share else "within its range"
-        found.append(_verdict(benchmark, metric, kind, outcome, *sides, says))
+                says = f"within {least(share)}" if share else "within its range"
+                limit = share or None
+        verdict = _verdict(benchmark, metric, kind, outcome, *sides, says)
+        found.append(replace(verdict, limit=limit))
     return found
 
 
@@ -153,7 +160,7 @@ def _tolerance(metric: str, tolerance: float) -> float:
 def _agreement(
     benchmark: str, base: Sequence[Record], head: Sequence[Record], *, other: bool
 ) -> list[Verdict]:
-    """Judge the agreement with fp16 by its difference, and say where other tokens came out."""
+    """Judge the agreement with fp16 by its difference, and say if other tokens came out."""
     found = []
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):

@@ -48,7 +48,7 @@ def judge(
     """Return a verdict for each metric of each benchmark that either side has.
 
     `base` are sessions of the past, `head` new ones; or, `paired`, the i-th of both are one
-    restart of a duet. `gate`: how times of the wall are judged against the past: "screen" lets a
+    restart of a duet. `gate`: how wall times are judged against the past: "screen" lets a
     duet decide what is suspicious, "strict" doesn't, "work" leaves them out. `alpha`: the
     two-sided level for all times together, and once more for all device times. `absent`: why
     benchmarks have no result in head, by full name. `today`: on which acknowledgements must hold;
@@ -121,7 +121,7 @@ def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
         return [], []  # nobody wanted times
     base, head, doubted = records.timed().trusted()
     if head and not base:
-        says = "new: the baselines were played for their work only; promote a session with rounds"
+        says = "new: the baselines measured work only; promote a session with timed rounds"
         if doubted:
             says = (
                 f"no baseline could be trusted ({doubted[0].says}); demote it, and promote another"
@@ -181,7 +181,7 @@ def _explain(
 
 
 def _acknowledge(verdict: Verdict, known: Sequence[Acknowledgement], today: date) -> Verdict:
-    """Return the verdict, passed where an acknowledgement covers it, and else why it doesn't."""
+    """Return the verdict: passed if an acknowledgement covers it; if not, with the reason."""
     slower = verdict.suspicious and (verdict.change or 0) > 0
     if verdict.outcome is not Outcome.REGRESSED and not slower:
         return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import duration
+from benchmarks.common.text import change, duration, number
 from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import Outcome, host_and_device
 
@@ -39,11 +39,12 @@ def explain_time(
     if verdict.outcome is not Outcome.REGRESSED:
         return verdict
     moved = _phases(verdict, others, head.measured[verdict.benchmark])
-    found = [", ".join(text for _, text in moved)] if moved else []
+    found = [", ".join(text for _, text in moved)] if moved and verdict.metric not in PHASES else []
     changed = [
-        f"{each.metric} {each.base:,.0f} -> {each.head:,.0f}"
-        for each in others
-        if each.kind == "counter" and each.change != 0 and None not in (each.base, each.head)
+        f"{each.metric} {number(each.base / steps)} -> {number(each.head / steps)}"
+        for each, steps in ((other, other.steps or 1) for other in others)
+        if each.kind == "counter" and each.change != 0
+        if each.base is not None and each.head is not None
     ]
     found += [f"counters: {', '.join(changed[:TOP])}"] if changed else []
     found += filter(None, [host_and_device(others)])
@@ -69,7 +70,7 @@ def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict
         return replace(verdict, reasons=tuple(lost)[:TOP])
     if changes and not verdict.detail and name == "operators_total":
         texts = ", ".join(text for _, text in changes[:TOP])
-        return replace(verdict, detail=f"as many, but others: {texts}")
+        return replace(verdict, detail=f"as many calls as before, but of other operators: {texts}")
     return verdict
 
 
@@ -124,10 +125,19 @@ def _by_kernel(phase: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
 
 
 def _calls(base: Measured, head: Measured, phase: str, what: str) -> list[tuple[int, str]]:
-    """Return how many calls each operator or function gained, the largest gain first."""
+    """Return how many calls each operator or function gained, the largest gain first.
+
+    The texts are those of one decode step, as the tables are.
+    """
     changed = comparable.changed_calls(base, head, phase, what)
     gains = sorted((before - after, name) for name, before, after in changed)
-    return [(-loss, f"{name} {-loss:+,} calls") for loss, name in gains]
+    first, stop = (phase == "decode" and head.decode_steps) or (0, 1)
+    each = " a step" if phase == "decode" else ""
+    found = []
+    for loss, name in gains:
+        sign, calls = "-" if loss > 0 else "+", number(abs(loss) / (stop - first))
+        found.append((-loss, f"{name} {sign}{calls} calls{each}"))
+    return found
 
 
 def _phases(
@@ -142,7 +152,7 @@ def _phases(
     for metric, each in parts.items():
         if each.base is not None and each.head is not None and each.change is not None:
             gained_s = (each.head - each.base) * (steps if metric == "tpot_s" else 1)
-            found.append((gained_s, PHASES[metric], f"{PHASES[metric]} {each.change:+.1%}"))
+            found.append((gained_s, PHASES[metric], f"{PHASES[metric]} {change(each.change, 1)}"))
     return [(phase, text) for _, phase, text in sorted(found, reverse=True)]
 
 
@@ -153,7 +163,7 @@ def _operators(benchmark: str, phases: Sequence[str], base: Session, head: Sessi
         gain
         for phase in phases
         if phase in then and phase in now
-        for gain in _gains(phase, then[phase]["operators"], now[phase]["operators"])
+        for gain in _gains(phase, then[phase], now[phase])
     ]
     return [text for _, text in sorted(gains, key=lambda gain: -gain[0])[:TOP]]
 
@@ -172,14 +182,16 @@ def _model(measured: Measured) -> tuple[Any, Any]:
 
 
 def _gains(
-    phase: str, base: Sequence[Mapping[str, Any]], head: Sequence[Mapping[str, Any]]
+    phase: str, profiled_base: Mapping[str, Any], profiled_head: Mapping[str, Any]
 ) -> list[tuple[float, str]]:
     """Return the seconds that each operator gained, on the device or on the host, and a text.
 
     Only the worst operators of a profile are stored: one that the baseline lacks had at most the
-    time of the last that it has.
+    time of the last that it has. Texts on the decode are those of one step.
     """
     found = []
+    base, head = _a_step(profiled_base), _a_step(profiled_head)
+    what = "a decode step" if phase == "decode" else phase
     then = {each["name"]: each for each in base}
     for side, key in (("device", "self_device_s"), ("host", "self_host_s")):
         least = min((each[key] for each in base), default=0.0)
@@ -189,9 +201,18 @@ def _gains(
             gain = each[key] - before[key]
             more_calls = before["calls"] is not None and each["calls"] > before["calls"]
             if gain > SEEN * total or (more_calls and gain > 0):
-                calls = f"{before['calls']:,} -> {each['calls']:,}" if more_calls else each["calls"]
+                calls = f"{number(before['calls'])} -> " if more_calls else ""
                 times = f"{duration(before[key])} -> {duration(each[key])}"
-                found.append(
-                    (gain, f"{phase}: {each['name']} {times} on the {side}, {calls} calls")
-                )
+                says = f"{times} on the {side}, {calls}{number(each['calls'])} calls"
+                found.append((gain, f"{what}: {each['name']} {says}"))
     return found
+
+
+def _a_step(phase: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the operators of a profiled phase with the times and calls of one of its steps."""
+    first, stop = phase.get("decode_steps") or (0, 1)
+    divided = ("self_device_s", "self_host_s", "calls")
+    return [
+        {**each, **{name: each[name] / (stop - first) for name in divided}}
+        for each in phase["operators"]
+    ]

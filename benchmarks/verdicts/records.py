@@ -52,7 +52,7 @@ class ComparableRecords:
     paired: bool = False
 
     def timed(self) -> ComparableRecords:
-        """Return it without the records that were played for their work only."""
+        """Return it without the records that measured work only."""
         base, head = (
             [each for each in side if not each.measured.work_only]
             for side in (self.base, self.head)
@@ -113,7 +113,7 @@ def verdict_without_data(
     head: Sequence[Session],
     absent: Mapping[str, Cause],
 ) -> Verdict | None:
-    """Return the verdict on a benchmark of which nothing can be compared; None if something can.
+    """Return the verdict on a benchmark if nothing of it can be compared; None if something can.
 
     `absent`: why benchmarks have no result in head, by full name.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import count
+from benchmarks.common.text import count, least
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import estimate
 
@@ -47,7 +47,9 @@ OTHER_CARD = Limits(floor=0.0125, equivalence=0.02, doubt=0.0125, gross=0.03, bl
 COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
 
 
-SENSIBLE = 24  # restarts; twice what a duet plays if not told otherwise. More are no advice
+SENSIBLE = 24  # restarts, twice the default of a duet; nobody would play more
+MORE_ROUNDS = "quieten the machine, or raise --rounds"
+MORE_REPEATS = "keep the GPU to yourself, or raise --device-repeats"
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def paired(metric: str, pairs: Sequence[tuple[Measured, Measured]]) -> Estimate 
 
 
 def _head_first(base: Measured, head: Measured, pairs: int) -> list[bool]:
-    """Return in which of so many pairs head came first; in none where it isn't known."""
+    """Return in which of so many pairs head came first; in none if that isn't known."""
     known = list(zip(base.positions, head.positions, strict=False))[:pairs]
     return [ours > theirs for ours, theirs in known] if len(known) == pairs else [False] * pairs
 
@@ -122,7 +124,7 @@ def cut_short(pairs: Sequence[tuple[Measured, Measured]]) -> str:
     restarts = sum(len(base.rounds_s) != len(head.rounds_s) for base, head in pairs)
     if not restarts:
         return ""
-    return f"{count(restarts, 'restart')} with more rounds on one side, of which these don't count"
+    return f"rounds without a partner, in {count(restarts, 'restart')}, don't count"
 
 
 PARTS = ("ttft_s", "tpot_s")  # of a round
@@ -132,7 +134,7 @@ def screen(timings: Sequence[Timing], *, alpha: float, strict: bool, decide: str
     """Judge times against baselines of the past.
 
     Beyond the interval that a new session falls into is suspicious, since machines drift; beyond
-    the gross threshold as well it is a change. `strict`: it is a change wherever it is
+    the gross threshold as well it is a change. `strict`: it is a change if it is
     significant among all that were judged together. `decide`: the next step for a suspicion.
     """
     findings = []
@@ -158,77 +160,83 @@ class _Finding:
     detail: str
     suspicious: bool = False
     cause: Cause | None = None
+    limit: float | None = None  # the share in the detail
 
 
 def _few_baselines(timing: Timing) -> _Finding:
     size, limits = _size(timing), timing.limits
-    few = f"only {count(timing.estimate.count, 'baseline')}, too few to tell how much they vary"
+    few = f"only {count(timing.estimate.count, 'baseline')}, too few to know how much sessions vary"
     if size > limits.gross:
-        return _Finding(_direction(timing), f"{few}; but {_gross(limits)}")
+        says = f"{few}; but a change above {least(limits.gross)} counts all the same"
+        return _Finding(_direction(timing), says, limit=limits.gross)
     if size > limits.doubt:
         return _Finding(Outcome.INCONCLUSIVE, f"suspicious: {few}", suspicious=True)
-    return _Finding(Outcome.NO_CHANGE, f"{few}: less than {_percent(limits.doubt)} doesn't show")
+    says = f"{few}; only changes above {least(limits.doubt)} can be seen"
+    return _Finding(Outcome.NO_CHANGE, says, limit=limits.doubt)
 
 
 def _baselines(timing: Timing, p: float, alpha: float, *, strict: bool) -> _Finding:
     size, limits = _size(timing), timing.limits
     half = timing.estimate.half_width(alpha)
-    wide = f"{estimate.share(half):.{2 if timing.kind == 'device' else 1}%}"
+    varies = estimate.share(half)
+    beyond = f"beyond the ±{least(varies)} by which sessions vary"
     alone = abs(timing.estimate.shift) > half  # significant if this were the only time judged
     sure = p <= alpha and size > limits.floor
-    if size > limits.gross and (sure or (alone and estimate.share(half) <= limits.blind)):
-        return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
+    if size > limits.gross and (sure or (alone and varies <= limits.blind)):
+        return _Finding(_direction(timing), beyond, limit=varies)
     if sure and strict:
-        return _Finding(_direction(timing), f"beyond the {wide} that sessions vary")
+        return _Finding(_direction(timing), beyond, limit=varies)
     if sure or (alone and size > limits.doubt):
-        says = f"suspicious: beyond the {wide} that sessions vary"
-        return _Finding(Outcome.INCONCLUSIVE, says, suspicious=True)
-    if estimate.share(half) > limits.blind:
-        says = f"sessions vary so much that less than {wide} doesn't show"
+        says = f"suspicious: {beyond}"
+        return _Finding(Outcome.INCONCLUSIVE, says, suspicious=True, limit=varies)
+    if varies > limits.blind:
+        says = f"sessions vary so much that only changes above {least(varies)} could have been seen"
         if timing.metric in PARTS:  # of a round that is judged as a whole, and is open by itself
-            says = f"{says}; the round has it as well"
-            return _Finding(Outcome.NO_CHANGE, says, cause=Cause.ROUND_IS_OPEN)
-        return _Finding(Outcome.INCONCLUSIVE, says)
-    return _Finding(Outcome.NO_CHANGE, _why_none(limits, wide, alone=alone, sure=p <= alpha))
-
-
-def _why_none(limits: Limits, wide: str, *, alone: bool, sure: bool) -> str:
-    if sure:
+            says = f"{says}; round_s is open for the same reason"
+            return _Finding(Outcome.NO_CHANGE, says, cause=Cause.ROUND_IS_OPEN, limit=varies)
+        return _Finding(Outcome.INCONCLUSIVE, says, limit=varies)
+    if p <= alpha:
         return _small(limits)
     if alone:
-        return f"beyond the {wide} that sessions vary, as one of so many may be by chance"
-    return f"within the {wide} that sessions vary"
+        says = f"{beyond}, but one of so many times may be so by chance"
+        return _Finding(Outcome.NO_CHANGE, says, cause=Cause.CHANCE, limit=varies)
+    within = f"within the ±{least(varies)} by which sessions vary"
+    return _Finding(Outcome.NO_CHANGE, within, limit=varies)
 
 
 def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -> _Finding:
     found, size, limits = timing.estimate, _size(timing), timing.limits
     restarts = count(found.count, "restart")
     if p is None:  # however large the change: one process may be unlucky by any amount
-        says = f"only {restarts}, too few to tell how much they vary; {estimate.ENOUGH} at least"
+        says = f"only {restarts}, too few to know how much they vary; {estimate.ENOUGH} are needed"
         return _Finding(Outcome.INCONCLUSIVE, says)
     if p <= alpha and size > limits.floor:
         return _Finding(_direction(timing), f"over {restarts}")
     if p <= alpha:
-        return _Finding(Outcome.NO_CHANGE, _small(limits))
+        return _small(limits)
     if found.equivalent(limits.equivalence, alpha):
-        return _Finding(Outcome.NO_CHANGE, f"{_percent(limits.equivalence)} is ruled out")
-    return _Finding(Outcome.INCONCLUSIVE, _what_more(timing, strictest))
+        says = f"a change of {least(limits.equivalence)} is ruled out"
+        return _Finding(Outcome.NO_CHANGE, says, limit=limits.equivalence)
+    return _what_more(timing, strictest)
 
 
-def _small(limits: Limits) -> str:
-    return f"sure, but smaller than {_percent(limits.floor)}, which is not reported"
+def _small(limits: Limits) -> _Finding:
+    says = f"a sure change, but below {least(limits.floor)}, which is not reported"
+    return _Finding(Outcome.NO_CHANGE, says, limit=limits.floor)
 
 
-def _what_more(timing: Timing, alpha: float) -> str:
-    """Return what the data would have found, and how much more of it decides."""
-    found, limits = timing.estimate, timing.limits
-    says = f"{count(found.count, 'restart')} would have found {found.detectable(alpha):.1%}"
-    needed = estimate.restarts_needed(found, limits.floor, alpha)
+def _what_more(timing: Timing, alpha: float) -> _Finding:
+    """Return which changes the restarts could have shown, and what would decide."""
+    found = timing.estimate
+    seen = found.detectable(alpha) or 0.0
+    says = f"only changes above {least(seen)} could have been seen in {found.count} restarts"
+    needed = estimate.restarts_needed(found, timing.limits.floor, alpha)
     if needed is None or needed > SENSIBLE:
-        says = f"{says}; they vary too much for more of them to decide"
-        option = "--device-repeats" if timing.kind == "device" else "--rounds"
-        return f"{says}: quieten the machine, or raise {option}"
-    return f"{says}; {needed - found.count} more decide, if they vary alike"
+        helps = MORE_REPEATS if timing.kind == "device" else MORE_ROUNDS
+        says = f"{says}, which vary too much for more of them to decide: {helps}"
+    else:
+        says = f"{says}; {needed - found.count} more decide, if they vary alike"
+    return _Finding(Outcome.INCONCLUSIVE, says, limit=seen)
 
 
 def _adjusted(timings: Sequence[Timing]) -> list[float | None]:
@@ -269,12 +277,5 @@ def _verdict(timing: Timing, p: float | None, alpha: float, finding: _Finding) -
         detail=f"{finding.detail}; {timing.note}" if timing.note else finding.detail,
         suspicious=finding.suspicious,
         cause=Cause.LEFT_OUT if timing.note and not finding.cause else finding.cause,
+        limit=finding.limit,
     )
-
-
-def _percent(share: float) -> str:
-    return f"{share:.2%}" if share < 0.01 else f"{share:.0%}"
-
-
-def _gross(limits: Limits) -> str:
-    return f"by more than a factor of {1 + limits.gross:.3g}"

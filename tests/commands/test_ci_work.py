@@ -37,7 +37,7 @@ def test_a_wall_that_could_not_be_judged_is_a_warning_there(job, capsys, outcome
     job.gate = 12
     job.saved |= {"verdicts": [of_work(), verdict("a", outcome)], "exit_status": 12}
     assert run("--base", "main", "--gate=work") == 0
-    assert f"times of the wall: {outcome}" in capsys.readouterr().out
+    assert f"wall times: {outcome}" in capsys.readouterr().out
     assert run("--base", "main") == 12
 
 

@@ -90,6 +90,16 @@ def test_gates_and_pairs_are_options(judge):
     assert judge(BASE, [saved(1.04)], "--gate", "strict")[0] == 1
 
 
+def test_judging_work_on_a_cpu_says_that_kernels_are_not_judged(judge):
+    """A slower kernel would pass there without a word."""
+    on_cpu = {'"device": "cuda"': '"device": "cpu"'}
+    status, out = judge(BASE, [saved(1.5)], "--gate=work", instead=on_cpu)
+    assert status == 0
+    assert "kernels aren't judged: on a CPU they run in the wall time" in out
+    assert "kernels aren't judged" not in judge(BASE, [saved()], instead=on_cpu)[1]
+    assert "kernels aren't judged" not in judge(BASE, [saved()], "--gate=work")[1]
+
+
 def test_a_duet_is_judged_in_pairs(judge):
     """Its interval is much narrower than that of the past."""
     status, out = judge(BASE, [saved(1.02 * (1 + luck)) for luck in LUCK], "--paired")
@@ -202,7 +212,7 @@ def test_a_duet_is_judged_by_the_share_of_its_look(judge):
     for each in head:
         each["llm_int8"]["duet"] = {**DUET, "looks": {"5": 0.1, "12": 1e-9}}
     status, out = judge(BASE, head, "--paired")
-    assert "alpha 1e-09: that of a look of this duet" in out
+    assert "alpha: 1e-09, as this duet planned it for so many restarts" in out
     assert status == 11
 
 

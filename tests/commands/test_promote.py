@@ -209,7 +209,7 @@ def test_demoting_takes_it_back(promote, tmp_path):
         (["--latest", "x.json"], "expected either files or --latest"),
         (["--latest"], "no session is stored below .benchmarks"),
         (["x.json", "--force", " "], "--force: expected a reason"),
-        (["x.json", "--demote", "--force", "y"], "leave one of them away"),
+        (["x.json", "--demote", "--force", "y"], "leave one of them out"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_status_4(promote, arguments, says):

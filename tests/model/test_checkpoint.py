@@ -167,7 +167,7 @@ def test_a_revision_is_of_the_hub(folder: Path) -> None:
     """A revision of a folder or a synthetic model would be ignored, so it is refused."""
     for model in (str(folder), "synthetic:tiny"):
         assert refused(model, "main") == (
-            f"--revision: expected a model from the hub, got {model}; leave the option away"
+            f"--revision: expected a model from the hub, got {model}; leave the option out"
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.page import history, intake
 from benchmarks.page.comparison import compare
 from benchmarks.page.subject import choose_sides
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_markdown
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests import builders
 from tests.page.contents import NAME, content, day, duet_contents, read, record, write_duet
@@ -137,7 +137,7 @@ def test_page_and_summary_have_the_same_order() -> None:
     ]
     (session,) = read(content())
     lines = compare(verdicts, "", None, session).lines
-    markdown = verdict_table.markdown(verdicts)
+    markdown = verdict_markdown.markdown(verdicts)
     places = []
     for line in lines:
         name, _, metric = line.cells[0].rpartition(": ")
@@ -233,7 +233,7 @@ def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
         },
         "prefill_device_s": {3: ("INVALID", "the SM clock fell")},
         "decode.python_calls": {1: ("REGRESSED", "decode.python_calls +10 %")},
-        "decode.synchronizations": {1: ("REGRESSED", "decode.synchronizations.stream +100 %")},
+        "decode.synchronizations": {1: ("REGRESSED", "decode.synchronizations.stream 2 times")},
     }
     marked = metrics["decode.python_calls"]["values"]
     assert marked == [19830] * 4  # the same everywhere, and drawn: its mark would be lost

@@ -127,10 +127,10 @@ def test_a_verdict_says_which_side_was_not_measured() -> None:
     base, head = both(record(), without("counters", "decode", "kernel_launches"))
     verdicts = {each.metric: each for each in judge([base], [head])}
     cells = verdict_table.cells(verdicts["decode.kernel_launches"])
-    assert cells[2:6] == ["640", "->", UNMEASURED, "-"]
+    assert cells[2:6] == ["160", "->", UNMEASURED, "-"]
     verdicts = {each.metric: each for each in judge([head], [base])}
     cells = verdict_table.cells(verdicts["decode.kernel_launches"])
-    assert cells[2:6] == [UNMEASURED, "->", "640", "-"]
+    assert cells[2:6] == [UNMEASURED, "->", "160", "-"]
     (gone,) = judge([base], [builders.session(name="empty")])
     assert verdict_table.cells(gone)[2:5] == ["-", "->", "-"]
     nothing = {

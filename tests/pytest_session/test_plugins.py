@@ -1,6 +1,11 @@
 """Other plugins beside the suite: what would run benchmarks otherwise is refused in one line."""
 
+from types import SimpleNamespace
+
 import pytest
+
+from benchmarks.pytest_session.plugins import ASKS, take_over_table
+from tests.running import LEAST
 
 # What pytest-codspeed does: its fixture takes the place of all others, and passes for one of
 # pytest-benchmark's.
@@ -45,6 +50,43 @@ def beside(session, monkeypatch, tmp_path):
         return line
 
     return run
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"),
+    [
+        ("benchmark_columns", ["mean"]),
+        ("benchmark_sort", "mean"),
+        ("benchmark_compare", True),
+        ("benchmark_histogram", ["x"]),
+        ("benchmark_verbose", True),
+    ],
+)
+def test_pytest_benchmarks_table_comes_if_one_of_its_options_asks_for_it(asked, value):
+    """Unasked it would say the same as the suite's own; a session of work has no time for it."""
+    option = SimpleNamespace(**ASKS, benchmark_quiet=False)
+    take_over_table(option, work_only=False)
+    assert option.benchmark_quiet is True
+    option = SimpleNamespace(**{**ASKS, asked: value}, benchmark_quiet=False)
+    take_over_table(option, work_only=False)
+    assert option.benchmark_quiet is False
+    assert getattr(option, asked) == value
+    take_over_table(option, work_only=True)
+    assert option.benchmark_columns == ["rounds"]
+
+
+def test_the_columns_of_pytest_benchmarks_table_are_the_users(session):
+    """And ours are: both tables have what was asked for, and nothing else."""
+    outcome = session(*LEAST, "--benchmark-columns=mean", "--columns=p99,load")
+    assert outcome.status == 0, outcome.out
+    (header,) = [line for line in outcome.out.splitlines() if line.startswith("Name (time in")]
+    assert header.split()[-1] == "Mean"
+    (header,) = [line for line in outcome.out.splitlines() if line.startswith("benchmark  ")]
+    assert header.split() == ["benchmark", "p99", "load"]
+    refused = session(*LEAST, "--columns=xyzzy")
+    assert refused.status == 4
+    assert "--columns: expected all or names of columns, got 'xyzzy'" in refused.err
+    assert "loading" not in refused.out
 
 
 def test_another_benchmark_fixture_is_refused(beside):

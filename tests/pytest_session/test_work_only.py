@@ -45,9 +45,7 @@ def test_a_session_of_work_alone_keeps_no_time(session: Run, tmp_path: Path) -> 
     assert len(info["attestation"]["counted_tokens_sha256"]) == 64
     kept = parse_session(outcome.saved, "this").measured[NAME]
     assert (kept.rounds_s, kept.work_only) == ((), True)
-    table = outcome.out.partition("Name (time in")[2]
-    assert "Rounds" in table
-    assert "Median" not in table
+    assert "Name (time in" not in outcome.out
     assert "Python calls of a decode step, by function" in page.read_text()
     assert "| calls |" in summary.read_text()
 

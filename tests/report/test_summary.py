@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.common.errors import InputError
 from benchmarks.common.text import align, duration, percent, rate, size
+from benchmarks.report import columns
 from benchmarks.report.lines import headline
-from benchmarks.report.summary import HOTSPOT_ROWS, Summary, hotspot_table, metric_tables
+from benchmarks.report.summary import HOTSPOT_ROWS, Summary, hotspot_table, metric_table
 
 METRICS: dict[str, float | None] = {
     "tokens_per_s": 512.0,
@@ -84,52 +88,109 @@ def test_align() -> None:
     assert align(rows, left=(2,)) == ["benchmark    s  x", "        a   10", "       bb  9.5  12"]
 
 
-def test_metric_tables() -> None:
-    """A benchmark is one row in each of two tables, under titles of the same columns."""
-    speed, row, blank, space, other, last = metric_tables(
-        [("throughput[b8]", {"metrics": METRICS})]
-    )
-    assert blank == last == ""
-    assert speed.split()[:3] == ["benchmark", "tokens/s", "TTFT"]
-    assert row.split()[:4] == ["throughput[b8]", "512", "42.1", "ms"]
-    assert row.endswith("  72")
-    cells = dict(zip(space.split(), other.replace(" ms", "_ms").split(), strict=False))
-    assert cells["benchmark"] == "throughput[b8]"
-    assert "9.08 GB" in other
-    assert "11 %" in other
+COUNTED = {"decode_steps": [2, 6], "decode": {"python_calls": 78_832}}
+ON_CUDA = METRICS | {
+    "tokens_per_s": 12_345.6,
+    "ttft_s": 0.182,
+    "tpot_s": 0.179,
+    "decode_device_s": 0.016478,
+    "decode_busy_share": 0.1386,
+    "joules_per_token": 3.13,
+    "peak_allocated_bytes": 9_280_000_000,
+    "peak_reserved_bytes": 9_500_000_000,
+    "cold_start_ratio": 1.26,
+}
+LONGEST = "throughput[int8-decomp-b32-p1024-n128] * !"
+
+
+def test_the_table_has_what_matters_in_one_row_of_120_columns() -> None:
+    """On CUDA speed, device time, its share of TPOT, the calls of one step, and memory."""
+    record = {"metrics": ON_CUDA, "counters": COUNTED}
+    header, row, blank = metric_table([(LONGEST, record)])
+    assert blank == ""
+    assert header.split() == [
+        *("benchmark", "tokens/s", "TTFT", "TPOT", "device", "busy", "calls", "allocated")
+    ]
+    assert row.endswith("12,346  182 ms  179 ms  16.5 ms  13.9 %  19,708    9.28 GB")
+    assert len(row) <= 120
+    summary = Summary([("a", record)]).markdown()
+    assert "| device | busy | calls |" in summary
+    assert "| 16.5 ms | 13.9 % | 19,708 |" in summary
+
+
+def test_on_a_cpu_host_memory_stands_in_for_that_of_a_gpu() -> None:
+    """A column that no benchmark has a number for is left out, not filled with dashes."""
+    header, row, _ = metric_table([("throughput[b8]", {"metrics": METRICS, "counters": COUNTED})])
+    assert header.split() == ["benchmark", "tokens/s", "TTFT", "TPOT", "calls", "resident"]
+    assert row.endswith("1.23 MB")
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_every_column_is_shown_if_asked_for_and_no_line_is_too_long(width: int) -> None:
+    """What doesn't fit beside the rest stands in another table below it, under the same names."""
+    record = {"metrics": ON_CUDA | {"mbu": 0.0}, "counters": COUNTED}
+    lines = metric_table([(LONGEST, record)], columns.chosen("all"), width)
+    assert max(map(len, lines)) <= width
+    headers = [line for line in lines if line.startswith("benchmark")]
+    rows = [line for line in lines if line.startswith(LONGEST)]
+    assert len(headers) == len(rows) > 1
+    shown = {each for line in headers for each in re.split("  +", line)[1:]}
+    assert shown == {
+        each.column
+        for metric, each in columns.METRICS.items()
+        if each.column and columns.figure(record, metric) is not None
+    }
+    assert any("0 %" in row for row in rows)  # zero is a number
+
+
+def test_columns_are_named_by_their_headers_or_as_they_are_stored() -> None:
+    """In any case, once each; a wrong name is refused with those that there are."""
+    assert columns.chosen(None) is None
+    names = columns.chosen("P99, tpot,itl_p99_s,script's")
+    assert names == ("itl_p99_s", "tpot_s", "script_speed")
+    header = metric_table([("a", {"metrics": METRICS})], names)[0]
+    assert header.split() == ["benchmark", "p99", "TPOT", "script's"]
+    for wrong in ("xyzzy", "", "all,p99"):
+        with pytest.raises(InputError, match="--columns: expected all or names of columns, got"):
+            columns.chosen(wrong)
 
 
 def test_unknown_metrics_are_a_dash() -> None:
     """A null, and a metric that this benchmark hasn't, is a dash: never 0, never a guess."""
-    table = metric_tables([("known", {"metrics": METRICS}), ("unknown", {"metrics": {}})])
-    rows = [line for line in table if line.startswith("unknown")]
-    assert all(set(row.split()[1:]) == {"-"} for row in rows)
-    assert len(rows) == 2
+    table = metric_table([("known", {"metrics": METRICS}), ("unknown", {"metrics": {}})])
+    (row,) = [line for line in table if line.startswith("unknown")]
+    assert set(row.split()[1:]) == {"-"}
 
 
-def test_a_column_that_nobody_has_a_number_for_is_left_out() -> None:
-    """On a CPU nothing is known of a GPU's memory: no column of dashes tells so in every run."""
-    without = METRICS | dict.fromkeys(("peak_allocated_bytes", "mbu"))
-    header = metric_tables([("throughput", {"metrics": without})])[3]
-    assert "resident" in header
-    assert "allocated" not in header
-    assert "MBU" not in header
-    zero = metric_tables([("zero", {"metrics": METRICS | {"mbu": 0.0}})])
-    assert "0 %" in zero[4]
-
-
-def test_the_work_of_a_decode_step_is_in_the_table() -> None:
-    """Device time, its share of TPOT, and Python calls of a step; a wide table stays readable."""
-    known = METRICS | {"decode_device_s": 0.016478, "decode_busy_share": 0.1386}
-    counted = {"decode_steps": [2, 6], "decode": {"python_calls": 78_832}}
-    name = "throughput[int8-decomp-b8-p16-n128]"
-    header, row, *_ = metric_tables([(name, {"metrics": known, "counters": counted})])
-    assert header.split()[-4:] == ["device", "busy", "calls", "script's"]
-    assert row.endswith("16.5 ms  13.9 %  19,708        72")
-    assert len(row) <= 120
-    summary = Summary([(name, {"metrics": known, "counters": counted})]).markdown()
-    assert "| device | busy | calls |" in summary
-    assert "| 16.5 ms | 13.9 % | 19,708 |" in summary
+def test_all_of_a_session_fits_120_columns() -> None:
+    """Evidence, causes and failures are folded; the words stay."""
+    found = {
+        "linears": {"Linear8bitLt": 224},
+        "linears_expected": 224,
+        "path": {
+            "outliers": {"decode": {"share_of_linears": 0.97, "columns_min": 6, "columns_max": 65}}
+        },
+    }
+    decode = {"operators_total": 22_154, "kernel_launches": 19_748, "synchronizations": {"x": 2696}}
+    info = {
+        "workload": {"quantization": "int8-decomp", "batch_size": 8, "distinct_prompts": 8},
+        "metrics": ON_CUDA | {"top1_agreement": 0.992, "logits_relative_error": 0.0091},
+        "attestation": found,
+        "counters": {"decode_steps": [2, 6], "decode": decode},
+        "device_time": {"decode": {"repeats_s": [0.0164, 0.0165, 0.0164]}},
+        "validity": None,
+        "refused": [],
+    }
+    shown = Summary([(LONGEST, info)], failed={"t::test_x": "OutputError: " + "so wrong " * 30})
+    lines: list[str] = []
+    terminal = SimpleNamespace(
+        section=lambda *_: None, write_line=lambda line, **_: lines.append(line)
+    )
+    shown.write(terminal)
+    assert max(map(len, lines)) <= 120
+    said = " ".join(" ".join(lines).split())
+    assert "a decode step: 5,538.5 operator calls, 4,937 launches, 674 synchronizations" in said
+    assert "logits off by 0.91 %" in said
 
 
 def operator(number: int, **changes: Any) -> dict[str, Any]:
@@ -144,12 +205,13 @@ def operator(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def test_hotspot_table() -> None:
-    """Operators keep their order, with share, times and calls in the columns of these names."""
-    lines = hotspot_table("decode", [operator(1), operator(2, self_device_s=0.0, calls=1)])
+    """Operators keep their order; their times and calls are those of one of the steps."""
+    operators = [operator(1), operator(2, self_device_s=0.0, calls=2)]
+    lines = hotspot_table("a step", operators, steps=4)
     assert [line.split() for line in lines] == [
-        ["share", "device", "host", "calls", "operator", "(decode)"],
-        ["25", "%", "2", "ms", "500", "µs", "1,234", "aten::op1"],
-        ["25", "%", "-", "500", "µs", "1", "aten::op2"],
+        ["share", "device", "host", "calls", "operator", "(a", "step)"],
+        ["25", "%", "500", "µs", "125", "µs", "308.5", "aten::op1"],
+        ["25", "%", "-", "125", "µs", "0.5", "aten::op2"],
     ]
 
 
@@ -183,7 +245,7 @@ def test_a_benchmark_that_failed_has_no_number() -> None:
         "t.py::test_x[a]": "OutputError: logits are NaN",
         "t.py::test_never[b]": "InputError: no such file",
     }
-    lines = metric_tables([(name, record) for name, record in shown.rows])
+    lines = metric_table([(name, record) for name, record in shown.rows])
     assert sum(line.startswith("fine[a]") and "512" in line for line in lines) == 1
     rows = shown.markdown().splitlines()[2:]
     for name in ("wrong[a]", "x[a]", "never[b]"):

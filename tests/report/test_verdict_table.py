@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from benchmarks.report.verdict_table import MOST, counts, lines, markdown
+from benchmarks.report.verdict_lines import lines
+from benchmarks.report.verdict_markdown import MOST, markdown
+from benchmarks.report.verdict_table import counts
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 
 SLOWER = Verdict(
@@ -35,16 +37,23 @@ def counter(benchmark, name="decode.kernel_launches", base=40.0, head=40.0, **ch
     return Verdict(benchmark, name, "counter", outcome, base, head, head / base - 1, **changes)
 
 
+def same(change, limit, low=None, high=None, cause=None):
+    """Return the verdict on a time that is no change, of which `limit` is said."""
+    return Verdict(
+        *("test_a", "round_s", "time", Outcome.NO_CHANGE, 1.0, 1.0 + change, change),
+        **{"low": low, "high": high, "detail": "why", "cause": cause, "limit": limit},
+    )
+
+
 def test_a_line_has_all_that_was_found():
-    """Benchmark, metric, both sides, change, interval, adjusted p, verdict; reasons below."""
-    header, line, *below, _ = lines([SLOWER])
-    assert header.split() == [
-        *("benchmark", "metric", "base", "current", "change", "interval", "p", "verdict")
+    """Both sides, change, interval, adjusted p and verdict below the benchmark's name; then why."""
+    header, name, line, who, *below, _ = lines([SLOWER])
+    assert header.split() == ["metric", "base", "current", "change", "interval", "p", "verdict"]
+    assert name == "throughput[int8-b8-p16-n128]"
+    assert re.split(r"  +", line.strip()) == [
+        *("tpot_s", "14.3 ms", "->", "16.4 ms", "+14.7 %", "[+13.1, +16.4]", "<0.001", "REGRESSED")
     ]
-    assert re.split(r"  +", line) == [
-        *("throughput[int8-b8-p16-n128]", "tpot_s", "14.3 ms", "->", "16.4 ms"),
-        *("+14.7 %", "[+13.1, +16.4]", "<0.001", "REGRESSED"),
-    ]
+    assert who == "tpot_s:"
     assert [each.strip() for each in below] == [SLOWER.detail, *SLOWER.reasons]
     assert all(each.startswith("    ") for each in below)
 
@@ -60,11 +69,12 @@ def test_regressions_come_first_and_counts_last():
     known = Verdict("test_known", "round_s", "time", Outcome.REGRESSED, acknowledged="a bug")
     cold = dataclasses.replace(known, metric="cold_round_s", outcome=Outcome.INCONCLUSIVE)
     found = lines([known, cold, *verdicts])
-    order = [each.split()[0] for each in found[1:-2] if not each.startswith("    ")]
+    names = {each.benchmark.removeprefix("test_") for each in (known, *verdicts)}
+    order = [each for each in found if each in names]
     assert order[:2] == ["REGRESSED", "known"]
     assert order[-2:] == ["IMPROVED", "NO_CHANGE"]
-    assert "    acknowledged: a bug" in found
-    assert found[-1] == (
+    assert "round_s, cold_round_s of known: acknowledged: a bug" in found
+    assert " ".join(found[-2:]).replace("     ", " ") == (
         "6 compared: 2 regressed (1 acknowledged), 1 improved, 1 unchanged, "
         "2 inconclusive (1 acknowledged); "
         "1 missing (1 skipped), 1 not comparable, 1 invalid"
@@ -75,7 +85,7 @@ def test_the_largest_change_comes_first():
     """Among regressions."""
     small = counter("test_a", head=41.0)
     large = counter("test_b", head=80.0)
-    assert [each.split()[0] for each in lines([small, large])[1:3]] == ["b", "a"]
+    assert [each for each in lines([small, large]) if each in "ab"] == ["b", "a"]
 
 
 def test_what_is_unchanged_does_not_drown_the_rest():
@@ -95,13 +105,12 @@ def test_what_benchmarks_have_in_common_is_said_once():
     """Those of one model share its counters; on another machine all share the reason."""
     found = lines([counter("test_a", head=41.0), counter("test_b", head=41.0)])
     assert sum("kernel_launches" in each for each in found) == 1
-    assert "    the same in 1 more benchmark" in found
     other = [
         Verdict(f"test_{name}", "-", "-", Outcome.NOT_COMPARABLE, detail="another machine: gpu")
         for name in "abc"
     ]
     found = lines(other)
-    assert sum("another machine" in each for each in found) == 1
+    assert found[0] == "NOT COMPARABLE (a and 2 more): another machine: gpu"
     assert "3 not comparable" in found[-1]
 
 
@@ -114,20 +123,69 @@ def test_an_unchanged_time_says_what_would_not_have_been_seen():
     ]
     assert f"2 times unchanged: {few}" in lines(verdicts)
     left_out = dataclasses.replace(verdicts[0], p=1.0, detail="x; 1 left out", cause=Cause.LEFT_OUT)
-    assert "    x; 1 left out" in lines([left_out])
+    assert "round_s: x; 1 left out" in lines([left_out])
 
 
-def test_reasons_that_times_of_a_benchmark_share_are_said_once():
-    """Rounds and TPOT slow down together."""
+def test_a_reason_is_said_once_with_all_that_it_is_about():
+    """Rounds and TPOT slow down together; limits that differ are one range."""
     both = [SLOWER, dataclasses.replace(SLOWER, metric="round_s", change=0.1)]
     found = lines(both)
     assert sum(SLOWER.reasons[1] in each for each in found) == 1
+    assert "tpot_s, round_s:" in found
+    says = "only changes above {} could have been seen; raise --rounds"
+    open_ = [
+        dataclasses.replace(
+            SLOWER,
+            metric=metric,
+            outcome=Outcome.INCONCLUSIVE,
+            detail=says.format(text),
+            limit=limit,
+            reasons=(),
+        )
+        for metric, text, limit in (("tpot_s", "6.7 %", 0.0668), ("round_s", "100 %", 0.996))
+    ]
+    assert f"round_s, tpot_s: {says.format('6.7 to 100 %')}" in lines(open_)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "change", "says"),
+    [
+        (counter("test_a", base=4e6, head=4e6 + 4, steps=4), "+1", "REGRESSED"),
+        (counter("test_a", base=400, head=401, steps=4), "+0.2 %", "REGRESSED"),
+        (dataclasses.replace(SLOWER, change=12.9, low=10.0, high=15.4), "14 times", "REGRESSED"),
+        (dataclasses.replace(SLOWER, change=0.0031, kind="device"), "+0.31 %", "REGRESSED"),
+        (same(0.03, 0.05), "+3.0 %", "NO CHANGE (below 5 %)"),
+        (same(0.008, 0.01, low=0.006, high=0.009), "+0.8 %", "NO CHANGE (below 1 %)"),
+        (same(0.2, 0.35, low=-0.1, high=0.5), "+20.0 %", "NO CHANGE (below 35 %)"),
+        (same(0.01, 0.03, low=-0.02, high=0.04), "+1.0 %", "NO CHANGE"),
+        (same(0.04, 0.03, low=0.01, high=0.07, cause=Cause.CHANCE), "+4.0 %", "(may be chance)"),
+    ],
+)
+def test_a_change_and_its_verdict_make_sense_together(verdict, change, says):
+    """A change that looks like one has the limit beside NO CHANGE; none is REGRESSED by +0.0 %."""
+    line = lines([verdict])[2]
+    assert f"  {change}  " in line
+    assert line.endswith(says)
+
+
+def test_the_interval_of_a_factor_is_one_of_factors():
+    """A change of 14 times with an interval in percent would have to be read twice."""
+    gross = dataclasses.replace(SLOWER, change=12.9, low=10.0, high=15.4)
+    assert "14 times  [11, 16]" in lines([gross])[2]
+
+
+def test_counters_are_those_of_one_decode_step():
+    """As in the table of metrics, however many steps were counted; others are as they are."""
+    (line,) = [each for each in lines([counter("test_a", head=46.0, steps=4)]) if "->" in each]
+    assert re.split("  +", line.strip())[1:4] == ["10", "->", "11.5"]
+    (line,) = [each for each in lines([counter("test_a", head=46.0)]) if "->" in each]
+    assert re.split("  +", line.strip())[1:4] == ["40", "->", "46"]
 
 
 def test_a_sure_change_that_is_not_reported_is_explained():
     """An interval without zero and NO CHANGE beside it would be a riddle."""
     small = dataclasses.replace(SLOWER, outcome=Outcome.NO_CHANGE, reasons=(), detail="too small")
-    assert "    too small" in lines([small])
+    assert "tpot_s: too small" in lines([small])
 
 
 def test_nothing_compared_is_said():
@@ -136,11 +194,27 @@ def test_nothing_compared_is_said():
     assert counts([]).startswith("nothing compared")
 
 
-def test_a_line_fits_a_terminal():
-    """With the longest names that the suite has."""
+def test_a_line_fits_120_columns():
+    """With the longest names, cells and reasons that the suite has."""
     name = "benchmarks/test_throughput.py::test_throughput[int8-decomp-b32-p1024-n128]"
-    long = counter(name, "decode.synchronizations.stream", 123456.0, 123500.0)
-    assert max(map(len, lines([long]))) < 140
+    reasons = tuple(f"{'kernel' * 16}: 1.234 ms -> 2.345 ms a step in {n} calls" for n in range(9))
+    device = dataclasses.replace(
+        SLOWER, benchmark=name, metric="prefill_device_s", kind="device", low=-0.1234, high=0.5678
+    )
+    found = [
+        counter(name, "decode.synchronizations.stream", 123456.0, 123500.0),
+        dataclasses.replace(counter(name, "decode.x"), outcome=Outcome.MISSING, cause=Cause.GONE),
+        dataclasses.replace(device, reasons=reasons, detail="a detail of some length; " * 9),
+        dataclasses.replace(device, metric="tpot_s", outcome=Outcome.NO_CHANGE, limit=0.0025),
+        *(dataclasses.replace(SLOWER, benchmark=f"{name}{n}", change=0.1) for n in range(9)),
+        Verdict(name, "-", "-", Outcome.MISSING, detail="gone: a baseline has it " * 9),
+    ]
+    notes = ["differs: " + ", ".join(f"package{n} 1.2.3 -> 1.2.4" for n in range(9))]
+    shown = lines(found, notes)
+    assert max(map(len, shown)) <= 120
+    assert [each for each in shown if "synchronizations.stream" in each]
+    for each in reasons:
+        assert each in "".join(line.strip() + " " for line in shown)
 
 
 NASTY = "test_a[`x`|<img src=x>|*b*_c_ @someone #1 https://evil.example www.evil.example\n# title]"

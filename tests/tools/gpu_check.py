@@ -27,7 +27,7 @@ from benchmarks.common.packages import COMPARED
 from benchmarks.common.process import kill_group
 from benchmarks.duet import saved_duets
 from benchmarks.machine import clock, identity
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, pytest_format
 from benchmarks.verdicts.judgement import judge
 from tests.tools.gpu_steps import ROOT, SMALL, STEPS, Plan
@@ -158,7 +158,7 @@ def conclude(folder: Path) -> None:
     stored = []
     for duet, verdicts in judged(folder / "duets"):
         name = f"{Path(duet.folder).name}: {duet}"
-        print("", name, *verdict_table.lines(verdicts), sep="\n")
+        print("", name, *verdict_lines.lines(verdicts), sep="\n")
         stored.append({"duet": name, "verdicts": [each.as_record() for each in verdicts]})
     write_json(folder / "verdicts.json", stored)
     pack(folder, folder / "raw")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_markdown
 from benchmarks.sessions import comparable
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts.judgement import exit_status, judge
@@ -78,7 +78,7 @@ def test_operators_that_are_slower_alike_are_the_machines(decode, gate):
     assert "of 10 operators took longer as well" in found.detail
     assert "so the machine is the likelier cause; decide it: python -m benchmarks" in found.detail
     assert exit_status([found]) == 11
-    assert "the machine is the likelier cause" in verdict_table.markdown(verdicts)
+    assert "the machine is the likelier cause" in verdict_markdown.markdown(verdicts)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_machine_beyond_bounds_that_were_lifted_is_no_witness(loose):
         "the machine couldn't be trusted by the usual bounds (--bounds lifted them): "
         "other programs used 50 % of this core"
     )
-    assert "other programs used 50 %" in verdict_table.markdown([found], [note])
+    assert "other programs used 50 %" in verdict_markdown.markdown([found], [note])
 
 
 @pytest.mark.parametrize("readings", [{"core_wait_share": 0.01}, {"trend_size": 0.4}, {}])

@@ -29,7 +29,7 @@ def profiled(decode, *, launches=40, prefill_s=1.0, decode_s=1.0):
 
 
 def test_the_reasons_of_a_regression():
-    """Which phase, which counters, and which operators gained time or calls in the profile."""
+    """Which phase, and per decode step which counters and operators gained time or calls."""
     more_calls = profile(mm=0.5, mul=0.202, add=0.1001, new=0.08, abs=0.01, neg=0.01)
     more_calls["operators"][2]["calls"] = 30
     base = profiled(profile(mm=0.1, mul=0.2, add=0.1, abs=0.01))
@@ -37,22 +37,22 @@ def test_the_reasons_of_a_regression():
     found = one(judge([base], [slow]))
     assert found.outcome is Outcome.REGRESSED
     assert found.reasons == (
-        "decode +50.0%, prefill +0.0%",
-        "counters: decode.kernel_launches 40 -> 42",
-        "decode: aten::mm 100 ms -> 500 ms on the device, 28 calls",
+        "decode +50.0 %, prefill +0.0 %",
+        "counters: decode.kernel_launches 10 -> 10.5",
+        "a decode step: aten::mm 25 ms -> 125 ms on the device, 7 calls",
         # One that the stored profile lacks had at most the time of the last that it has.
-        "decode: aten::new 10 ms -> 80 ms on the device, 28 calls",
-        "decode: aten::add 100 ms -> 100 ms on the device, 28 -> 30 calls",
+        "a decode step: aten::new 2.5 ms -> 20 ms on the device, 7 calls",
+        "a decode step: aten::add 25 ms -> 25 ms on the device, 7 -> 7.5 calls",
     )
 
 
 def test_the_phase_that_cost_more_comes_first():
     """In seconds of a round, of which decode has most steps, not by its share."""
     base, slow = profiled(profile(mm=0.1)), profiled(profile(mm=0.2), prefill_s=1.6, decode_s=1.3)
-    assert one(judge([base], [slow])).reasons[0] == "decode +30.0%, prefill +60.0%"
+    assert one(judge([base], [slow])).reasons[0] == "decode +30.0 %, prefill +60.0 %"
     slow = profiled(profile(mm=0.2), prefill_s=2.0, decode_s=1.01)
     found = one(judge([base], [slow]))
-    assert found.reasons == ("prefill +100.0%, decode +1.0%",)
+    assert found.reasons == ("prefill 2 times, decode +1.0 %",)
 
 
 def test_at_most_five_operators_are_named():
@@ -61,7 +61,7 @@ def test_at_most_five_operators_are_named():
     base = profiled(profile(**dict.fromkeys(names, 0.1)))
     worse = {name: 0.2 + number / 10 for number, name in enumerate(names)}
     found = one(judge([base], [profiled(profile(**worse), decode_s=1.5)]))
-    named = [each.split()[1] for each in found.reasons if "aten" in each]
+    named = [each.split()[3] for each in found.reasons if "aten" in each]
     assert named == [f"aten::{name}" for name in "hgfed"]
 
 
@@ -71,8 +71,11 @@ def test_operators_are_the_reasons_of_their_total():
     verdicts = head(counters=decoding(operators=more, operators_total=84))
     found = one(verdicts, "decode.operators_total")
     assert found.outcome is Outcome.REGRESSED
-    assert found.reasons == ("aten::item +3 calls", "aten::add +2 calls")
+    assert found.reasons == ("aten::item +0.75 calls a step", "aten::add +0.5 calls a step")
     verdicts = head(counters=decoding(operators={"aten::mm": 29, "aten::item": 50}))
     found = one(verdicts, "decode.operators_total")
     assert found.outcome is Outcome.NO_CHANGE
-    assert found.detail == "as many, but others: aten::mm +1 calls, aten::item -1 calls"
+    assert found.detail == (
+        "as many calls as before, but of other operators: "
+        "aten::mm +0.25 calls a step, aten::item -0.25 calls a step"
+    )

@@ -156,8 +156,8 @@ def duet(change, luck=LUCK[:5]):
 @pytest.mark.parametrize(
     ("change", "outcome", "says"),
     [
-        (0.0, Outcome.NO_CHANGE, "2% is ruled out"),
-        (0.0085, Outcome.NO_CHANGE, "smaller than 1%"),
+        (0.0, Outcome.NO_CHANGE, "a change of 2 % is ruled out"),
+        (0.0085, Outcome.NO_CHANGE, "a sure change, but below 1 %"),
         (0.02, Outcome.REGRESSED, "over 5 restarts"),
         (-0.02, Outcome.IMPROVED, "over 5 restarts"),
     ],
@@ -174,11 +174,16 @@ def test_an_open_duet_says_what_it_would_have_found_and_what_decides():
     """Inconclusive is a result, with the next step."""
     (found,) = judge(*duet(0.01, [4 * each for each in LUCK[:5]]), paired=True)
     assert found.outcome is Outcome.INCONCLUSIVE
-    assert "5 restarts would have found 3.4%; 14 more decide" in found.detail
+    assert found.detail == (
+        "only changes above 3.4 % could have been seen in 5 restarts; "
+        "14 more decide, if they vary alike"
+    )
+    assert found.limit == pytest.approx(0.034, abs=0.0005)
     for much in (6, 40):  # more restarts than anyone plays would decide, or none
         (found,) = judge(*duet(0.01, [much * each for each in LUCK[:5]]), paired=True)
         assert found.outcome is Outcome.INCONCLUSIVE
         assert "to decide: quieten the machine, or raise --rounds" in found.detail
+        assert found.limit > 0.04
 
 
 @pytest.mark.parametrize("change", [0.05, 0.2, -0.5, 3.0])
@@ -189,7 +194,7 @@ def test_fewer_than_three_restarts_decide_nothing(change, restarts):
     assert found.outcome is Outcome.INCONCLUSIVE
     assert found.p is None
     assert f"only {restarts} restart" in found.detail
-    assert "too few to tell how much they vary; 3 at least" in found.detail
+    assert "too few to know how much they vary; 3 are needed" in found.detail
 
 
 def test_a_duet_needs_pairs():
@@ -205,7 +210,7 @@ def test_rounds_of_a_duet_without_a_partner_are_left_out():
     cut = [foreign(each.measured["test_a"].rounds_s[:3]) for each in slow[:1]] + slow[1:]
     (found,) = judge(base, cut, paired=True)
     assert found.outcome is Outcome.NO_CHANGE
-    assert "1 restart with more rounds on one side" in found.detail
+    assert "rounds without a partner, in 1 restart, don't count" in found.detail
 
 
 def test_a_restart_that_one_side_lacks_is_left_out():
