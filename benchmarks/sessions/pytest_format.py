@@ -9,6 +9,7 @@ from statistics import mean, median, stdev
 from types import SimpleNamespace
 from typing import Any
 
+from benchmarks.common import git
 from benchmarks.common.quantity import percentile
 
 MODULE = "benchmarks/test_throughput.py"  # whose benchmark a duet measures, and is named after
@@ -22,11 +23,12 @@ def machine_info() -> dict[str, Any]:
 
 
 def commit_info() -> dict[str, Any]:
-    """Return what pytest-benchmark says of the current folder's commit."""
+    """Return what pytest-benchmark says of the current folder's commit, and where it is."""
     from pytest_benchmark import plugin
 
     config = SimpleNamespace(getoption=lambda _, default=None: default)
-    return dict(plugin.pytest_benchmark_generate_commit_info(config))  # type: ignore[no-untyped-call]
+    found = plugin.pytest_benchmark_generate_commit_info(config)  # type: ignore[no-untyped-call]
+    return {**found, **git.published()}
 
 
 def benchmark(

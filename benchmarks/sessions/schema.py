@@ -158,6 +158,7 @@ VERDICT = {
 }
 SAVED = {
     "passed": Maybe(bool),
+    "command": Maybe(str),
     "failed": Maybe(Each(str)),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
