@@ -148,10 +148,12 @@ function column(values, length) {
 }
 
 // As a person would write it: a count as a whole, anything else with a few digits.
-function figure(value, metric) {
-  const digits = metric.digits
-    ? { maximumSignificantDigits: metric.digits } : { maximumFractionDigits: value < 100 ? 1 : 0 };
-  return `${value.toLocaleString("en", digits)} ${metric.unit}`.trim();
+const few = [4, 5].map((digits) => new Intl.NumberFormat("en", { maximumSignificantDigits: digits }));
+const whole = [0, 1].map((digits) => new Intl.NumberFormat("en", { maximumFractionDigits: digits }));
+
+function figure(value, { digits, unit }) {
+  const format = digits ? few[digits - 4] : whole[Number(value < 100)];
+  return `${format.format(value)} ${unit}`.trim();
 }
 
 function day(t) {
@@ -205,6 +207,7 @@ function historyTicks(rows, width) {
   return {
     title: null,
     grid: false,
+    labelOverlap: false, // there is room
     values: [...ticks.keys()],
     labelExpr: `[utcFormat(datum.value, '${form}'), (${commits})[datum.value]]`,
   };

@@ -149,6 +149,49 @@ def test_page_and_summary_have_the_same_order() -> None:
     assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
 
 
+def test_restarts_and_intervals_have_one_axis() -> None:
+    """A dot of a restart stands below its interval; device time, which varies less, is apart."""
+    figures = compare(choose_sides(read(*duet_contents(6, slower=1.1)))).figures
+    intervals, restarts = (
+        figure.plots[0]["layer"][n]["encoding"]["x"]["scale"]["domain"]
+        for figure, n in zip(figures, (0, 1), strict=True)
+    )
+    assert intervals == restarts
+    device = builders.GPU
+    past = [
+        content(record(n, on_gpu=True), promoted=builders.promoted(), hardware=device)
+        for n in range(4)
+    ]
+    found = choose_sides(read(*past, content(record(7, on_gpu=True), hardware=device)))
+    ends = [
+        plot["layer"][0]["encoding"]["x"]["scale"]["domain"][1]
+        for plot in compare(found).figures[0].plots
+    ]
+    assert len(ends) == 2
+    assert max(ends) > 3 * min(ends)
+
+
+def test_a_level_begins_where_it_was_accepted() -> None:
+    """That is a promoted session whose own verdicts say that the benchmark changed."""
+    regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
+    forced = {"when": day(3), "forced": "a fix needs it"}
+    contents = [
+        {"promoted": builders.promoted()},
+        {"verdicts": [regressed]},
+        {"verdicts": [{**regressed, "acknowledged": "a trade"}], "promoted": builders.promoted()},
+        {"verdicts": [regressed], "promoted": forced},
+        {"verdicts": [builders.verdict(NAME, "NO CHANGE")], "promoted": builders.promoted()},
+        {"verdicts": [builders.verdict(NAME, "IMPROVED")], "promoted": builders.promoted()},
+    ]
+    shown = history.history(
+        read(*(content(record(n), when=day(n), **more) for n, more in enumerate(contents)))
+    )
+    assert shown
+    assert shown["series"][0]["levels"] == [(2, "accepted"), (3, "forced"), (5, "improved")]
+    marks = [mark for mark, _ in shown["series"][0]["marks"]]
+    assert marks == ["baseline", "session", "baseline", "forced", "baseline", "baseline"]
+
+
 def test_what_moved_is_listed() -> None:
     """Counters, operators and versions that differ are shown, and nothing that doesn't."""
     head = record(on_gpu=True, launches=652)
