@@ -54,8 +54,9 @@ def banner(sides: Sides) -> Banner:
     state, says = _machine(subject, told, loose)
     if verdicts is not None:
         word, headline = _verdict(verdicts, sides.against)
+        unsure = [f"{says}."] if state == "NOT JUDGED" and not loose else []
         counted = f"{verdict_table.counts(verdicts)}."
-        return Banner(word, headline, state, [counted, *lines])
+        return Banner(word, headline, state, [counted, *unsure, *lines])
     lines = [*lines, "Nothing was compared; pytest benchmarks --gate, or a duet, does."]
     if failed:
         return Banner("FAILED", "A test failed, so this session is no evidence", "", lines)

@@ -28,6 +28,7 @@ GROUPS = (
 
 def facts(session: Session) -> list[tuple[str, str]]:
     """Return what was measured, on what, and when, in a few lines."""
+    kept = session.saved, session.duet
     infos = [measured.info for measured in session.measured.values()]
     workloads = [info["workload"] for info in infos]
     models = dict.fromkeys(
@@ -39,7 +40,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
         ("Machine", machine_label(session)),
         ("Commit", commit_label(session)),
         ("Saved", _saved(session.when)),
-        *([("Command", str(command))] if (command := session.saved.get("command")) else []),
+        *(("Command", str(each["command"])) for each in kept if each.get("command")),
         ("File", session.name.rpartition("/")[2]),
         (
             "Versions",

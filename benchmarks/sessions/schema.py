@@ -170,6 +170,7 @@ SAVED = {
             "id": str,
             "looks": Each(NUMBER, numbered=True),
             "spec": Maybe(str),
+            "command": Maybe(str),
             "injected_slowdown": Maybe(NUMBER),
             "position_in_pair": Maybe([NUMBER]),
         }

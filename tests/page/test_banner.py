@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.page import intake, render
+from benchmarks.page import intake, render, session
 from benchmarks.page.banner import banner
-from benchmarks.page.subject import Sides
+from benchmarks.page.subject import Sides, choose_sides
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from tests import builders
-from tests.page.contents import NAME, content, day, read, record
+from tests.page.contents import NAME, content, day, duet_contents, read, record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +90,10 @@ def test_a_page_says_how_it_came_about(tmp_path: Path) -> None:
     link = '<a href="https://github.com/o/r/commit/0123456789abcdef">0123456789 on main</a>'
     assert page.count(link) == 3
     assert "javascript:alert" not in page
+
+
+def test_a_duet_says_how_to_repeat_it() -> None:
+    """Its command is in the files of its restarts."""
+    contents = duet_contents(2, 1.0, command="python -m benchmarks duet --base current")
+    head = choose_sides(read(*contents)).head
+    assert dict(session.facts(head))["Command"] == "python -m benchmarks duet --base current"
