@@ -40,12 +40,12 @@ def facts(session: Session) -> list[tuple[str, str]]:
         ("Machine", machine_label(session)),
         ("Commit", commit_label(session)),
         ("Saved", _saved(session.when)),
-        *(("Command", str(each["command"])) for each in kept if each.get("command")),
         ("File", session.name.rpartition("/")[2]),
         (
             "Versions",
             ", ".join(f"{name} {each}" for name, each in session.software.items() if each),
         ),
+        *(("Command", str(each["command"])) for each in kept if each.get("command")),
     ]
 
 
