@@ -45,7 +45,8 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     found = choose_sides(intake.sessions, intake.verdicts)
     subject = found.head
     data = Data()
-    scripts = [vega(), (FOLDER / "page.js").read_text(encoding="utf-8")]
+    ours = [(FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "history.js")]
+    scripts = [vega(), "\n".join(ours)]
     content = {
         "banner": banner.banner(found),
         "facts": session.facts(subject),
