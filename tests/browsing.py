@@ -26,6 +26,7 @@ FLAGS = (
     "--disable-sync",
 )
 NAME = "benchmarks/test_throughput.py::test_throughput[{}-b8-p16-n{}]"
+DRAWN = ".plot > [aria-hidden='true']"  # the page's script hides it from readers once it is whole
 PATIENCE_MS = 300_000  # of what is drawn in a second: a machine may stall
 
 
@@ -64,7 +65,7 @@ class Opened:
         self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(file.as_uri())
-        self.page.wait_for_selector(".plot svg")
+        self.page.wait_for_selector(DRAWN)
 
     def all_drawn(self) -> None:
         """Wait until all charts are drawn, near the screen or not."""
@@ -73,10 +74,16 @@ class Opened:
     def history_drawn(self) -> None:
         """Go to the history, and wait for its first chart."""
         self.page.locator("#history").scroll_into_view_if_needed()
-        self.page.wait_for_selector("#history-plots .plot svg")
+        self.page.wait_for_selector(f"#history-plots {DRAWN}")
 
     def tooltip(self, marks: str, n: int = 0) -> str:
-        """Return what a chart says when the mouse is over one of its marks."""
+        """Return what a chart says when the mouse is over one of its marks.
+
+        All charts are drawn first, so that none moves away from the mouse.
+        """
+        self.all_drawn()
+        self.page.mouse.move(0, 0)
+        self.page.wait_for_selector("#vg-tooltip-element.visible", state="hidden")
         self.page.locator(marks).nth(n).scroll_into_view_if_needed()
         self.page.locator(marks).nth(n).hover(force=True)
         self.page.wait_for_selector("#vg-tooltip-element.visible")
@@ -101,7 +108,10 @@ def history(folder: Path, sessions: int) -> Path:
         content = builders.content(
             *((name, record(n, slower=slower, new_tokens=8, rounds=2)) for name in names),
             when=f"{2000 + n // 300}-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}T08:00:00+00:00",
-            commit=f"{chance.getrandbits(160):040x}",
+            commit={
+                "id": f"{chance.getrandbits(160):040x}",
+                "remote": "https://github.com/o/r",
+            },
             hardware=builders.CPU if n % 10 else {"device": "cpu", "threads": 2},
             passed=not worse,
             exit_status=int(worse),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
                 sides = measuring.overlays(conditions).sides(specs, stack)
                 voice = measuring.say, measuring.pulse
                 duet = Duet(conditions, sides, budget, out, *voice, acknowledged=known)
+                duet.command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
                 measuring.say(duet.cost())
                 duet.run()
         except KeyboardInterrupt:

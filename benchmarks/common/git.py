@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from benchmarks.common.process import Done
 SECONDS = 600  # for an answer of git or of the package index
 CHECKOUT = "run in a clone of the repository, with its .git"
 TRUST = re.compile(r"git config --global --add safe\.directory ('[^']*'|[^\s\\'\"]+)")  # advice
+REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]*@)?([\w.-]+)(?::\d+/|[:/])([\w./~-]+?)(?:\.git)?/?")
+SITES = {"github": "commit", "gitlab": "-/commit"}  # by a word of their names; what is before an id
 OURS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # in a hook they name the repository around
 
 
@@ -49,6 +52,37 @@ def repair(says: str) -> str | None:
     if advice := TRUST.search(says):
         return f"another user owns it: {advice[0]}"
     return CHECKOUT if "not a git repository" in says else None
+
+
+def on_the_web(address: str) -> str | None:
+    """Return the page of a repository at GitHub or GitLab, out of the address of a remote.
+
+    None if it is somewhere else. Neither user nor password are kept.
+    """
+    found = REMOTE.fullmatch(address.strip())
+    if not found or not any(site in found[1] for site in SITES):
+        return None
+    return f"https://{found[1]}/{found[2].strip('/')}"
+
+
+def published() -> dict[str, str]:
+    """Return as `remote` where the current folder's repository is on the web, if it is."""
+    command = ["git", "remote", "get-url", "origin"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no input)
+    except OSError:  # there is no git
+        return {}
+    page = on_the_web(said.stdout)
+    return {"remote": page} if page else {}
+
+
+def commit_page(repository: str, commit: str) -> str | None:
+    """Return the page of a commit in a repository on the web; None if there is none."""
+    page = on_the_web(repository)
+    if page is None or not re.fullmatch(r"[0-9a-f]{7,64}", commit):
+        return None
+    host = page.split("/")[2]
+    return f"{page}/{next(path for site, path in SITES.items() if site in host)}/{commit}"
 
 
 @contextmanager

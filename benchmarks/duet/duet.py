@@ -41,6 +41,7 @@ class Duet:
     pulse: Callable[[str], None] = lambda _: None  # parts of a line, as each restart goes on
     asked: tuple[str, str] | None = None  # the one benchmark and metric that have to be decided
     acknowledged: Sequence[Acknowledgement] = ()  # regressions that pass
+    command: str = ""  # that measures the same again
     id: str = field(default_factory=lambda: uuid4().hex)  # the same in all files of this duet
     takes: dict[Take, list[Session]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
@@ -88,7 +89,8 @@ class Duet:
     def facts(self) -> dict[str, Any]:
         """What tells this duet from others, and how sure its verdicts are."""
         looks = {str(count): alpha for count, alpha in self.looks.items()}
-        return {"id": self.id, "alpha": self.budget.alpha, "looks": looks}
+        facts = {"id": self.id, "alpha": self.budget.alpha, "looks": looks}
+        return {**facts, "command": self.command} if self.command else facts
 
     def run(self) -> None:
         """Add restarts until every time has a verdict, or the budget is spent.

@@ -34,6 +34,14 @@ MISFITS = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What the figures of all benchmarks of a page have in common."""
+
+    most: int  # points of a figure
+    reach: float  # of the rounds, from their median: a share
+
+
+@dataclass(frozen=True)
 class View:
     """A benchmark as a page shows it."""
 
@@ -54,27 +62,46 @@ def views(session: Session, artifacts: Path | None, out: Path) -> list[View]:
         for measured in session.measured.values()
         if "cold_process" in measured.info
     }
-    most = min(timing.MOST_POINTS, timing.ALL_POINTS // len(session.measured))
     known: dict[str, str] = {}
+    scale = Scale(
+        most=min(timing.MOST_POINTS, timing.ALL_POINTS // len(session.measured)),
+        reach=max(
+            (
+                timing.reach(each.info, _first(each, cold))
+                for each in session.measured.values()
+                if each.info["rounds"]
+            ),
+            default=0.0,
+        ),
+    )
     return [
-        _view(measured, cold, known, most, artifacts, out) for measured in session.measured.values()
+        _view(measured, _first(measured, cold), known, scale, artifacts, out)
+        for measured in session.measured.values()
     ]
+
+
+def _first(measured: Measured, cold: Mapping[str, Info]) -> Info | None:
+    """Return the cold start of the same workload, unless this is it."""
+    return None if "cold_process" in measured.info else cold.get(_key(measured))
 
 
 def _view(
     measured: Measured,
-    cold: Mapping[str, Info],
+    first: Info | None,
     known: dict[str, str],
-    most: int,
+    scale: Scale,
     artifacts: Path | None,
     out: Path,
 ) -> View:
     info, name = measured.info, short(measured.fullname)
     validity = info.get("validity")
-    first = None if "cold_process" in info else cold.get(_key(measured))
     shown: list[Figure | None] = []
     if info["rounds"]:
-        shown = [timing.rounds(info, first), timing.gaps(info, most), distribution.figure(info)]
+        shown = [
+            timing.rounds(info, first, scale.reach),
+            timing.gaps(info, scale.most),
+            distribution.figure(info),
+        ]
     if known.setdefault(work.same(measured), name) == name:  # the others have the same work
         shown += work.figures(None, measured)
     folder = artifacts / measured.fullname.rpartition("::")[2] if artifacts else None
@@ -114,7 +141,6 @@ def _doubts(validity: Info | None) -> Iterator[str]:
         yield "the machine was not judged"
         return
     yield from doubts.of_one(validity)
-    yield from unchecked.of_records([validity]).lines()
 
 
 def _headline(info: Info) -> str:

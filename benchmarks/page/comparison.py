@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.page import moved
+from benchmarks.common.packages import in_short
+from benchmarks.page import labels, moved
 from benchmarks.page.figures import restarts, work
-from benchmarks.page.figures.intervals import intervals
+from benchmarks.page.figures.intervals import intervals, reach
 from benchmarks.page.figures.kit import Figure, Table
-from benchmarks.report import verdict_table
+from benchmarks.report import columns, verdict_table
+from benchmarks.sessions import commit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.duet.saved_duets import Duet
+    from benchmarks.page.subject import Sides
     from benchmarks.sessions.outcome import Verdict
     from benchmarks.sessions.session import Session
 
@@ -35,33 +37,28 @@ class Comparison:
     """Verdicts, the worst first, as a figure and as lines; and what moved beside them."""
 
     basis: str
+    baselines: Table | None
     figures: Sequence[Figure]
     lines: Sequence[Line]
     unchanged: Sequence[str]
     moved: Sequence[tuple[str, Table]]
+    work: Sequence[Figure]
 
 
-def compare(
-    verdicts: Sequence[Verdict],
-    basis: str,
-    base: Session | None,
-    head: Session,
-    duet: Duet | None = None,
-) -> Comparison:
-    """Return what is shown of verdicts; what moved is known if there is a base.
-
-    `basis` is a sentence on what was compared with what; each restart of a `duet` is shown.
-    """
+def compare(sides: Sides) -> Comparison:
+    """Return what is shown of verdicts; what moved is known if there is a base."""
+    verdicts, base, head = sides.verdicts or (), sides.base, sides.head
     shown, unchanged = verdict_table.sorted_out(verdicts)
     listed = [verdict for verdict, _ in shown]
-    figures = [intervals(listed), restarts.figure(duet, listed) if duet else None]
-    if base:
-        figures += work.compared(base, head)
+    seen = restarts.observed(sides.duet, listed) if sides.duet else []
+    end = max(reach(listed), restarts.reach(seen)) if seen else 0.0  # both have one axis
+    figures = [intervals(listed, end), restarts.figure(seen, end)]
     return Comparison(
-        basis=basis,
+        basis=sides.basis,
+        baselines=_baselines(sides.baselines) if sides.baselines else None,
         figures=[figure for figure in figures if figure],
         lines=[
-            _line(verdict, below)
+            _line(verdict, below, head)
             for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
         ],
         unchanged=[
@@ -70,11 +67,31 @@ def compare(
             *verdict_table.remarks(verdicts),
         ],
         moved=moved.tables(base, head) if base else (),
+        work=work.compared(base, head) if base else (),
     )
 
 
-def _line(verdict: Verdict, below: Sequence[str]) -> Line:
+def _baselines(sessions: Sequence[Session]) -> Table:
+    pages = {labels.commit_label(each): commit.page(each) for each in sessions}
+    rows = [
+        (
+            each.name.rpartition("/")[2],
+            each.when[:16].replace("T", " "),
+            labels.commit_label(each),
+            in_short(each.software),
+        )
+        for each in sessions
+    ]
+    links = {label: page for label, page in pages.items() if page}
+    return Table(("file", "saved, UTC", "commit", "versions"), rows, (0, 1, 2, 3), links)
+
+
+def _line(verdict: Verdict, below: Sequence[str], session: Session) -> Line:
     name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
+    measured = session.measured.get(verdict.benchmark)
+    steps = columns.counted_steps(measured.info) if measured else None
+    if verdict.kind == "counter" and metric.startswith("decode.") and steps:
+        metric = f"{metric}, in {steps} steps"
     return Line(
         outcome=outcome,
         cells=(f"{name}: {metric}", base, head, change, interval, p),

@@ -24,7 +24,7 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
     rows = [
         (name, columns.text(name, value) if isinstance(value, (int, float)) else str(value), "")
         if value is not None
-        else (name, "-", reasons.get(name, ""))
+        else (name, UNMEASURED, reasons.get(name, ""))
         for name, value in (validity.get("readings") or {}).items()
     ]
     yield (
@@ -35,8 +35,12 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
 
 
 def _counters(counters: Mapping[str, Any]) -> Table:
-    """Return the counters of both phases side by side, operators last; functions have a figure."""
-    counted = [counters.get(phase) or {} for phase in ("prefill", "decode")]
+    """Return the counters of the prefill and of a decode step, operators last.
+
+    Functions have a figure.
+    """
+    steps = columns.counted_steps({"counters": counters}) or 1
+    counted = [counters.get("prefill") or {}, _per_step(counters.get("decode") or {}, steps)]
     phases = [
         dict(_flat({k: v for k, v in each.items() if k not in FUNCTIONS and v is not None}))
         for each in counted
@@ -48,9 +52,20 @@ def _counters(counters: Mapping[str, Any]) -> Table:
     ]
     if not rows:
         rows = [("all", UNMEASURED, UNMEASURED)]
-    if (steps := counters.get("decode_steps")) and rows:
-        rows.insert(0, ("decode steps", "-", f"{steps[0]} to {steps[1] - 1}"))
-    return Table(("counter", "prefill", "decode"), rows)
+    return Table(("counter", "prefill", "a decode step" if steps > 1 else "decode"), rows)
+
+
+def number(count: float) -> str:
+    """Return how often something is done: a mean over decode steps may be no whole number."""
+    return f"{count:,.{0 if count >= 100 or count == int(count) else 1}f}"
+
+
+def _per_step(value: Any, steps: int, name: str = "") -> Any:
+    """Return counters of a single step; bytes are a peak, and stay."""
+    if isinstance(value, Mapping):
+        return {key: _per_step(part, steps, key) for key, part in value.items()}
+    counts = isinstance(value, int) and not name.endswith("_bytes")
+    return number(value / steps) if counts else value
 
 
 def _absent(name: str, counted: Mapping[str, Any]) -> str:
@@ -75,4 +90,4 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, (list, tuple)):
         yield name, ", ".join(map(str, value))[:MOST_NAME]
     else:
-        yield name, "-" if value is None else str(value)[:MOST_NAME]
+        yield name, "none" if value is None else str(value)[:MOST_NAME]

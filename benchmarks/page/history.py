@@ -6,7 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import in_short
-from benchmarks.page.figures import kit
+from benchmarks.page.figures import over_time
 from benchmarks.page.labels import (
     commit_label,
     machine_key,
@@ -15,7 +15,7 @@ from benchmarks.page.labels import (
     workload_label,
 )
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, schema
+from benchmarks.sessions import baseline, commit, schema
 from benchmarks.verdicts import device_times, exact
 
 if TYPE_CHECKING:
@@ -23,19 +23,14 @@ if TYPE_CHECKING:
 
     from benchmarks.sessions.session import Measured, Session
 
-MARKS = {  # what is told apart, the strongest first: colour, shape
-    "REGRESSED": (kit.VERMILION, "triangle-up"),
-    "INVALID": (kit.MUTED, "cross"),
-    "acknowledged": (kit.PURPLE, "square"),
-    "baseline": (kit.GREEN, "diamond"),
-    "session": (kit.BLUE, "circle"),
-}
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
 # WHOLE_BENCHMARK of them. So a page stays below 3 MB.
 MOST_VALUES = 240_000
 WHOLE_BENCHMARK = 5_000
 LEAST_VALUES = 10_000
 DIGITS = 5
+ROUNDS = ("round_s", "cold_round_s")
+PER_PHASE = {"decode": "a step", "prefill": "a prefill"}
 
 
 def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
@@ -62,6 +57,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
             "workload": workloads[workload],
             "sessions": [n for n, _ in found],
             "marks": [_standing(kept[n]) for n, _ in found],
+            "levels": _levels([(kept[n], measured) for n, measured in found]),
             "doubts": _doubts([measured for _, measured in found]),
             "metrics": _columns([(kept[n], measured) for n, measured in found]),
         }
@@ -69,14 +65,22 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     ]
     return {
         "sessions": [_describe(session) for session in kept],
-        "series": sorted(series, key=lambda each: -len(each["sessions"])),
-        "spec": _spec(),
+        "series": sorted(series, key=_first_choice),
+        "spec": over_time.spec(),
         "left_out": len(sessions) - len(kept),
     }
 
 
+def _first_choice(series: Mapping[str, Any]) -> tuple[int, bool]:
+    """Return what series are sorted by: the longest first, and of these the throughput."""
+    return -len(series["sessions"]), not series["workload"].startswith("throughput[")
+
+
 def values(measured: Measured) -> dict[str, float]:
-    """Return what a benchmark measured, by name: round time, metrics, and counters by phase."""
+    """Return what a benchmark measured, by name: round time, metrics, and counters.
+
+    Counters are those of the prefill, and of a decode step, as in the tables of metrics.
+    """
     rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
     if rounds and measured.info.get("cold_process"):
         rounds["cold_round_s"] = measured.rounds_s[0]
@@ -90,7 +94,12 @@ def values(measured: Measured) -> dict[str, float]:
         for name, count in measured.counters(phase).items():
             total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
             counted[total] = counted.get(total, 0) + count
-        found |= {f"{phase}.{name}": counted[name] for name in schema.COUNTERS if name in counted}
+        steps = columns.counted_steps(measured.info) if phase == "decode" else 1
+        for name in schema.COUNTERS:
+            if name in counted and name.endswith("_bytes"):  # a peak
+                found[f"{phase}.{name}"] = counted[name]
+            elif name in counted and steps:
+                found[f"{phase}.{name}"] = counted[name] / steps
     return found
 
 
@@ -124,6 +133,7 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
     rows = [values(measured) for _, measured in found]
     marks = [_marks(session, measured) for session, measured in found]
     names = [name for name in columns.METRICS if any(name in row for row in rows)]
+    names.sort(key=ROUNDS.__contains__)  # stable: throughput is the first choice
     names += sorted({name for row in rows for name in row} - set(names))
     series = []
     for name in names:
@@ -140,7 +150,8 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "title": columns.title(name),
-                "unit": unit.name,
+                "unit": unit.name or PER_PHASE.get(name.partition(".")[0], ""),
+                "digits": 0 if "." in name else 5 if "device" in name else 4,
                 "values": scaled[0] if same else scaled,
                 "of_the_wall": _is_of_the_wall(name),
                 "marks": marked,
@@ -197,50 +208,29 @@ def _standing(session: Session) -> tuple[str, str]:
     """Return how a session is marked whatever was judged: as a baseline, or as any other."""
     if "passed" in session.saved and baseline.is_baseline(session):
         forced = session.promoted.get("forced")
-        return "baseline", f"promoted although refused: {forced}" if forced else "promoted"
+        return ("forced", f"promoted although refused: {forced}") if forced else ("baseline", "")
     return "session", ""
+
+
+def _levels(found: Sequence[tuple[Session, Measured]]) -> list[tuple[int, str]]:
+    """Return where another level of the baselines began, and how: as `baseline.baselines` has it.
+
+    That is where a session was promoted whose own verdicts on the benchmark say so.
+    """
+    levels = []
+    for n, (session, measured) in enumerate(found):
+        said = {v["outcome"] for v in session.verdicts if v["benchmark"] == measured.fullname}
+        if _standing(session)[0] == "session" or not said & {"REGRESSED", "IMPROVED"}:
+            continue
+        word = "accepted" if "REGRESSED" in said else "improved"
+        levels.append((n, "forced" if session.promoted.get("forced") else word))
+    return levels
 
 
 def _describe(session: Session) -> dict[str, str]:
     return {
         "name": session.name.rpartition("/")[2],
-        "when": session.when[:16].replace("T", " "),
+        "when": session.when[:19].replace("T", " "),
         "commit": commit_label(session),
         "versions": in_short(session.software),
-    }
-
-
-def _spec() -> kit.Spec:
-    """Return the plot of one metric; the page's script puts in rows, unit, and kinds of marks."""
-    tooltip = kit.hover(
-        {
-            "value": "text",
-            "session": "name",
-            "saved": "when",
-            "commit": "commit",
-            "versions": "versions",
-            "kind": "mark",
-            "why": "why",
-        }
-    )
-    x = kit.axis("n", "sessions, oldest first", scale={"nice": False}, axis={})
-    y = kit.axis("value", "UNIT", axis={"format": ",.5~r"})
-    layers = [
-        kit.layer("line", {"strokeWidth": 1, "color": kit.BLUE, "opacity": 0.45}, x=x, y=y),
-        kit.layer(
-            "point",
-            {"filled": True, "opacity": 1},
-            x=x,
-            y=y,
-            color=_of_mark(0),
-            shape=_of_mark(1),
-            size={"condition": {"test": "datum.mark === 'session'", "value": 22}, "value": 90},
-            tooltip=tooltip,
-        ),
-    ]
-    return kit.plot(layers, height=150)
-
-
-def _of_mark(n: int) -> kit.Spec:
-    scale = {"domain": list(MARKS), "range": [mark[n] for mark in MARKS.values()]}
-    return {"field": "mark", "type": "nominal", "scale": scale}
+    } | ({"page": page} if (page := commit.page(session)) else {})

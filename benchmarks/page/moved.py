@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import short
+from benchmarks.page.facts import number
 from benchmarks.page.figures.kit import MOST_NAME, Table
 from benchmarks.report import columns
 from benchmarks.report.columns import UNMEASURED
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from benchmarks.sessions.session import Measured, Session
 
+COUNTED = "Counters of the prefill, or of a decode step, that changed"
+CALLED = "Operators that the prefill, or a decode step, calls more or less often"
 PHASES = ("decode", "prefill")
 OPERATORS = 12  # that gained or lost, for each benchmark and phase
 
@@ -23,8 +26,8 @@ def tables(base: Session, head: Session) -> list[tuple[str, Table]]:
     """Return a table for each kind of thing that moved, with its title."""
     found = (
         ("Versions that differ", _versions(base, head)),
-        ("Counters that changed", _counters(base, head)),
-        ("Operators called more or less often", _calls(base, head)),
+        (COUNTED, _counters(base, head)),
+        (CALLED, _calls(base, head)),
         ("Operators that gained or lost own time in the profile", _own_times(base, head)),
     )
     return [(title, table) for title, table in found if table.rows]
@@ -59,10 +62,13 @@ def _calls(base: Session, head: Session) -> Table:
     rows = []
     for name, then, now in _both(base, head):
         for phase in PHASES:
+            steps = _steps(now, phase)
+            if steps is None or _steps(then, phase) != steps:
+                continue
             changed = comparable.changed_calls(then, now, phase)
             changed.sort(key=lambda change: -abs(change[2] - change[1]))
             rows += [
-                (name, phase, operator[:MOST_NAME], *_numbers(before, after))
+                (name, phase, operator[:MOST_NAME], *_numbers(before / steps, after / steps))
                 for operator, before, after in changed[:OPERATORS]
             ]
     return Table(("benchmark", "phase", "operator", "base", "head", "change"), rows, left=(0, 1, 2))
@@ -106,16 +112,23 @@ def _both(base: Session, head: Session) -> list[tuple[str, Measured, Measured]]:
     ]
 
 
-def _counted(measured: Measured) -> dict[str, int]:
-    """Return the counters of both phases; operators and functions are shown apart."""
+def _counted(measured: Measured) -> dict[str, float]:
+    """Return the counters of prefill and decode step; operators and functions are shown apart."""
     return {
-        f"{phase}.{name}": count
+        f"{phase}.{name}": count / steps
         for phase in reversed(PHASES)
+        if (steps := _steps(measured, phase))
         for name, count in measured.counters(phase).items()
+        if not name.endswith("_bytes")  # a peak is judged as memory
     }
+
+
+def _steps(measured: Measured, phase: str) -> int | None:
+    """Return over how many steps a phase was counted; None if that isn't known."""
+    return columns.counted_steps(measured.info) if phase == "decode" else 1
 
 
 def _numbers(old: float | None, new: float | None) -> tuple[str, str, str]:
     share = new / old - 1 if old and new is not None else None
-    before, after = (UNMEASURED if each is None else f"{each:,}" for each in (old, new))
+    before, after = (UNMEASURED if each is None else number(each) for each in (old, new))
     return before, after, columns.change(share)

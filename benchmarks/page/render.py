@@ -16,6 +16,7 @@ from benchmarks.page import banner, comparison, facts, history, session
 from benchmarks.page.benchmark import views
 from benchmarks.page.figures.kit import CONFIG, Figure
 from benchmarks.page.subject import choose_sides
+from benchmarks.sessions import commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,15 +45,15 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
     found = choose_sides(intake.sessions, intake.verdicts)
     subject = found.head
     data = Data()
-    scripts = [vega(), (FOLDER / "page.js").read_text(encoding="utf-8")]
+    ours = [(FOLDER / name).read_text(encoding="utf-8") for name in ("page.js", "history.js")]
+    scripts = [vega(), "\n".join(ours)]
     content = {
-        "banner": banner.banner(subject, found.verdicts),
+        "banner": banner.banner(found),
         "facts": session.facts(subject),
-        "comparison": found.verdicts is not None
-        and comparison.compare(found.verdicts, found.basis, found.base, subject, found.duet),
+        "commit_page": commit.page(subject),
+        "comparison": found.verdicts is not None and comparison.compare(found),
         "metrics": session.metrics(subject),
         "figures": session.figures(subject),
-        "no_light": session.no_light(subject),
         "unmeasured": session.unmeasured(subject),
         "machine": facts.table(subject.machine),
         "views": views(subject, artifacts, out),

@@ -10,6 +10,7 @@ from benchmarks.page.figures import overview, work
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import commit_label, machine_label
 from benchmarks.report import columns
+from benchmarks.report.columns import UNMEASURED
 from benchmarks.report.summary import NO_RESULT
 from benchmarks.sessions import instants
 
@@ -27,6 +28,7 @@ GROUPS = (
 
 def facts(session: Session) -> list[tuple[str, str]]:
     """Return what was measured, on what, and when, in a few lines."""
+    kept = session.saved, session.duet
     infos = [measured.info for measured in session.measured.values()]
     workloads = [info["workload"] for info in infos]
     models = dict.fromkeys(
@@ -43,6 +45,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
             "Versions",
             ", ".join(f"{name} {each}" for name, each in session.software.items() if each),
         ),
+        *(("Command", str(each["command"])) for each in kept if each.get("command")),
     ]
 
 
@@ -59,7 +62,8 @@ def metrics(session: Session) -> list[tuple[str, Table]]:
     for title, group in GROUPS:
         header, *rows = columns.rows([*_records(session), *_failed(session)], group)
         if len(header) > 1:
-            tables.append((title, Table(tuple(header), rows)))
+            told = [[UNMEASURED if cell == "-" else cell for cell in row] for row in rows]
+            tables.append((title, Table(tuple(header), told)))
     return tables
 
 
@@ -83,15 +87,6 @@ def figures(session: Session) -> list[Figure]:
         overview.memory(records),
     )
     return [figure for figure in drawn if figure]
-
-
-def no_light(session: Session) -> str | None:
-    """Return why the distance to the speed of light isn't shown; None if it is."""
-    records = _records(session)
-    if overview.light(records):
-        return None
-    reasons = ((info.get("unmeasured") or {}).get("speed_of_light_tpot_s") for _, info in records)
-    return next((reason for reason in reasons if reason), "it was not recorded")
 
 
 def _failed(session: Session) -> list[tuple[str, Info]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.text import count
 from benchmarks.duet import saved_duets
 from benchmarks.report import columns
-from benchmarks.sessions import baseline
+from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict, from_record
 from benchmarks.verdicts import judgement
 
@@ -26,9 +26,11 @@ class Sides:
     """A session, what it is compared with, and the verdicts: None if nothing was compared."""
 
     head: Session
+    baselines: Sequence[Session] = ()  # that it is compared with, oldest first; of a duet none
     base: Session | None = None  # of which counters and operators are compared
     verdicts: Sequence[Verdict] | None = None
     basis: str = ""  # what was compared with what, in sentences
+    against: str = ""  # the same in a few words
     duet: Duet | None = None
     notes: Sequence[str] = field(default_factory=tuple)  # what of the files is not compared
 
@@ -41,22 +43,25 @@ def choose_sides(sessions: Sequence[Session], stored: Stored | None = None) -> S
     shown whole. Otherwise the verdicts are those that the session was saved with, or else are
     given on the baselines that are there.
     """
-    found, notes = saved_duets.find(sessions)
+    duets, notes = saved_duets.find(sessions)
     newest = sessions[-1]
-    if newest.duet and found:
-        return _duet(found, notes, stored or {})
+    if newest.duet and duets:
+        return _duet(duets, notes, stored or {})
     if newest.duet:
         return Sides(newest, notes=notes)
     earlier = [each for each in sessions[:-1] if "passed" in each.saved]
     known = baseline.baselines(earlier, newest)
     base = known[-1] if known else None
+    against = count(len(known), "baseline") if known else "its baselines"
     if (saved := newest.saved.get("verdicts")) is not None:
         basis = "As the session itself judged its results, when it was measured"
-        return Sides(newest, base, [from_record(each) for each in saved], basis, notes=notes)
+        own = [from_record(each) for each in saved]
+        return Sides(newest, known, base, own, basis, against, notes=notes)
     if not known:
         return Sides(newest, notes=notes)
-    basis = f"Judged now against {len(known)} baselines: no verdicts were saved with the session"
-    return Sides(newest, base, judgement.judge(known, [newest]), basis, notes=notes)
+    basis = f"Judged now against {against}: no verdicts were saved with the session"
+    found = judgement.judge(known, [newest])
+    return Sides(newest, known, base, found, basis, against, notes=notes)
 
 
 def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
@@ -76,7 +81,10 @@ def _duet(found: Sequence[Duet], notes: Sequence[str], stored: Stored) -> Sides:
         f"the verdicts, restart {head.duet['restart']:g} of head is shown: the newest "
         f"{'that has counters' if _counted(head) else 'one, since none has counters'}"
     )
-    return Sides(head, base, verdicts, basis, duet, notes)
+    against = saved_duets.versions(base)
+    if changed := comparable.changed(base.software, head.software):
+        against = ", ".join(f"{name} {then or 'none'}" for name, (then, _) in changed.items())
+    return Sides(head, (), base, verdicts, basis, against, duet, notes)
 
 
 def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ def judge_and_save(session: pytest.Session) -> None:
     if state.target and not state.all_run and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
-    state.outcome = {"passed": passed, "verdicts": None, "promoted": None}
+    command = shlex.join(("pytest", *map(str, config.invocation_params.args)))
+    state.outcome = {"passed": passed, "verdicts": None, "promoted": None, "command": command}
     if state.summary.failed:
         state.outcome["failed"] = state.summary.failed
     content = saving.content(config) if state.gate or state.save or state.json else None

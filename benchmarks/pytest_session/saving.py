@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.common import files
+from benchmarks.common import files, git
 from benchmarks.common.errors import InputError
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.machine import identity
@@ -63,6 +63,7 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
     hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
     with commit.asked_of_the_suite():
         commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
+        commit_info |= git.published()
     hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
     output: dict[str, Any] = hook.pytest_benchmark_generate_json(
         config=config,

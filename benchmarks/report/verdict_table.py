@@ -61,11 +61,16 @@ def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], 
     """
     quiet = [each for each in verdicts if _is_quiet(each)]
     shared: dict[Verdict, list[Verdict]] = {}
-    for each in sorted(verdicts, key=_rank):
+    for each in worst_first(verdicts):
         if not _is_quiet(each):
             alone = each.kind == "time" and each.outcome is not Outcome.INVALID
             shared.setdefault(each if alone else replace(each, benchmark=""), []).append(each)
     return [(group[0], len(group) - 1) for group in shared.values()], _unchanged(quiet)
+
+
+def worst_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return verdicts in the order in which they are listed."""
+    return sorted(verdicts, key=_rank)
 
 
 def together(verdicts: Sequence[Verdict]) -> list[str]:

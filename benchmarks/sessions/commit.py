@@ -41,6 +41,11 @@ def known(session: Session) -> str | None:
     return None if name in UNKNOWN else name
 
 
+def page(session: Session) -> str | None:
+    """Return the web page of a session's commit; None if it isn't known to have one."""
+    return git.commit_page(str(session.commit.get("remote") or ""), known(session) or "")
+
+
 def why_unknown(commit: Record) -> str:
     """Return why a session's commit isn't known, and what to do; an empty text if it is known."""
     name, error = str(commit.get("id") or ""), str(commit.get("error") or "")

@@ -9,6 +9,7 @@ from statistics import mean, median, stdev
 from types import SimpleNamespace
 from typing import Any
 
+from benchmarks.common import git
 from benchmarks.common.quantity import percentile
 from benchmarks.sessions import commit as commits
 
@@ -23,12 +24,13 @@ def machine_info() -> dict[str, Any]:
 
 
 def commit_info() -> dict[str, Any]:
-    """Return what pytest-benchmark says of the suite's own commit."""
+    """Return what pytest-benchmark says of the suite's own commit, and where it is on the web."""
     from pytest_benchmark import plugin
 
     config = SimpleNamespace(getoption=lambda _, default=None: default)
     with commits.asked_of_the_suite():
-        return dict(plugin.pytest_benchmark_generate_commit_info(config))  # type: ignore[no-untyped-call]
+        found = plugin.pytest_benchmark_generate_commit_info(config)  # type: ignore[no-untyped-call]
+        return {**found, **git.published()}
 
 
 def benchmark(

@@ -158,6 +158,7 @@ VERDICT = {
 }
 SAVED = {
     "passed": Maybe(bool),
+    "command": Maybe(str),
     "failed": Maybe(Each(str)),
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
@@ -169,6 +170,7 @@ SAVED = {
             "id": str,
             "looks": Each(NUMBER, numbered=True),
             "spec": Maybe(str),
+            "command": Maybe(str),
             "injected_slowdown": Maybe(NUMBER),
             "position_in_pair": Maybe([NUMBER]),
         }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.page import history, intake
+from benchmarks.page import history, intake, moved
 from benchmarks.page.comparison import compare
-from benchmarks.page.subject import choose_sides
+from benchmarks.page.subject import Sides, choose_sides
 from benchmarks.report import verdict_markdown
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests import builders
@@ -25,7 +26,7 @@ def test_a_duet_is_judged_by_its_pairs() -> None:
     assert found.verdicts
     outcomes = {each.metric: each.outcome for each in found.verdicts if each.kind == "time"}
     assert outcomes["round_s"] is Outcome.REGRESSED
-    comparison = compare(found.verdicts, found.basis, found.base, found.head)
+    comparison = compare(found)
     assert comparison.lines[0].outcome == "REGRESSED"
     rows = comparison.figures[0].plots[0]["data"]["values"]
     row = next(row for row in rows if "round_s" in row["name"])
@@ -39,7 +40,7 @@ def test_one_restart_that_makes_the_verdict_is_seen() -> None:
     contents[5] = duet_contents(4, 1.3)[5]  # head of the third restart
     found = choose_sides(read(*contents))
     assert found.verdicts
-    shown = compare(found.verdicts, "", found.base, found.head, found.duet)
+    shown = compare(found)
     figure = shown.figures[1]
     dots = [row for row in figure.plots[0]["data"]["values"] if "round_s" in row["of"]]
     assert [round(row["x"]) for row in dots] == [0, 0, 30, 0]
@@ -53,9 +54,9 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
     """What has no interval is drawn, and says that its interval isn't known."""
     found = choose_sides(read(*duet_contents(2, 1.05)))
     assert found.verdicts
-    figure = compare(found.verdicts, "", found.base, found.head).figures[0]
+    figure = compare(found).figures[0]
     row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
-    assert row["label"].endswith("round_s, +5.0 %")
+    assert row["label"].startswith("round_s +5.0 %, ")
     assert row["beside"] == "interval unknown"
     assert row["low"] == row["change"] == row["high"]
 
@@ -121,9 +122,9 @@ def test_a_duet_shows_the_restart_that_has_counters() -> None:
     contents[1]["benchmarks"][0]["extra_info"]["counters"]["decode"]["operators_total"] += 7
     shown = choose_sides(intake.select(read(*contents)).sessions)
     assert shown.base
-    tables = dict(compare([], "", shown.base, shown.head).moved)
-    changed = ("decode.operators_total", "5,630", "5,637")
-    assert tables["Counters that changed"].rows[0][1:4] == changed
+    tables = dict(compare(replace(shown, verdicts=())).moved)
+    changed = ("decode.operators_total", "1,408", "1,409")
+    assert tables[moved.COUNTED].rows[0][1:4] == changed
     assert "restart 0 of head" in shown.basis
 
 
@@ -136,7 +137,7 @@ def test_page_and_summary_have_the_same_order() -> None:
         Verdict(NAME, "round_s", "time", Outcome.REGRESSED, 1.0, 1.3, 0.3, 0.2, 0.4, 0.001),
     ]
     (session,) = read(content())
-    lines = compare(verdicts, "", None, session).lines
+    lines = compare(Sides(session, verdicts=verdicts)).lines
     markdown = verdict_markdown.markdown(verdicts)
     places = []
     for line in lines:
@@ -148,6 +149,49 @@ def test_page_and_summary_have_the_same_order() -> None:
     assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
 
 
+def test_restarts_and_intervals_have_one_axis() -> None:
+    """A dot of a restart stands below its interval; device time, which varies less, is apart."""
+    figures = compare(choose_sides(read(*duet_contents(6, slower=1.1)))).figures
+    intervals, restarts = (
+        figure.plots[0]["layer"][n]["encoding"]["x"]["scale"]["domain"]
+        for figure, n in zip(figures, (0, 1), strict=True)
+    )
+    assert intervals == restarts
+    device = builders.GPU
+    past = [
+        content(record(n, on_gpu=True), promoted=builders.promoted(), hardware=device)
+        for n in range(4)
+    ]
+    found = choose_sides(read(*past, content(record(7, on_gpu=True), hardware=device)))
+    ends = [
+        plot["layer"][0]["encoding"]["x"]["scale"]["domain"][1]
+        for plot in compare(found).figures[0].plots
+    ]
+    assert len(ends) == 2
+    assert max(ends) > 3 * min(ends)
+
+
+def test_a_level_begins_where_it_was_accepted() -> None:
+    """That is a promoted session whose own verdicts say that the benchmark changed."""
+    regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
+    forced = {"when": day(3), "forced": "a fix needs it"}
+    contents = [
+        {"promoted": builders.promoted()},
+        {"verdicts": [regressed]},
+        {"verdicts": [{**regressed, "acknowledged": "a trade"}], "promoted": builders.promoted()},
+        {"verdicts": [regressed], "promoted": forced},
+        {"verdicts": [builders.verdict(NAME, "NO CHANGE")], "promoted": builders.promoted()},
+        {"verdicts": [builders.verdict(NAME, "IMPROVED")], "promoted": builders.promoted()},
+    ]
+    shown = history.history(
+        read(*(content(record(n), when=day(n), **more) for n, more in enumerate(contents)))
+    )
+    assert shown
+    assert shown["series"][0]["levels"] == [(2, "accepted"), (3, "forced"), (5, "improved")]
+    marks = [mark for mark, _ in shown["series"][0]["marks"]]
+    assert marks == ["baseline", "session", "baseline", "forced", "baseline", "baseline"]
+
+
 def test_what_moved_is_listed() -> None:
     """Counters, operators and versions that differ are shown, and nothing that doesn't."""
     head = record(on_gpu=True, launches=652)
@@ -156,12 +200,12 @@ def test_what_moved_is_listed() -> None:
         content(record(on_gpu=True), software={"torch": "2.12.0", "cuda": "13"}),
         content(head, software={"torch": "2.13.0", "cuda": "13"}),
     )
-    tables = dict(compare([], "", base, new).moved)
+    tables = dict(compare(Sides(new, base=base)).moved)
     assert tables["Versions that differ"].rows == [("torch", "2.12.0", "2.13.0")]
-    (counter,) = tables["Counters that changed"].rows
-    assert counter[1:] == ("decode.kernel_launches", "640", "652", "+1.88 %")
-    operators = {row[2]: row[3:5] for row in tables["Operators called more or less often"].rows}
-    assert operators["aten::new"] == ("0", "2")
+    (counter,) = tables[moved.COUNTED].rows
+    assert counter[1:] == ("decode.kernel_launches", "160", "163", "+1.88 %")
+    operators = {row[2]: row[3:5] for row in tables[moved.CALLED].rows}
+    assert operators["aten::new"] == ("0", "0.5")  # of a step
     assert "aten::_int_mm" in operators
 
 
@@ -236,7 +280,7 @@ def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
         "decode.synchronizations": {1: ("REGRESSED", "decode.synchronizations.stream 2 times")},
     }
     marked = metrics["decode.python_calls"]["values"]
-    assert marked == [19830] * 4  # the same everywhere, and drawn: its mark would be lost
+    assert marked == [19830 / 4] * 4  # the same everywhere, and drawn: its mark would be lost
     wall = {name for name, each in metrics.items() if each["of_the_wall"]}
     assert {"round_s", "cold_round_s", "tpot_s", "tokens_per_s", "load_s"} <= wall
     assert not wall & {"weights_bytes", "decode_device_s", "decode.python_calls"}
@@ -251,5 +295,5 @@ def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatc
     shown = history.history(kept)
     assert shown
     assert shown["left_out"] == 3
-    newest = [day(n)[:16].replace("T", " ") for n in (3, 4, 5)]
+    newest = [day(n)[:19].replace("T", " ") for n in (3, 4, 5)]
     assert [each["when"] for each in shown["sessions"]] == newest

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing, work
+from benchmarks.page.benchmark import views
+from benchmarks.page.figures import (
+    distribution,
+    flame_graph,
+    gpu_samples,
+    overview,
+    timing,
+    work,
+)
 from benchmarks.report import columns
 from tests import builders
 from tests.page.contents import NAME, read, record
@@ -38,6 +48,31 @@ def test_single_tokens_have_no_gaps() -> None:
     info = record(new_tokens=1)
     assert timing.gaps(info) is None
     assert distribution.figure(info) is None
+
+
+def test_rounds_of_all_benchmarks_have_one_scale() -> None:
+    """Each axis reaches as far from its own median, so that steady rounds look steady."""
+    contents = [record(n, new_tokens=16 * (n + 1)) for n in range(2)]
+    contents[0]["rounds"][2]["round_s"] *= 1.4
+    names = [NAME, NAME.replace("b8", "b16")]
+    (session,) = read(builders.content(*zip(names, contents, strict=True)))
+    domains = [
+        view.figures[0].plots[0]["layer"][0]["encoding"]["y"]["scale"]["domain"]
+        for view in views(session, None, Path("page.html"))
+    ]
+    (low, high), (other_low, other_high) = domains
+    assert high / low == pytest.approx(other_high / other_low)
+    assert high / low > 1.4
+
+
+def test_memory_is_drawn_if_it_differs() -> None:
+    """Bars that are all as long say less than the table, which has the same numbers."""
+    one, same = record(), record(1)
+    assert overview.memory([("a", one), ("b", same)]) is None
+    same["metrics"]["weights_bytes"] *= 2
+    figure = overview.memory([("a", one), ("b", same)])
+    assert figure
+    assert figure.table.rows[0][2] == columns.UNMEASURED
 
 
 def test_every_gap_is_counted_once() -> None:
@@ -104,6 +139,9 @@ def test_the_work_is_shown_by_kernel_and_by_function() -> None:
     assert kernels.table.columns == ("name", "base", "head", "change")
     assert kernels.table.rows[0] == ("s8_gemm<256, 128>", "4 ms", "4.4 ms", "+10 %")
     assert functions.table.rows[1] == ("injected", "at most 10", "224", "-")
+    assert "torch.nn.modules.module.Module.__call__" in [row[0] for row in functions.table.rows]
+    assert "os.path.join" not in [row[0] for row in functions.table.rows]  # as many calls
+    assert work.compared(before, before) == []
     (on_cpu,) = read(builders.content((NAME, record())))
     assert work.split([("a", on_cpu.measured[NAME].info)]) is None
     assert len(list(work.figures(None, on_cpu.measured[NAME]))) == 1  # no device time there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,11 @@ def test_a_long_history_is_small_and_can_be_chosen_from(
     tab = opened(history_page, 1280)
     page = tab.page
     tab.history_drawn()
+    assert page.locator("#history-plots h3").first.inner_text() == "Throughput, all rows"
+    ticks = page.locator("#history-plots figure:first-child .role-axis-label text")
+    said = " ".join(ticks.all_text_contents())
+    assert re.search(r"[A-Z][a-z]{2} 2000\s*[0-9a-f]{7}\b", said), said  # a month, its commit
+    assert page.locator("#history-plots figure:first-child figcaption a").count() == 1  # a commit
     points = "#history-plots figure:first-child .mark-symbol.role-mark path"
     assert page.locator(points).count() > 0.85 * SESSIONS
     said = tab.tooltip(points, page.locator(points).count() - 1)  # marked ones are drawn last

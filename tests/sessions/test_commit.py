@@ -96,3 +96,32 @@ def test_the_commit_is_that_of_the_suite(monkeypatch, tmp_path):
     assert found["branch"] != "other"
     assert Path.cwd() == tmp_path
     assert os.environ["GIT_DIR"] == str(tmp_path / ".git")
+
+
+@pytest.mark.parametrize(
+    ("remote", "page"),
+    [
+        ("https://github.com/o/r.git", "https://github.com/o/r/commit/"),
+        ("git@github.com:o/r.git\n", "https://github.com/o/r/commit/"),
+        ("https://user:secret@gitlab.com/g/s/r", "https://gitlab.com/g/s/r/-/commit/"),
+        ("ssh://git@gitlab.a.org:2222/g/r.git", "https://gitlab.a.org/g/r/-/commit/"),
+        ("https://example.org/o/r", None),
+        ("/srv/github.com/r", None),
+        ("javascript:alert('github')", None),
+    ],
+)
+def test_a_commit_has_a_page_at_github_or_gitlab(remote, page):
+    """Out of the address of any remote, without user and password; elsewhere there is none."""
+    id_ = "0123456789abcdef"
+    found = commit.page(session(commit={"id": id_, "remote": remote}))
+    assert found == (page and page + id_)
+    assert commit.page(session(commit={"id": "unknown", "remote": remote})) is None
+
+
+def test_where_a_repository_is_on_the_web_is_stored(tmp_path, monkeypatch):
+    """Of the remote that is called origin; never what it was reached with."""
+    monkeypatch.setattr(commit, "SUITE", tmp_path)
+    running.git(tmp_path, "init", "--quiet")
+    assert "remote" not in pytest_format.commit_info()
+    running.git(tmp_path, "remote", "add", "origin", "https://user:secret@github.com/o/r.git")
+    assert pytest_format.commit_info()["remote"] == "https://github.com/o/r"

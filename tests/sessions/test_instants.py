@@ -61,7 +61,7 @@ def test_the_newest_is_that_of_the_last_instant(tmp_path: Path, order: tuple[int
     past = history.history(shown)
     assert past
     assert [each["commit"][0] for each in past["sessions"]] == ["0", "1", "2"]
-    assert past["sessions"][0]["when"] == "2026-11-28 10:00"
+    assert past["sessions"][0]["when"] == "2026-11-28 10:00:00"
     assert dict(page_session.facts(sessions[order.index(0)]))["Saved"] == "2026-11-28 10:00:00 UTC"
 
 

@@ -38,7 +38,13 @@ if TYPE_CHECKING:
     from benchmarks.duet.saved_duets import Duet
     from benchmarks.sessions.outcome import Verdict
 
-PRIVATE = {"node", "release", "place"}  # keys of what names a machine or its folders
+PRIVATE = {
+    "node",
+    "release",
+    "place",
+    "command",
+    "remote",
+}  # keys of what names a machine or its folders
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

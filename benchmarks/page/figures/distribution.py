@@ -30,7 +30,7 @@ def figure(info: Record) -> kit.Figure | None:
     if len(pooled) < FEW:
         return _strip(info)
     end = min(pooled[-1], 2 * percentile(pooled, 99) - percentile(pooled, 50))
-    start, unit = pooled[0], columns.unit("itl_s", [end])
+    start, unit = pooled[0], columns.unit("itl_s", [percentile(pooled, 50)])  # that of all gaps
     width = (end - start) / BINS or end / BINS
     counts = [0] * BINS
     beyond = 0

@@ -40,7 +40,7 @@ def hotspots(phase: str, profile: Mapping[str, Any]) -> Figure | None:
             (
                 each["name"][:MOST_NAME],
                 percent(each["share"]),
-                *(duration(each[fields[part]]) if each[fields[part]] else "-" for part in present),
+                *(duration(each[fields[part]]) if each[fields[part]] else "0" for part in present),
                 f"{each['calls']:,}",
             )
             for each in operators

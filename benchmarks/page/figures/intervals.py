@@ -29,15 +29,24 @@ ROW = 40  # pixels
 UNKNOWN = "unknown"
 
 
-def intervals(verdicts: Sequence[Verdict]) -> kit.Figure | None:
-    """Show the change of each time, with its interval if it has one, beside floor and band."""
-    rows = [
-        row
-        for each in verdicts
-        if each.kind in verdict_table.TIMED and (row := _row(each)) is not None
-    ]
+def reach(verdicts: Sequence[Verdict]) -> float:
+    """Return how far the axis of the times of the wall reaches at least, in percent."""
+    return _reach([row for row in _rows(verdicts) if row["kind"] == "time"])
+
+
+def intervals(verdicts: Sequence[Verdict], end: float = 0.0) -> kit.Figure | None:
+    """Show the change of each time, with its interval if it has one, beside floor and band.
+
+    Device time has an axis of its own: it varies far less. That of the wall ends at `end` percent.
+    """
+    rows = _rows(verdicts)
     if not rows:
         return None
+    kinds = [[row for row in rows if row["kind"] == kind] for kind in verdict_table.TIMED]
+    plots = [
+        _plot(each, max(_reach(each), end if each[0]["kind"] == "time" else 0.0))
+        for each in sorted(filter(None, kinds), key=lambda each: rows.index(each[0]))
+    ]
     columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
     table = kit.Table(
         columns,
@@ -56,17 +65,25 @@ def intervals(verdicts: Sequence[Verdict]) -> kit.Figure | None:
     )
     if any(row["interval"] == UNKNOWN for row in rows):
         says += ". A point alone: too few sessions or restarts to know its interval"
-    return kit.Figure("Changes of times, with their intervals", says, [_plot(rows)], table)
+    return kit.Figure("Changes of times, with their intervals", says, plots, table)
 
 
-def _plot(rows: Sequence[kit.Spec]) -> kit.Spec:
+def _rows(verdicts: Sequence[Verdict]) -> list[kit.Spec]:
+    timed = [each for each in verdicts if each.kind in verdict_table.TIMED]
+    return [row for each in timed if (row := _row(each)) is not None]
+
+
+def _reach(rows: Sequence[kit.Spec]) -> float:
+    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
+    return max(1.3 * max(ends, default=0), 2.5 * min((row["band"] for row in rows), default=0))
+
+
+def _plot(rows: Sequence[kit.Spec], end: float) -> kit.Spec:
     """Return a line for each row: its name, and below it floor, band, interval and change."""
     height = len(rows) * ROW
     for n, row in enumerate(rows):
         row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
-    ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
-    end = max(1.3 * max(ends), 2.5 * min(row["band"] for row in rows))
-    x, y = partial(kit.changes, end=end, ticks=9), partial(kit.pixels, height)
+    x, y = partial(kit.changes, end=end), partial(kit.pixels, height)
     colour, shape = _styles({row["outcome"] for row in rows})
     told: kit.Spec = {"color": colour, "tooltip": kit.hover(TOLD)}
     band: kit.Spec = {"y": y("top"), "y2": "end"}
@@ -74,7 +91,7 @@ def _plot(rows: Sequence[kit.Spec]) -> kit.Spec:
     layers = [
         kit.layer("rect", {"color": "var(--shade)"}, x=x("-band"), x2="band", **band),
         *(kit.layer("rule", floor, x=x(side), **band) for side in ("-floor", "floor")),
-        kit.no_change(end, 9),
+        kit.no_change(end, height, [(row["top"], row["end"]) for row in rows]),
         kit.names(y("above"), "label"),
         kit.layer("rule", {"strokeWidth": 3}, x=x("low"), x2="high", y=y(), **told),
         *(
@@ -123,8 +140,9 @@ def _row(verdict: Verdict) -> kit.Spec | None:
     name = f"{short(verdict.benchmark)}: {verdict.metric}"
     _, _, _, _, _, text, interval, _, _ = verdict_table.cells(verdict)
     return {
+        "kind": verdict.kind,
         "name": name,
-        "label": f"{name}, {text}",
+        "label": f"{verdict.metric} {text}, {short(verdict.benchmark)}",  # what is cut is known
         "beside": "" if known else f"interval {UNKNOWN}",
         "says": f"{verdict.outcome.value} {text}",
         "text": text.removesuffix(" %"),

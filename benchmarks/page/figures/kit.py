@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Spec = dict[str, Any]  # Vega-Lite, as plain JSON values; colours are the page's CSS variables
@@ -15,6 +15,7 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = (
 INK, MUTED = "var(--ink)", "var(--muted)"
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY)
 NARROW = {"expr": "max(1, floor(containerSize()[0] / 230))"}  # columns of long legends
+WIDE = {"expr": "containerSize()[0] - 20"}  # of a text: a longer one would squeeze the plot
 EDGED = {"stroke": "var(--paper)", "strokeWidth": 1}  # what touches its neighbour
 MOST_NAME = 400  # characters of a name that a table shows
 
@@ -31,6 +32,7 @@ CONFIG: Spec = {
         "tickColor": "var(--line)",
         "labelFontSize": 11,
         "titleFontSize": 11,
+        "labelSeparation": 8,
     },
     "legend": {
         "orient": "top",
@@ -56,6 +58,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     left: Sequence[int] = (0,)
+    links: Mapping[str, str] = field(default_factory=dict)  # of cells, to pages on the web
 
 
 @dataclass(frozen=True)
@@ -122,21 +125,26 @@ def pixels(height: int, field: str = "y") -> Spec:
 
 
 def names(y: Spec, field: str = "name", rows: Sequence[Mapping[str, Any]] | None = None) -> Spec:
-    """Return texts at the left edge: a name above its marks fits any width."""
-    style = {"align": "left", "baseline": "middle"}
+    """Return texts at the left edge, no wider than the plot: a name stands above its marks."""
+    style = {"align": "left", "baseline": "middle", "limit": WIDE}
     return layer("text", style, rows, x={"value": 0}, y=y, text=field)
 
 
-def changes(field: str, end: float, ticks: int) -> Spec:
-    """Return a change in percent along an axis that ends as far to the left as to the right."""
+def changes(field: str, end: float) -> Spec:
+    """Return a change in percent along an axis that ends as far to the left as to the right.
+
+    It has no grid: names stand between the marks.
+    """
     title = "change against the base, %; to the right is slower"
     scale = {"domain": [-end, end], "clamp": True}
-    return axis(field, title, scale=scale, axis={"tickCount": ticks})
+    ticks = {"tickCount": {"expr": "max(3, width / 80)"}, "grid": False}
+    return axis(field, title, scale=scale, axis=ticks)
 
 
-def no_change(end: float, ticks: int) -> Spec:
-    """Return the upright line at no change."""
-    return layer("rule", {"color": INK}, [{"x": 0}], x=changes("x", end, ticks))
+def no_change(end: float, height: int, spans: Sequence[tuple[float, float]]) -> Spec:
+    """Return the upright line at no change, as long as the marks are: between these pixels."""
+    rows = [{"x": 0, "y": top, "y2": bottom} for top, bottom in spans]
+    return layer("rule", {"color": INK}, rows, x=changes("x", end), y=pixels(height), y2="y2")
 
 
 def bars(

@@ -9,15 +9,17 @@ from benchmarks.page.figures.kit import BLUE, GREEN, ORANGE, PURPLE, Figure, Tab
 from benchmarks.report import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     Named = Sequence[tuple[str, Mapping[str, Any]]]
 
+SEEN = 1.02  # times as much, before bars of memory say something
+HOST = "peak_resident_bytes"  # moves with what the process loaded before
 MEMORY = {
     "weights_bytes": BLUE,
     "peak_allocated_bytes": ORANGE,
     "peak_reserved_bytes": GREEN,
-    "peak_resident_bytes": PURPLE,
+    HOST: PURPLE,
 }
 
 
@@ -37,7 +39,7 @@ def phases(records: Named) -> Figure | None:
     unit = columns.unit("round_s", [first + rest for _, first, rest in splits])
     groups, rows = [], []
     for name, *seconds in splits:
-        texts = [columns.text("x_s", value) if value else "-" for value in seconds]
+        texts = [columns.text("x_s", value) if value else "none" for value in seconds]
         parts = zip(("prefill", "decode"), seconds, texts, strict=True)
         groups.append(
             (name, [(part, value / unit.factor, text) for part, value, text in parts if value])
@@ -51,11 +53,14 @@ def phases(records: Named) -> Figure | None:
     )
 
 
-def memory(records: Named) -> Figure:
-    """Show weights and peaks of memory of each benchmark, as far as they were measured."""
+def memory(records: Named) -> Figure | None:
+    """Show weights and peaks of memory of each benchmark; None if all need the same."""
     present = [
         name for name in MEMORY if any(info["metrics"].get(name) is not None for _, info in records)
     ]
+    telling = [name for name in present if name != HOST]
+    if not any(_differ(info["metrics"].get(name) for _, info in records) for name in telling):
+        return None
     values = [info["metrics"].get(name) or 0 for _, info in records for name in present]
     unit = columns.unit("x_bytes", values)
     groups = [
@@ -72,13 +77,22 @@ def memory(records: Named) -> Figure:
     table = Table(
         ("benchmark", *map(columns.title, MEMORY)),
         [
-            (benchmark, *(columns.text(name, info["metrics"].get(name)) for name in MEMORY))
+            (benchmark, *(_text(name, info["metrics"].get(name)) for name in MEMORY))
             for benchmark, info in records
         ],
     )
     colours = {columns.title(name): MEMORY[name] for name in present}
-    says = "Weights and peaks; a dash in the table was not measured"
-    return Figure("Memory", says, [bars(groups, colours, unit.name)], table)
+    return Figure("Memory", "Weights and peaks", [bars(groups, colours, unit.name)], table)
+
+
+def _differ(values: Iterable[float | None]) -> bool:
+    """Whether some of these differ by so much that a bar is seen to be longer."""
+    known = [each for each in values if each is not None]
+    return bool(known) and max(known) > SEEN * min(known)
+
+
+def _text(name: str, value: float | None) -> str:
+    return columns.UNMEASURED if value is None else columns.text(name, value)
 
 
 def light(records: Named) -> Figure | None:
@@ -107,7 +121,7 @@ def light(records: Named) -> Figure | None:
                 columns.text("tpot_s", tpot),
                 columns.text("tpot_s", ceiling),
                 f"{tpot / ceiling:.3g}x",
-                columns.text("mbu", mbu),
+                _text("mbu", mbu),
             )
             for name, tpot, ceiling, mbu in known
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import expm1, log
 from statistics import median
@@ -15,7 +16,7 @@ from benchmarks.verdicts import times
 from benchmarks.verdicts.records import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from benchmarks.duet.saved_duets import Duet
     from benchmarks.sessions.outcome import Verdict
@@ -34,18 +35,30 @@ class Observation:
     counts: bool  # not if the machine couldn't be trusted
 
 
-def figure(duet: Duet, verdicts: Sequence[Verdict]) -> kit.Figure | None:
-    """Show the change of each restart, and of its pairs, for times in the order of `verdicts`."""
-    found = [
-        (verdict, seen)
-        for verdict in verdicts
-        if verdict.kind == "time" and (seen := list(_observations(duet, verdict)))
-    ]
+Observed = Sequence[tuple["Verdict", Sequence[Observation]]]
+
+
+def observed(duet: Duet, verdicts: Sequence[Verdict]) -> Observed:
+    """Return what each restart showed of the times of the wall, in the order of `verdicts`."""
+    timed = [each for each in verdicts if each.kind == "time"]
+    return [(each, seen) for each in timed if (seen := list(_observations(duet, each)))]
+
+
+def reach(found: Observed) -> float:
+    """Return how far the axis of changes reaches at least, in percent."""
+    seen = [each for _, observations in found for each in observations]
+    pairs = sorted(abs(pair) for each in seen for pair in each.pairs)
+    return max(1.2 * max(abs(each.change) for each in seen), percentile(pairs, 75), 1.0)
+
+
+def figure(found: Observed, end: float) -> kit.Figure | None:
+    """Show the change of each restart, and of its pairs, on an axis that ends at `end` percent."""
     if not found:
         return None
     dots: list[kit.Spec] = []
     pairs: list[kit.Spec] = []
     labels: list[kit.Spec] = []
+    spans: list[tuple[float, float]] = []
     top = 0
     for verdict, seen in found:
         height = LABEL + LINE * len(seen) + SPACE
@@ -58,11 +71,12 @@ def figure(duet: Duet, verdicts: Sequence[Verdict]) -> kit.Figure | None:
             text = f"{each.change:+.1f} %" + ("" if each.counts else ", doesn't count")
             dots.append({**row, "x": each.change, "text": text, "counts": each.counts})
             pairs += [{"y": y, "x": pair} for pair in each.pairs]
+        spans.append((top + LABEL, top + height - SPACE))
         top += height
     return kit.Figure(
         "Each restart of the duet",
         _says(found, len(labels)),
-        [_plot(dots, pairs, labels, top)],
+        [_plot(dots, pairs, labels, kit.no_change(end, top, spans), end)],
         _table(found),
     )
 
@@ -85,14 +99,17 @@ def _observations(duet: Duet, verdict: Verdict) -> Iterator[Observation]:
 
 
 def _plot(
-    dots: Sequence[kit.Spec], pairs: Sequence[kit.Spec], labels: Sequence[kit.Spec], height: int
+    dots: Sequence[kit.Spec],
+    pairs: Sequence[kit.Spec],
+    labels: Sequence[kit.Spec],
+    no_change: kit.Spec,
+    end: float,
 ) -> kit.Spec:
-    sizes = sorted(abs(each["x"]) for each in pairs)
-    end = max(1.2 * max(abs(each["x"]) for each in dots), percentile(sizes, 75), 1.0)
-    x, y = kit.changes("x", end, 7), kit.pixels(height)
+    y = no_change["encoding"]["y"]
+    x, height = kit.changes("x", end), y["scale"]["domain"][1]
     faint = {"filled": True, "size": 14, "color": kit.SKY, "opacity": 0.45}
     layers = [
-        kit.no_change(end, 7),
+        no_change,
         kit.layer("point", faint, pairs, x=x, y=y),
         kit.layer(
             "point",
@@ -112,7 +129,7 @@ def _if_it_counts(value: str, otherwise: str) -> kit.Spec:
     return {"condition": {"test": "datum.counts", "value": value}, "value": otherwise}
 
 
-def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) -> str:
+def _says(found: Observed, drawn: int) -> str:
     says = (
         "A dot is one restart, the first at the top: the median of its pairs, which is all that "
         "the verdict sees of it. Faint: the pairs, those beyond the axis at its end"
@@ -125,7 +142,7 @@ def _says(found: Sequence[tuple[Verdict, Sequence[Observation]]], drawn: int) ->
     return says
 
 
-def _table(found: Sequence[tuple[Verdict, Sequence[Observation]]]) -> kit.Table:
+def _table(found: Observed) -> kit.Table:
     rows = [
         (
             _name(verdict),

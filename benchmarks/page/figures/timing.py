@@ -18,19 +18,36 @@ if TYPE_CHECKING:
     Point = tuple[int, int, float]  # round, token, seconds of the gap before it
 
 MOST_POINTS = 4000  # that a figure of gaps draws
+LEAST_REACH = 0.05  # of the median: so quiet rounds look quiet
 ALL_POINTS = 20_000  # that those of a page draw together: a page stays small
 KINDS = {"counted": kit.BLUE, "warm-up": kit.ORANGE, "refused": kit.VERMILION}
 SHAPES = {"counted": "circle", "warm-up": "square", "refused": "cross"}
 
 
-def rounds(info: Record, cold: Record | None) -> kit.Figure:
-    """Show the rounds in order; apart, refused ones and `cold`, the warm-up of this workload."""
+def reach(info: Record, cold: Record | None) -> float:
+    """Return by what share the rounds are away from their median at most."""
+    middle = median(each["round_s"] for each in info["rounds"])
+    return max(abs(float(each["round_s"] / middle) - 1) for _, _, each in _in_turn(info, cold))
+
+
+def _in_turn(info: Record, cold: Record | None) -> list[tuple[str, str, Record]]:
+    """Return the kind, the label and the record of each round, in order."""
     shown: list[tuple[str, str, Record]] = []
     for n, each in enumerate(cold["rounds"] if cold else (), 1):
         shown.append(("warm-up", f"w{n}", each))
     for attempt in info.get("refused") or ():
         shown += [("refused", f"r{n}", each) for n, each in enumerate(attempt["rounds"], 1)]
-    shown += [("counted", str(n), each) for n, each in enumerate(info["rounds"], 1)]
+    return [*shown, *(("counted", str(n), each) for n, each in enumerate(info["rounds"], 1))]
+
+
+def rounds(info: Record, cold: Record | None, share: float = LEAST_REACH) -> kit.Figure:
+    """Show the rounds in order; apart, refused ones and `cold`, the warm-up of this workload.
+
+    The axis reaches from the median by this share to both sides, so that rounds of several
+    benchmarks can be compared by eye.
+    """
+    shown = _in_turn(info, cold)
+    share = max(share, LEAST_REACH)
     seconds = [each["round_s"] for each in info["rounds"]]
     middle = median(seconds)
     table = kit.Table(
@@ -46,10 +63,10 @@ def rounds(info: Record, cold: Record | None) -> kit.Figure:
         says += f" (dashed), slowest {columns.change(max(seconds) / middle - 1)}"
     if untimed := info.get("warmup_rounds"):
         says += f"; {untimed} untimed rounds came before"
-    return kit.Figure("Rounds in order", says, [_in_order(shown, middle)], table)
+    return kit.Figure("Rounds in order", says, [_in_order(shown, middle, share)], table)
 
 
-def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float) -> kit.Spec:
+def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float, share: float) -> kit.Spec:
     """Return a point for each round, and the median of those that count as a dashed line."""
     unit = columns.unit("round_s", [each["round_s"] for _, _, each in shown])
     rows = [
@@ -71,14 +88,20 @@ def _in_order(shown: Sequence[tuple[str, str, Record]], middle: float) -> kit.Sp
         "title": "round",
         "axis": {"labelAngle": 0, "labelOverlap": True},
     }
+    ends = [max(0.0, 1 - 1.1 * share), 1 + 1.1 * share]
+    domain = [middle / unit.factor * each for each in ends]
+
+    def y(field: str) -> kit.Spec:
+        return kit.axis(field, unit.name, scale={"domain": domain, "nice": False})
+
     dashed = {"strokeDash": [4, 4], "color": kit.INK, "opacity": 0.6}
     layers = [
-        kit.layer("rule", dashed, [{"y": middle / unit.factor}], y=kit.axis("y", unit.name)),
+        kit.layer("rule", dashed, [{"y": middle / unit.factor}], y=y("y")),
         kit.layer(
             "point",
             {"filled": False},
             x=x,
-            y=kit.axis("value", unit.name),
+            y=y("value"),
             color=kit.kinds("kind", {kind: KINDS[kind] for kind in present}),
             shape=kit.kinds("kind", {kind: SHAPES[kind] for kind in present}),
             tooltip=kit.hover(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Named = Sequence[tuple[str, Mapping[str, Any]]]
 BARS = 12
 ROWS = 40  # of the table
-SHORT = 90  # characters of a name above a bar
+LEAST = 0.001  # of a step's device time, before a kernel is said to have changed
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT"}
 COLOURS = {"base": BLUE, "head": ORANGE}
 
@@ -73,7 +73,7 @@ def split(records: Named) -> Figure | None:
 
 
 def compared(base: Session, head: Session) -> list[Figure]:
-    """Show kernels and functions of both sides, once for benchmarks that share them."""
+    """Show the kernels and functions that changed, once for benchmarks that share them."""
     both: dict[str, tuple[Measured, Measured]] = {}
     for name, now in head.measured.items():
         if then := base.measured.get(name):
@@ -92,16 +92,17 @@ def same(measured: Measured) -> str:
 
 def figures(base: Measured | None, head: Measured, of: str = "") -> Iterator[Figure]:
     """Yield the kernels of a decode step by device time, and the functions by calls, if known."""
-    for title, metric, values in (
-        ("Device time of a decode step, by kernel", "x_s", kernels),
-        ("Python calls of a decode step, by function", "calls", functions),
+    for title, metric, values, least in (
+        ("Device time of a decode step, by kernel", "x_s", kernels, LEAST),
+        ("Python calls of a decode step, by function", "calls", functions, 0.0),
     ):
         sides = {"base": values(base) if base else None, "head": values(head)}
         measured = {name: side for name, side in sides.items() if side is not None}
-        if any(side.values for side in measured.values()):
+        order = _order(measured, least)
+        if order:
             lacking = "base" if base and sides["base"] is None else ""
             lacking = "head" if sides["head"] is None else lacking
-            yield _figure(f"{title}{of}", metric, measured, lacking)
+            yield _figure(f"{title}{of}", metric, measured, order, lacking)
 
 
 def kernels(measured: Measured) -> Side | None:
@@ -122,17 +123,15 @@ def functions(measured: Measured) -> Side | None:
     return Side({name: number / steps for name, number in calls.items()}, whole)
 
 
-def _figure(title: str, metric: str, sides: Sides, lacking: str = "") -> Figure:
-    """Show the largest as bars; of two sides those that changed most.
-
-    `lacking` is the side that has none.
-    """
-    order = _order(sides)
+def _figure(
+    title: str, metric: str, sides: Sides, order: Sequence[str], lacking: str = ""
+) -> Figure:
+    """Show the first of these names as bars. `lacking` is the side that has none."""
     shown = order[:BARS]
     unit = columns.unit(metric, [side.most(name) for name in shown for side in sides.values()])
     groups = [
         (
-            name[:SHORT],
+            name[:MOST_NAME],
             [
                 (label, (side.get(name) or 0.0) / unit.factor, _text(metric, side, name))
                 for label, side in sides.items()
@@ -140,9 +139,9 @@ def _figure(title: str, metric: str, sides: Sides, lacking: str = "") -> Figure:
         )
         for name in shown
     ]
-    says = "Those that changed most come first" if len(sides) > 1 else "The largest of all"
+    says = "Only what changed, the most first" if len(sides) > 1 else "The largest of all"
     says += f"; {lacking}: {columns.UNMEASURED}" if lacking else ""
-    colours = {label: COLOURS[label] for label in sides}
+    colours = {label: COLOURS[label] if len(sides) > 1 else BLUE for label in sides}
     plot = bars(groups, colours, unit.name or "calls")
     return Figure(title, says, [plot], _table(metric, sides, order[:ROWS]))
 
@@ -158,15 +157,27 @@ def _table(metric: str, sides: Sides, names: Sequence[str]) -> Table:
     return Table(("name", *sides, *(["change"] if len(sides) > 1 else [])), rows)
 
 
-def _order(sides: Sides) -> list[str]:
-    """Return all names, the largest value first; of two sides the largest change."""
+def _order(sides: Sides, least: float) -> list[str]:
+    """Return all names, the largest value first; of two sides what changed, the most first.
 
-    def weight(name: str) -> tuple[float, float]:
-        values = [side.most(name) for side in sides.values()]
-        return max(values) - min(values) if len(sides) > 1 else 0.0, max(values)
-
+    A change counts if it is more than a share of `least` of all that is known.
+    """
     names = {name: None for side in sides.values() for name in side.values}
-    return sorted(names, key=weight)[::-1]
+    if len(sides) < 2:
+        return sorted(names, key=lambda name: -max(side.most(name) for side in sides.values()))
+    floor = least * max(sum(side.values.values()) for side in sides.values())
+    changes = {name: _moved(name, *sides.values()) for name in names}
+    return sorted((name for name in names if changes[name] > floor), key=lambda n: -changes[n])
+
+
+def _moved(name: str, base: Side, head: Side) -> float:
+    """Return by how much a value changed at least: one that isn't known may be the same."""
+    before, after = base.get(name), head.get(name)
+    if before is None:
+        return max(0.0, (after or 0.0) - base.most(name))
+    if after is None:
+        return max(0.0, before - head.most(name))
+    return abs(after - before)
 
 
 def _text(metric: str, side: Side, name: str) -> str:
