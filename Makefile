@@ -13,7 +13,7 @@ help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU where there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
-	@echo "make power   show what the verdicts find, and how often they cry wolf"
+	@echo "make power   show what the verdicts find, and how often they are wrong"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
 	@echo "make gpu-check   measure all that only a GPU can show, and judge its duets"
 	@echo "make lint    check style, types and workflows"
