@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "examples"
 CLONE = BUILD / "llm-int8-benchmarks"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-BLOCK = re.compile(r"(<!-- example: (\S+) -->\n\n```console\n)(.*?)(```\n\n<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- example: (\S+) -->\n\n```console\n)(.*?)(```\n\n<!-- end -->)", re.DOTALL
+)
 LEFT_OUT = "…"
 TRIES = 3  # of a session during which the machine can't be trusted
 
@@ -29,7 +31,7 @@ TRIES = 3  # of a session during which the machine can't be trusted
 class Shown:
     """Which lines of an example's output its page shows."""
 
-    begins: str = ""  # the first line that is looked at
+    begins: str = ""  # the first line that is looked at; of an output without it: the last one
     only: tuple[str, ...] = ("",)  # how lines that are shown begin
     first: int = 99
     last: int = 3
@@ -38,7 +40,8 @@ class Shown:
     def of(self, output: str) -> list[str]:
         """Return these lines; a mark stands for those that are left out between them."""
         lines = output.splitlines()
-        at = next((i for i, line in enumerate(lines) if re.match(self.begins, line)), 0)
+        starts = [at for at, line in enumerate(lines) if re.match(self.begins, line)]
+        at = starts[0] if starts else len(lines) - 1
         found: list[str] = []
         for line in lines[at:]:
             if line.strip() and any(re.match(each, line) for each in self.only):
@@ -50,22 +53,33 @@ class Shown:
         return found[:-1] if found[-1:] == [LEFT_OUT] else found
 
 
-EXAMPLES = {  # in this order: the later ones look at what the earlier ones saved
+EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
+    "caught": Shown(r"versions: .* -> ", first=9),
+    "baselines": Shown(),
+    "duet": Shown(
+        only=(
+            "differs: ",
+            "restart ",
+            "throughput",
+            "benchmark ",
+            " ",
+            r"\d+ compared",
+            "sessions, ",
+        ),
+        first=8,
+        last=2,
+    ),
+    "invalid": Shown("", ("INVALID: ", "saved: ", "Times marked "), may_be_invalid=True),
     "first": Shown(
         only=(
             "model: ",
             "versions: ",
-            r"int8-decomp: load",
-            r"(warmup|throughput|profile)\[.*\](: .*tokens/s|  )",
+            r"(warmup|throughput|profile)\[.*\]( !)?  ",
             "checked ",
             "benchmark  ",
             "saved: ",
         ),
     ),
-    "caught": Shown("versions: ", first=9),
-    "baselines": Shown(),
-    "duet": Shown("at most ", first=14, last=4),
-    "invalid": Shown("", ("INVALID: ", "Times marked "), may_be_invalid=True),
 }
 
 
@@ -106,7 +120,7 @@ def _renew(page: Path, name: str) -> None:
     block = next(each for each in blocks(page) if each[2] == name)
     shown: list[str] = []
     for command in commands(block[3]):
-        print(f"{name}: $ {command}", flush=True)
+        sys.stderr.write(f"{name}: $ {command}\n")
         shown += [f"$ {command}", *_output(command, EXAMPLES[name])]
     text = page.read_text(encoding="utf-8")
     new = "".join((block[1], *(f"{line}\n" for line in shown), block[4]))
@@ -120,6 +134,8 @@ def _output(command: str, shown: Shown) -> list[str]:
         return []  # pip tells of the network here
     for _ in range(TRIES):
         output = _call(["bash", "-c", command], CLONE)
+        with (BUILD / "outputs.txt").open("a", encoding="utf-8") as whole:
+            whole.write(f"$ {command}\n{output}")
         if shown.may_be_invalid or "INVALID" not in output:
             return shown.of(output)
     sys.exit(f"make examples: {command}: its times can't be trusted here; try again later")
