@@ -33,8 +33,9 @@ class Shown:
 
     begins: str = ""  # the first line that is looked at; of an output without it: the last one
     only: tuple[str, ...] = ("",)  # how lines that are shown begin
+    never: tuple[str, ...] = ("=",)  # how others begin, which no line stands for
     first: int = 99
-    last: int = 3
+    last: int = 2
     may_be_invalid: bool = False
 
     def of(self, output: str) -> list[str]:
@@ -44,9 +45,11 @@ class Shown:
         at = starts[0] if starts else len(lines) - 1
         found: list[str] = []
         for line in lines[at:]:
-            if line.strip() and any(re.match(each, line) for each in self.only):
+            if not line.strip() or any(re.match(each, line) for each in self.never):
+                continue
+            if any(re.match(each, line) for each in self.only):
                 found.append(line.rstrip())
-            elif found and line.strip() and found[-1] != LEFT_OUT:
+            elif found and found[-1] != LEFT_OUT:
                 found.append(LEFT_OUT)
         if len(found) > self.first + self.last:
             found = [*found[: self.first], LEFT_OUT, *found[-self.last :]]
@@ -54,7 +57,7 @@ class Shown:
 
 
 EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
-    "caught": Shown(r"versions: .* -> ", first=9),
+    "caught": Shown(r"versions: .* -> ", never=("=", "gate: "), first=8),
     "baselines": Shown(),
     "duet": Shown(
         only=(
@@ -67,7 +70,6 @@ EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
             "sessions, ",
         ),
         first=8,
-        last=2,
     ),
     "invalid": Shown("", ("INVALID: ", "saved: ", "Times marked "), may_be_invalid=True),
     "first": Shown(
@@ -92,8 +94,7 @@ def main(names: list[str]) -> None:
         page = next(page for page in PAGES if f"<!-- example: {name} -->" in page.read_text())
         _renew(page, name)
     if "pictures" in wanted:
-        output = next(block[3] for block in blocks(ROOT / "README.md") if block[2] == "caught")
-        (ROOT / "docs" / "caught.svg").write_text(terminal.picture(output.splitlines()))
+        (ROOT / "docs" / "caught.svg").write_text(terminal.picture(pictured()))
         _report()
 
 
@@ -105,6 +106,14 @@ def blocks(page: Path) -> list[re.Match[str]]:
 def commands(block: str) -> list[str]:
     """Return the commands of an example."""
     return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+
+
+def pictured() -> list[str]:
+    """Return what the picture of a caught regression shows: the last command, and its output."""
+    (block,) = [each[3] for each in blocks(ROOT / "README.md") if each[2] == "caught"]
+    lines = block.splitlines()
+    last = max(at for at, line in enumerate(lines) if line.startswith("$ "))
+    return lines[last:]
 
 
 def _clone() -> None:

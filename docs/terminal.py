@@ -8,8 +8,9 @@ from itertools import count
 
 SIZE, LINE, LETTER = 13, 20, 7.8  # pixels: of the letters, from line to line, and of a letter
 EDGE = 20
-PAPER, INK, QUIET, RED, GREEN, YELLOW = (
+PAPER, FRAME, INK, QUIET, RED, GREEN, YELLOW = (
     "#0d1117",
+    "#3d444d",
     "#e6edf3",
     "#9198a1",
     "#ff7b72",
@@ -31,10 +32,10 @@ def picture(lines: list[str]) -> str:
     return "\n".join(
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'width="{width}" height="{height}" font-size="{SIZE}" xml:space="preserve" '
+            f'width="{width}" height="{height}" font-size="{SIZE}" '
             'font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, '
             'monospace">',
-            f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>',
+            f'<rect width="100%" height="100%" rx="8" fill="{PAPER}" stroke="{FRAME}"/>',
             *rows,
             "</svg>\n",
         )
@@ -48,10 +49,15 @@ def _row(line: str, baseline: int) -> str:
     parts = [(line, QUIET if line.startswith((" ", "…")) else INK)]
     for pattern, colour in COLOURS:
         parts = [piece for text, ink in parts for piece in _split(text, ink, pattern, colour)]
-    spans = "".join(f'<tspan fill="{ink}">{escape(text)}</tspan>' for text, ink in parts)
+    spans = "".join(f'<tspan fill="{ink}">{_text(text)}</tspan>' for text, ink in parts)
     bold = ' font-weight="600"' if line.startswith("$ ") else ""
     width = round(len(line) * LETTER, 1)
     return f'<text x="{EDGE}" y="{baseline}" textLength="{width}"{bold}>{spans}</text>'
+
+
+def _text(text: str) -> str:
+    """Return a text whose spaces stay: an SVG would join them."""
+    return escape(text).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _split(text: str, ink: str, pattern: str, colour: str) -> list[tuple[str, str]]:
