@@ -60,24 +60,22 @@ EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
     "caught": Shown(r"versions: .* -> ", never=("=", "gate: "), first=8),
     "baselines": Shown(),
     "duet": Shown(
-        only=(
-            "differs: ",
-            "restart ",
-            "throughput",
-            "benchmark ",
-            " ",
-            r"\d+ compared",
-            "sessions, ",
+        never=(
+            "=",
+            "restart",
+            r"(base|head) \(",
+            "int8-decomp: ",
+            "3 restarts",
+            r"\S+: installing",
         ),
-        first=8,
+        first=10,
     ),
-    "invalid": Shown("", ("INVALID: ", "saved: ", "Times marked "), may_be_invalid=True),
+    "invalid": Shown("", ("INVALID: ", "saved: ", ".*can't be trusted"), may_be_invalid=True),
     "first": Shown(
         only=(
             "model: ",
             "versions: ",
             r"(warmup|throughput|profile)\[.*\]( !)?  ",
-            "checked ",
             "benchmark  ",
             "saved: ",
         ),
