@@ -57,7 +57,7 @@ class Shown:
 
 
 EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
-    "caught": Shown(r"versions: .* -> ", never=("=", "gate: "), first=8),
+    "caught": Shown(r"versions: .* -> ", never=("=", "gate: "), first=13, last=4),
     "baselines": Shown(),
     "duet": Shown(
         never=(
@@ -69,6 +69,7 @@ EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
             r"\S+: installing",
         ),
         first=10,
+        last=4,
     ),
     "invalid": Shown("", ("INVALID: ", "saved: ", ".*can't be trusted"), may_be_invalid=True),
     "first": Shown(
