@@ -57,7 +57,7 @@ class Shown:
 
 
 EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
-    "caught": Shown(r"versions: .* -> ", never=("=", "gate: "), first=13, last=4),
+    "caught": Shown(r"versions: .* -> ", never=("=", "gate: "), first=12, last=4),
     "baselines": Shown(),
     "duet": Shown(
         never=(
