@@ -6,18 +6,18 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench screenshot test test-lowest power figures gpu-check lint format clean
+.PHONY: help bench examples test test-lowest power figures gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU if there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
-	@echo "make power   show what the verdicts find, and how often they are false alarms"
+	@echo "make power   show what the verdicts find, and how often they are wrong"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
 	@echo "make gpu-check   measure all that only a GPU can show, and judge its duets"
 	@echo "make lint    check style, types and workflows"
-	@echo "make screenshot   measure on the CPU, and picture the report for the README"
+	@echo "make examples   run the examples of README and docs on the CPU, and renew the pictures"
 	@echo "make clean   remove virtual environments, caches and artifacts; saved benchmarks stay"
 
 bench: $(READY)
@@ -50,12 +50,9 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# A session that isn't valid is not pictured.
-screenshot: $(READY)
-	$(BIN)/python -m pytest benchmarks --device cpu --quantization int8-decomp,int8 \
-		-k throughput \
-		--artifacts build/artifacts --report build/report.html
-	$(BIN)/python docs/screenshot.py build/report.html docs/report.png
+# Of what is committed. A session during which the machine can't be trusted is not shown.
+examples: $(READY)
+	$(BIN)/python -m docs.examples $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(LOWEST) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Take the README's picture of a report: `make screenshot`.
+"""Take the README's picture of a report: `make examples`.
 
 The top of the page, with its first benchmark, as a Chromium that is installed shows it.
 """
@@ -20,7 +20,7 @@ def main(page: Path, picture: Path) -> None:
     """Write the picture of a page."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        sys.exit(f"make screenshot: expected one of {', '.join(BROWSERS)}; install one")
+        sys.exit(f"make examples: expected one of {', '.join(BROWSERS)}; install one")
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=browser, args=["--disable-gpu"])
         view = {"width": WIDTH, "height": HEIGHT}
@@ -28,7 +28,7 @@ def main(page: Path, picture: Path) -> None:
         tab.goto(page.resolve().as_uri())
         tab.wait_for_selector("html[data-drawn]")
         if not tab.title().startswith("VALID"):
-            sys.exit(f"make screenshot: expected a valid session, got {tab.title()}; measure again")
+            sys.exit(f"make examples: expected a valid session, got {tab.title()}; measure again")
         tab.screenshot(path=picture)
         chromium.close()
     if smaller := shutil.which("pngquant"):  # a third of the size, and looks the same
