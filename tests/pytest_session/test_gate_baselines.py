@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.logger import PytestBenchmarkWarning
 
 from benchmarks import __main__ as commands
-from tests.pytest_session.gated import end
+from tests.pytest_session.gated import end, words
 from tests.running import LEAST
 
 
@@ -30,7 +30,7 @@ def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
     file.write_text(file.read_text()[:2000])
     outcome = gate()
     assert outcome.status == 10
-    assert "0001_base.json: expected JSON of pytest-benchmark" in end(outcome)
+    assert "0001_base.json: expected JSON of pytest-benchmark" in words(outcome)
     assert "MISSING" in end(outcome)
 
 
