@@ -53,7 +53,7 @@ def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] =
         by_verdicts = any(each.startswith(BY_VERDICTS) for each in judged.objections)
         look = f"; look: {judged.look}" if by_verdicts and judged.look else ""
         raise InputError(
-            f"{path}: {'; '.join(judged.objections)}{look}; it is no baseline, unless --force "
+            f"{path}: {'; '.join(judged.objections)}{look}; no baseline, unless --force "
             "says why it should be one"
         )
     verdicts = judged.session.saved.get("verdicts")

@@ -135,7 +135,7 @@ def test_a_refusal_says_what_was_seen_and_how_to_look(promote, tmp_path, capsys,
     command = shlex.split(line.partition("; look: ")[2].partition("; no baseline")[0])
     assert command[:5] == ["python", "-m", "benchmarks", "judge", "--base"]
     assert main(command[3:]) == (1 if slower == 1.3 else 11)
-    assert "a          round_s" in capsys.readouterr().out
+    assert "\na\n  round_s  " in capsys.readouterr().out
 
 
 def test_a_refusal_names_the_cause_that_was_seen(promote, tmp_path):

@@ -10,7 +10,7 @@ from pytest_benchmark.logger import PytestBenchmarkWarning
 from benchmarks import __main__ as commands
 from benchmarks.sessions import pytest_format
 from tests import builders
-from tests.pytest_session.gated import end
+from tests.pytest_session.gated import end, words
 from tests.running import LEAST
 
 PARAMS = {"quantization": "int8", "batch_size": 1, "prompt_tokens": 16, "new_tokens": 2}
@@ -34,7 +34,7 @@ def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
     file.write_text(file.read_text()[:2000])
     outcome = gate()
     assert outcome.status == 10
-    assert "0001_base.json: expected JSON of pytest-benchmark" in end(outcome)
+    assert "0001_base.json: expected JSON of pytest-benchmark" in words(outcome)
     assert "MISSING" in end(outcome)
 
 
