@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions import baseline, instants, storage
+from benchmarks.sessions import baseline, doubts, instants, storage
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ class Judged:
     session: Session
     base: Sequence[Session]
     objections: Sequence[str]
+
+    @property
+    def is_refused_for_its_wall(self) -> bool:
+        """Whether nothing but its times speaks against it: the machine was busy, its GPU wasn't."""
+        steady = all(
+            each.device_validity.get("valid") is not False
+            for each in self.session.measured.values()
+        )
+        busy = all(each.startswith(doubts.UNKNOWN) for each in self.objections)
+        return bool(self.objections) and busy and steady
 
     @property
     def look(self) -> str:
@@ -46,9 +56,7 @@ def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] =
     varies. Raises InputError if the file is damaged, foreign or without raw data, which no reason
     helps, or if it is refused.
     """
-    stored = baseline.own(read_session(path))
-    known = baseline.stored(path.resolve().parent).sessions
-    judged = judge(stored, known, beside)
+    judged = judge_in_place(path, beside)
     if judged.objections and not reason:
         by_verdicts = any(each.startswith(BY_VERDICTS) for each in judged.objections)
         look = f"; look: {judged.look}" if by_verdicts and judged.look else ""
@@ -64,6 +72,12 @@ def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] =
         content["llm_int8"].pop("demoted", None)
 
     storage.change(path, edit)
+
+
+def judge_in_place(path: Path, beside: Collection[Path] = ()) -> Judged:
+    """Judge a session by the baselines of its folder. Raises InputError if its file can't be."""
+    stored = baseline.own(read_session(path))
+    return judge(stored, baseline.stored(path.resolve().parent).sessions, beside)
 
 
 def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = ()) -> Judged:

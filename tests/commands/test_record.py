@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.commands import ci
+from benchmarks.commands import measuring
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.sessions import baseline
 from tests import virtual
@@ -44,7 +44,7 @@ def record(monkeypatch, tmp_path, capsys):
             Path(variables[SAVED_TO]).write_bytes(os.fsencode(path))
             return 0
 
-        monkeypatch.setattr(ci, "_call", call)
+        monkeypatch.setattr(measuring, "call_module", call)
         try:
             status = main(["baselines", "record", *options])
         except SystemExit as error:
