@@ -152,9 +152,9 @@ def gathered(rows: Sequence[tuple[Verdict, int]]) -> list[tuple[list[Verdict], l
     """
     said: dict[str, list[Verdict]] = {}
     for verdict, _ in rows:
-        for each in dict.fromkeys(
-            (*map(partial(_template, verdict), _why(verdict)), *verdict.reasons)
-        ):
+        clauses = (clause for each in _why(verdict) for clause in each.split("; "))
+        why = map(partial(_template, verdict), clauses)
+        for each in dict.fromkeys((*why, *verdict.reasons)):
             said.setdefault(each, []).append(verdict)
     of_all: dict[tuple[int, ...], tuple[list[Verdict], list[str]]] = {}
     for each, about in said.items():
