@@ -96,3 +96,16 @@ def test_the_commit_is_that_of_the_suite(monkeypatch, tmp_path):
     assert found["branch"] != "other"
     assert Path.cwd() == tmp_path
     assert os.environ["GIT_DIR"] == str(tmp_path / ".git")
+
+
+def test_the_repository_around_an_installed_suite_is_not_its_own(monkeypatch, tmp_path):
+    """As that of a project in whose .venv the suite is: its commit says nothing of our code."""
+    running.git(tmp_path, "init", "--quiet", "--initial-branch=other")
+    running.git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "other")
+    suite = tmp_path / ".venv/site-packages"
+    (suite / "benchmarks").mkdir(parents=True)
+    (suite / "benchmarks/__init__.py").touch()
+    monkeypatch.setattr(commit, "SUITE", suite)
+    assert pytest_format.commit_info()["id"] == "unversioned"
+    running.git(tmp_path, "add", "--force", ".venv")
+    assert pytest_format.commit_info()["id"] == running.git(tmp_path, "rev-parse", "HEAD")
