@@ -47,8 +47,10 @@ def if_the_suites(commit: Record) -> Record:
         done = git.try_git(SUITE, os.environ, "ls-files", "--error-unmatch", "benchmarks")
     except InputError:  # no git: it is Mercurial's
         return commit
-    elsewhere = done.status == 1  # 128: git can't read it
-    return {**commit, "id": "unversioned", "branch": "(unknown)"} if elsewhere else commit
+    if done.status != 1:  # 128: git can't read it
+        return commit
+    why = "the repository around doesn't keep the suite's files"
+    return {**commit, "id": "unversioned", "branch": "(unknown)", "error": why}
 
 
 def known(session: Session) -> str | None:

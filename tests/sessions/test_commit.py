@@ -106,6 +106,8 @@ def test_the_repository_around_an_installed_suite_is_not_its_own(monkeypatch, tm
     (suite / "benchmarks").mkdir(parents=True)
     (suite / "benchmarks/__init__.py").touch()
     monkeypatch.setattr(commit, "SUITE", suite)
-    assert pytest_format.commit_info()["id"] == "unversioned"
+    found = pytest_format.commit_info()
+    assert found["id"] == "unversioned"
+    assert commit.why_unknown(found).startswith("git: the repository around doesn't keep the suite")
     running.git(tmp_path, "add", "--force", ".venv")
     assert pytest_format.commit_info()["id"] == running.git(tmp_path, "rev-parse", "HEAD")
