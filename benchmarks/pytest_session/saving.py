@@ -61,9 +61,9 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
     hook = config.hook
     machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
     hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
-    with commit.asked_of_the_suite():
-        commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
-        commit_info |= git.published()
+    with commit.asked_of(commit.SUITE):
+        found = hook.pytest_benchmark_generate_commit_info(config=config) | git.published()
+    commit_info = commit.if_the_suites(found)
     hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
     output: dict[str, Any] = hook.pytest_benchmark_generate_json(
         config=config,
