@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.common.exit_status import listed
 from benchmarks.config.quantization import QUANTIZATIONS
 
 DEVICES = ("auto", "cuda", "cpu")
@@ -12,6 +13,16 @@ DTYPES = ("float16", "bfloat16")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
 
 DEFAULT_PROMPT_TOKENS = 16  # what Llama-3.1's own tokenizer makes of the old script's prompt
+# The heading of the suite's options: pytest has no other place for what they are for.
+HELP = f"""\
+LLM.int8() benchmarks: measure how fast a model generates text if its weights are quantized
+examples:
+  python -m pytest benchmarks
+  python -m pytest benchmarks --new-tokens 8 --rounds 2 --columns all
+  python -m pytest benchmarks --gate
+exit status:
+{listed()}
+options"""
 
 
 @dataclass(frozen=True)
