@@ -53,10 +53,11 @@ def _sentence(of_it: dict[str, Verdict], head: str) -> str:
         if worst := _worst(of_it, metrics):
             says, is_known = _speed(worst, where, also=worst.metric not in METRICS)
             (does if is_known else open_).append(says)
-        if metrics is DEVICE and (calls := of_it.get(CALLS)) and calls.change is not None:
-            does += _calls(calls, is_alone=worst is None)
-    known = f"{head} is {', '.join(does)}" if does else ""
-    return ", ".join(filter(None, (known, *open_)))
+    calls = _calls(of_it.get(CALLS), is_alone=_worst(of_it, DEVICE) is None)
+    known = [f"{head} is {', '.join(does)}"] if does else []
+    if calls:
+        known.append(f"with {calls}" if does else f"{head} makes {calls}")
+    return ", ".join([*known, *open_])
 
 
 def _worst(of_it: dict[str, Verdict], metrics: Sequence[str]) -> Verdict | None:
@@ -103,14 +104,14 @@ def _margin(verdict: Verdict) -> str:
     return f" (only changes above {least(verdict.limit)} can be seen)" if verdict.limit else ""
 
 
-def _calls(calls: Verdict, *, is_alone: bool) -> Iterator[str]:
-    """Yield how many more calls a step makes; that they are the same only if no device tells."""
-    change = calls.change or 0.0
-    if change and calls.outcome is not Outcome.NO_CHANGE:
-        more = "more" if change > 0 else "fewer"
-        yield f"at {least(abs(change))} {more} Python calls a step"
-    elif is_alone:
-        yield "the same in calls"
+def _calls(calls: Verdict | None, *, is_alone: bool) -> str:
+    """Return how many more calls a step makes; that they are as many only if no device tells."""
+    if calls is None or calls.change is None:
+        return ""
+    if calls.change and calls.outcome is not Outcome.NO_CHANGE:
+        more = "more" if calls.change > 0 else "fewer"
+        return f"{least(abs(calls.change))} {more} Python calls a step"
+    return "as many Python calls a step" if is_alone else ""
 
 
 def _others(verdicts: Sequence[Verdict], said: set[tuple[str, str]]) -> Iterator[str]:

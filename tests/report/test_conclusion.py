@@ -44,8 +44,8 @@ OPEN = verdict(WALL, Outcome.INCONCLUSIVE, 0.03, 0.03)
                 verdict(CALLS, Outcome.IMPROVED, -0.41),
                 verdict(WALL, Outcome.IMPROVED, -0.5, 0.05),
             ],
-            "head is as fast in device work (±0.11 %), at 41 % fewer Python calls a step, "
-            "2.00 ± 0.20 times faster on the wall",
+            "head is as fast in device work (±0.11 %), 2.00 ± 0.20 times faster on the wall, "
+            "with 41 % fewer Python calls a step",
         ),
         (
             [verdict(DEVICE, Outcome.REGRESSED, 0.0027, 0.0006), verdict(CALLS, Outcome.NO_CHANGE)],
@@ -53,7 +53,12 @@ OPEN = verdict(WALL, Outcome.INCONCLUSIVE, 0.03, 0.03)
         ),
         (
             [verdict(CALLS, Outcome.NO_CHANGE), verdict(WALL, Outcome.NO_CHANGE, 0.01, limit=0.05)],
-            "head is the same in calls, as fast on the wall (only changes above 5 % can be seen)",
+            "head is as fast on the wall (only changes above 5 % can be seen), "
+            "with as many Python calls a step",
+        ),
+        (
+            [verdict(CALLS, Outcome.REGRESSED, 0.1)],
+            "head makes 10 % more Python calls a step",
         ),
         (
             [OPEN, verdict(("tpot_s", "time"), Outcome.REGRESSED, 0.1, 0.02)],
