@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             with ExitStack() as stack:
                 sides = measuring.overlays(conditions).sides(specs, stack)
-                voice = measuring.say, measuring.pulse
+                voice = measuring.say_folded, measuring.pulse
                 duet = Duet(conditions, sides, budget, out, *voice, acknowledged=known)
                 duet.command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
                 measuring.say(duet.cost())

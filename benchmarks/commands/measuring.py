@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
+from benchmarks.common.text import wrapped
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
@@ -155,6 +156,12 @@ def say(line: str) -> None:
     """Print a line at once. If nobody listens any more, what is in files still counts."""
     with suppress(OSError):
         print(line, flush=True)
+
+
+def say_folded(text: str) -> None:
+    """Say a text in lines that fit; one with a command in it would be cut in two."""
+    for line in wrapped(text):
+        say(line)
 
 
 def pulse(part: str) -> None:

@@ -23,8 +23,8 @@ HOST_ONLY = frozenset({"threads", "available_cores"})  # decide on the CPU; not 
 # Any other fact may be younger than a stored session: then it is said, and doesn't refuse.
 KNOWN_BY_ALL = frozenset({"device", "gpu"})
 NO_KERNELS = (
-    "kernels aren't judged: on a CPU they run in the wall time, which is left out; "
-    "calls, memory and agreement with fp16 are"
+    "not judged on a CPU: how long kernels take, which is wall time there; judged: "
+    "calls, memory, and agreement with fp16"
 )
 ROUNDED = {"gpu_memory_bytes": 2**30, "power_limit_watts": 1}  # drivers differ by a few bytes
 

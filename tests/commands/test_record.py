@@ -104,6 +104,14 @@ def test_what_can_not_be_promoted_is_named_with_a_status(record, wrong, status, 
     )
 
 
+def test_a_busy_machine_is_not_measured_five_times(record):
+    """Two sessions in a row say that it is busy; each takes minutes, and would be refused."""
+    busy = {"validity": INVALID}
+    status, lines, called = record(busy, {}, busy, busy, {})
+    assert (status, len(called)) == (12, 4)
+    assert any("twice in a row" in line and "--work-only" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("wrong", "status", "says"),
     [
