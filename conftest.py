@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.common import interrupts, output
-from benchmarks.common.errors import HarnessError, InputError
+from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.common.text import short
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
@@ -145,15 +144,16 @@ def pytest_runtest_makereport(
         return report
     progress.clear()
     if report.failed:
-        progress.say(f"{short(item.name)}: FAILED")
+        progress.say(f"{failures.name(item, report.when)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
         if _is_benchmark(getattr(item, "fixturenames", ())):
             failures.take_back(state, [item.nodeid], call.excinfo and call.excinfo.value)
     if (report.failed or report.skipped) and state.gate:
         state.gate.miss(item.nodeid, report.outcome)
-    if call.excinfo and isinstance(call.excinfo.value, HarnessError):
-        report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
+    error = call.excinfo.value if call.excinfo and report.failed else None
+    if error and (line := failures.as_line(error, state, item.name)):
+        report.longrepr = line
     return report
 
 

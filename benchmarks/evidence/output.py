@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import OutputError
-from benchmarks.config.workload import shipped_text
 from benchmarks.model.out_of_memory import within_memory
 
 if TYPE_CHECKING:
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-TOKENS = 128  # of the shipped text, that both models are forced through
 ROWS = 16  # positions that are compared at once: float64 over a large vocabulary is much memory
 
 
@@ -49,10 +47,10 @@ def logits(engine: Engine, target: Target) -> torch.Tensor:
     """
     import torch
 
-    ids = torch.tensor([target.encode(shipped_text())[:TOKENS]], device=engine.device)
+    ids = torch.tensor([target.agreement_ids], device=engine.device)
     found = within_memory(
         lambda: engine.model(input_ids=ids, use_cache=False).logits[0],
-        f"computing the logits of {TOKENS} tokens with {engine.quantization}",
+        f"computing the logits of {ids.shape[1]} tokens with {engine.quantization}",
         engine.device,
         "free the GPU",
     )

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.files import beside
 from benchmarks.config import settings
-from benchmarks.config.workload import shipped_text
-from benchmarks.evidence.output import TOKENS, logits
+from benchmarks.evidence.output import logits
 from benchmarks.machine import device, software
 from benchmarks.model import loading
 from benchmarks.model.checkpoint import index_sha256
@@ -55,7 +54,7 @@ def reference_key(target: Target) -> str:
         # The index holds names only, which a fine-tuned checkpoint shares with its base.
         "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "config": dict(checkpoint.config),
-        "ids": target.encode(shipped_text())[:TOKENS],
+        "ids": target.agreement_ids,
         "dtype": settings.dtype_name(target.settings, "fp16"),
         "attn_implementation": target.settings.attn_implementation,
         "device": device.describe(target.device)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 REPAIR = "fetch it again, or delete the folder if the suite wrote it"
 
+# What architectures call the longest sequence in their config.json.
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -47,8 +50,9 @@ class Checkpoint:
     @property
     def positions(self) -> int | None:
         """The longest sequence that the model was made for, in tokens."""
-        value = self.config.get("max_position_embeddings")
-        return int(value) if value else None
+        inner = self.config.get("text_config") or {}
+        values = (part.get(name) for part in (self.config, inner) for name in POSITIONS)
+        return next((int(value) for value in values if value), None)
 
     def estimated_bytes(self, quantization: str) -> int:
         """Estimate the bytes of the loaded weights: quantized linears, and the rest in 16 bits.
@@ -82,6 +86,11 @@ def local(model: str, revision: str | None) -> Checkpoint | None:
     elif folder.is_dir():
         _no_revision(shown, revision)
         return read(shown, folder)
+    elif folder.is_file():
+        raise InputError(
+            f"--model: expected a folder with a checkpoint, got the file {shown}; give the folder "
+            "that has its config.json"
+        )
     elif model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise InputError(f"--model: expected a folder with a checkpoint; {shown} does not exist")
     return None
