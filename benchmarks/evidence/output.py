@@ -8,11 +8,15 @@ from benchmarks.common.errors import OutputError
 from benchmarks.model.out_of_memory import within_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
+READ = 4  # tokens of the rows that show whether a model reads its prompt
+SAME = 1e-3  # relative: rows that are computed together are the same to rounding
 ROWS = 16  # positions that are compared at once: float64 over a large vocabulary is much memory
 
 
@@ -39,6 +43,32 @@ def compare(logits: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
     }
 
 
+def check_reads(engine: Engine, ids: Sequence[int]) -> None:
+    """Raise OutputError if a token's logits don't follow from the tokens before it, and only those.
+
+    Three rows are computed at once: as they are, with another first token, with another last one.
+    """
+    import torch
+
+    row, *_ = rows = [list(ids[:READ]) for _ in range(3)]
+    rows[1][0], rows[2][-1] = row[-1], row[0]
+    batch = torch.tensor(rows, device=engine.device)
+    with torch.inference_mode():
+        found = engine.model(input_ids=batch, use_cache=False).logits.double()
+    same, other_first, other_last = found
+    norm = same.norm()
+    problems = []
+    if (same[-1] - other_first[-1]).norm() == 0:
+        problems.append("the last token's logits don't depend on the first token")
+    if (same[0] - other_last[0]).norm() > SAME * norm:
+        problems.append("the first token's logits depend on the last token: it looks ahead")
+    if problems:
+        raise OutputError(
+            f"{engine.quantization}: expected a model that reads its prompt from left to right; "
+            f"{'; '.join(problems)}; choose a decoder"
+        )
+
+
 def logits(engine: Engine, target: Target) -> torch.Tensor:
     """Return the logits of the fixed text, of shape (positions, vocabulary).
 
@@ -47,6 +77,7 @@ def logits(engine: Engine, target: Target) -> torch.Tensor:
     """
     import torch
 
+    check_reads(engine, target.agreement_ids)
     ids = torch.tensor([target.agreement_ids], device=engine.device)
     found = within_memory(
         lambda: engine.model(input_ids=ids, use_cache=False).logits[0],

@@ -31,9 +31,10 @@ def check(
     if quantized:
         option = f"--quantization {quantized[0]}"
         _check_classes(option, checkpoint, model, done)
-        _check_share(option, checkpoint, model)
         if done:
             _check_calls(option, checkpoint, model, done)
+            _check_inputs(quantized, checkpoint, done)
+        _check_share(option, checkpoint, model)
 
 
 def no_cache(name: str, model: Any) -> str:
@@ -124,6 +125,17 @@ def _check_calls(option: str, checkpoint: Checkpoint, model: Any, done: skeleton
                 f"{checkpoint.name} that {what}, such as {wrong[0]}; write --quantization fp16, "
                 "or choose another model"
             )
+
+
+def _check_inputs(quantized: Sequence[str], checkpoint: Checkpoint, done: skeleton.Pass) -> None:
+    """Refuse INT8 for inputs that bitsandbytes loses a dimension of: latent attention has them."""
+    int8 = [name for name in quantized if not QUANTIZATIONS[name].is_4bit]
+    if int8 and done.deep:
+        raise InputError(
+            f"--quantization {int8[0]}: expected inputs of 2 or 3 dimensions, which bitsandbytes "
+            f"multiplies in INT8; {len(done.deep)} linears of {checkpoint.name} have 4, such as "
+            f"{min(done.deep)}; write --quantization nf4 or fp16"
+        )
 
 
 def _has_run_beside(name: str, done: skeleton.Pass) -> bool:

@@ -13,6 +13,8 @@ from benchmarks.config.options import ATTENTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
+
     from benchmarks.model.checkpoint import Checkpoint
 
 PROMPT = 4  # tokens of the pass
@@ -20,9 +22,13 @@ PROMPT = 4  # tokens of the pass
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass did: how often each linear ran, and whether it returned a cache."""
+    """What one pass did: how often each linear ran, and whether it returned a cache.
+
+    `deep` are the linears whose inputs had more dimensions than rows, tokens and features.
+    """
 
     linears: Mapping[str, int]
+    deep: frozenset[str]
     has_cache: bool
 
 
@@ -56,10 +62,14 @@ def dry_pass(model: Any) -> Pass | None:
 
     names = {module: name for name, module in linears(model).items()}
     ran = Counter(dict.fromkeys(names.values(), 0))
-    hooks = [
-        module.register_forward_hook(lambda module, *_: ran.update([names[module]]))
-        for module in names
-    ]
+    deep: set[str] = set()
+
+    def see(module: Any, inputs: tuple[torch.Tensor, ...], _: object) -> None:
+        ran.update([names[module]])
+        if inputs[0].dim() > 3:
+            deep.add(names[module])
+
+    hooks = [module.register_forward_hook(see) for module in names]
     asked = model.config._attn_implementation
     ids = torch.zeros(1, PROMPT, dtype=torch.long, device="meta")
     try:
@@ -72,7 +82,7 @@ def dry_pass(model: Any) -> Pass | None:
         for hook in hooks:
             hook.remove()
         model.set_attn_implementation(asked)
-    return Pass(ran, cache_of(found) is not None)
+    return Pass(ran, frozenset(deep), cache_of(found) is not None)
 
 
 def cache_of(output: Any) -> Any:

@@ -41,7 +41,10 @@ class Architecture:
     name: str
     more: dict[str, Any] = field(default_factory=dict)  # of its config
     attention: str = "sdpa"
-    refused: str | None = None  # part of the line that refuses INT8; None: it runs
+    quantization: str = "int8"
+    refused: str | None = None  # part of the line that refuses it; None: it runs
+    kv: int = 256  # bytes of a token: 2 x 2 layers x 2 heads x 16 x 2 bytes, if nothing is special
+    state: int = 0  # bytes of a row beside its tokens
 
     def config(self) -> Any:
         """Return a tiny config: what all have in common, and what this one wants."""
@@ -72,7 +75,16 @@ def change(folder: Path, **values: Any) -> None:
 
 
 EAGER = {"attention": "eager"}
+ALL_HEADS = 512  # keys and values of all four heads
+LATENT = 2 * (16 + 8) * 2  # of each layer: a compressed vector, and a rotated key for all heads
 NO_CACHE = "keeps a cache"
+WHY = {
+    NO_CACHE: "its pass returns no cache",
+    "FalconLinear": "transformers quantizes linears of torch's own class alone",
+    "Conv1D": "its linears are transposed, and can't be attested",
+    "of the weights": "experts are in no linear, and would stay in 16 bits",
+    "weights read directly": "a linear's weight is used without the linear",
+}
 ARCHITECTURES = (
     Architecture("llama"),
     Architecture("mistral"),
@@ -83,11 +95,11 @@ ARCHITECTURES = (
     Architecture("gemma3_text"),
     Architecture("phi"),
     Architecture("phi3"),
-    Architecture("gpt_neox"),
-    Architecture("gpt_bigcode"),
-    Architecture("bloom", **EAGER),
-    Architecture("mpt", **EAGER),
-    Architecture("opt"),
+    Architecture("gpt_neox", kv=ALL_HEADS),
+    Architecture("gpt_bigcode", kv=128),
+    Architecture("bloom", **EAGER, kv=ALL_HEADS),
+    Architecture("mpt", **EAGER, kv=ALL_HEADS),
+    Architecture("opt", kv=ALL_HEADS),
     Architecture("olmo"),
     Architecture("olmo2"),
     Architecture("olmo3"),
@@ -97,7 +109,7 @@ ARCHITECTURES = (
     Architecture("stablelm"),
     Architecture("starcoder2"),
     Architecture("nemotron"),
-    Architecture("persimmon"),
+    Architecture("persimmon", kv=ALL_HEADS),
     Architecture("glm"),
     Architecture("glm4"),
     Architecture("helium"),
@@ -110,33 +122,52 @@ ARCHITECTURES = (
     Architecture("diffllama"),
     Architecture("hunyuan_v1_dense"),
     Architecture("nanochat"),
-    Architecture("modernbert-decoder"),
-    Architecture("biogpt"),
-    Architecture("ctrl"),
-    Architecture("gptj", {"rotary_dim": 8}, **EAGER),
-    Architecture("codegen", {"rotary_dim": 8}, **EAGER),
-    Architecture("gpt_neo", {"attention_types": [[["global", "local"], 1]]}, **EAGER),
-    Architecture("xglm", {"ffn_dim": 128}, **EAGER),
+    Architecture("modernbert-decoder", kv=ALL_HEADS),
+    Architecture("biogpt", kv=ALL_HEADS),
+    Architecture("ctrl", kv=ALL_HEADS),
+    Architecture("gptj", {"rotary_dim": 8}, **EAGER, kv=ALL_HEADS),
+    Architecture("codegen", {"rotary_dim": 8}, **EAGER, kv=ALL_HEADS),
+    Architecture("gpt_neo", {"attention_types": [[["global", "local"], 1]]}, **EAGER, kv=ALL_HEADS),
+    Architecture("xglm", {"ffn_dim": 128}, **EAGER, kv=ALL_HEADS),
     Architecture(
         "minicpm3",
         {"q_lora_rank": 32, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
          "v_head_dim": 16, "num_key_value_heads": 4, "head_dim": 8},
+        quantization="nf4", kv=LATENT,
     ),
     Architecture(
         "deepseek_v3",
         {"q_lora_rank": 32, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
          "v_head_dim": 16, "num_key_value_heads": 4, "head_dim": 8, "first_k_dense_replace": 2},
+        quantization="nf4", kv=LATENT,
     ),
-    Architecture("lfm2"),
+    Architecture("lfm2", {"layer_types": ["conv", "full_attention"]}, kv=128, state=64 * 3 * 2),
     Architecture("falcon", refused="FalconLinear"),
     Architecture("gpt2", refused="Conv1D"),
     Architecture("mixtral", refused="of the weights"),
     Architecture("qwen2_moe", refused="of the weights"),
     Architecture("gpt_oss", refused="of the weights", **EAGER),
-    Architecture("mamba", refused="lend their weights", **EAGER),
-    Architecture("falcon_mamba", refused="lend their weights", **EAGER),
+    Architecture("mamba", refused="weights read directly", **EAGER),
+    Architecture("falcon_mamba", refused="weights read directly", **EAGER),
     Architecture("rwkv", refused=NO_CACHE, **EAGER),
     Architecture("bert", refused=NO_CACHE),
     Architecture("roberta", refused=NO_CACHE),
     Architecture("electra", refused=NO_CACHE),
 )  # fmt: skip
+
+
+def table() -> str:
+    """Return the table of docs/architectures.md: its rows are what the tests walk."""
+    rows = ["| architecture | runs | bytes of cache a token | with |", "|---|---|---|---|"]
+    for each in ARCHITECTURES:
+        options = [] if each.attention == "sdpa" else [f"`--attn-implementation {each.attention}`"]
+        if each.quantization != "int8":
+            options.append(f"`--quantization {each.quantization}`; INT8 is refused")
+        runs = f"refused: {WHY[each.refused]}" if each.refused else "yes"
+        kv = "" if each.refused else f"{each.kv}" + (f", and {each.state} a row" * bool(each.state))
+        rows.append(f"| {each.name} | {runs} | {kv} | {', '.join(options)} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())  # noqa: T201 (a program: printing is what it does)
