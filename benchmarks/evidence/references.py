@@ -1,4 +1,4 @@
-"""fp16's logits of the fixed text: computed once for each checkpoint, and kept in the cache."""
+"""The reference: a checkpoint's own logits in 16 bits, computed once, and kept in the cache."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.model.target import Target
-FORMAT = 1  # of the stored references
+FORMAT = 2  # of the stored references
+
+
+def reference_name(target: Target) -> str:
+    """Return what the reference is computed with: the checkpoint's own dtype if that is a half.
+
+    Otherwise fp16. A model that was trained in bfloat16 may have values beyond float16.
+    """
+    return "bf16" if target.checkpoint.half == "bfloat16" else "fp16"
 
 
 def ensure_reference(target: Target) -> Path:
-    """Return fp16's logits of the fixed text, computing them first where the cache lacks them.
+    """Return the reference's logits of the fixed text, computing them if the cache lacks them.
 
-    Loads the fp16 model and frees it, so call it before another model is loaded. A damaged file
-    is computed again. Raises OutputError where the logits of fp16 aren't finite.
+    Loads the unquantized model and frees it, so call it before another model is loaded. A damaged
+    file is computed again. Raises OutputError if the logits aren't finite.
     """
     from safetensors.torch import save
 
@@ -34,7 +42,7 @@ def ensure_reference(target: Target) -> Path:
     path = target.settings.cache_dir / "references" / f"{key}.safetensors"
     if read_reference(path, key) is not None:
         return path
-    with loading.load(target, "fp16", cold=False) as engine:
+    with loading.load(target, reference_name(target), cold=False) as engine:
         expected = logits(engine, target).cpu().contiguous()
     metadata = {"key": key, "sha256": _tensor_sha256(expected)}
     with beside(path) as partial:
@@ -55,7 +63,7 @@ def reference_key(target: Target) -> str:
         "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "config": dict(checkpoint.config),
         "ids": target.agreement_ids,
-        "dtype": settings.dtype_name(target.settings, "fp16"),
+        "dtype": settings.dtype_name(target.settings, reference_name(target)),
         "attn_implementation": target.settings.attn_implementation,
         "device": device.describe(target.device)
         if target.device.type == "cuda"

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from benchmarks.model.hub import HUB_MODEL, download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import torch
 
 REPAIR = "fetch it again, or delete the folder if the suite wrote it"
 
@@ -36,6 +38,7 @@ class Checkpoint:
     outlier_channels: int | None  # planted ones; None: real weights
     config: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]  # of every tensor in its files
+    files: Mapping[str, str] = field(default_factory=dict)  # the file of each
 
     @property
     def weights(self) -> str:
@@ -53,6 +56,15 @@ class Checkpoint:
         inner = self.config.get("text_config") or {}
         values = (part.get(name) for part in (self.config, inner) for name in POSITIONS)
         return next((int(value) for value in values if value), None)
+
+    @property
+    def half(self) -> str | None:
+        """The dtype of its weights by its config.json, if that has 16 bits."""
+        inner = self.config.get("text_config") or {}
+        found = [
+            part.get(name) for part in (self.config, inner) for name in ("dtype", "torch_dtype")
+        ]
+        return next((name for name in found if name in ("float16", "bfloat16")), None)
 
     def estimated_bytes(self, quantization: str) -> int:
         """Estimate the bytes of the loaded weights: quantized linears, and the rest in 16 bits.
@@ -129,7 +141,8 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
         raise InputError(f"--model {name}: expected a tokenizer.json in {path}; found none")
     marker = path / synthetic.MARKER
     outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
-    return Checkpoint(name, path, revision, outliers, config, _shapes(name, path))
+    shapes, where = _shapes(name, path)
+    return Checkpoint(name, path, revision, outliers, config, shapes, where)
 
 
 def _no_revision(model: str, revision: str | None) -> None:
@@ -152,8 +165,11 @@ def _read_json(path: Path, file_name: str) -> dict[str, Any]:
     return value
 
 
-def _shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
-    """Read the header of every safetensors file, and check that the file is as long as it says."""
+def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Return the shape and the file of every tensor, by the headers of the safetensors files.
+
+    Each file is checked to be as long as its header says.
+    """
     if (path / "model.safetensors.index.json").exists():
         weight_map = _read_json(path, "model.safetensors.index.json").get("weight_map")
         files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
@@ -162,9 +178,12 @@ def _shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
     if not files:
         raise InputError(f"--model {name}: expected *.safetensors files in {path}; found none")
     shapes: dict[str, tuple[int, ...]] = {}
+    where: dict[str, str] = {}
     for file_name in files:
-        shapes |= _header(path / file_name)
-    return shapes
+        found = _header(path / file_name)
+        shapes |= found
+        where |= dict.fromkeys(found, file_name)
+    return shapes, where
 
 
 def _header(file: Path) -> dict[str, tuple[int, ...]]:
@@ -186,6 +205,18 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     if size != expected:
         raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
     return shapes
+
+
+def first_rows(checkpoint: Checkpoint, name: str, rows: int) -> torch.Tensor | None:
+    """Return the first rows of a checkpoint's matrix, in float32; None if it has none."""
+    from safetensors import safe_open
+
+    file = checkpoint.files.get(name)
+    if file is None:
+        return None
+    with safe_open(checkpoint.path / file, framework="pt") as stream:
+        found: torch.Tensor = stream.get_slice(name)[:rows]
+    return found.float()
 
 
 def index_sha256(folder: Path) -> str:

@@ -40,6 +40,11 @@ class Target:
         return list(self.tokenizer(text)["input_ids"])
 
     @property
+    def origin(self) -> Checkpoint | None:
+        """The checkpoint whose 16-bit weights were quantized, if it is known."""
+        return self.checkpoint
+
+    @property
     def agreement_ids(self) -> list[int]:
         """The token ids that outputs are compared over: as many as text and model have."""
         ids = self.encode(shipped_text())[:AGREEMENT_TOKENS]

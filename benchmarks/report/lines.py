@@ -39,8 +39,9 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     if info.get("device_time"):
         parts.append(device_line(info["device_time"]))
     if metrics.get("top1_agreement") is not None:
+        reference = (found.get("agreement") or {}).get("with", "fp16")
         parts.append(
-            f"top-1 agreement with fp16 {metrics['top1_agreement']:.1%}, "
+            f"top-1 agreement with {reference} {metrics['top1_agreement']:.1%}, "
             f"logits off by {metrics['logits_relative_error']:.2%}"
         )
     return "; ".join(parts)
