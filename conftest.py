@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
+from benchmarks.model.checkpoint import own_quantization
 from benchmarks.pytest_session import (
     closing,
     failures,
@@ -47,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
+        if config.option.quantization is None and (own := own_quantization(settings.model)):
+            settings = replace(settings, quantizations=(own,))
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
         # pytest-benchmark reads its options after this hook; a timer that the user gave wins.

@@ -39,6 +39,12 @@ OPTIONS = (
         metavar="ID",
     ),
     Option("--revision", "branch, tag or commit of a hub model", metavar="REV"),
+    Option(
+        "--reference",
+        "hub id or local folder of the 16-bit checkpoint that a --model which is quantized already "
+        "was made from, to compare it with",
+        metavar="ID",
+    ),
     Option("--device", f"{', '.join(DEVICES)} (default: auto)", "auto"),
     Option(
         "--device-map",
@@ -49,8 +55,8 @@ OPTIONS = (
     ),
     Option(
         "--quantization",
-        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp)",
-        "int8-decomp",
+        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp; of a local folder that "
+        "is quantized already, its own)",
         metavar="A,B",
     ),
     Option("--batch-size", "rows generated at once; one or more (default: 8)", "8", metavar="N,M"),

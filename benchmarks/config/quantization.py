@@ -29,8 +29,8 @@ class Quantization:
     # On synthetic checkpoints random weights make nearly flat distributions, so the divergence is
     # small whatever happens, and error has to find what is wrong: its bound lies between a correct
     # model and one without an o_proj. Errors are 0.007 (fp16), 0.011 (int8-decomp), 0.023 (int8)
-    # and 0.084 (nf4, nf4-dq) against bf16; without an o_proj 0.067 to 0.22. The divergence is larger
-    # at 8B widths (2.7e-4 for int8-decomp on an H100); its bounds are four times it.
+    # and 0.084 (nf4, nf4-dq) against bf16; without an o_proj 0.067 to 0.22. The divergence is
+    # larger at 8B widths (2.7e-4 for int8-decomp on an H100); its bounds are four times it.
     synthetic: Agreement
     # On trained checkpoints a correct model is refused by none of 24 texts of 128 tokens or of 512
     # (docs/agreement.md has the figures, and what damages come to): bounds are 1.5 to 4 times the
@@ -86,3 +86,27 @@ QUANTIZATIONS: Mapping[str, Quantization] = {
     "fp16": _half("float16"),
     "bf16": _half("bfloat16"),
 }
+DEFAULT = "int8-decomp"
+
+
+def name_of(config: Mapping[str, Any]) -> str | None:
+    """Return the name of what a checkpoint's quantization_config describes; None if it has none.
+
+    Its values are those of BitsAndBytesConfig, with that class's defaults.
+    """
+    defaults = {
+        "load_in_8bit": False,
+        "load_in_4bit": False,
+        "llm_int8_threshold": 6.0,
+        "bnb_4bit_quant_type": "fp4",
+        "bnb_4bit_use_double_quant": False,
+    }
+    found = {**defaults, **config}
+    return next(
+        (
+            name
+            for name, known in QUANTIZATIONS.items()
+            if known.options and all(found[key] == value for key, value in known.options.items())
+        ),
+        None,
+    )

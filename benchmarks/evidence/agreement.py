@@ -79,7 +79,7 @@ def check(
     share, positions = figures["top1_agreement"], len(expected)
     return figures, {
         "with": reference_name(target),
-        "checkpoint": target.checkpoint.name,
+        "checkpoint": target.origin.name if target.origin else None,
         "positions": positions,
         "top1_standard_error": (share * (1 - share) / positions) ** 0.5,
         "bounds": bounds,

@@ -104,7 +104,8 @@ def _linears_of(target: Target, quantization: str) -> tuple[dict[str, str], list
     weights: the loaded one is what is in doubt.
     """
     model = skeleton.build(target.checkpoint, target.settings.attn_implementation)
-    names, kept = skeleton.quantizable(model)
+    own = target.checkpoint.config.get("quantization_config") or {}
+    names, kept = skeleton.quantizable(model, own.get("llm_int8_skip_modules") or ())
     known, linears = QUANTIZATIONS[quantization], skeleton.linears(model)
     if known.weights:
         return dict.fromkeys(names, known.linear), kept

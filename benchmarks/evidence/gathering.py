@@ -125,8 +125,9 @@ class Evidence:
         figures: dict[str, float | None] = dict.fromkeys(agreement.FIGURES)
         how: dict[str, Any] | None = None
         if logits is not None:
-            name = references.reference_name(self._target)
+            name = "the reference"
             try:
+                name = references.reference_name(self._target)
                 reference = references.ensure_reference(self._target)
             except (OutOfMemoryError, InputError) as error:
                 reason = f"{name}, to compare with, can't be loaded: {error}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.common.errors import InputError
 from benchmarks.common.files import beside
 from benchmarks.config import settings
 from benchmarks.evidence.output import logits
@@ -25,9 +27,10 @@ FORMAT = 2  # of the stored references
 def reference_name(target: Target) -> str:
     """Return what the reference is computed with: the checkpoint's own dtype if that is a half.
 
-    Otherwise fp16. A model that was trained in bfloat16 may have values beyond float16.
+    Otherwise fp16. A model that was trained in bfloat16 may have values beyond float16. Of a
+    checkpoint that is quantized already it is its origin's.
     """
-    return "bf16" if target.checkpoint.half == "bfloat16" else "fp16"
+    return "bf16" if _origin(target).checkpoint.half == "bfloat16" else "fp16"
 
 
 def ensure_reference(target: Target) -> Path:
@@ -42,19 +45,29 @@ def ensure_reference(target: Target) -> Path:
     path = target.settings.cache_dir / "references" / f"{key}.safetensors"
     if read_reference(path, key) is not None:
         return path
-    with loading.load(target, reference_name(target), cold=False) as engine:
-        expected = logits(engine, target).cpu().contiguous()
+    with loading.load(_origin(target), reference_name(target), cold=False) as engine:
+        expected = logits(engine, _origin(target)).cpu().contiguous()
     metadata = {"key": key, "sha256": _tensor_sha256(expected)}
     with beside(path) as partial:
         partial.write_bytes(save({"logits": expected}, metadata))
     return path
 
 
+def _origin(target: Target) -> Target:
+    """Return the target with the 16-bit checkpoint that its reference is computed with."""
+    if target.origin is None:
+        raise InputError(
+            f"{target.checkpoint.name} is quantized already; name the 16-bit checkpoint that it "
+            "was made from by --reference"
+        )
+    return replace(target, checkpoint=target.origin)
+
+
 def reference_key(target: Target) -> str:
     """Return what the reference depends on, as one hash: the weights' files, how, and where."""
     import torch
 
-    checkpoint = target.checkpoint
+    checkpoint = _origin(target).checkpoint
     files = [file.resolve() for file in sorted(checkpoint.path.glob("*.safetensors"))]
     facts = {
         "format": FORMAT,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.config.quantization import QUANTIZATIONS
+from benchmarks.config.quantization import QUANTIZATIONS, name_of
 from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, download
 
@@ -39,6 +39,7 @@ class Checkpoint:
     config: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]  # of every tensor in its files
     files: Mapping[str, str] = field(default_factory=dict)  # the file of each
+    quantization: str | None = None  # its own, if it is quantized already
 
     @property
     def weights(self) -> str:
@@ -132,17 +133,34 @@ def _shown(model: str) -> str:
 def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     """Read what a checkpoint's folder says of itself. Raises InputError if it isn't one."""
     config = _read_json(path, "config.json")
-    if "quantization_config" in config:
-        raise InputError(
-            f"--model {name}: expected unquantized weights, got a checkpoint that is quantized "
-            "already; give the original model, and --quantization to choose"
-        )
+    quantization = _own_quantization(name, config)
     if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
         raise InputError(f"--model {name}: expected a tokenizer.json in {path}; found none")
     marker = path / synthetic.MARKER
     outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
     shapes, where = _shapes(name, path)
-    return Checkpoint(name, path, revision, outliers, config, shapes, where)
+    return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
+
+
+def own_quantization(model: str | None) -> str | None:
+    """Return the quantization of a local folder that is quantized already; None of all others."""
+    found = local(model, None) if model else None
+    return found.quantization if found else None
+
+
+def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
+    own = config.get("quantization_config")
+    if own is None:
+        return None
+    found = name_of(own) if own.get("quant_method", "bitsandbytes") == "bitsandbytes" else None
+    if found is None:
+        kind = own.get("quant_method", "an unknown method")
+        raise InputError(
+            f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
+            f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "
+            f"{kind} with other settings; give the original model, and --quantization to choose"
+        )
+    return found
 
 
 def _no_revision(model: str, revision: str | None) -> None:

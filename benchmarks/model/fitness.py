@@ -25,6 +25,7 @@ def check(
     `done` is what one pass of it did, None if that isn't known.
     """
     _check_shapes(checkpoint, model)
+    _check_own(checkpoint, quantizations)
     if done and not done.has_cache:
         raise InputError(no_cache(checkpoint.name, model))
     quantized = [name for name in quantizations if QUANTIZATIONS[name].weights]
@@ -58,13 +59,45 @@ def check_ids(checkpoint: Checkpoint, model: Any, ids: Iterable[int]) -> None:
 
 def _check_shapes(checkpoint: Checkpoint, model: Any) -> None:
     """Refuse files and a config.json of other shapes: bitsandbytes would load the matrices."""
+    linears = skeleton.linears(model) if checkpoint.quantization else ()
     for name, tensor in model.state_dict().items():
+        if name.rpartition(".")[0] in linears:  # packed: of a shape of its own
+            continue
         got = checkpoint.shapes.get(name, tuple(tensor.shape))  # a missing one shows at the load
         if got != tuple(tensor.shape):
             raise InputError(
                 f"--model {checkpoint.name}: expected {name} of shape {tuple(tensor.shape)} by its "
                 f"config.json, got {got}; fetch both files again"
             )
+
+
+def _check_own(checkpoint: Checkpoint, quantizations: Sequence[str]) -> None:
+    """Refuse another quantization than the one that a checkpoint has already."""
+    own = checkpoint.quantization
+    if own and tuple(quantizations) != (own,):
+        raise InputError(
+            f"--quantization {','.join(quantizations)}: expected {own}, by which "
+            f"{checkpoint.name} is quantized already; write --quantization {own}, or give the "
+            "original model"
+        )
+
+
+def check_reference(checkpoint: Checkpoint, reference: Checkpoint | None) -> None:
+    """Raise InputError for a reference that can't be what a checkpoint was made from."""
+    if reference is None:
+        return
+    if checkpoint.quantization is None:
+        raise InputError(
+            f"--reference {reference.name}: expected a model that is quantized already, got "
+            f"{checkpoint.name}, which is compared with itself in 16 bits; leave the option away"
+        )
+    kept = [name for name in checkpoint.shapes if "embed" in name or "norm" in name]
+    same = all(checkpoint.shapes[name] == reference.shapes.get(name) for name in kept)
+    if reference.quantization or not same:
+        raise InputError(
+            f"--reference {reference.name}: expected the 16-bit checkpoint that {checkpoint.name} "
+            "was made from, got one with other weights; give its origin"
+        )
 
 
 def _check_classes(

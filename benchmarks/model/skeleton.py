@@ -11,7 +11,7 @@ from benchmarks.common.text import first_line
 from benchmarks.config.options import ATTENTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import torch
 
@@ -97,21 +97,23 @@ def linears(model: Any) -> dict[str, Any]:
     return {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
 
 
-def quantizable(model: Any) -> tuple[list[str], list[str]]:
+def quantizable(model: Any, skipped: Iterable[str] = ()) -> tuple[list[str], list[str]]:
     """Return the linears that a quantization replaces, and those that it leaves as they are.
 
     The output head stays in 16 bits, and so does what a model keeps in 32 bits. Of the others
-    transformers replaces those whose class is torch's own.
+    transformers replaces those whose class is torch's own. `skipped` are parts of names that a
+    quantized checkpoint leaves out.
     """
     import torch
 
     head = model.get_output_embeddings()
-    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ()) | set(skipped)
     replaced: list[str] = []
     left: list[str] = []
     for name, module in linears(model).items():
         ours = type(module) is torch.nn.Linear and module is not head
-        (replaced if ours and not kept & set(name.split(".")) else left).append(name)
+        out = kept & {name, *name.split(".")}
+        (replaced if ours and not out else left).append(name)
     return replaced, left
 
 

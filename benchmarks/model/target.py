@@ -33,6 +33,7 @@ class Target:
     device: torch.device
     checkpoint: Checkpoint
     tokenizer: Any
+    reference: Checkpoint | None = None  # of a checkpoint that is quantized already: its origin
     idle_linears: frozenset[str] = frozenset()  # that text doesn't reach: a vision tower's
 
     def encode(self, text: str) -> list[int]:
@@ -42,7 +43,7 @@ class Target:
     @property
     def origin(self) -> Checkpoint | None:
         """The checkpoint whose 16-bit weights were quantized, if it is known."""
-        return self.checkpoint
+        return self.reference if self.checkpoint.quantization else self.checkpoint
 
     @property
     def agreement_ids(self) -> list[int]:
@@ -92,7 +93,11 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     done = skeleton.dry_pass(model)
     fitness.check(checkpoint, settings.quantizations, model, done)
     idle = frozenset(name for name, count in done.linears.items() if not count) if done else ()
-    target = Target(settings, where, checkpoint, tokenizer, frozenset(idle))
+    reference = (
+        resolve(settings.reference, None, settings.cache_dir, say) if settings.reference else None
+    )
+    fitness.check_reference(checkpoint, reference)
+    target = Target(settings, where, checkpoint, tokenizer, reference, frozenset(idle))
     workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
     fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
     prompt = workload.prompt_tokens
