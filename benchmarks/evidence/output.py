@@ -46,7 +46,8 @@ def compare(logits: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
 def check_reads(engine: Engine, ids: Sequence[int]) -> None:
     """Raise OutputError if a token's logits don't follow from the tokens before it, and only those.
 
-    Three rows are computed at once: as they are, with others before the last token, with another last one.
+    Three rows are computed at once: as they are, with another order before the last token, and
+    with another last one.
     """
     import torch
 

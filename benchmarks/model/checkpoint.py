@@ -143,9 +143,16 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
 
 
 def own_quantization(model: str | None) -> str | None:
-    """Return the quantization of a local folder that is quantized already; None of all others."""
-    found = local(model, None) if model else None
-    return found.quantization if found else None
+    """Return the quantization of a local folder that is quantized already; None of all others.
+
+    What is wrong with a folder is said when it is measured.
+    """
+    try:
+        file = Path(os.path.expanduser(model or ""), "config.json")  # noqa: PTH111 (as above)
+        own = json.loads(file.read_text(encoding="utf-8")).get("quantization_config")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name_of(own) if isinstance(own, dict) else None
 
 
 def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:

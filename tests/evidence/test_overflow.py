@@ -31,7 +31,9 @@ def measured(session, folder):
     return run
 
 
-@pytest.mark.parametrize("options", [["--quantization=bf16"], ["--quantization=nf4", "--dtype=bfloat16"]], ids=str)
+@pytest.mark.parametrize(
+    "options", [["--quantization=bf16"], ["--quantization=nf4", "--dtype=bfloat16"]], ids=str
+)
 def test_it_is_compared_with_bf16(measured, options):
     """float16 holds no value of it: what it is compared with is its own dtype, and says so."""
     outcome = measured(*options)
