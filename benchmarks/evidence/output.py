@@ -46,13 +46,13 @@ def compare(logits: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
 def check_reads(engine: Engine, ids: Sequence[int]) -> None:
     """Raise OutputError if a token's logits don't follow from the tokens before it, and only those.
 
-    Three rows are computed at once: as they are, with another order before the last token, and
-    with another last one.
+    Three rows are computed at once: as they are, with others before the last token, and with
+    another last one.
     """
     import torch
 
     row, *_ = rows = [list(ids[:READ]) for _ in range(3)]
-    rows[1][:-1], rows[2][-1] = reversed(row[:-1]), row[0]
+    rows[1][:-1], rows[2][-1] = row[-1:] * (READ - 1), row[0]
     batch = torch.tensor(rows, device=engine.device)
     with torch.inference_mode():
         found = engine.model(input_ids=batch, use_cache=False).logits.double()
