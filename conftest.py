@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from benchmarks.common import interrupts, output
-from benchmarks.common.errors import HarnessError, InputError
+from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.common.text import short, wrapped
+from benchmarks.common.text import wrapped
 from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
+from benchmarks.model.checkpoint import own_quantization
 from benchmarks.pytest_session import (
     closing,
     failures,
@@ -50,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
+        if config.option.quantization is None and (own := own_quantization(settings.model)):
+            settings = replace(settings, quantizations=(own,))
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
         # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
@@ -154,15 +158,16 @@ def pytest_runtest_makereport(
         return report
     progress.clear()
     if report.failed:
-        progress.say(f"{short(item.name)}: FAILED")
+        progress.say(f"{failures.name(item, report.when)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
         if _is_benchmark(getattr(item, "fixturenames", ())):
             failures.take_back(state, [item.nodeid], call.excinfo and call.excinfo.value)
     if (report.failed or report.skipped) and state.gate:
         state.gate.miss(item.nodeid, report.outcome)
-    if call.excinfo and isinstance(call.excinfo.value, HarnessError):
-        report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
+    error = call.excinfo.value if call.excinfo and report.failed else None
+    if error and (line := failures.as_line(error, state, item.name)):
+        report.longrepr = line
     return report
 
 

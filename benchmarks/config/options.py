@@ -55,6 +55,12 @@ OPTIONS = (
         metavar="REV",
     ),
     Option(
+        "--reference",
+        "hub id or local folder of the 16-bit checkpoint that a --model which is quantized already "
+        "was made from, to compare it with (default: none)",
+        metavar="ID",
+    ),
+    Option(
         "--device",
         f"device to run on: {', '.join(DEVICES)} (default: auto, the first GPU if there is one)",
         "auto",
@@ -68,8 +74,8 @@ OPTIONS = (
     ),
     Option(
         "--quantization",
-        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp)",
-        "int8-decomp",
+        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp; of a local folder that "
+        "is quantized already, its own)",
         metavar="A,B",
     ),
     Option(

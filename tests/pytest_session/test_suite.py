@@ -65,9 +65,9 @@ def test_wrong_output_takes_the_results_back(session, loaded, tmp_path):
 
     def wrong(engine):
         if engine.quantization == "int8":
-            engine.model.lm_head.weight.data.mul_(-1)
+            engine.model.model.norm.weight.data.mul_(-1)
         if engine.quantization == "bf16":
-            engine.model.lm_head.weight.data[0, 0] = math.nan
+            engine.model.model.norm.weight.data[0] = math.nan
 
     loaded(wrong)
     files = [tmp_path / "page.html", tmp_path / "summary.md"]
@@ -75,7 +75,7 @@ def test_wrong_output_takes_the_results_back(session, loaded, tmp_path):
     written = [f"--report={files[0]}", f"--summary={files[1]}", "--benchmark-save=wrong"]
     outcome = session(*LEAST, *options, *written)
     assert outcome.status == 1
-    assert "OutputError: int8 disagrees with fp16 on the same checkpoint" in outcome.out
+    assert "OutputError: int8 disagrees with bf16 on the same checkpoint" in outcome.out
     assert [bench["params"]["quantization"] for bench in outcome.saved["benchmarks"]] == ["nf4"] * 2
     assert set(outcome.saved["llm_int8"]["failed"]) == {
         f"benchmarks/test_{name}.py::test_{name}[{quantization}-b1-p16-n2]"
@@ -95,7 +95,7 @@ def test_wrong_output_takes_the_results_back(session, loaded, tmp_path):
     assert "| `throughput[int8-b1-p16-n2]` FAILED | - |" in summary
     assert "throughput[bf16-b1-p16-n2] FAILED" in page
     for text in (outcome.out, page, summary):
-        assert "FAILED: OutputError: int8 disagrees with fp16 on the same checkpoint" in text
+        assert "FAILED: OutputError: int8 disagrees with bf16 on the same checkpoint" in text
         assert "FAILED: OutputError: bf16: " in text
 
 
