@@ -46,7 +46,7 @@ FIRST = (Turn.BAD, Turn.UNDECIDED, Turn.SKIPPED, Turn.GOOD)  # of an end of seve
 
 EXAMPLES = """
 bisect --package bitsandbytes --good 0.50.2 --bad NEWER
-bisect --package bitsandbytes --good 0.50.2 --bad NEWER --metric decode.python_calls
+bisect --package bitsandbytes --good 0.50.2 --bad NEWER --metric tpot_s
 """
 STATUSES = {
     ExitStatus.FINE: "found; a line at the end names the release",
