@@ -10,7 +10,7 @@ from benchmarks.page import labels, moved
 from benchmarks.page.figures import restarts, work
 from benchmarks.page.figures.intervals import intervals, reach
 from benchmarks.page.figures.kit import Figure, Table
-from benchmarks.report import columns, verdict_table
+from benchmarks.report import verdict_table
 from benchmarks.sessions import commit
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def compare(sides: Sides) -> Comparison:
         baselines=_baselines(sides.baselines) if sides.baselines else None,
         figures=[figure for figure in figures if figure],
         lines=[
-            _line(verdict, below, head)
+            _line(verdict, below)
             for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
         ],
         unchanged=[
@@ -86,12 +86,8 @@ def _baselines(sessions: Sequence[Session]) -> Table:
     return Table(("file", "saved, UTC", "commit", "versions"), rows, (0, 1, 2, 3), links)
 
 
-def _line(verdict: Verdict, below: Sequence[str], session: Session) -> Line:
+def _line(verdict: Verdict, below: Sequence[str]) -> Line:
     name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
-    measured = session.measured.get(verdict.benchmark)
-    steps = columns.counted_steps(measured.info) if measured else None
-    if verdict.kind == "counter" and metric.startswith("decode.") and steps:
-        metric = f"{metric}, in {steps} steps"
     return Line(
         outcome=outcome,
         cells=(f"{name}: {metric}", base, head, change, interval, p),

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.common.text import short
 from benchmarks.page import history, intake, moved
 from benchmarks.page.comparison import compare
 from benchmarks.page.subject import Sides, choose_sides
@@ -147,6 +148,16 @@ def test_page_and_summary_have_the_same_order() -> None:
         places.append(row.start())
     assert places == sorted(places)
     assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
+
+
+def test_a_counter_is_named_as_what_its_values_are() -> None:
+    """The values beside a counter are those of one step, so its name has no number of steps."""
+    (session,) = read(content())
+    calls = Verdict(
+        NAME, "decode.python_calls", "counter", Outcome.REGRESSED, 400, 440, 0.1, steps=4
+    )
+    (line,) = compare(Sides(session, verdicts=[calls])).lines
+    assert line.cells[:3] == (f"{short(NAME)}: decode.python_calls", "100", "110")
 
 
 def test_restarts_and_intervals_have_one_axis() -> None:
