@@ -75,6 +75,23 @@ def test_the_machine_stands_beside_the_verdict() -> None:
     assert (alone.state, alone.machine) == ("INVALID", "")
 
 
+def test_a_machine_that_was_known_to_be_busy_is_called_so() -> None:
+    """Lifted bounds hide nothing: the badge and a line say what they would have found."""
+    busy = {**builders.VALID, "bounds_lifted": ["core_wait_share"]}
+    validity = {**busy, "readings": {"core_wait_share": 0.41}}
+    (subject,) = read(content({**record(), "validity": validity}))
+    found = banner(Sides(subject, verdicts=[CALLS]))
+    assert found.machine == "NOT JUDGED, BUSY"
+    assert found.lines[1] == (
+        "The machine couldn't be trusted by the usual bounds (--bounds lifted them): "
+        "other programs used 41 % of this core."
+    )
+    assert banner(Sides(subject)).state == "NOT JUDGED, BUSY"
+    quiet = {**busy, "readings": {"core_wait_share": 0.01}}
+    (subject,) = read(content({**record(), "validity": quiet}))
+    assert banner(Sides(subject, verdicts=[CALLS])).machine == "NOT JUDGED"
+
+
 def test_a_page_says_how_it_came_about(tmp_path: Path) -> None:
     """The command, the baselines and links to their commits are there, if they are known."""
     commit = {"id": "0123456789abcdef", "branch": "main", "remote": "https://github.com/o/r"}
