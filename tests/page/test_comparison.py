@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_a_duet_is_judged_by_its_pairs() -> None:
-    """A real slowdown of 10 % regresses, is drawn outside of the band, and versions are named."""
+    """A real slowdown of 10 % regresses, is drawn outside of the floor, and versions are named."""
     found = choose_sides(read(*duet_contents(6, slower=1.1)))
     assert found.verdicts
     outcomes = {each.metric: each.outcome for each in found.verdicts if each.kind == "time"}
@@ -31,7 +31,7 @@ def test_a_duet_is_judged_by_its_pairs() -> None:
     assert comparison.lines[0].outcome == "REGRESSED"
     rows = comparison.figures[0].plots[0]["data"]["values"]
     row = next(row for row in rows if "round_s" in row["name"])
-    assert row["low"] > row["band"] > row["floor"] > 0
+    assert row["low"] > row["floor"] > 0
     assert "6 restarts" in found.basis
 
 
@@ -57,9 +57,28 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
     assert found.verdicts
     figure = compare(found).figures[0]
     row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
-    assert row["label"].startswith("round_s +5.0 %, ")
-    assert row["beside"] == "interval unknown"
+    assert row["label"].startswith("round_s +5.0 % (interval unknown), ")
+    plot = compare(found).figures[0].plots[0]
+    texts = [each for each in plot["layer"] if each["mark"]["type"] == "text"]
+    assert [each["encoding"]["text"]["field"] for each in texts] == ["label"]  # above the marks
     assert row["low"] == row["change"] == row["high"]
+
+
+def test_the_shaded_band_is_the_limit_of_the_verdict() -> None:
+    """With one baseline that is 5 %, and not what a duet would rule out; without one, none."""
+    verdicts = [
+        Verdict(NAME, "round_s", "time", Outcome.NO_CHANGE, 1.0, 1.03, 0.03, limit=0.05),
+        Verdict(NAME, "tpot_s", "time", Outcome.REGRESSED, 1.0, 1.1, 0.02, 0.01, 0.03, 0.001),
+    ]
+    (session,) = read(content())
+    figure = compare(Sides(session, verdicts=verdicts)).figures[0]
+    rows = {row["name"][-7:]: row for row in figure.plots[0]["data"]["values"]}
+    assert (rows["round_s"]["limit"], rows["round_s"]["-limit"]) == (5, -5)
+    assert rows[" tpot_s"]["limit"] is None
+    band = figure.plots[0]["layer"][0]
+    assert (band["encoding"]["x"]["field"], band["encoding"]["x2"]["field"]) == ("-limit", "limit")
+    assert band["encoding"]["x"]["scale"]["domain"][1] > 5  # so that its ends are seen
+    assert [row[-1] for row in figure.table.rows] == ["-", "5"]
 
 
 def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
