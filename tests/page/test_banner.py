@@ -10,6 +10,7 @@ import pytest
 from benchmarks.page import intake, render, session
 from benchmarks.page.banner import banner
 from benchmarks.page.subject import Sides, choose_sides
+from benchmarks.report import columns
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from tests import builders
 from tests.page.contents import NAME, content, day, duet_contents, read, record
@@ -64,6 +65,14 @@ def test_the_headline_says_what_where_and_against_what(
     """The worst is named with its change, as it is listed first; what passes is no headline."""
     found = banner(sides(*verdicts))
     assert (found.state, found.headline) == (state, headline)
+
+
+def test_a_counter_has_one_name_in_both_phases() -> None:
+    """Python and C are names, of a decode step as well as of the prefill."""
+    for name, title in (("python_calls", "Python calls"), ("c_calls", "C calls")):
+        assert columns.title(f"decode.{name}") == f"Decode: {title}"
+        assert columns.title(f"prefill.{name}") == f"Prefill: {title}"
+    assert columns.title("prefill.kernel_launches") == "Prefill: kernel launches"
 
 
 def test_the_machine_stands_beside_the_verdict() -> None:
