@@ -32,12 +32,14 @@ SAYS = {  # of what has no change to name, in the order of the exit status
 class Banner:
     """What a reader sees first: a word of state, a sentence, and what it rests on.
 
-    `machine` says whether the machine could be trusted, if `state` is about something else.
+    `machine` says whether the machine could be trusted, and `why` says it in a sentence, if
+    `state` is about something else.
     """
 
     state: str
     headline: str
     machine: str
+    why: str
     lines: Sequence[str]
 
 
@@ -57,13 +59,11 @@ def banner(sides: Sides) -> Banner:
     state, says = _machine(subject, told, loose, busy=busy)
     if verdicts is not None:
         word, headline = _verdict(verdicts, sides.against)
-        unsure = [f"{says}."] if state == "NOT JUDGED" and not loose else []
-        counted = f"{verdict_table.counts(verdicts)}."
-        return Banner(word, headline, state, [counted, *unsure, *lines])
+        return Banner(word, headline, state, says, [f"{verdict_table.counts(verdicts)}.", *lines])
     lines = [*lines, "Nothing was compared; pytest benchmarks --gate, or a duet, does."]
     if failed:
-        return Banner("FAILED", "A test failed, so this session is no evidence", "", lines)
-    return Banner(state, says, "", lines)
+        return Banner("FAILED", "A test failed, so this session is no evidence", "", "", lines)
+    return Banner(state, says, "", "", lines)
 
 
 def _machine(
@@ -74,7 +74,8 @@ def _machine(
     if told:
         return "INVALID", "The machine couldn't be trusted meanwhile"
     if loose:
-        return "NOT JUDGED, BUSY" if busy else "NOT JUDGED", "The machine was not checked in full"
+        word, was = ("NOT JUDGED, BUSY", "busy, and ") if busy else ("NOT JUDGED", "")
+        return word, f"The machine was {was}not checked in full"
     if all(measured.work_only for measured in subject.measured.values()):
         return "NOT JUDGED", "No times were taken, only the work"
     if None in judged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,7 @@ def test_a_machine_that_was_known_to_be_busy_is_called_so() -> None:
     (subject,) = read(content({**record(), "validity": validity}))
     found = banner(Sides(subject, verdicts=[CALLS]))
     assert found.machine == "NOT JUDGED, BUSY"
+    assert found.why == "The machine was busy, and not checked in full"
     assert found.lines[1] == (
         "The machine couldn't be trusted by the usual bounds (--bounds lifted them): "
         "other programs used 41 % of this core."
@@ -99,6 +101,15 @@ def test_a_machine_that_was_known_to_be_busy_is_called_so() -> None:
     quiet = {**busy, "readings": {"core_wait_share": 0.01}}
     (subject,) = read(content({**record(), "validity": quiet}))
     assert banner(Sides(subject, verdicts=[CALLS])).machine == "NOT JUDGED"
+
+
+def test_the_badge_of_the_machine_has_its_reason_beside_it(tmp_path: Path) -> None:
+    """Both are on a line of their own: what was compared says nothing about the machine."""
+    contents = [content(record(n), promoted=builders.promoted(), when=day(n)) for n in range(3)]
+    page = render.page(intake.select(read(*contents, content(record(4)))), tmp_path / "page.html")
+    badge = '<span class="badge valid">machine: VALID</span>'
+    assert f"<p>{badge} The machine could be trusted in the benchmark.</p>" in page
+    assert re.search(r"^<p>\d+ compared: ", page, re.MULTILINE)
 
 
 def test_a_page_says_how_it_came_about(tmp_path: Path) -> None:
