@@ -316,6 +316,23 @@ def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
     assert not wall & {"weights_bytes", "decode_device_s", "decode.python_calls"}
 
 
+def test_a_change_that_nothing_reports_does_not_fill_a_chart() -> None:
+    """The axis of values reaches to the floor of their metric at least, and holds all of them."""
+    contents = [content(record(n), when=day(n)) for n in range(4)]
+    for n, each in enumerate(contents):
+        metrics = each["benchmarks"][0]["extra_info"]["metrics"]
+        metrics["ttft_s"] = 0.1 + 0.0001 * n
+        metrics["tpot_s"] = 0.1 + 0.1 * n
+    shown = history.history(read(*contents))
+    assert shown
+    metrics = {each["name"]: each for each in shown["series"][0]["metrics"]}
+    low, high = metrics["ttft_s"]["domain"]
+    assert low < 0.992 * 100
+    assert high > 1.008 * 100
+    assert metrics["tpot_s"]["domain"] == (100, 400)
+    assert metrics["weights_bytes"]["domain"] is None  # the same in all: no chart
+
+
 def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What doesn't fit is counted, never dropped in silence."""
     contents = [content(record(n), when=day(n)) for n in range(6)]
