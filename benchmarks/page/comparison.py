@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.common.packages import in_short
+from benchmarks.common.text import short
 from benchmarks.page import labels, moved
 from benchmarks.page.figures import restarts, work
 from benchmarks.page.figures.intervals import intervals, reach
@@ -66,9 +67,18 @@ def compare(sides: Sides) -> Comparison:
             *unchanged,
             *verdict_table.remarks(verdicts),
         ],
-        moved=moved.tables(base, head) if base else (),
+        moved=moved.tables(base, head, _said(verdicts)) if base else (),
         work=work.compared(base, head) if base else (),
     )
+
+
+def _said(verdicts: Sequence[Verdict]) -> set[tuple[str, str]]:
+    """Return benchmark and metric of each verdict that has a row, alone or with others."""
+    return {
+        (short(each.benchmark), each.metric)
+        for each in verdicts
+        if not verdict_table.is_quiet(each)
+    }
 
 
 def _baselines(sessions: Sequence[Session]) -> Table:

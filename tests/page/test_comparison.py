@@ -239,6 +239,20 @@ def test_what_moved_is_listed() -> None:
     assert "aten::_int_mm" in operators
 
 
+def test_a_counter_that_has_a_verdict_is_not_listed_again() -> None:
+    """What moved beside the verdicts are counters that have no row among them."""
+    head = record(on_gpu=True, launches=652)
+    head["counters"]["decode"]["c_calls"] += 400
+    base, new = read(content(record(on_gpu=True)), content(head))
+    metric = "decode.kernel_launches"
+    judged = Verdict(NAME, metric, "counter", Outcome.REGRESSED, 640, 652, 0.019, steps=4)
+    tables = dict(compare(Sides(new, base=base, verdicts=[judged])).moved)
+    assert [row[1] for row in tables[moved.COUNTED].rows] == ["decode.c_calls"]
+    quiet = Verdict(NAME, metric, "counter", Outcome.NO_CHANGE, 640, 652, 0.019, steps=4)
+    tables = dict(compare(Sides(new, base=base, verdicts=[quiet])).moved)  # it has no row
+    assert {row[1] for row in tables[moved.COUNTED].rows} == {"decode.c_calls", metric}
+
+
 def test_history_keeps_machines_and_workloads_apart() -> None:
     """A series is of one machine and workload, oldest first, and its sessions are marked."""
     regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
