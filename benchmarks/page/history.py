@@ -16,7 +16,7 @@ from benchmarks.page.labels import (
 )
 from benchmarks.report import columns
 from benchmarks.sessions import baseline, commit, schema
-from benchmarks.verdicts import device_times, exact
+from benchmarks.verdicts import device_times, exact, times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,11 +153,22 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
                 "unit": unit.name or PER_PHASE.get(name.partition(".")[0], ""),
                 "digits": 0 if "." in name else 5 if "device" in name else 4,
                 "values": scaled[0] if same else scaled,
+                "domain": None if same else _domain(name, scaled),
                 "of_the_wall": _is_of_the_wall(name),
                 "marks": marked,
             }
         )
     return series
+
+
+def _domain(name: str, values: Sequence[float | None]) -> tuple[float, float]:
+    """Return the ends of the axis of values: a change that nothing reports doesn't fill it."""
+    present = [value for value in values if value is not None]
+    device = name in device_times.METRICS.values()
+    floor = (times.DEVICE if device else times.limits(name)).floor
+    middle = median(present)
+    room = floor * abs(middle)
+    return min(*present, middle - room), max(*present, middle + room)
 
 
 def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:

@@ -44,6 +44,8 @@ def _page(title: str, column: str, **more: bool) -> Shown:
     return Shown(title, column, PAGE_ONLY, **more)
 
 
+# Of counters, in either phase, that are called otherwise than they are stored.
+COUNTERS = {"python_calls": "Python calls", "c_calls": "C calls"}
 METRICS = {  # in the order of the columns
     "round_s": Shown("Round, median"),
     "cold_round_s": Shown("Round, the first of a cold process"),
@@ -54,8 +56,8 @@ METRICS = {  # in the order of the columns
     "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
     "decode_device_s": _work("Device time of a decode step", "device"),
     "decode_busy_share": _work("Busy share of a decode step", "busy"),
-    "decode.python_calls": _work("Decode: Python calls", "calls"),
-    "decode.c_calls": Shown("Decode: C calls"),
+    "decode.python_calls": _work(f"Decode: {COUNTERS['python_calls']}", "calls"),
+    "decode.c_calls": Shown(f"Decode: {COUNTERS['c_calls']}"),
     "prefill_device_s": Shown("Device time of the prefill"),
     "prefill_busy_share": Shown("Busy share of the prefill"),
     "script_speed": _speed("The old script's “Speed”", "script's", is_multiple=True),
@@ -134,8 +136,9 @@ def counted_steps(info: Mapping[str, Any]) -> int | None:
 def title(metric: str) -> str:
     """Return what a metric is called; a counter by its phase, one that isn't known as it is."""
     phase, dot, counter = metric.partition(".")
-    name = f"{phase.capitalize()}: {counter.replace('_', ' ')}" if dot else metric
-    return METRICS[metric].title if metric in METRICS else name
+    if not dot:
+        return METRICS[metric].title if metric in METRICS else metric
+    return f"{phase.capitalize()}: {COUNTERS.get(counter, counter.replace('_', ' '))}"
 
 
 def rows(records: Records, table: str = "", *, in_markdown: bool = False) -> list[list[str]]:

@@ -60,10 +60,10 @@ def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], 
 
     Benchmarks of one model share their counters, and all share that the machine is another one.
     """
-    quiet = [each for each in verdicts if _is_quiet(each)]
+    quiet = [each for each in verdicts if is_quiet(each)]
     shared: dict[Verdict, list[Verdict]] = {}
     for each in worst_first(verdicts):
-        if not _is_quiet(each):
+        if not is_quiet(each):
             alone = each.kind == "time" and each.outcome is not Outcome.INVALID
             shared.setdefault(each if alone else replace(each, benchmark=""), []).append(each)
     return [(group[0], len(group) - 1) for group in shared.values()], _unchanged(quiet)
@@ -98,7 +98,7 @@ def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
     return [f"{_all(names)}: {kinds} unchanged" for kinds, names in said.items()]
 
 
-def _is_quiet(verdict: Verdict) -> bool:
+def is_quiet(verdict: Verdict) -> bool:
     """Whether a figure is the same, or differs by less than is shown of it."""
     if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind not in FIGURES:
         return False

@@ -14,6 +14,7 @@ from benchmarks.sessions.session import unchecked_note
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from benchmarks.sessions.doubts import Doubt
     from benchmarks.sessions.session import Measured, Record, Session
 
     Changes = Mapping[str, tuple[Any, Any]]  # then and now, by name
@@ -136,7 +137,7 @@ def notes(base: Sequence[Session], head: Sequence[Session], *, by_work: bool = F
         found.append(f"versions: {', '.join(differ)}")
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    more = [*unchecked_note([*base, *head]), *dated_ahead([*base, *head]), *_busy_note(head)]
+    more = [*unchecked_note([*base, *head]), *dated_ahead([*base, *head]), *overlooked_note(head)]
     return [*found, *more, *(no_kernels(head) if by_work else ())]
 
 
@@ -145,10 +146,15 @@ def no_kernels(head: Sequence[Session]) -> list[str]:
     return [NO_KERNELS] if any(each.hardware.get("device") == "cpu" for each in head) else []
 
 
-def _busy_note(head: Sequence[Session]) -> list[str]:
-    """Return a line if new sessions were on a machine that wasn't fit, and nobody asked."""
+def overlooked(head: Sequence[Session]) -> list[Doubt]:
+    """Return why new sessions couldn't be trusted by the usual bounds, if nobody asked."""
     judged = [(name, each.validity) for session in head for name, each in session.measured.items()]
-    if not (found := unchecked.overlooked(judged)):
+    return unchecked.overlooked(judged)
+
+
+def overlooked_note(head: Sequence[Session]) -> list[str]:
+    """Return a line if new sessions were on a machine that wasn't fit, and nobody asked."""
+    if not (found := overlooked(head)):
         return []
     says = ", ".join(each.says for each in found)
     return [f"the machine couldn't be trusted by the usual bounds (--bounds lifted them): {says}"]

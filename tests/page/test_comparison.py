@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.common.text import short
 from benchmarks.page import history, intake, moved
 from benchmarks.page.comparison import compare
 from benchmarks.page.subject import Sides, choose_sides
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def test_a_duet_is_judged_by_its_pairs() -> None:
-    """A real slowdown of 10 % regresses, is drawn outside of the band, and versions are named."""
+    """A real slowdown of 10 % regresses, is drawn outside of the floor, and versions are named."""
     found = choose_sides(read(*duet_contents(6, slower=1.1)))
     assert found.verdicts
     outcomes = {each.metric: each.outcome for each in found.verdicts if each.kind == "time"}
@@ -30,7 +31,7 @@ def test_a_duet_is_judged_by_its_pairs() -> None:
     assert comparison.lines[0].outcome == "REGRESSED"
     rows = comparison.figures[0].plots[0]["data"]["values"]
     row = next(row for row in rows if "round_s" in row["name"])
-    assert row["low"] > row["band"] > row["floor"] > 0
+    assert row["low"] > row["floor"] > 0
     assert "6 restarts" in found.basis
 
 
@@ -56,9 +57,28 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
     assert found.verdicts
     figure = compare(found).figures[0]
     row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
-    assert row["label"].startswith("round_s +5.0 %, ")
-    assert row["beside"] == "interval unknown"
+    assert row["label"].startswith("round_s +5.0 % (interval unknown), ")
+    plot = compare(found).figures[0].plots[0]
+    texts = [each for each in plot["layer"] if each["mark"]["type"] == "text"]
+    assert [each["encoding"]["text"]["field"] for each in texts] == ["label"]  # above the marks
     assert row["low"] == row["change"] == row["high"]
+
+
+def test_the_shaded_band_is_the_limit_of_the_verdict() -> None:
+    """With one baseline that is 5 %, and not what a duet would rule out; without one, none."""
+    verdicts = [
+        Verdict(NAME, "round_s", "time", Outcome.NO_CHANGE, 1.0, 1.03, 0.03, limit=0.05),
+        Verdict(NAME, "tpot_s", "time", Outcome.REGRESSED, 1.0, 1.1, 0.02, 0.01, 0.03, 0.001),
+    ]
+    (session,) = read(content())
+    figure = compare(Sides(session, verdicts=verdicts)).figures[0]
+    rows = {row["name"][-7:]: row for row in figure.plots[0]["data"]["values"]}
+    assert (rows["round_s"]["limit"], rows["round_s"]["-limit"]) == (5, -5)
+    assert rows[" tpot_s"]["limit"] is None
+    band = figure.plots[0]["layer"][0]
+    assert (band["encoding"]["x"]["field"], band["encoding"]["x2"]["field"]) == ("-limit", "limit")
+    assert band["encoding"]["x"]["scale"]["domain"][1] > 5  # so that its ends are seen
+    assert [row[-1] for row in figure.table.rows] == ["-", "5"]
 
 
 def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
@@ -149,6 +169,16 @@ def test_page_and_summary_have_the_same_order() -> None:
     assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
 
 
+def test_a_counter_is_named_as_what_its_values_are() -> None:
+    """The values beside a counter are those of one step, so its name has no number of steps."""
+    (session,) = read(content())
+    calls = Verdict(
+        NAME, "decode.python_calls", "counter", Outcome.REGRESSED, 400, 440, 0.1, steps=4
+    )
+    (line,) = compare(Sides(session, verdicts=[calls])).lines
+    assert line.cells[:3] == (f"{short(NAME)}: decode.python_calls", "100", "110")
+
+
 def test_restarts_and_intervals_have_one_axis() -> None:
     """A dot of a restart stands below its interval; device time, which varies less, is apart."""
     figures = compare(choose_sides(read(*duet_contents(6, slower=1.1)))).figures
@@ -207,6 +237,20 @@ def test_what_moved_is_listed() -> None:
     operators = {row[2]: row[3:5] for row in tables[moved.CALLED].rows}
     assert operators["aten::new"] == ("0", "0.5")  # of a step
     assert "aten::_int_mm" in operators
+
+
+def test_a_counter_that_has_a_verdict_is_not_listed_again() -> None:
+    """What moved beside the verdicts are counters that have no row among them."""
+    head = record(on_gpu=True, launches=652)
+    head["counters"]["decode"]["c_calls"] += 400
+    base, new = read(content(record(on_gpu=True)), content(head))
+    metric = "decode.kernel_launches"
+    judged = Verdict(NAME, metric, "counter", Outcome.REGRESSED, 640, 652, 0.019, steps=4)
+    tables = dict(compare(Sides(new, base=base, verdicts=[judged])).moved)
+    assert [row[1] for row in tables[moved.COUNTED].rows] == ["decode.c_calls"]
+    quiet = Verdict(NAME, metric, "counter", Outcome.NO_CHANGE, 640, 652, 0.019, steps=4)
+    tables = dict(compare(Sides(new, base=base, verdicts=[quiet])).moved)  # it has no row
+    assert {row[1] for row in tables[moved.COUNTED].rows} == {"decode.c_calls", metric}
 
 
 def test_history_keeps_machines_and_workloads_apart() -> None:
@@ -284,6 +328,23 @@ def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
     wall = {name for name, each in metrics.items() if each["of_the_wall"]}
     assert {"round_s", "cold_round_s", "tpot_s", "tokens_per_s", "load_s"} <= wall
     assert not wall & {"weights_bytes", "decode_device_s", "decode.python_calls"}
+
+
+def test_a_change_that_nothing_reports_does_not_fill_a_chart() -> None:
+    """The axis of values reaches to the floor of their metric at least, and holds all of them."""
+    contents = [content(record(n), when=day(n)) for n in range(4)]
+    for n, each in enumerate(contents):
+        metrics = each["benchmarks"][0]["extra_info"]["metrics"]
+        metrics["ttft_s"] = 0.1 + 0.0001 * n
+        metrics["tpot_s"] = 0.1 + 0.1 * n
+    shown = history.history(read(*contents))
+    assert shown
+    metrics = {each["name"]: each for each in shown["series"][0]["metrics"]}
+    low, high = metrics["ttft_s"]["domain"]
+    assert low < 0.992 * 100
+    assert high > 1.008 * 100
+    assert metrics["tpot_s"]["domain"] == (100, 400)
+    assert metrics["weights_bytes"]["domain"] is None  # the same in all: no chart
 
 
 def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:

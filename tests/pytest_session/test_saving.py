@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.config.settings import SAVED_TO
+from benchmarks.pytest_session.finish import command_line
 from benchmarks.sessions import commit, pytest_format
 from tests.running import LEAST
 
@@ -49,3 +50,18 @@ def test_a_session_that_saves_nothing_names_no_file(session, monkeypatch, tmp_pa
     monkeypatch.setenv(SAVED_TO, str(told))
     assert session(*LEAST, "--collect-only", "--benchmark-save=here").status == 0
     assert not told.exists()
+
+
+def test_a_command_repeats_what_the_session_measured():
+    """What decides the code, the GPU and the threads is there, ready for a shell; no secret is."""
+    environ = {
+        "HF_TOKEN": "secret",
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": "the old one:lib",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    assert command_line(["benchmarks", "-k", "int8 or nf4"], environ) == (
+        "PYTHONPATH='the old one:lib' CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS=2 "
+        "pytest benchmarks -k 'int8 or nf4'"
+    )
+    assert command_line(["benchmarks"], {}) == "pytest benchmarks"
