@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "duet": "compare two environments on this machine: alternating rounds, one verdict",
     "bisect": "find the release in which the verdict turned",
     "judge": "judge saved sessions against others: what regressed, and what can't be said",
+    "history": "find where metrics changed over stored sessions, and what changed with them",
     "promote": "make stored sessions baselines",
     "report": "write one page of saved sessions: what was measured, compared, and how it went on",
 }
