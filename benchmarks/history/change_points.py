@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from benchmarks.sessions.comparable import Changes
     from benchmarks.sessions.session import Session
 
-NOISY = ("device", "time")  # kinds; the others are the same in every session of the same code
 CALLS = {"functions": "Python functions", "c_functions": "C functions", "operators": "operators"}
 
 
@@ -106,7 +105,7 @@ def _same(point: ChangePoint) -> tuple[Any, ...]:
 
 def _of_one(one: Series) -> list[ChangePoint]:
     """Return the change points of one series, oldest first."""
-    if one.kind in NOISY:
+    if one.kind in figures.NOISY:
         found = levels.noisy(one.values)
     else:
         rounded = one.kind == "memory" or one.metric.endswith("_calls")

@@ -97,7 +97,7 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
 
     A status that says more, such as a test that failed or an interrupt, stays.
     """
-    from benchmarks.verdicts import judgement
+    from benchmarks.verdicts import creep, judgement
 
     state = state_of(session.config)
     if not (gate := state.gate):
@@ -106,8 +106,10 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     asked = selection.of_session(session, gate.deselected)
     base, heads = _base(gate, head, asked), [head] if head else []
     gate.notes += comparable.notes(base, heads)
-    gate.verdicts = judgement.judge(
+    level = baseline.level(gate.base, head) if head and not gate.named else []
+    gate.verdicts = creep.judge(
         base,
+        level,
         heads,
         gate=state.settings.gate or "screen",
         acknowledged=gate.acknowledgements,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Figures = Mapping[str, Mapping[str, float]]
 
+NOISY = ("device", "time")  # kinds; others are the same in every session of the same code
+
 
 def of(measured: Measured) -> Figures:
     """Return each metric of a benchmark by its kind, without those that can't be trusted.

@@ -71,7 +71,7 @@ def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = 
     out = {each.resolve() for each in (Path(stored.name), *beside)}  # given by links, perhaps
     others = [each for each in known if Path(each.name).resolve() not in out]
     base = baseline.baselines(others, stored)
-    session = _judged(stored, base) if base else stored
+    session = _judged(stored, base, baseline.level(others, stored)) if base else stored
     found = baseline.objections(session)
     said = {each.partition(":")[0] for each in found}
     found += [each for each in baseline.objections(stored) if each.partition(":")[0] not in said]
@@ -95,10 +95,10 @@ def _from_here(session: Session) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _judged(session: Session, base: Sequence[Session]) -> Session:
-    from benchmarks.verdicts import judgement  # with scipy, which takes its time
+def _judged(session: Session, base: Sequence[Session], level: Sequence[Session]) -> Session:
+    from benchmarks.verdicts import creep  # with scipy, which takes its time
 
-    verdicts = judgement.judge(base, [session])
+    verdicts = creep.judge(base, level, [session])
     return replace(
         session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )
