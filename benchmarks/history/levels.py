@@ -92,29 +92,43 @@ def exact(values: Sequence[float], smallest: float = 0.0) -> list[Change]:
     of fewer than SHORTEST values between two that are alike is no level: sessions of the same code
     may disagree.
     """
-    levels: list[list[float]] = []
+    levels: list[_Level] = []
     for value in values:
-        if levels and _is_within(value, levels[-1], smallest):
-            levels[-1].append(value)
+        if levels and levels[-1].holds(value, smallest):
+            levels[-1].add(value)
         elif len(levels) > 1 and _returns(value, levels, smallest):
-            short = levels.pop()
-            levels[-1] += [*short, value]
+            for each in (*levels.pop().values, value):
+                levels[-1].add(each)
         else:
-            levels.append([value])
+            levels.append(_Level([value], value, value))
     found, at = [], 0
     for before, after in pairwise(levels):
-        at += len(before)
-        found.append(Change(at, median(before), median(after)))
+        at += len(before.values)
+        found.append(Change(at, median(before.values), median(after.values)))
     return found
 
 
-def _is_within(value: float, level: Sequence[float], smallest: float) -> bool:
-    return min(level) * (1 - smallest) <= value <= max(level) * (1 + smallest)
+@dataclass
+class _Level:
+    """Values of one level, and the least and the largest of them."""
+
+    values: list[float]
+    low: float
+    high: float
+
+    def holds(self, value: float, smallest: float) -> bool:
+        """Whether a value lies within the level, or is beyond it by no more than a share."""
+        return self.low * (1 - smallest) <= value <= self.high * (1 + smallest)
+
+    def add(self, value: float) -> None:
+        """Take a value in."""
+        self.values.append(value)
+        self.low, self.high = min(self.low, value), max(self.high, value)
 
 
-def _returns(value: float, levels: Sequence[Sequence[float]], smallest: float) -> bool:
+def _returns(value: float, levels: Sequence[_Level], smallest: float) -> bool:
     """Whether a value is back at the level before a short one."""
-    return len(levels[-1]) < SHORTEST and _is_within(value, levels[-2], smallest)
+    return len(levels[-1].values) < SHORTEST and levels[-2].holds(value, smallest)
 
 
 def _noise(logs: Sequence[float]) -> float:

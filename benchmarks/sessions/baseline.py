@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CONFIRMED = 3  # baselines of a new level, before the old one stops to count
 OTHERS = {"verdicts.json", "selftest.json", "tried.json"}  # what commands save beside sessions
+OLDEST = 5  # baselines of a level: as many as `baselines record` makes at once
 MOST = 20  # baselines of one benchmark: those of last year say little of today's machine
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import count
-from benchmarks.sessions import commit
+from benchmarks.sessions import baseline, commit
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import figures, judgement
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from benchmarks.sessions.session import Session
 
-OLDEST = 5  # baselines: as many as `baselines record` makes at once
 STEPS = 5  # that are listed
 
 
@@ -58,7 +57,7 @@ def _oldest(level: Sequence[Session]) -> list[Session]:
         kept = {}
         for name, measured in session.measured.items():
             number = seen[name, measured.work_only] = seen.get((name, measured.work_only), 0) + 1
-            if number <= OLDEST:
+            if number <= baseline.OLDEST:
                 kept[name] = measured
         if kept:
             found.append(replace(session, measured=kept))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, instants, storage
+from benchmarks.sessions.outcome import Cause
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = 
     out = {each.resolve() for each in (Path(stored.name), *beside)}  # given by links, perhaps
     others = [each for each in known if Path(each.name).resolve() not in out]
     base = baseline.baselines(others, stored)
-    session = _judged(stored, base, baseline.level(others, stored)) if base else stored
+    level = baseline.level(others, stored) if base else []
+    session = _judged(stored, base, level) if base else stored
+    if any(each.get("cause") == Cause.CREEP.value for each in session.verdicts):
+        base = level[: baseline.OLDEST]  # which show it
     found = baseline.objections(session)
     said = {each.partition(":")[0] for each in found}
     found += [each for each in baseline.objections(stored) if each.partition(":")[0] not in said]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.text import align
 from benchmarks.history import levels
+from tests.tools import creeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,20 +33,22 @@ SEED = 20261128
 LENGTHS = (100, 500, 2000)
 NOISES = (0.0005, 0.007, 0.07)
 USUAL = 0.007  # the noise at which other lengths are simulated as well
-STEPS = (0.003, 0.01, 0.02, 0.05)
+STEPS = (0.0, 0.003, 0.01, 0.02, 0.05)
 # In deviations of the noise: what the machine drifts by from a session to the next, how many
 # sessions are outliers, and how much slower these are on average.
 DRIFT, OUTLIERS, SLOWER = 0.03, 0.02, 8.0
 ONCE = 20_000  # sessions of each cell that are looked at once
 NIGHTS = 50  # after each of so many last sessions somebody looks
 WATCHED = {100: 100, 500: 30, 2000: 10}  # series of each length that are looked at every night
+STEPPED = {100: 60, 500: 20, 2000: 10}  # series of each length in which a step is looked for
 AFTER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)  # sessions after a step, after which somebody looks
 NEAR = 5  # sessions: as far from a step a change point is still this step's
+LEVELS = {"Otava": 1e-3, "Otava, p < 1e-10": 1e-10}  # its default; as few false ones as ours
 OTAVA = """
 import json, sys
 from otava.analysis import compute_change_points
 for line in sys.stdin:
-    found, _ = compute_change_points(json.loads(line))
+    found, _ = compute_change_points(json.loads(line), max_pvalue=float(sys.argv[1]))
     print(json.dumps([int(each.index) for each in found]), flush=True)
 """
 
@@ -70,7 +73,7 @@ def ours(values: Sequence[float]) -> list[int]:
 
 
 def otava(process: subprocess.Popen[str]) -> Finder:
-    """Return what asks a process for the change points that Otava finds by its defaults."""
+    """Return what asks a process for the change points that Otava finds."""
 
     def found(values: Sequence[float]) -> list[int]:
         if process.stdin is None or process.stdout is None:
@@ -121,7 +124,7 @@ def steps(find: Finder, length: int, noise: float, step: float) -> Found:
     """Return how soon a step is found, `AFTER[-1]` sessions before the end of a series."""
     rng = random.Random(SEED + 2)
     at, delays = length - AFTER[-1], []
-    for _ in range(WATCHED[length]):
+    for _ in range(STEPPED[length]):
         values = simulated(rng, length, noise, step, at)
         seen = (
             after
@@ -150,7 +153,7 @@ def tables(finders: dict[str, Finder]) -> Iterator[list[Row]]:
                 once = f"{false_at_once(find, length, noise):.2f}"
                 rows.append((f"{length:,}", _percent(noise), name, once, by_night))
     yield rows
-    rows = [(*first, *map(_percent, STEPS))]
+    rows = [(*first, "no step", *map(_percent, STEPS[1:]))]
     for length, noise in cells():
         for name, find in finders.items():
             found = (str(steps(find, length, noise, step)) for step in STEPS)
@@ -162,9 +165,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Return a table as a page has it."""
-    rule = tuple("---" if n == 2 else "--:" for n in range(len(rows[0])))
+def markdown(rows: Sequence[Row], left: Sequence[int] = (2,)) -> str:
+    """Return a table as a page has it, these columns to the left."""
+    rule = tuple("---" if n in left else "--:" for n in range(len(rows[0])))
     return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
 
 
@@ -175,14 +178,18 @@ def main() -> None:
     asked = parser.parse_args()
     finders: dict[str, Finder] = {"this suite": ours}
     with ExitStack() as stack:
-        if asked.otava:
-            process = subprocess.Popen([asked.otava, "-c", OTAVA], stdin=-1, stdout=-1, text=True)
+        for name, level in LEVELS.items() if asked.otava else ():
+            command = [asked.otava, "-c", OTAVA, str(level)]
+            process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
             stack.callback(process.communicate)
-            finders["Otava"] = otava(process)
+            finders[name] = otava(process)
         found = []
         for rows in tables(finders):
             print("\n".join(align(rows, left=(2,))), end="\n\n", flush=True)
             found.append(markdown(rows))
+        rows = creeping.table()
+        print("\n".join(align(rows)))
+        found.append(markdown(rows, left=()))
     if not asked.otava:
         return  # the page has both
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+import shlex
 from dataclasses import replace
 
+from benchmarks.__main__ import main
 from benchmarks.report import verdict_table
 from benchmarks.sessions import baseline
 from benchmarks.sessions.outcome import Cause, Outcome
 from benchmarks.verdicts import creep, judgement
-from tests.builders import promoted
-from tests.history.series import DEVICE, WALL
+from tests.builders import promoted, write
+from tests.history.series import DEVICE, WALL, day
 from tests.tools import creeping
 from tests.tools.creeping import RECORDED, stored
 from tests.verdicts.sides import one
@@ -112,3 +114,20 @@ def test_what_the_newest_leave_open_stays_open():
     found, newest = judged(known, head)
     assert newest("round_s").suspicious
     assert found("round_s") == newest("round_s")
+
+
+def test_a_session_that_crept_becomes_no_baseline(tmp_path, capsys):
+    """And the command that `promote` names shows why."""
+    rng = random.Random(3)
+    shifts = [rng.gauss(0, DEVICE) + max(0, n - RECORDED + 1) * 0.0002 for n in range(55)]
+    mark = [promoted()] * 54 + [None]
+    *_, head = [
+        write(tmp_path / f"{n:04}.json", day(n, shift, promoted=mark[n]))
+        for n, shift in enumerate(shifts)
+    ]
+    assert main(["promote", str(head)]) == 1
+    said = capsys.readouterr().out
+    assert "REGRESSED: test_throughput[int8-decomp-b8-p16-n5] decode_device_s +0.9" in said
+    look = said.partition("look: python -m benchmarks ")[2].partition(";")[0]
+    assert "0000.json" in look
+    assert main(shlex.split(look)) == 1
