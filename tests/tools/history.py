@@ -172,7 +172,7 @@ def markdown(rows: Sequence[Row], left: Sequence[int] = (2,)) -> str:
 
 
 def main() -> None:
-    """Print both tables, and write them into the page."""
+    """Print all tables, and write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--otava", metavar="PYTHON", help="a Python that has apache-otava")
     asked = parser.parse_args()
