@@ -33,17 +33,17 @@ SEED = 20261128
 LENGTHS = (100, 500, 2000)
 NOISES = (0.0005, 0.007, 0.07)
 USUAL = 0.007  # the noise at which other lengths are simulated as well
-STEPS = (0.0, 0.003, 0.01, 0.02, 0.05)
+STEPS = (0.003, 0.01, 0.02, 0.05)
 # In deviations of the noise: what the machine drifts by from a session to the next, how many
 # sessions are outliers, and how much slower these are on average.
 DRIFT, OUTLIERS, SLOWER = 0.03, 0.02, 8.0
 ONCE = 20_000  # sessions of each cell that are looked at once
 NIGHTS = 50  # after each of so many last sessions somebody looks
 WATCHED = {100: 100, 500: 30, 2000: 10}  # series of each length that are looked at every night
-STEPPED = {100: 60, 500: 20, 2000: 10}  # series of each length in which a step is looked for
+ALIKE = 40  # series in which steps are looked for, if false change points are about as few
 AFTER = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)  # sessions after a step, after which somebody looks
 NEAR = 5  # sessions: as far from a step a change point is still this step's
-LEVELS = {"Otava": 1e-3, "Otava, p < 1e-10": 1e-10}  # its default; as few false ones as ours
+LEVELS = {"Otava": 1e-3, "Otava, p < 1e-10": 1e-10}  # its default; about as few false ones as ours
 OTAVA = """
 import json, sys
 from otava.analysis import compute_change_points
@@ -120,11 +120,11 @@ class Found:
         return f"{share}, after {median(known):g}" if known else share
 
 
-def steps(find: Finder, length: int, noise: float, step: float) -> Found:
+def steps(find: Finder, length: int, noise: float, step: float, count: int | None = None) -> Found:
     """Return how soon a step is found, `AFTER[-1]` sessions before the end of a series."""
     rng = random.Random(SEED + 2)
     at, delays = length - AFTER[-1], []
-    for _ in range(STEPPED[length]):
+    for _ in range(count or WATCHED[length]):
         values = simulated(rng, length, noise, step, at)
         seen = (
             after
@@ -141,10 +141,9 @@ def cells() -> Iterator[tuple[int, float]]:
     yield from ((length, USUAL) for length in LENGTHS[1:])
 
 
-def tables(finders: dict[str, Finder]) -> Iterator[list[Row]]:
-    """Yield the table of false change points, and that of steps."""
-    first = ("sessions", "noise", "by")
-    rows: list[Row] = [(*first, "looked at once", "every night")]
+def false_ones(finders: dict[str, Finder]) -> list[Row]:
+    """Return the table of false change points."""
+    rows: list[Row] = [("sessions", "noise", "by", "looked at once", "every night")]
     for noise in NOISES:
         for length in LENGTHS:
             for name, find in finders.items():
@@ -152,22 +151,37 @@ def tables(finders: dict[str, Finder]) -> Iterator[list[Row]]:
                 by_night = f"{false_by_night(find, length, noise):.1f}" if nightly else ""
                 once = f"{false_at_once(find, length, noise):.2f}"
                 rows.append((f"{length:,}", _percent(noise), name, once, by_night))
-    yield rows
-    rows = [(*first, "no step", *map(_percent, STEPS[1:]))]
+    return rows
+
+
+def found_ones(finders: dict[str, Finder]) -> list[Row]:
+    """Return the table of steps."""
+    rows: list[Row] = [("sessions", "noise", "by", *map(_percent, STEPS))]
     for length, noise in cells():
         for name, find in finders.items():
             found = (str(steps(find, length, noise, step)) for step in STEPS)
             rows.append((f"{length:,}", _percent(noise), name, *found))
-    yield rows
+    return rows
+
+
+def alike(finders: dict[str, Finder]) -> list[Row]:
+    """Return both for the shortest series and the usual noise, and what is found by chance."""
+    where = LENGTHS[0], USUAL
+    rows: list[Row] = [("looked at once", "every night", "by", "no step", *map(_percent, STEPS))]
+    for name, find in finders.items():
+        false = f"{false_at_once(find, *where):.2f}", f"{false_by_night(find, *where):.1f}"
+        found = (str(steps(find, *where, step, ALIKE)) for step in (0.0, *STEPS))
+        rows.append((*false, name, *found))
+    return rows
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def markdown(rows: Sequence[Row], left: Sequence[int] = (2,)) -> str:
-    """Return a table as a page has it, these columns to the left."""
-    rule = tuple("---" if n in left else "--:" for n in range(len(rows[0])))
+def markdown(rows: Sequence[Row]) -> str:
+    """Return a table as a page has it."""
+    rule = ("--:",) * len(rows[0])
     return "".join(f"| {' | '.join(row)} |\n" for row in [rows[0], rule, *rows[1:]])
 
 
@@ -183,13 +197,17 @@ def main() -> None:
             process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
             stack.callback(process.communicate)
             finders[name] = otava(process)
+        usual = dict(list(finders.items())[:2])
         found = []
-        for rows in tables(finders):
+        for table in (
+            lambda: false_ones(usual),
+            lambda: found_ones(usual),
+            lambda: alike(finders),
+            creeping.table,
+        ):
+            rows = table()
             print("\n".join(align(rows, left=(2,))), end="\n\n", flush=True)
             found.append(markdown(rows))
-        rows = creeping.table()
-        print("\n".join(align(rows)))
-        found.append(markdown(rows, left=()))
     if not asked.otava:
         return  # the page has both
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
