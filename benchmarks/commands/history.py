@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
-from benchmarks.common.files import as_json, check, whole
+from benchmarks.common.files import append, as_json, check, whole
 from benchmarks.common.text import count
 from benchmarks.config import settings
 from benchmarks.history import change_points, levels, series
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     status = ExitStatus.FAILED if new else ExitStatus.FINE
     if arguments.summary:
-        _append(arguments.summary, shown.markdown(points, notes))
+        append(arguments.summary, shown.markdown(points, notes), "--summary")
     if arguments.json:
         record = {"exit_status": status, "change_points": [each.as_record() for each in points]}
         with whole(arguments.json, JSON) as file:
@@ -136,13 +136,3 @@ def _fails(new: Sequence[ChangePoint], newest: int) -> list[str]:
         return []
     found = f"{len(new)} of them" if new else "none"
     return [f"worse within the last {count(newest, 'session')}: {found}"]
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise InputError(
-            f"--summary {path}: can't write it ({error.strerror}); check the folder"
-        ) from error

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.files import append
 from benchmarks.pytest_session import publishing, saving, selection
 from benchmarks.pytest_session.state import Gate, state_of
 from benchmarks.sessions import baseline, comparable
@@ -150,17 +151,7 @@ def summarize(config: pytest.Config) -> None:
         return
     text = publishing.summary(config, _says(state.status))
     for path in state.settings.summaries:
-        _add(path, text)
-
-
-def _add(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise InputError(
-            f"--summary {path}: can't write it ({error.strerror}); check the folder"
-        ) from error
+        append(path, text, "--summary")
 
 
 def add_properties(verdicts: list[Verdict], add: Callable[[str, object], None]) -> None:
