@@ -98,7 +98,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Session], list[str]]:
         if path.is_dir():
             stored = baseline.stored(path)
             found |= {str(Path(each.name).resolve()): each for each in stored.sessions}
-            notes += stored.damaged
+            notes += (*stored.damaged, *stored.ahead)
         elif path.exists():
             found[str(path.resolve())] = baseline.own(read_session(path))
         else:

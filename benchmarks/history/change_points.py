@@ -52,13 +52,13 @@ class ChangePoint:
     def as_record(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         names = ("benchmark", "metric", "kind", "base", "head", "change", "low", "high", "p")
-        figures = self.verdict.as_record()
+        verdict = self.verdict.as_record()
         changed = {
             name: {each: list(sides) for each, sides in getattr(self, name).items()}
             for name in ("versions", "hardware", "counters")
         }
         return {
-            **{name: figures[name] for name in (*names, "outcome", "reasons")},
+            **{name: verdict[name] for name in (*names, "outcome", "reasons")},
             "before": {**_place(self.before), "sessions": self.sessions_before},
             "after": {**_place(self.after), "sessions": self.sessions_after},
             "since": self.since,

@@ -95,7 +95,7 @@ def exact(values: Sequence[float], smallest: float = 0.0) -> list[Change]:
     levels: list[_Level] = []
     for value in values:
         if levels and levels[-1].holds(value, smallest):
-            levels[-1].add(value)
+            levels[-1].values.append(value)  # and no wider, so that small steps add up
         elif len(levels) > 1 and _returns(value, levels, smallest):
             for each in (*levels.pop().values, value):
                 levels[-1].add(each)
@@ -121,7 +121,7 @@ class _Level:
         return self.low * (1 - smallest) <= value <= self.high * (1 + smallest)
 
     def add(self, value: float) -> None:
-        """Take a value in."""
+        """Take in a value, from now on one of the level's own."""
         self.values.append(value)
         self.low, self.high = min(self.low, value), max(self.high, value)
 

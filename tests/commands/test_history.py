@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.sessions import instants
 from tests.builders import PROFILE, WARMUP, write
-from tests.history.series import DEVICE, WALL, day, noise
+from tests.history.series import BEGIN, DEVICE, WALL, day, noise
 from tests.verdicts.test_work_verdicts import counts
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +133,18 @@ def test_files_are_given_as_well_and_each_counts_once(stored, history, tmp_path)
     folder = tmp_path / ".benchmarks"
     _, out = history(str(folder), str(folder / "gpu" / "0000_ci.json"))
     assert "of up to 30 sessions" in out[0]
+
+
+def test_a_damaged_file_of_a_folder_is_named(stored, history, tmp_path, monkeypatch):
+    """And the others count; so does one that is dated in the future, which is named as well."""
+    monkeypatch.setattr(instants, "now", lambda: BEGIN + timedelta(days=3))
+    stored(*(day(n) for n in range(3)), day(30_000))
+    (tmp_path / ".benchmarks" / "gpu" / "0009_x.json").write_text("{")
+    status, out = history()
+    assert status == 0
+    assert "0009_x.json: expected JSON of pytest-benchmark" in out[0]
+    assert "0003_ci.json: dated in the future" in out[1]
+    assert "of up to 4 sessions" in out[2]
 
 
 def test_json_has_all_that_is_known(stored, history, tmp_path):

@@ -80,6 +80,11 @@ def test_without_noise_every_lasting_change_is_one(values, expected):
     assert [each.at for each in levels.exact(values)] == expected
 
 
+def test_small_steps_add_up_without_noise_as_well():
+    """What is within the share of its level doesn't widen it."""
+    assert [each.at for each in levels.exact([5000, 5004, 5004, 5008, 5008], 0.001)] == [3]
+
+
 def test_false_change_points_are_rare():
     """On simulated noise with drift and outliers; `make history` has the figures of the page."""
     assert history.false_at_once(history.ours, 100, 0.007) < 1.0
