@@ -6,7 +6,7 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench examples test test-real test-lowest power figures gpu-check lint format clean
+.PHONY: help bench examples test test-real test-lowest power history figures gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-real   test a small trained checkpoint too, which is downloaded once"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
 	@echo "make power   show what the verdicts find, and how often they are wrong"
+	@echo "make history   the same of change points; OTAVA=PYTHON puts Apache Otava beside them"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
 	@echo "make gpu-check   measure all that only a GPU can show, and judge its duets"
 	@echo "make lint    check style, types and workflows"
@@ -37,6 +38,9 @@ test-lowest:
 
 power: $(READY)
 	$(BIN)/python -m tests.tools.power
+
+history: $(READY)
+	$(BIN)/python -m tests.tools.history $(if $(OTAVA),--otava $(OTAVA))
 
 figures: $(READY)
 	$(BIN)/python -m tests.tools.figures $(ARGS)

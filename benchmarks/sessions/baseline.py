@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CONFIRMED = 3  # baselines of a new level, before the old one stops to count
 OTHERS = {"verdicts.json", "selftest.json", "tried.json"}  # what commands save beside sessions
+OLDEST = 5  # baselines of a level: as many as `baselines record` makes at once
 MOST = 20  # baselines of one benchmark: those of last year say little of today's machine
 
 
@@ -153,9 +154,18 @@ def baselines(known: Iterable[Session], current: Session) -> list[Session]:
     forced regression, a benchmark that was given up, an improvement that later baselines confirm.
     Of the rest the newest count.
     """
+    return _kept(known, current, MOST)
+
+
+def level(known: Iterable[Session], current: Session) -> list[Session]:
+    """Return all baselines of the level that was accepted, oldest first, however many there are."""
+    return _kept(known, current, None)
+
+
+def _kept(known: Iterable[Session], current: Session, most: int | None) -> list[Session]:
     newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
     names = dict.fromkeys(name for each in newest_first for name in each.measured)
-    chosen = {name: _of_benchmark(name, newest_first, current) for name in names}
+    chosen = {name: _of_benchmark(name, newest_first, current, most) for name in names}
     kept = []
     for index, session in reversed(list(enumerate(newest_first))):
         counts = {
@@ -166,8 +176,10 @@ def baselines(known: Iterable[Session], current: Session) -> list[Session]:
     return kept
 
 
-def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) -> set[int]:
-    """Return which sessions count for one benchmark, by their index."""
+def _of_benchmark(
+    name: str, newest_first: Sequence[Session], current: Session, most: int | None
+) -> set[int]:
+    """Return which sessions count for one benchmark, by their index; all of its level, or most."""
     alike: set[int] = set()
     other: set[int] = set()
     timed = 0  # of those alike: a session of work only takes none of their places
@@ -176,10 +188,10 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
             short = session.measured[name].work_only
             if _differs(name, session, current):
                 other.add(index)
-            elif not short or len(alike) - timed < MOST:
+            elif not short or most is None or len(alike) - timed < most:
                 alike.add(index)
                 timed += not short
-        if _accepted(name, session) or timed == MOST:
+        if _accepted(name, session) or timed == most:
             break
         later = {"device": len(alike), "time": timed}
         sure = {kind for kind, number in later.items() if number >= CONFIRMED}

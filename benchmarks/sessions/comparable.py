@@ -5,6 +5,7 @@ Versions are what is compared, never a reason not to compare.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import LAID_OVER, TREATMENT
@@ -52,6 +53,11 @@ def machine_facts(session: Session) -> dict[str, Any]:
     return {"cpu": cpu["brand_raw"], **hardware} if cpu.get("brand_raw") else hardware
 
 
+def machine_key(session: Session) -> str:
+    """Return what is the same for sessions of one machine."""
+    return json.dumps(machine_facts(session), sort_keys=True, default=str)
+
+
 def unknown_facts(base: Session, head: Session) -> list[str]:
     """Return the facts of a machine that one side alone has, and that so weren't compared."""
     return sorted((machine_facts(base).keys() ^ machine_facts(head).keys()) - KNOWN_BY_ALL)
@@ -76,6 +82,11 @@ def workload_facts(measured: Measured) -> dict[str, Any]:
     if checkpoint.get("index_sha256"):
         facts["weights_sha256"] = checkpoint["index_sha256"]
     return facts
+
+
+def workload_key(measured: Measured) -> str:
+    """Return what is the same for one benchmark of one workload."""
+    return json.dumps([measured.fullname, workload_facts(measured)], sort_keys=True, default=str)
 
 
 def treatment(base: Session, head: Session) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, doubts, instants, storage
+from benchmarks.sessions.outcome import Cause
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = 
     promoted = filter(baseline.is_baseline, known)
     others = [each for each in promoted if Path(each.name).resolve() not in out]
     base = baseline.baselines(others, stored)
-    session = _judged(stored, base) if base else stored
+    level = baseline.level(others, stored) if base else []
+    session = _judged(stored, base, level) if base else stored
+    if any(each.get("cause") == Cause.CREEP.value for each in session.verdicts):
+        base = level[: baseline.OLDEST]  # which show it
     found = baseline.objections(session)
     said = {each.partition(":")[0] for each in found}
     found += [each for each in baseline.objections(stored) if each.partition(":")[0] not in said]
@@ -110,10 +114,10 @@ def _from_here(session: Session) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _judged(session: Session, base: Sequence[Session]) -> Session:
-    from benchmarks.verdicts import judgement  # with scipy, which takes its time
+def _judged(session: Session, base: Sequence[Session], level: Sequence[Session]) -> Session:
+    from benchmarks.verdicts import creep  # with scipy, which takes its time
 
-    verdicts = judgement.judge(base, [session])
+    verdicts = creep.judge(base, level, [session])
     return replace(
         session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )
