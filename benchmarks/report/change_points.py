@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.text import align, count
 from benchmarks.history.change_points import CALLS
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_markdown, verdict_table
 from benchmarks.sessions import commit, instants
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def lines(points: Sequence[ChangePoint], notes: Sequence[str]) -> list[str]:
 
 def markdown(points: Sequence[ChangePoint], notes: Sequence[str]) -> str:
     """Return the same as Markdown, for the summary of a nightly job."""
-    parts = ["### Change points", *map(verdict_table.text, notes)]
+    parts = ["### Change points", *map(verdict_markdown.text, notes)]
     if points:
         table = [HEADER, ("---",) * len(HEADER), *map(_escaped, points[:MOST])]
         if len(points) > MOST:
@@ -54,13 +54,13 @@ def markdown(points: Sequence[ChangePoint], notes: Sequence[str]) -> str:
 
 
 def _escaped(point: ChangePoint) -> tuple[str, ...]:
-    return tuple(map(verdict_table.text, _cells(point)))
+    return tuple(map(verdict_markdown.text, _cells(point)))
 
 
 def _listed(point: ChangePoint, below: Sequence[str]) -> str:
     when, name, metric, *_ = _cells(point)
-    what = verdict_table.text(f"{when}, {name}, {metric}")
-    nested = [f"  - {verdict_table.text(each)}" for each in below]
+    what = verdict_markdown.text(f"{when}, {name}, {metric}")
+    nested = [f"  - {verdict_markdown.text(each)}" for each in below]
     return "\n".join([f"- {what}", *nested]) if nested else ""
 
 
