@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.arguments import given_path
+from benchmarks.commands.arguments import epilog, given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import append, as_json, check, whole
@@ -27,10 +27,21 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 JSON = "the change points"
+EXAMPLES = """
+history
+history --metric decode_device_s --fail-on-new 5
+history .benchmarks --summary summary.md
+"""
+STATUSES = {
+    ExitStatus.FINE: "nothing got worse, or none of it within the last N sessions",
+    ExitStatus.FAILED: "a metric got worse within the last N sessions (--fail-on-new)",
+    ExitStatus.WRONG_INPUT: "wrong input; nothing was read",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which sessions and metrics, and what fails."""
+    parser.epilog = epilog(EXAMPLES, STATUSES)
     parser.add_argument(
         "paths",
         nargs="*",
@@ -44,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this metric, as in decode_device_s; may be given more than once",
+        help="only this metric, as in decode_device_s; may be given again (default: all)",
     )
     parser.add_argument("--json", type=given_path, metavar="OUT", help="write them there as well")
     parser.add_argument(
