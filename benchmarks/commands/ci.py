@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import ci_base, ci_options, ci_work, measuring
+from benchmarks.commands import ci_options, ci_work, measuring
 from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
@@ -178,7 +178,7 @@ def _decide(
     unseen = [each for each in suspicious if each["metric"] not in DUELLED]
     doubts = [each for each in unseen if not each.get("acknowledged")]
     try:
-        found = ci_base.find(session, arguments.base, Path(session.name).parent)
+        found = ci_options.base(session, arguments.base, Path(session.name).parent)
         if found is None:
             _warn("the same commit and versions as the newest baseline: only the machine changed")
             return ExitStatus.FINE, None  # no regression, and no session to compare others with
@@ -229,7 +229,7 @@ def _duet(
         status = measuring.call_module("benchmarks", "duet", "--base", against, *options, said=said)
     else:
         against = commit[:12]
-        with git.worktree(Path.cwd(), os.environ, commit, ci_base.HISTORY) as folder:
+        with git.worktree(Path.cwd(), os.environ, commit, ci_options.HISTORY) as folder:
             status = measuring.call_module(
                 "benchmarks", "duet", "--base", str(folder), *options, said=said
             )

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 JSON = "the change points"
 EXAMPLES = """
-history
+history .benchmarks
 history --metric decode_device_s --fail-on-new 5
-history .benchmarks --summary summary.md
+history --summary summary.md
 """
 STATUSES = {
     ExitStatus.FINE: "nothing got worse, or none of it within the last N sessions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import align, count
+from benchmarks.common.text import align, count, short, wrapped
 from benchmarks.history.change_points import CALLS
 from benchmarks.report import verdict_markdown, verdict_table
 from benchmarks.sessions import commit, instants
@@ -15,29 +15,17 @@ if TYPE_CHECKING:
     from benchmarks.history.change_points import ChangePoint
     from benchmarks.sessions.session import Session
 
-HEADER = (
-    "since",
-    "benchmark",
-    "metric",
-    "before",
-    "",
-    "after",
-    "change",
-    "interval",
-    "p",
-    "",
-    "commits",
-)
+HEADER = ("since", "metric", "before", "", "after", "change", "interval", "p", "")
 NAMED = 4  # of what changed with it; the JSON has all
 MOST = 60  # rows of Markdown
 
 
 def lines(points: Sequence[ChangePoint], notes: Sequence[str]) -> list[str]:
     """Return a line for each change point, and below it what changed with it."""
-    rows = align([HEADER, *map(_cells, points)], left=(0, 1, 2, 9, 10)) if points else []
+    rows = align([HEADER, *map(_cells, points)], left=(0, 1, 8)) if points else []
     found = [*notes, *rows[:1]]
     for row, below in zip(rows[1:], _all_below(points), strict=True):
-        found += [row, *(f"    {each}" for each in below)]
+        found += [row, *(line for each in below for line in wrapped(each, indent=4))]
     return found
 
 
@@ -58,16 +46,15 @@ def _escaped(point: ChangePoint) -> tuple[str, ...]:
 
 
 def _listed(point: ChangePoint, below: Sequence[str]) -> str:
-    when, name, metric, *_ = _cells(point)
-    what = verdict_markdown.text(f"{when}, {name}, {metric}")
+    when, metric, *_ = _cells(point)
+    what = verdict_markdown.text(f"{when}, {metric}")
     nested = [f"  - {verdict_markdown.text(each)}" for each in below]
     return "\n".join([f"- {what}", *nested]) if nested else ""
 
 
 def _cells(point: ChangePoint) -> tuple[str, ...]:
-    name, metric, *figures = verdict_table.cells(point.verdict)
-    commits = " -> ".join(_commit(each) for each in (point.before, point.after))
-    return instants.to_the_minute(point.after.when), name, metric, *figures, commits
+    _, metric, *figures = verdict_table.cells(point.verdict)
+    return instants.to_the_minute(point.after.when), metric, *figures
 
 
 def _commit(session: Session) -> str:
@@ -90,7 +77,9 @@ def _below(point: ChangePoint) -> Iterator[str]:
     before, after = (each.name.rpartition("/")[2] for each in (point.before, point.after))
     sides = f"{before} -> {after}" if before != after else point.after.name
     older, newer = count(point.sessions_before, "session"), point.sessions_after
-    yield f"{sides}: {older} at the level before, {newer} at this one"
+    yield f"{short(point.verdict.benchmark)}: {older} at the level before, {newer} at this one"
+    commits = " -> ".join(_commit(each) for each in (point.before, point.after))
+    yield f"{sides}; commits {commits}"
     for changed in (point.versions, point.hardware, point.counters):
         if changed:
             yield _changed(changed)

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import replace
 
 from benchmarks.__main__ import main
-from benchmarks.report import verdict_table
+from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline
 from benchmarks.sessions.outcome import Cause, Outcome
 from benchmarks.verdicts import creep, judgement
@@ -49,7 +49,7 @@ def test_steps_that_each_pass_are_regressed_by_their_sum():
     assert len(steps) == 5
     assert steps == sorted(steps)  # in the order in which they came
     assert any("smaller steps" in each for each in verdict.reasons)
-    assert any("creep: " in line for line in verdict_table.lines([verdict]))
+    assert any("creep: " in line for line in verdict_lines.lines([verdict]))
 
 
 def test_a_creep_never_gets_far():
