@@ -1,8 +1,11 @@
 """What a session says of its file: where it is, and of which commit, if that isn't known."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.config.settings import SAVED_TO
+from benchmarks.pytest_session import saving
 from benchmarks.pytest_session.finish import command_line
 from benchmarks.sessions import commit, pytest_format
 from tests.running import LEAST
@@ -65,3 +68,13 @@ def test_a_command_repeats_what_the_session_measured():
         "pytest benchmarks -k 'int8 or nf4'"
     )
     assert command_line(["benchmarks"], {}) == "pytest benchmarks"
+
+
+def test_a_long_name_stands_below_its_folder():
+    """On a GPU, with uncommitted changes, both have 128 columns; what was given stays whole."""
+    name = f"0001_{'0' * 40}_20260101_000000_uncommitted-changes.json"
+    folder = Path(".benchmarks/nvidia-h100-80gb-hbm3")
+    assert saving.where(folder / name) == [f"saved in {folder}:", f"    {name}"]
+    assert saving.where(folder / "0001_main.json") == [f"saved: {folder}/0001_main.json"]
+    long = Path("/") / ("a" * 130)
+    assert saving.where(long) == [f"saved: {long}"]
