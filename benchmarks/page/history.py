@@ -9,13 +9,11 @@ from benchmarks.common.packages import in_short
 from benchmarks.page.figures import over_time
 from benchmarks.page.labels import (
     commit_label,
-    machine_key,
     machine_label,
-    workload_key,
     workload_label,
 )
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, commit, schema
+from benchmarks.sessions import baseline, commit, comparable, schema
 from benchmarks.verdicts import device_times, exact, times
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
     for n, session in enumerate(kept):
         for measured in session.measured.values():
-            key = machine_key(session), workload_key(measured)
+            key = comparable.machine_key(session), comparable.workload_key(measured)
             groups.setdefault(key, []).append((n, measured))
     machines = _labels(
         {key: machine_label(kept[found[0][0]]) for (key, _), found in groups.items()}
