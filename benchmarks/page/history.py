@@ -162,10 +162,8 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
 def _domain(name: str, values: Sequence[float | None]) -> tuple[float, float]:
     """Return the ends of the axis of values: a change that nothing reports doesn't fill it."""
     present = [value for value in values if value is not None]
-    device = name in device_times.METRICS.values()
-    floor = (times.DEVICE if device else times.limits(name)).floor
     middle = median(present)
-    room = floor * abs(middle)
+    room = times.limits(name).floor * abs(middle)
     return min(*present, middle - room), max(*present, middle + room)
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 OTHER_CARD = "measured on another card of the same kind"
 METRICS = {"prefill": "prefill_device_s", "decode": "decode_device_s"}
-LIMITS = {"prefill": times.DEVICE_PREFILL, "decode": times.DEVICE}
 
 
 def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
@@ -46,7 +45,7 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
             estimate = paired(pairs)
         else:
             estimate = unpaired(*([median(each) for each in s] for s in (then, now)))
-        limits = times.OTHER_CARD if OTHER_CARD in note else LIMITS[phase]
+        limits = times.OTHER_CARD if OTHER_CARD in note else times.limits(metric)
         found.append(Timing(records.benchmark, metric, estimate, limits, note, "device"))
     return found, []
 

@@ -129,7 +129,7 @@ def _row(verdict: Verdict) -> kit.Spec | None:
     known = False
     if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
         left, right, known = low, high, True
-    limits = times.DEVICE if verdict.kind == "device" else times.limits(verdict.metric)
+    limits = times.limits(verdict.metric)
     limit = None if verdict.limit is None else 100 * verdict.limit
     name = f"{short(verdict.benchmark)}: {verdict.metric}"
     unknown = "" if known else f" (interval {UNKNOWN})"
