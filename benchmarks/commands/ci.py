@@ -264,9 +264,7 @@ def _promote(path: Path, reason: str | None, *, work: bool) -> None:
     every night on some; its times are compared with none.
     """
     try:
-        if work and reason is None and promotion.judge_in_place(path).is_refused_for_its_wall:
-            reason = FOR_ITS_WORK
-        promotion.promote(path, reason=reason)
+        promotion.promote(path, reason=reason, for_its_work=FOR_ITS_WORK if work else None)
     except InputError as error:
         _warn(f"not promoted: {error}")
     else:

@@ -48,16 +48,26 @@ class Judged:
         return f"python -m benchmarks judge --base {base} --head {head}"
 
 
-def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] = ()) -> None:
+def promote(
+    path: Path,
+    *,
+    reason: str | None = None,
+    for_its_work: str | None = None,
+    beside: Collection[Path] = (),
+) -> None:
     """Make a stored session a baseline; with a reason, which is kept, whatever speaks against it.
 
     The session is judged once more, by the baselines in its folder: a slow
     one must not get in because nobody looked, or because it was judged by something else. Only
     those `beside` it don't judge it: sessions of the same code, measured to tell how much it
-    varies. Raises InputError if the file is damaged, foreign or without raw data, which no reason
-    helps, or if it is refused.
+    varies. `for_its_work` is a reason that counts if nothing but its wall is refused. Raises
+    InputError if the file is damaged, foreign or without raw data, which no reason helps, or if it
+    is refused.
     """
-    judged = judge_in_place(path, beside)
+    stored = baseline.own(read_session(path))
+    judged = judge(stored, baseline.stored(path.resolve().parent).sessions, beside)
+    if reason is None and judged.is_refused_for_its_wall:
+        reason = for_its_work
     if judged.objections and not reason:
         by_verdicts = any(each.startswith(BY_VERDICTS) for each in judged.objections)
         look = f"; look: {judged.look}" if by_verdicts and judged.look else ""
@@ -73,12 +83,6 @@ def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] =
         content["llm_int8"].pop("demoted", None)
 
     storage.change(path, edit)
-
-
-def judge_in_place(path: Path, beside: Collection[Path] = ()) -> Judged:
-    """Judge a session by the baselines of its folder. Raises InputError if its file can't be."""
-    stored = baseline.own(read_session(path))
-    return judge(stored, baseline.stored(path.resolve().parent).sessions, beside)
 
 
 def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = ()) -> Judged:
