@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.history import levels, series
+from benchmarks.history import levels
 from benchmarks.sessions import commit, comparable
 from benchmarks.sessions.outcome import Outcome, Verdict
 from benchmarks.sessions.session import PHASES
 from benchmarks.verdicts import figures, reasons
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.history.series import Series
     from benchmarks.sessions.comparable import Changes
@@ -72,17 +72,12 @@ def _place(session: Session) -> dict[str, Any]:
     return {"session": session.name, "when": session.when, "commit": commit.known(session)}
 
 
-def find(sessions: Iterable[Session], metrics: Sequence[str] = ()) -> list[ChangePoint]:
-    """Return the change points of sessions, the newest first; only of these metrics, if any.
+def of_series(every: Sequence[Series], metrics: Sequence[str] = ()) -> list[ChangePoint]:
+    """Return the change points of these series, the newest first; only of these metrics, if any.
 
     Benchmarks of one model share their counters and device time, so what they have in common is
     one change point.
     """
-    return of_series(series.gather(sessions), metrics)
-
-
-def of_series(every: Sequence[Series], metrics: Sequence[str] = ()) -> list[ChangePoint]:
-    """Return the change points of these series, the newest first."""
     wanted = [each for each in every if not metrics or each.metric in metrics]
     shared: dict[Any, list[ChangePoint]] = {}
     for each in wanted:
