@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.arguments import epilog, given_path
+from benchmarks.commands.arguments import add_sessions, epilog, given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import append, as_json, check, whole
@@ -16,7 +16,6 @@ from benchmarks.history import change_points, levels, series
 from benchmarks.report import change_points as shown
 from benchmarks.sessions import baseline
 from benchmarks.sessions.session import read_session
-from benchmarks.sessions.storage import STORAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -42,14 +41,7 @@ STATUSES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add which sessions and metrics, and what fails."""
     parser.epilog = epilog(EXAMPLES, STATUSES)
-    parser.add_argument(
-        "paths",
-        nargs="*",
-        type=given_path,
-        default=[STORAGE],
-        metavar="PATH",
-        help=f"saved sessions, or folders of them (default: {STORAGE})",
-    )
+    add_sessions(parser)
     parser.add_argument(
         "--metric",
         action="append",
