@@ -35,6 +35,7 @@ def judge(
     summed = {
         (each.benchmark, each.metric): each
         for oldest, with_noise in ((_oldest(level), True), (_of_oldest_code(level), False))
+        if _content(oldest) != _content(base)  # the same would be judged the same
         for each in judgement.judge(oldest, head, **how)
         if each.outcome is Outcome.REGRESSED and (each.kind in figures.NOISY) is with_noise
     }
@@ -44,6 +45,10 @@ def judge(
         else each
         for each in verdicts
     ]
+
+
+def _content(sessions: Sequence[Session]) -> list[tuple[str, list[str]]]:
+    return [(each.name, list(each.measured)) for each in sessions]
 
 
 def _oldest(level: Sequence[Session]) -> list[Session]:
