@@ -68,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("screen", "work"),
         default="screen",
         help="screen: work and wall times have to pass; work: counters, calls, device time, memory "
-        "and agreement with fp16 have to pass, and wall times that can't be judged are a warning, "
-        "as on a busy host (default: %(default)s)",
+        "and agreement with 16 bits have to pass, and wall times that can't be judged are a "
+        "warning, as on a busy host (default: %(default)s)",
     )
     parser.add_argument(
         "--summary",

@@ -156,7 +156,7 @@ OPTIONS = (
         "judge this session by the promoted baselines, or by those of --benchmark-compare=NAME. "
         "screen: a wall time that is slower than they vary is suspicious; strict: it is REGRESSED; "
         "work: no wall time is judged, so a busy host doesn't matter, only counters, calls, device "
-        "time, memory and agreement with fp16 (default: no gate; a bare --gate is screen)",
+        "time, memory and agreement with 16 bits (default: no gate; a bare --gate is screen)",
         metavar="HOW",
         bare="screen",
     ),

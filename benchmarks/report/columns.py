@@ -79,9 +79,9 @@ METRICS = {  # in the order of the columns
     "cold_start_ratio": Shown("Cold start, first ÷ third", "cold/warm"),
     "decode_weight_bytes": Shown("Weights read by a decode step"),
     "decode_kv_cache_bytes": Shown("KV cache read by a decode step"),
-    "logits_relative_error": Shown("Logits, relative error against fp16", is_share=True),
-    "logits_kl_nats": Shown("Logits, KL divergence from fp16"),
-    "top1_agreement": Shown("Top-1 agreement with fp16", is_share=True),
+    "logits_relative_error": Shown("Logits, relative error against 16 bits", is_share=True),
+    "logits_kl_nats": Shown("Logits, KL divergence from 16 bits"),
+    "top1_agreement": Shown("Top-1 agreement with 16 bits", is_share=True),
 }
 
 

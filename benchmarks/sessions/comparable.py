@@ -26,7 +26,7 @@ HOST_ONLY = frozenset({"threads", "available_cores"})  # decide on the CPU; not 
 KNOWN_BY_ALL = frozenset({"device", "gpu"})
 NO_KERNELS = (
     "not judged on a CPU: how long kernels take, which is wall time there; judged: "
-    "calls, memory, and agreement with fp16"
+    "calls, memory, and agreement with 16 bits"
 )
 ROUNDED = {"gpu_memory_bytes": 2**30, "power_limit_watts": 1}  # drivers differ by a few bytes
 
