@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.common.exit_status import listed
+from benchmarks.config import generation
 from benchmarks.config.quantization import QUANTIZATIONS
 
 DEVICES = ("auto", "cuda", "cpu")
@@ -76,6 +77,14 @@ OPTIONS = (
         "--quantization",
         f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp; of a local folder that "
         "is quantized already, its own)",
+        metavar="A,B",
+    ),
+    Option(
+        "--generation",
+        f"how tokens are generated, one or more of {', '.join(generation.MODES)}: with the usual "
+        "cache, a static one, a static one and a compiled decode step, or a quantized one "
+        f"(default: {generation.DEFAULT})",
+        generation.DEFAULT,
         metavar="A,B",
     ),
     Option(

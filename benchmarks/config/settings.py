@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import IMPOSSIBLE
+from benchmarks.config.generation import MODES
 from benchmarks.config.options import (
     ATTENTIONS,
     DEFAULT_PROMPT_TOKENS,
@@ -39,6 +40,7 @@ class Settings:
     device: str
     device_map: str
     quantizations: tuple[str, ...]
+    generations: tuple[str, ...]  # modes
     batch_sizes: tuple[int, ...]
     new_tokens: int
     prompt_tokens: int | None  # None if `prompt` is given: its own length counts
@@ -103,6 +105,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         quantizations=_choices(
             "--quantization", _given(text("--quantization"), DEFAULT), tuple(QUANTIZATIONS)
         ),
+        generations=_choices("--generation", text("--generation"), tuple(MODES)),
         batch_sizes=_counts("--batch-size", text("--batch-size")),
         new_tokens=count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.common.quantity import as_stored
 from benchmarks.evidence import agreement, attestation, output, references, work
+from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.evidence.tracing import DECODE_STEPS
+from benchmarks.model import footprint
+from benchmarks.modes import attested, caches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +51,7 @@ class Evidence:
         self._model = attestation.attest_model(target, engine)
         self._model["weights"] = agreement.check_weights(engine, target)
         self._records: list[tuple[Any, Workload]] = []
+        self._agreement: dict[Workload, dict[str, Any]] = {}  # of modes with the dynamic cache
 
     @property
     def names(self) -> list[str]:
@@ -54,8 +59,13 @@ class Evidence:
         return [benchmark.fullname for benchmark, _ in self._records]
 
     def add(self, benchmark: Any, workload: Workload, tokens: torch.Tensor) -> None:
-        """Add a benchmark whose rounds are timed and stored, and the tokens that came out."""
+        """Add a benchmark whose rounds are timed and stored, and the tokens that came out.
+
+        Raises AttestationError if it ran in another mode than asked for, and OutputError if the
+        mode changes the output by too much.
+        """
         info = benchmark.extra_info
+        mode = self._attest_mode(workload)
         counted = workload.prompt_tokens + DECODE_STEPS.stop
         whole = tokens.shape[1] == workload.prompt_tokens + workload.new_tokens
         info["attestation"] = {
@@ -64,11 +74,36 @@ class Evidence:
             "counted_tokens_sha256": agreement.tokens_sha256(tokens[:, :counted]),
             "path": None,
             "agreement": None,
+            **({"generation": mode} if mode else {}),
         }
         info["counters"] = info["device_time"] = None
         info["metrics"].update(dict.fromkeys(work.METRICS))
         info["unmeasured"].update(dict.fromkeys(work.METRICS, BEFORE))
         self._records.append((benchmark, workload))
+
+    def _attest_mode(self, workload: Workload) -> dict[str, Any] | None:
+        """Return what the mode of the last generation was; None for the default one."""
+        if workload.generation == DEFAULT:
+            return None
+        engine, mode = self._engine, MODES[workload.generation]
+        held = caches.look_into(engine.cache) if engine.cache is not None else None
+        engine.cache = None
+        per_token = footprint.cache_bytes(engine.model).per_token
+        found = {
+            "mode": workload.generation,
+            **attested.attest_cache(engine.quantization, workload, held, per_token),
+        }
+        shape = replace(workload, new_tokens=0)
+        if shape not in self._agreement:
+            self._agreement[shape] = agreement.check_mode(engine, workload, self._target)
+        if mode.is_compiled:
+            step = engine.decode_step
+            by = "generate" if step.by_generate else "torch.compile"
+            compiled = engine.compiled(workload)
+            found["compiled"] = attested.attest_compiled(
+                engine.quantization, workload, compiled, by, step.compile_mode
+            )
+        return {**found, "agreement": self._agreement[shape]}
 
     def finish(self) -> None:
         """Gather the work, free the model, and compare its output with the reference.
