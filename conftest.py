@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.options import HELP, OPTIONS
-from benchmarks.config.settings import build_settings
+from benchmarks.config.settings import Settings, build_settings
 from benchmarks.machine import clock
 from benchmarks.model.checkpoint import own_quantization
 from benchmarks.pytest_session import (
@@ -80,7 +82,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = state_of(metafunc.config)
     state.collected, settings = True, state.settings
-    metafunc.parametrize("quantization", settings.quantizations, scope="session")
+    names, values, ids = _models(settings)
+    metafunc.parametrize(names, values, ids=ids, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
     metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
     own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
@@ -90,17 +93,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
+    """Group benchmarks by quantization, so that each loads once, and by generation mode.
+
+    Within them warm-up comes first, and the profile last.
+    """
     settings = state_of(config).settings
     if settings.work_only:
         selection.leave_out_other_times(config, items)
-    quantizations = settings.quantizations
+    groups = [*itertools.product(settings.quantizations, settings.generations)]
 
     def order(item: Any) -> tuple[int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):
             return -1, 0
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
-        return quantizations.index(_quantization(item)), bool(last) - bool(first)
+        group = _quantization(item), item.callspec.params.get("generation", DEFAULT)
+        return groups.index(group), bool(last) - bool(first)
 
     items.sort(key=order)
 
@@ -299,6 +306,19 @@ def _in_one_line() -> Iterator[None]:
         raise pytest.UsageError(str(error)) from error
     except ImportError as error:
         raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
+
+
+def _models(settings: Settings) -> tuple[Any, Any, list[str] | None]:
+    """Return what the model and its mode are parametrized with: names, values, and their ids.
+
+    The default mode is in no id, and alone it is no parameter either: stored ids stay what they
+    are.
+    """
+    if settings.generations == (DEFAULT,):
+        return "quantization", settings.quantizations, None
+    pairs = [*itertools.product(settings.quantizations, settings.generations)]
+    ids = [name if mode == DEFAULT else f"{name}-{mode}" for name, mode in pairs]
+    return ("quantization", "generation"), pairs, ids
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

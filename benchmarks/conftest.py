@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.common.text import short
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session.progress import Progress
@@ -78,6 +79,12 @@ def engine(
         yield engine
 
 
+@pytest.fixture(scope="session")
+def generation() -> str:
+    """Return the generation mode, if it is no parameter."""
+    return DEFAULT
+
+
 @pytest.fixture
 def workload(
     engine: Engine,
@@ -85,9 +92,10 @@ def workload(
     batch_size: int,
     prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the target knows it)
     new_tokens: int,
+    generation: str,
 ) -> Workload:
     """Return this benchmark's prompts, already on the device."""
-    workload = target.workload(batch_size, new_tokens)
+    workload = target.workload(batch_size, new_tokens, generation)
     engine.prepare(workload)
     return workload
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, ProfilerError
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.settings import build_settings
 from benchmarks.duet.slowdown import slower
 from benchmarks.environments import installed
@@ -241,7 +242,9 @@ class Side:
     def _begin(self, batch_size: int, own_pids: list[int]) -> Workload:
         """Prepare a batch size, and return its workload."""
         self._own_pids = own_pids
-        workload = self._target.workload(batch_size, self._target.settings.new_tokens)
+        settings = self._target.settings
+        (generation,) = settings.generations
+        workload = self._target.workload(batch_size, settings.new_tokens, generation)
         self._loaded.prepare(workload)
         self._workloads[batch_size] = workload
         return workload
@@ -268,6 +271,7 @@ class Side:
                 "batch_size": done.batch_size,
                 "prompt_tokens": self._target.settings.prompt_id,
                 "new_tokens": workload.new_tokens,
+                **({"generation": mode} if (mode := workload.generation) != DEFAULT else {}),
             },
             "slowdown": done.slowdown,
             "data": done.data,

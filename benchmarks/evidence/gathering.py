@@ -125,13 +125,13 @@ class Evidence:
         Raises AttestationError or ProfilerError.
         """
         gpu = self._find_gpu()
-        found: dict[tuple[tuple[int, ...], ...], Work] = {}
+        found: dict[Workload, Work] = {}
         for benchmark, workload in self._records:
-            if workload.prompts not in found:  # how many tokens are asked for doesn't matter
-                found[workload.prompts] = work.measure(
-                    self._engine, workload, gpu, self._target.settings
-                )
-            done, info = found[workload.prompts], benchmark.extra_info
+            shape = replace(workload, new_tokens=0)  # how many are asked for doesn't matter
+            if shape not in found:
+                found[shape] = work.measure(self._engine, workload, gpu, self._target.settings)
+            done, info = found[shape], benchmark.extra_info
+            self._add_graphs(info["attestation"], done.counters["decode"])
             info["attestation"]["path"] = done.path
             peak = info["metrics"]["peak_allocated_bytes"]
             info["counters"] = {**done.counters, "peak_allocated_bytes": peak}
@@ -142,6 +142,13 @@ class Evidence:
             info["unmeasured"] = {k: why for k, why in unmeasured if k not in values} | reasons
             if done.uncalled:
                 info["unmeasured"] |= dict.fromkeys(("python_calls", "c_calls"), done.uncalled)
+
+    def _add_graphs(self, attested: dict[str, Any], decode: dict[str, Any]) -> None:
+        """Add whether CUDA graphs were used, and how often a step called what was compiled."""
+        if compiled := attested.get("generation", {}).get("compiled"):
+            cuda = self._engine.device.type == "cuda"
+            compiled["cuda_graphs"] = bool(decode.get("graph_launches")) if cuda else None
+            compiled["regions"] = decode["compiled_regions"]
 
     def _logits(self) -> tuple[torch.Tensor | None, str | None]:
         """Return the logits of the fixed text, or why there are none, and free the model.

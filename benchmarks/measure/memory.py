@@ -5,19 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import Metric, Unmeasured
+from benchmarks.config.generation import MODES
 from benchmarks.machine import host, nvml
-from benchmarks.measure.metrics import ModelCost, Peaks
+from benchmarks.measure.metrics import NOT_COMPILED, ModelCost, Peaks
 from benchmarks.model import footprint
 from benchmarks.model.footprint import weights_bytes_by_device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from benchmarks.config.workload import Workload
     from benchmarks.model.engine import Engine
 
+FEWER_BITS = Unmeasured("a quantized cache keeps its tokens in fewer bits")
 
-def model_cost(engine: Engine) -> ModelCost:
-    """Return what this model weighs, and what a decode step reads of it."""
+
+def model_cost(engine: Engine, workload: Workload) -> ModelCost:
+    """Return what this model weighs, what a decode step reads of it, and what it took to compile.
+
+    So far: what is compiled for a workload is compiled in its first generation.
+    """
+    compiled = MODES[workload.generation].is_compiled
     cache = footprint.cache_bytes(engine.model)
     return ModelCost(
         load_s=engine.load_s,
@@ -27,6 +35,8 @@ def model_cost(engine: Engine) -> ModelCost:
         state_bytes=cache.state,
         partly_read=footprint.partly_read(engine.model.config),
         window_tokens=footprint.window_tokens(engine.model.config),
+        cache_unread=FEWER_BITS if workload.generation == "quantized" else None,
+        compile_s=engine.compiled(workload).seconds if compiled else NOT_COMPILED,
     )
 
 

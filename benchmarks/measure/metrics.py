@@ -90,6 +90,7 @@ DECODE = (
 )
 
 
+NOT_COMPILED = Unmeasured("only the generation mode compiled compiles the decode step")
 SHORTEST_ENERGY_S = 2.0  # the counters of GPUs move in steps of up to a tenth of a second
 
 
@@ -104,6 +105,8 @@ class ModelCost:
     state_bytes: int = 0  # of one row, however long it is: a recurrent state
     partly_read: Unmeasured | None = None  # why a step reads less than all of it
     window_tokens: int | None = None  # to which some layers attend; None if all see all
+    cache_unread: Unmeasured | None = None  # why a step reads less of the cache than in 16 bits
+    compile_s: Metric = NOT_COMPILED
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,7 @@ def generation_metrics(
         if new_tokens > 1
         else Unmeasured("the old script timed whole generations, not single tokens"),
         "joules_per_token": joules_per_token(energy_joules, rounds_s, batch_size * new_tokens),
+        "compile_s": cost.compile_s,
         "load_s": cost.load_s,
         "weights_bytes": cost.weights_bytes,
         "decode_weight_bytes": cost.partly_read or cost.decode_weight_bytes,
@@ -192,7 +196,7 @@ def _decode_metrics(
         "speed_of_light_tpot_s": light,
         "mbu": light if isinstance(light, Unmeasured) else light / tpot,
     }
-    partly = cost.partly_read
+    partly = cost.partly_read or cost.cache_unread
     if partly is None and cost.window_tokens and prompt_tokens + new_tokens > cost.window_tokens:
         partly = Unmeasured(f"some layers attend to {cost.window_tokens} tokens only")
     return {

@@ -11,6 +11,7 @@ from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
 from benchmarks.machine import clock, validity
 from benchmarks.measure import memory
 from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Peaks, Round, split_round
+from benchmarks.modes import attested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,10 +142,13 @@ class Measurement:
                 gc.enable()
 
     def _judge(self, attempt: Attempt, times: list[float]) -> None:
-        """Split the rounds, and judge them; under --benchmark-disable there are no times."""
+        """Split the rounds, and judge them; under --benchmark-disable there are no times.
+
+        Raises WorkError if something was compiled in a round that should be warm.
+        """
         rounds_s = times or [each.seconds for each in attempt.generations]
         pairs = zip(attempt.generations, rounds_s, strict=True)
-        attempt.rounds = [round_of(generation, round_s) for generation, round_s in pairs]
+        attempt.rounds = [round_of(*pair, cold=self.cold) for pair in pairs]
         if times:
             seen = attempt.watch.observations(times, cold=self.cold)
             attempt.validity = validity.judge(seen, self.bounds)
@@ -158,8 +162,13 @@ class Measurement:
         )
 
 
-def round_of(generation: Generation, round_s: float) -> Round:
-    """Return its times; `round_s` is what the benchmark's clock saw."""
+def round_of(generation: Generation, round_s: float, *, cold: bool = False) -> Round:
+    """Return its times; `round_s` is what the benchmark's clock saw.
+
+    Raises WorkError if something was compiled meanwhile, but in a `cold` round.
+    """
+    if not cold:
+        attested.check_recompiled(generation.compiled)
     return split_round(round_s, generation.marks.elapsed_s())
 
 

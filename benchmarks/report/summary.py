@@ -134,11 +134,12 @@ class Summary:
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
-        """Yield a line for each quantization and batch size: they have all evidence in common."""
+        """Yield a line for each quantization, mode and batch size: they have all evidence in common."""
         seen = set()
         for _, info in self.records:
             workload = info["workload"]
-            key = f"{workload['quantization']}-b{workload['batch_size']}"
+            mode = f"-{workload['generation']}" if "generation" in workload else ""
+            key = f"{workload['quantization']}{mode}-b{workload['batch_size']}"
             if key not in seen and info.get("attestation"):
                 seen.add(key)
                 yield f"checked ({key}): {evidence_line(info)}"
