@@ -57,7 +57,7 @@ class Engine:
         self.decode_step = DecodeStep(model)
         self.cache: Any = None  # that the last generation was given, in modes that give one
         self.generations: Counter[Workload] = Counter()
-        self._backend = target.backend
+        self.backend = target.backend  # of the quantized cache
         self._compiled: defaultdict[Workload, Compiled] = defaultdict(Compiled)
         self._last_compiled: Compiled | None = None
         self._inputs: dict[tuple[tuple[int, ...], ...], dict[str, torch.Tensor]] = {}  # by prompts
@@ -169,7 +169,7 @@ class Engine:
         config = generation_config(self.pad_token_id, new_tokens, **options)
         arguments = {**self._inputs[workload.prompts], "generation_config": config}
         cache = caches.build(
-            workload.generation, self.model.config, workload.room, self._backend
+            workload.generation, self.model.config, workload.room, self.backend
         )
         return arguments if cache is None else {**arguments, "past_key_values": cache}
 

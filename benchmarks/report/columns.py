@@ -66,6 +66,7 @@ METRICS = {  # in the order of the columns
     "prefill_tokens_per_s": _page("Prefill rate", "prefill/s", is_multiple=True),
     "decode_tokens_per_s": _page("Decode rate", "decode/s", is_multiple=True),
     "joules_per_token": Shown("Energy per token", "J/token", in_markdown=True),
+    "compile_s": Shown("Compiling the decode step", "compile"),
     "load_s": Shown("Loading the model", "load"),
     "weights_bytes": Shown("Weights", "weights"),
     "peak_allocated_bytes": Shown(
@@ -94,6 +95,7 @@ BY_DEFAULT = (
     "decode_device_s",
     "decode_busy_share",
     "decode.python_calls",
+    "compile_s",
     "peak_allocated_bytes",
 )
 WITHOUT_A_GPU = "peak_resident_bytes"

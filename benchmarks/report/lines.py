@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import duration, number, percent, rate
+from benchmarks.common.text import duration, number, percent, rate, size
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     found, metrics = info["attestation"], info["metrics"]
     kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
     parts = [f"{kinds} of {found['linears_expected']}"]
+    if mode := found.get("generation"):
+        parts.append(_mode_line(mode))
     work = info["workload"]
     rows, different = work["batch_size"], work["distinct_prompts"]
     if work.get("threshold") and different < min(rows, len(TOPICS)):
@@ -39,6 +41,23 @@ def evidence_line(info: Mapping[str, Any]) -> str:
             f"logits off by {percent(metrics['logits_relative_error'])}"
         )
     return "; ".join(parts)
+
+
+def _mode_line(mode: Mapping[str, Any]) -> str:
+    """Return what really ran in a generation mode, and how far it is from the dynamic cache."""
+    says = [f"{mode['cache']} of {size(mode['bytes_held'])}"]
+    if "quantized_bytes" in mode:
+        held, full = size(mode["quantized_bytes"]), size(mode["bytes_in_16_bits"])
+        says.append(f"{held} quantized instead of {full}")
+    if compiled := mode.get("compiled"):
+        graphs, breaks = compiled["graphs"], compiled["graph_breaks"]
+        says.append(f"compiled by {compiled['by']} in {duration(compiled['seconds'])}")
+        says.append(f"{graphs} graph{'' if graphs == 1 else 's'}")
+        says.append(f"{breaks} graph breaks, first: {compiled['reasons'][0]}" if breaks else "no graph break")
+        if compiled.get("cuda_graphs") is not None:
+            says.append("CUDA graphs" if compiled["cuda_graphs"] else "no CUDA graphs")
+    off = percent(mode["agreement"]["logits_relative_error"])
+    return f"{', '.join(says)}; logits off by {off} from those of the dynamic cache"
 
 
 def _work_line(counters: Mapping[str, Any]) -> str:

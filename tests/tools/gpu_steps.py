@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.commands import measuring
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import write_json
 from benchmarks.duet import schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
@@ -20,7 +21,7 @@ from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
 from tests.duets import given
-from tests.tools import gpu_limits, parity
+from tests.tools import gpu_limits, gpu_modes, parity
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +66,8 @@ class Plan:
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
+    modes: tuple[str, ...] = ("--batch-size=8,1", "--new-tokens=32", "--rounds=3")
+    modes_s: float = 420.0  # for all quantizations together, each as much
     # The first is bound by the host, whose noise it has; the last one by the GPU alone.
     parities: tuple[Parity, ...] = (
         Parity("int8-decomp", 8, 16, 2, pairs=60),
@@ -87,6 +90,7 @@ SMALL = Plan(
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
+    modes=("--batch-size=2", "--new-tokens=4", "--rounds=2"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
@@ -137,6 +141,18 @@ def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as
         print(f"{each.quantization}, {each.batch_size} rows: {compared}")
         found.append({**asdict(each), **asdict(compared)})
     return {"workloads": found}
+
+
+def modes(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure each quantization in each generation mode, as far as time goes."""
+    fixed = ("--warmup-rounds=2", "--device-repeats=2")
+    target = _target(plan, *plan.modes, *fixed)
+    names = plan.quantizations.split(",")
+    partial = folder / "modes.partial.json"
+    sizes, seconds = target.settings.batch_sizes, plan.modes_s / len(names)
+    return gpu_modes.measure(
+        target, names, sizes, seconds, lambda found: write_json(partial, found)
+    )
 
 
 def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -211,6 +227,7 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "parity": parity_step,
     "stranger": stranger,
 }
+BY_NAME = {"modes": modes}  # run only if they are asked for
 
 
 def _options(plan: Plan, *options: str) -> argparse.Namespace:
