@@ -100,7 +100,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     settings = state_of(config).settings
     if settings.work_only:
         selection.leave_out_other_times(config, items)
-    groups = [*itertools.product(settings.quantizations, settings.generations)]
+    groups: list[tuple[Any, Any]] = [
+        *itertools.product(settings.quantizations, settings.generations)
+    ]
 
     def order(item: Any) -> tuple[int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):

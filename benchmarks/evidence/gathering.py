@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.common.quantity import as_stored
-from benchmarks.evidence import agreement, attestation, output, references, work
 from benchmarks.config.generation import DEFAULT, MODES
+from benchmarks.evidence import agreement, attestation, output, references, work
 from benchmarks.evidence.tracing import DECODE_STEPS
 from benchmarks.model import footprint
 from benchmarks.modes import attested, caches

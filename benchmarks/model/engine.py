@@ -82,7 +82,10 @@ class Engine:
             self.decode_step.undo()
         if workload.prompts not in self._inputs:
             ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
-            self._inputs[workload.prompts] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            self._inputs[workload.prompts] = {
+                "input_ids": ids,
+                "attention_mask": torch.ones_like(ids),
+            }
 
     def reset_peaks(self) -> None:
         """Let the peaks of memory, on the device and on the host, start again."""
@@ -142,7 +145,7 @@ class Engine:
     def decode_logits(
         self, workload: Workload, steps: int, forced: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the tokens of so many steps, of shape (rows, steps), and the logits of all decodes.
+        """Return the tokens of so many steps, of shape (rows, steps), and the logits of the decodes.
 
         Logits are on the host, of shape ((steps - 1) x rows, vocabulary): the first token is the
         prefill's. With `forced`, those tokens are taken, whatever the logits say.
@@ -168,9 +171,7 @@ class Engine:
             options = self.decode_step.options(compiled=mode.is_compiled)
         config = generation_config(self.pad_token_id, new_tokens, **options)
         arguments = {**self._inputs[workload.prompts], "generation_config": config}
-        cache = caches.build(
-            workload.generation, self.model.config, workload.room, self.backend
-        )
+        cache = caches.build(workload.generation, self.model.config, workload.room, self.backend)
         return arguments if cache is None else {**arguments, "past_key_values": cache}
 
     def warm_up(

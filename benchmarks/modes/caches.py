@@ -64,7 +64,9 @@ def look_into(cache: Any) -> Held:
         layers=dict(Counter(type(layer).__name__ for layer in layers)),
         tokens=int(cache.get_seq_length()),
         bytes=_bytes(layers),
-        quantized_bytes=_bytes([getattr(layer, name, None) for layer in layers for name in QUANTIZED]),
+        quantized_bytes=_bytes(
+            [getattr(layer, name, None) for layer in layers for name in QUANTIZED]
+        ),
         unquantized_tokens=max(
             (each.shape[-2] for each in residual if each is not None and each.dim() == 4), default=0
         ),

@@ -49,7 +49,7 @@ class DecodeStep:
 
     @property
     def by_generate(self) -> bool:
-        """Whether `generate` compiles this model by itself: not on the CPU, and not what is INT8."""
+        """Whether `generate` compiles this model by itself: not on a CPU, and not what is INT8."""
         quantizer = getattr(self._model, "hf_quantizer", None)
         can = quantizer is None or bool(getattr(quantizer, "is_compileable", False))
         return can and self._model.device.type == "cuda"

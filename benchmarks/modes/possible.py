@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
     import torch
 
-# Those of transformers that other packages bring come first: who installs one wants it. The last
-# one is part of newer releases of transformers.
-BACKENDS = {"quanto": "optimum.quanto", "hqq": "hqq", "fp8": "transformers"}
+# Those of transformers that other packages bring come first: who installs one wants it. quanto
+# needs a compiler, on CUDA nvcc. fp8 is part of newer releases of transformers.
+BACKENDS = {"hqq": "hqq", "quanto": "optimum.quanto", "fp8": "transformers"}
 EXTRA = "quantized-cache"
 COMPILERS = ("g++", "clang++")  # for the code that torch.compile writes for a CPU
 
 
-def check(modes: Sequence[str], name: str, model: Any, device: torch.device, devices: int) -> str | None:
+def check(
+    modes: Sequence[str], name: str, model: Any, device: torch.device, devices: int
+) -> str | None:
     """Raise InputError for a mode in which a model, given without weights, can't be generated from.
 
     `devices`: how many GPUs it will be spread over. Returns the backend of the quantized cache if
@@ -81,9 +83,7 @@ def _check_compiler(mode: str, device: torch.device, devices: int) -> None:
         found = any(map(shutil.which, [asked] if asked else COMPILERS))
         missing = None if found else f"a C++ compiler ({asked or ' or '.join(COMPILERS)})"
     if missing:
-        raise _refused(
-            mode, f"{missing}; found none", "install it, or write --generation static"
-        )
+        raise _refused(mode, f"{missing}; found none", "install it, or write --generation static")
 
 
 def _backend(mode: str, name: str, config: Any, device: torch.device) -> str:
@@ -131,5 +131,7 @@ def _try(backend: str, config: Any, device: torch.device) -> None:
             cache.update(states, states, 0)
 
 
-def _refused(mode: str, expected: str, instead: str = f"write --generation {DEFAULT}") -> InputError:
+def _refused(
+    mode: str, expected: str, instead: str = f"write --generation {DEFAULT}"
+) -> InputError:
     return InputError(f"--generation {mode}: expected {expected}; {instead}")

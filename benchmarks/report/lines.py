@@ -53,7 +53,11 @@ def _mode_line(mode: Mapping[str, Any]) -> str:
         graphs, breaks = compiled["graphs"], compiled["graph_breaks"]
         says.append(f"compiled by {compiled['by']} in {duration(compiled['seconds'])}")
         says.append(f"{graphs} graph{'' if graphs == 1 else 's'}")
-        says.append(f"{breaks} graph breaks, first: {compiled['reasons'][0]}" if breaks else "no graph break")
+        says.append(
+            f"{breaks} graph breaks, first: {compiled['reasons'][0]}"
+            if breaks
+            else "no graph break"
+        )
         if compiled.get("cuda_graphs") is not None:
             says.append("CUDA graphs" if compiled["cuda_graphs"] else "no CUDA graphs")
     off = percent(mode["agreement"]["logits_relative_error"])

@@ -134,7 +134,7 @@ class Summary:
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
-        """Yield a line for each quantization, mode and batch size: they have all evidence in common."""
+        """Yield a line for each quantization, mode and batch size: what its benchmarks share."""
         seen = set()
         for _, info in self.records:
             workload = info["workload"]

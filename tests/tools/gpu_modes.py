@@ -25,9 +25,9 @@ from benchmarks.modes import possible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from benchmarks.common.quantity import Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.machine.nvml import Gpu
-    from benchmarks.common.quantity import Unmeasured
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
@@ -76,9 +76,7 @@ def _possible(target: Target, refused: dict[str, str]) -> dict[str, str | None]:
     backends: dict[str, str | None] = {}
     for mode in ORDER:
         try:
-            backends[mode] = possible.check(
-                [mode], target.checkpoint.name, model, target.device, 1
-            )
+            backends[mode] = possible.check([mode], target.checkpoint.name, model, target.device, 1)
         except InputError as error:
             refused[mode] = str(error)
             print(f"{mode}: refused: {error}", flush=True)
