@@ -15,7 +15,7 @@ from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
-from benchmarks.config.generation import DEFAULT
+from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import Settings, build_settings
 from benchmarks.machine import clock
@@ -95,14 +95,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group benchmarks by quantization, so that each loads once, and by generation mode.
 
-    Within them warm-up comes first, and the profile last.
+    What is compiled comes last: it is there still when its work is counted. Within a mode warm-up
+    comes first, and the profile last.
     """
     settings = state_of(config).settings
     if settings.work_only:
         selection.leave_out_other_times(config, items)
-    groups: list[tuple[Any, Any]] = [
-        *itertools.product(settings.quantizations, settings.generations)
-    ]
+    modes = sorted(settings.generations, key=lambda mode: MODES[mode].is_compiled)
+    groups: list[tuple[Any, Any]] = [*itertools.product(settings.quantizations, modes)]
 
     def order(item: Any) -> tuple[int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):

@@ -145,7 +145,7 @@ class Engine:
     def decode_logits(
         self, workload: Workload, steps: int, forced: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the tokens of so many steps, of shape (rows, steps), and the logits of the decodes.
+        """Return the tokens of so many steps, of shape (rows, steps), and their decodes' logits.
 
         Logits are on the host, of shape ((steps - 1) x rows, vocabulary): the first token is the
         prefill's. With `forced`, those tokens are taken, whatever the logits say.

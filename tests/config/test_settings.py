@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.common.errors import InputError
+from benchmarks.config.generation import MODES
 from benchmarks.config.options import ATTENTIONS, DEVICE_MAPS, DEVICES, DTYPES, OPTIONS
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import Settings, build_settings
@@ -30,6 +31,8 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--quantization", "fp16,int8", "quantizations", ("fp16", "int8")),
     ("--quantization", " fp16 , int8,fp16,", "quantizations", ("fp16", "int8")),
     ("--reference", "org/model", "reference", "org/model"),
+    *(("--generation", each, "generations", (each,)) for each in MODES),
+    ("--generation", "compiled,dynamic", "generations", ("compiled", "dynamic")),
     ("--batch-size", "1", "batch_sizes", (1,)),
     ("--batch-size", "8,1, 8 ", "batch_sizes", (8, 1)),
     ("--new-tokens", "1", "new_tokens", 1),
@@ -77,6 +80,7 @@ def test_defaults() -> None:
         device="auto",
         device_map="single",
         quantizations=("int8-decomp",),
+        generations=("dynamic",),
         batch_sizes=(8,),
         new_tokens=128,
         prompt_tokens=16,
