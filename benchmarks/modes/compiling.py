@@ -70,7 +70,9 @@ class DecodeStep:
         """Let one generation use the compiled decode step; what it compiles is added up."""
         import torch._dynamo
 
-        self.is_live = True
+        if not self.is_live:
+            torch._dynamo.reset()  # of another model's code, which would count as compiled
+            self.is_live = True
         found, before = Compiled(), _counts()
         # LLM.int8() looks for outliers, whose number is known while it runs: without this a graph
         # ends at each linear.
