@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.machine.watch import Watch
     from benchmarks.model.engine import Engine, Generation
     from benchmarks.model.target import Target
+    from benchmarks.replicas.launch import Fleet
 
 
 @pytest.fixture(scope="session")
@@ -222,6 +224,69 @@ def record(
             example = engine.decode(row[workload.prompt_tokens :])
         name = short(request.node.name)
         state.summary.add(name, benchmark.extra_info, example)
+        progress.say(f"{name}: {headline(info)}")
+
+    return store
+
+
+@pytest.fixture
+def fleet(
+    benchmark: Any,
+    quantization: str,
+    batch_size: int,
+    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the replicas know it)
+    new_tokens: int,
+    replicas: int,
+    target: Target,
+    progress: Progress,
+    request: pytest.FixtureRequest,
+) -> Fleet:
+    """Return the replicas of a benchmark; no model is loaded in this process meanwhile."""
+    from benchmarks.replicas import arguments, launch
+
+    benchmark.has_error = True  # until it is recorded: see `measure`
+    given = {
+        "--quantization": quantization,
+        "--batch-size": batch_size,
+        "--new-tokens": new_tokens,
+        "--device": target.device.type,
+    }
+    name = short(request.node.name)
+
+    def show(replica: int, says: str) -> None:
+        if replica == 0 and not says.startswith(launch.READY):  # the others do the same
+            progress.show(f"{name}: {says}")
+
+    return launch.Fleet(
+        replicas,
+        arguments.written(request.config.getoption, given),
+        launch.variables(os.environ, target.settings.threads),
+        show,
+    )
+
+
+@pytest.fixture
+def record_replicas(
+    benchmark: Any,
+    progress: Progress,
+    state: SessionState,
+    replicas: int,
+    request: pytest.FixtureRequest,
+) -> Callable[[dict[str, Any]], None]:
+    """Return the function that stores what the replicas of a benchmark measured."""
+    from benchmarks.replicas.account import add_scaling
+
+    def store(info: dict[str, Any]) -> None:
+        name = short(request.node.name)
+        one = name.removesuffix(f"-r{replicas}]")
+        if replicas == 1:
+            state.alone[one] = info["metrics"]["tokens_per_s"]
+        add_scaling(info, state.alone.get(one), asked=1 in state.settings.replicas)
+        if benchmark.stats:
+            benchmark.stats.stats.data[:] = [each["round_s"] for each in info["rounds"]]
+        benchmark.has_error = False
+        benchmark.extra_info.update(info)
+        state.summary.add(name, benchmark.extra_info, None)
         progress.say(f"{name}: {headline(info)}")
 
     return store

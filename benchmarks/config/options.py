@@ -104,6 +104,13 @@ OPTIONS = (
         metavar="N",
     ),
     Option(
+        "--replicas",
+        "also measure this many processes at once, each with its own copy of the model, on all "
+        "visible GPUs in turn; one number or several, and with a 1 among them scaling efficiency "
+        "(default: none)",
+        metavar="N,M",
+    ),
+    Option(
         "--dtype",
         "data type of what isn't quantized: float16, bfloat16 (default: float16; the quantizations "
         "fp16 and bf16 have their own)",

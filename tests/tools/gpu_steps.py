@@ -62,6 +62,11 @@ class Plan:
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
+    # Each number of replicas loads anew; first those whose figures say most.
+    replicas: tuple[str, ...] = ("int8-decomp", "fp16", "int8", "nf4")
+    replicated: tuple[str, ...] = (
+        *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
+    )
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
@@ -84,6 +89,8 @@ class Plan:
 SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    replicas=("int8",),
+    replicated=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
@@ -125,6 +132,18 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run `pytest benchmarks` at its defaults, with profiles."""
     options = ["--artifacts", str(folder / "artifacts"), *plan.main]
     return _session(folder / "sessions" / "main.json", plan, options)
+
+
+def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Let several processes generate at once; what was measured before a call ended is kept."""
+    found = []
+    for quantization in plan.replicas:
+        file = folder / "replicas" / f"{quantization}.json"
+        if not file.exists():
+            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicated]
+            _session(file, plan, options)
+        found.append(f"{file.parent.name}/{file.name}")
+    return {"files": found}
 
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -211,6 +230,11 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "parity": parity_step,
     "stranger": stranger,
 }
+
+
+# These run only if they are named: they take more GPUs, or more minutes.
+BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {"replicas": replicas}
+ALL = {**STEPS, **BY_NAME}
 
 
 def _options(plan: Plan, *options: str) -> argparse.Namespace:
