@@ -186,28 +186,14 @@ class Replica:
         if accounts:
             stored = account.record(accounts, workload, target.settings.bounds)
             files.write_json(self.asked.folder / RESULTS, stored)
-            for line in lines(stored):
-                os.write(1, f"{line}\n".encode())
+            self.place.say(total(stored))
 
 
-def lines(record: dict[str, Any]) -> list[str]:
-    """Return what all came to, in lines for whoever used the launcher directly."""
-
-    def says(metrics: dict[str, Any]) -> str:
-        tpot = metrics["tpot_s"]
-        return f"{rate(metrics['tokens_per_s'])} tokens/s" + (
-            f", TPOT {duration(tpot)}" if tpot is not None else ""
-        )
-
-    several = len({each["host"] for each in record["replicas"]}) > 1
-    return [
-        *(
-            f"{'host {host}, '.format(**each) if several else ''}{each['device']}: "
-            f"{says(each['metrics'])}"
-            for each in record["replicas"]
-        ),
-        f"all: {says(record['metrics'])}, the slowest replica's",
-    ]
+def total(record: dict[str, Any]) -> str:
+    """Return what all came to in a line, for whoever used the launcher directly."""
+    metrics = record["metrics"]
+    tpot = f", TPOT {duration(metrics['tpot_s'])}" if metrics["tpot_s"] is not None else ""
+    return f"all {len(record['replicas'])} together: {rate(metrics['tokens_per_s'])} tokens/s{tpot}"
 
 
 def main(given: Sequence[str] | None = None) -> NoReturn:

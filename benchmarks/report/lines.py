@@ -8,7 +8,7 @@ from benchmarks.common.text import duration, number, percent, rate
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def evidence_line(info: Mapping[str, Any]) -> str:
@@ -60,6 +60,17 @@ def device_line(spent: Mapping[str, Any]) -> str:
     says = f"device time of {len(repeats)} repeats {low} to {high} ms a step"
     why = (spent.get("validity") or {}).get("reasons")
     return f"{says}, which can't be trusted: {why[0]}" if why else says
+
+
+def replicas_line(replicas: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each of several replicas did, by its device."""
+    devices: dict[str, list[str]] = {}
+    several = len({each["host"] for each in replicas}) > 1
+    for each in replicas:
+        where = f"host {each['host']} {each['device']}" if several else each["device"]
+        devices.setdefault(where, []).append(rate(each["metrics"]["tokens_per_s"]))
+    says = "; ".join(f"{', '.join(rates)} on {where}" for where, rates in devices.items())
+    return f"tokens/s of each: {says}"
 
 
 def headline(extra_info: Mapping[str, Any]) -> str:
