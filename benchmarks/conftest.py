@@ -66,16 +66,17 @@ def engine(
     target: Target,
     progress: Progress,
     state: SessionState,
-    gpu: Gpu | Unmeasured | None,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
-    from benchmarks.model import loading
+    from benchmarks.machine import cards
+    from benchmarks.model import footprint, loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
     with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
         state.history["loaded"].append(quantization)
-        state.evidence = gathering.Evidence(target, engine, lambda: gpu)
+        gpus = footprint.gpus(engine.model)
+        state.evidence = gathering.Evidence(target, engine, lambda: cards.find(gpus))
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
 
@@ -109,11 +110,12 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 
 
 @pytest.fixture(scope="session")
-def gpu(target: Target) -> Gpu | Unmeasured | None:
-    """Return the GPU as NVML shows it, or why it can't be watched; None on the CPU."""
-    from benchmarks.machine import nvml
+def gpu(engine: Engine) -> Gpu | Unmeasured:
+    """Return the GPUs that the model is on, as NVML shows them, or why they can't be watched."""
+    from benchmarks.machine import cards
+    from benchmarks.model import footprint
 
-    return nvml.find(target.device) if target.device.type == "cuda" else None
+    return cards.find(footprint.gpus(engine.model))
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +128,7 @@ def first_control(target: Target) -> dict[str, float]:
 
 @pytest.fixture
 def new_watch(
-    target: Target, gpu: Gpu | Unmeasured | None, request: pytest.FixtureRequest
+    target: Target, gpu: Gpu | Unmeasured, request: pytest.FixtureRequest
 ) -> Callable[[], Watch]:
     """Return a function that makes the context in which rounds are timed, and watched."""
     import torch

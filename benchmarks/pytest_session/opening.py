@@ -33,8 +33,9 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     if config.get_verbosity() < 0:
         return []
     versions = ", ".join(f"{name} {version}" for name, version in software.versions().items())
+    where = device.describe(target.device, target.settings.device_map)
     says = (
-        f"model: {target.checkpoint.title} on {device.describe(target.device)}",
+        f"model: {target.checkpoint.title} on {where}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
         f"versions: {versions}",
     )

@@ -38,7 +38,7 @@ class Account:
     warmup_rounds: int
     rounds: Sequence[Round]
     starts_s: Sequence[float]
-    placement: Mapping[str, Mapping[str, int | None]]
+    placement: Mapping[str, Mapping[str, Any]]
     peaks: Peaks
     weights_bytes: int
     seen: Observations  # over all rounds
@@ -184,9 +184,9 @@ def _cores(accounts: Sequence[Account]) -> Metric:
     return _number(combine(lambda cpu, wall: cpu / wall, cpu_s, wall_s))
 
 
-def _placement(accounts: Sequence[Account]) -> dict[str, dict[str, int | None]]:
+def _placement(accounts: Sequence[Account]) -> dict[str, dict[str, Any]]:
     """Return, by device, how many replicas are there, and their weights and peaks in bytes."""
-    found: defaultdict[str, dict[str, int | None]] = defaultdict(lambda: {"replicas": 0})
+    found: defaultdict[str, dict[str, Any]] = defaultdict(lambda: {"replicas": 0})
     several = len({each.host for each in accounts}) > 1
     on = Counter(_place(each, name, several) for each in accounts for name in each.placement)
     for account in accounts:
@@ -194,8 +194,9 @@ def _placement(accounts: Sequence[Account]) -> dict[str, dict[str, int | None]]:
             entry = found[_place(account, name, several)]
             entry["replicas"] = on[_place(account, name, several)]
             for key, value in there.items():
-                before = entry.get(key, 0)
-                entry[key] = None if value is None or before is None else before + value
+                before = entry.get(key)
+                counts = isinstance(value, int) and isinstance(before, int)
+                entry[key] = before + value if counts else value
     return dict(found)
 
 

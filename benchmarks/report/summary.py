@@ -17,7 +17,7 @@ from benchmarks.common.text import (
     wrapped,
 )
 from benchmarks.report import columns
-from benchmarks.report.lines import evidence_line, replicas_line
+from benchmarks.report.lines import evidence_line, placement_line, replicas_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Summary:
             if key not in seen and info.get("attestation"):
                 seen.add(key)
                 yield f"checked ({key}): {evidence_line(info)}"
+                if placed := placement_line(info):
+                    yield f"placed ({key}): {placed}"
             if replicas := info.get("replicas"):
                 yield f"{name}: {replicas_line(replicas)}"
 

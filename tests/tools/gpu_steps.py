@@ -62,6 +62,7 @@ class Plan:
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
+    sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     # Each number of replicas loads anew; first those whose figures say most.
     replicas: tuple[str, ...] = ("int8-decomp", "fp16", "int8", "nf4")
     replicated: tuple[str, ...] = (
@@ -89,6 +90,7 @@ class Plan:
 SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
     replicas=("int8",),
     replicated=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
@@ -143,6 +145,16 @@ def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
             options = ["-k=replicas", f"--quantization={quantization}", *plan.replicated]
             _session(file, plan, options)
         found.append(f"{file.parent.name}/{file.name}")
+    return {"files": found}
+
+
+def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time a model on one GPU, and the same over all of them."""
+    found = {}
+    for name in ("single", "auto") if plan.device == "cuda" else ("single",):
+        file = folder / "sharded" / f"{name}.json"
+        options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
+        found[name] = _session(file, plan, options)["file"]
     return {"files": found}
 
 
@@ -233,7 +245,10 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
 
 
 # These run only if they are named: they take more GPUs, or more minutes.
-BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {"replicas": replicas}
+BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "replicas": replicas,
+    "sharded": sharded,
+}
 ALL = {**STEPS, **BY_NAME}
 
 
