@@ -160,8 +160,7 @@ def _replicas(text: str | None, device_map: str | None, *, work_only: bool) -> t
     other = "--work-only" if work_only else f"--device-map {device_map}"
     if text and (work_only or device_map != "single"):
         raise InputError(
-            f"--replicas and {other}: expected one of them, got both; replicas are on one GPU "
-            "each, and measured for their times"
+            f"--replicas and {other}: expected one of them, got both; each is timed on one GPU"
         )
     return () if text is None else tuple(sorted(_counts("--replicas", text)))
 

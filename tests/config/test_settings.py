@@ -207,6 +207,14 @@ def test_a_text_and_a_length_exclude_each_other() -> None:
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("other", [{"--device-map": "auto"}, {"--work-only": True}])
+def test_replicas_are_on_one_gpu_each_and_timed(other: dict[str, Any]) -> None:
+    """A model that is sharded, or that is not timed, has no replicas."""
+    (name,) = other
+    with pytest.raises(InputError, match=rf"^--replicas and {name}.*: .*got both"):
+        build({"--replicas": "1,2", **other})
+
+
 def test_omp_num_threads_is_honoured() -> None:
     """It sets the threads where --threads doesn't; empty is as good as unset, others are named."""
     assert build(environment={"OMP_NUM_THREADS": "3"}).threads == 3
