@@ -1,5 +1,8 @@
 """What replicas come to: sums, the slowest, and whether their machine could be trusted."""
 
+import gzip
+import json
+
 import pytest
 
 from benchmarks.common.quantity import NO_GPU, Unmeasured
@@ -8,6 +11,7 @@ from benchmarks.machine.readings import Observations
 from benchmarks.measure.metrics import Peaks, Round
 from benchmarks.replicas import account
 from benchmarks.replicas.account import Account
+from tests.tools.replicas import records, svg, table
 
 WORKLOAD = {"model": "m", "quantization": "int8", "batch_size": 8, "prompt_tokens": 16}
 COUNTS = {"wall_s": 12.0, "cpu_s": 11.0, "machine_busy_s": 24.0, "core_wait_s": 6.0}
@@ -100,3 +104,17 @@ def test_scaling_needs_one_alone(alone, asked, efficiency, why):
     account.add_scaling(found, alone, asked=asked)
     assert found["metrics"]["scaling_efficiency"] == efficiency
     assert (found["unmeasured"].get("scaling_efficiency") or "").startswith(why or "")
+
+
+def test_a_page_of_results_has_a_row_for_each_number(tmp_path):
+    """With each replica's rate, and a mark if it is INVALID; what is compressed is read as well."""
+    found = [together(one(0, [5.0] * 3)), together(one(0, [4.0, 6.0, 9.0]), one(1, [5.0] * 3))]
+    for info in found:
+        account.add_scaling(info, 4.8, asked=True)
+    file = tmp_path / "int8.json.gz"
+    stored = {"benchmarks": [{"extra_info": info} for info in (*found, {})]}
+    file.write_bytes(gzip.compress(json.dumps(stored).encode()))
+    *_, alone, both = table([*records(file)])
+    assert alone == "| int8 | 1 | 1 | 4.8 | 4.8 | 100 % | 1.88 s | 0.9167 | 83.33 |"
+    assert both.startswith("| int8 | 2 | 1 | 8 ! | 4, 4.8 | 83.3 % |")
+    assert "<svg" in svg(found)
