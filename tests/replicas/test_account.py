@@ -15,6 +15,7 @@ from tests.tools.replicas import records, svg, table
 
 WORKLOAD = {"model": "m", "quantization": "int8", "batch_size": 8, "prompt_tokens": 16}
 COUNTS = {"wall_s": 12.0, "cpu_s": 11.0, "machine_busy_s": 24.0, "core_wait_s": 6.0}
+BUSY = {"machine_busy_s": 70.0}  # four cores for twelve seconds, and more
 FACTS = {"threads": 1, "machine_cores": 4, "available_cores": 4}
 
 
@@ -76,15 +77,14 @@ def test_one_token_has_no_tpot():
 def test_what_replicas_take_from_each_other_makes_nothing_invalid():
     """They waited for a core half of the time: that is the result. What strangers take is not."""
     assert together(one(0, [4.0] * 3), one(1, [4.0] * 3, local=1))["validity"]["valid"]
-    busy = {"machine_busy_s": 70.0}  # four cores for twelve seconds, and more
-    found = together(one(0, [4.0] * 3, counts=busy), one(1, [4.0] * 3, local=1))["validity"]
+
+    found = together(one(0, [4.0] * 3, counts=BUSY), one(1, [4.0] * 3, local=1))["validity"]
     assert [each["reading"] for each in found["findings"]] == ["crowding_cores"]
 
 
 def test_each_host_is_judged():
     """What was wrong on the second one is told, and the energy of both is added up."""
-    busy = {"machine_busy_s": 70.0}
-    found = together(one(0, [4.0] * 3), one(1, [4.0] * 3, host=1, counts=busy))
+    found = together(one(0, [4.0] * 3), one(1, [4.0] * 3, host=1, counts=BUSY))
     assert not found["validity"]["valid"]
     assert found["metrics"]["joules_per_token"] == 12000 / (3 * 2 * 8 * 3)
     assert {*found["placement"]} == {"host 0 cuda:0", "host 1 cuda:0"}
@@ -108,7 +108,10 @@ def test_scaling_needs_one_alone(alone, asked, efficiency, why):
 
 def test_a_page_of_results_has_a_row_for_each_number(tmp_path):
     """With each replica's rate, and a mark if it is INVALID; what is compressed is read as well."""
-    found = [together(one(0, [5.0] * 3)), together(one(0, [4.0, 6.0, 9.0]), one(1, [5.0] * 3))]
+    found = [
+        together(one(0, [5.0] * 3)),
+        together(one(0, [4.0, 6.0, 9.0], counts=BUSY), one(1, [5.0] * 3)),
+    ]
     for info in found:
         account.add_scaling(info, 4.8, asked=True)
     file = tmp_path / "int8.json.gz"

@@ -63,9 +63,7 @@ class Plan:
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
-    # Each number of replicas loads anew; first those whose figures say most.
-    replicas: tuple[str, ...] = ("int8-decomp", "fp16", "int8", "nf4")
-    replicated: tuple[str, ...] = (
+    replicas: tuple[str, ...] = (  # each number of them loads anew
         *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
     )
     quantizations: str = "int8-decomp,int8,fp16,nf4"
@@ -91,8 +89,7 @@ SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
-    replicas=("int8",),
-    replicated=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
+    replicas=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
@@ -139,10 +136,10 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
 def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
     """Let several processes generate at once; what was measured before a call ended is kept."""
     found = []
-    for quantization in plan.replicas:
+    for quantization in plan.quantizations.split(","):
         file = folder / "replicas" / f"{quantization}.json"
         if not file.exists():
-            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicated]
+            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
             _session(file, plan, options)
         found.append(f"{file.parent.name}/{file.name}")
     return {"files": found}
@@ -249,7 +246,6 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "replicas": replicas,
     "sharded": sharded,
 }
-ALL = {**STEPS, **BY_NAME}
 
 
 def _options(plan: Plan, *options: str) -> argparse.Namespace:
