@@ -144,8 +144,8 @@ OPTIONS = (
     Option(
         "--columns",
         "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
-        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory; "
-        "the stored file has all of them anyway)",
+        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory, of "
+        "replicas also scaling and cores; the stored file has all of them anyway)",
         metavar="NAME,...",
     ),
     Option(
