@@ -21,6 +21,7 @@ ALLOWED = {
     "model": "modes config machine common",
     "measure": "modes model config machine sessions common",
     "evidence": "modes model config machine common",
+    "replicas": "evidence measure model config machine sessions common",
     "verdicts": "sessions common",
     "environments": "sessions common",
     "duet": "environments verdicts evidence measure model machine config sessions common",
@@ -30,7 +31,7 @@ ALLOWED = {
     "page": "page.figures duet report history verdicts sessions common",
     "commands": "page report history duet environments verdicts sessions config machine common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
-    "top": "pytest_session report evidence measure model machine config common",
+    "top": "pytest_session report replicas evidence measure model machine config common",
 }
 MOST = 13  # modules in a folder, so that a reader finds the room for a change in a minute
 

@@ -113,6 +113,13 @@ OPTIONS = (
         metavar="N",
     ),
     Option(
+        "--replicas",
+        "also measure this many processes at once, each with its own copy of the model, on all "
+        "visible GPUs in turn; one number or several, and with a 1 among them scaling efficiency "
+        "(default: none)",
+        metavar="N,M",
+    ),
+    Option(
         "--dtype",
         "data type of what isn't quantized: float16, bfloat16 (default: float16; the quantizations "
         "fp16 and bf16 have their own)",
@@ -146,8 +153,8 @@ OPTIONS = (
     Option(
         "--columns",
         "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
-        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory; "
-        "the stored file has all of them anyway)",
+        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory, of "
+        "replicas also scaling and cores; the stored file has all of them anyway)",
         metavar="NAME,...",
     ),
     Option(

@@ -47,6 +47,7 @@ class Settings:
     prompt: str | None
     rounds: int
     warmup_rounds: int
+    replicas: tuple[int, ...]  # empty: no benchmark of them
     dtype: str
     attn_implementation: str
     bounds: Bounds
@@ -114,6 +115,9 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         warmup_rounds=(
             0 if work_only else count("--warmup-rounds", text("--warmup-rounds"), minimum=0)
         ),
+        replicas=_replicas(
+            text("--replicas"), device_map=text("--device-map"), work_only=work_only
+        ),
         dtype=_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
@@ -152,6 +156,16 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
             "a text is used at its own length, so leave --prompt-tokens out"
         )
     return prompt, None
+
+
+def _replicas(text: str | None, device_map: str | None, *, work_only: bool) -> tuple[int, ...]:
+    """Return the numbers of replicas, the smallest first: what is alone comes before the others."""
+    other = "--work-only" if work_only else f"--device-map {device_map}"
+    if text and (work_only or device_map != "single"):
+        raise InputError(
+            f"--replicas and {other}: expected one of them, got both; each is timed on one GPU"
+        )
+    return () if text is None else tuple(sorted(_counts("--replicas", text)))
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

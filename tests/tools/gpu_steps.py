@@ -63,6 +63,10 @@ class Plan:
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
+    sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
+    replicas: tuple[str, ...] = (  # each number of them loads anew
+        *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
+    )
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
@@ -87,6 +91,8 @@ class Plan:
 SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
+    replicas=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
@@ -129,6 +135,28 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run `pytest benchmarks` at its defaults, with profiles."""
     options = ["--artifacts", str(folder / "artifacts"), *plan.main]
     return _session(folder / "sessions" / "main.json", plan, options)
+
+
+def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Let several processes generate at once; what was measured before a call ended is kept."""
+    found = []
+    for quantization in plan.quantizations.split(","):
+        file = folder / "replicas" / f"{quantization}.json"
+        if not file.exists():
+            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
+            _session(file, plan, options)
+        found.append(f"{file.parent.name}/{file.name}")
+    return {"files": found}
+
+
+def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time a model on one GPU, and the same over all of them."""
+    found = {}
+    for name in ("single", "auto") if plan.device == "cuda" else ("single",):
+        file = folder / "sharded" / f"{name}.json"
+        options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
+        found[name] = _session(file, plan, options)["file"]
+    return {"files": found}
 
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -228,6 +256,13 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "stranger": stranger,
 }
 BY_NAME = {"modes": modes}  # run only if they are asked for
+
+
+# These run only if they are named: they take more GPUs, or more minutes.
+BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "replicas": replicas,
+    "sharded": sharded,
+}
 
 
 def _options(plan: Plan, *options: str) -> argparse.Namespace:
