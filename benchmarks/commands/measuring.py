@@ -32,6 +32,7 @@ NOT_OURS = (
     "--again-within",
     "--columns",
     "--gate",
+    "--memory-snapshot",
     "--summary",
     "--report",
     "--work-only",  # a duet has --work

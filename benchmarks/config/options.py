@@ -152,6 +152,12 @@ OPTIONS = (
         metavar="DIR",
     ),
     Option(
+        "--memory-snapshot",
+        "record, in one untimed generation, what holds the memory at the peaks of prefill and "
+        "decode; on CUDA --artifacts gets the allocator's snapshots, for pytorch.org/memory_viz",
+        flag=True,
+    ),
+    Option(
         "--gate",
         "judge this session by the promoted baselines, or by those of --benchmark-compare=NAME. "
         "screen: a wall time that is slower than they vary is suspicious; strict: it is REGRESSED; "

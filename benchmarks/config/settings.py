@@ -51,6 +51,7 @@ class Settings:
     again_within_s: float
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
+    memory_snapshot: bool
     report: Path | None
     columns: str | None  # of the table at the end; None: those that matter most
     gate: str | None  # None: nothing is judged
@@ -119,6 +120,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
+        memory_snapshot=bool(value("memory_snapshot")),
         report=_optional_path("--report", text("--report")),
         columns=text("--columns"),
         gate=gate,

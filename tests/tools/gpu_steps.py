@@ -20,7 +20,7 @@ from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
 from tests.duets import given
-from tests.tools import gpu_limits, parity
+from tests.tools import gpu_limits, gpu_memory, parity
 
 if TYPE_CHECKING:
     import argparse
@@ -56,6 +56,15 @@ class Played:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """A quantization whose peaks of memory are taken apart, at batch sizes and new tokens."""
+
+    quantization: str
+    sizes: tuple[tuple[int, int], ...]
+    model: str | None = None  # an option, if it isn't the plan's
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is measured, and how much of it."""
 
@@ -70,6 +79,14 @@ class Plan:
         Parity("int8-decomp", 8, 16, 2, pairs=60),
         Parity("int8-decomp", 32, 512, 1, pairs=20),
         Parity("int8", 16, 1024, 1, pairs=20),
+    )
+    memory: tuple[Apart, ...] = (
+        Apart("int8-decomp", ((8, 8),), TINY),  # whose history stays, so it is a small one
+        Apart("int8", ((8, 8),), TINY),
+        Apart("nf4", ((8, 8),), TINY),
+        Apart("fp16", ((8, 8), (8, 1)), TINY),
+        Apart("int8-decomp", ((1, 16), (8, 128), (32, 16))),
+        Apart("fp16", ((8, 128),)),
     )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
@@ -88,6 +105,7 @@ SMALL = Plan(
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
+    memory=(Apart("int8-decomp", ((2, 4),)),),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),
@@ -137,6 +155,23 @@ def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as
         print(f"{each.quantization}, {each.batch_size} rows: {compared}")
         found.append({**asdict(each), **asdict(compared)})
     return {"workloads": found}
+
+
+def memory(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Take the peaks of memory apart. Raises InputError if the parts don't add up to them.
+
+    The allocator's history of the first model stays.
+    """
+    found = []
+    for number, each in enumerate(plan.memory):
+        target = _target(plan, *([each.model] if each.model else []))
+        raw = None if number else folder / "memory-history.json.gz"
+        measured = gpu_memory.measure(target, each.quantization, each.sizes, raw)
+        name = {"model": target.checkpoint.name, "quantization": each.quantization}
+        found += [{**name, **one} for one in measured]
+    if wrong := [str(each) for each in found if "reason" in each]:
+        raise InputError(f"expected parts of memory that add up, got {'; '.join(wrong)}")
+    return {"peaks": found}
 
 
 def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -209,6 +244,7 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "slowed": slowed,
     "prefill": prefill,
     "parity": parity_step,
+    "memory": memory,
     "stranger": stranger,
 }
 
