@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from benchmarks.common.text import short
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
+from benchmarks.machine.ranges import Ranges, inside
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.report.lines import headline
@@ -65,13 +66,17 @@ def engine(
     progress: Progress,
     state: SessionState,
     gpu: Gpu | Unmeasured | None,
+    ranges: Ranges | None,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
     from benchmarks.model import loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
+    with inside(ranges, "load"):
+        loaded = loading.load(target, quantization, cold=not state.history["loaded"])
+    with loaded as engine:
+        engine.ranges = ranges
         state.history["loaded"].append(quantization)
         state.evidence = gathering.Evidence(target, engine, lambda: gpu)
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
@@ -145,11 +150,25 @@ def new_watch(
     )
 
 
+@pytest.fixture(scope="session")
+def ranges(target: Target) -> Ranges | None:
+    """Return what names parts of a run for profilers, with --nvtx."""
+    return Ranges(target.device) if target.settings.nvtx else None
+
+
 @pytest.fixture
 def benchmark(benchmark: Any, state: SessionState) -> Any:
     """Return pytest-benchmark's fixture, and remember it: its results are saved at the end."""
     state.benchmarks.append(benchmark)
     return benchmark
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """With --nvtx, name a benchmark for profilers, without its set-up and what is checked later."""
+    ranges = getattr(item, "funcargs", {}).get("ranges")
+    with inside(ranges, short(item.name)):
+        return (yield)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ NOT_OURS = (
     "--columns",
     "--gate",
     "--memory-snapshot",
+    "--nvtx",
     "--summary",
     "--report",
     "--work-only",  # a duet has --work

@@ -152,6 +152,13 @@ OPTIONS = (
         metavar="DIR",
     ),
     Option(
+        "--nvtx",
+        "name load, warm-up, benchmarks, rounds, prefill and each decode step for Nsight Systems "
+        "and Nsight Compute; each waits for the GPU at its end, so such a session is compared with "
+        "its like alone",
+        flag=True,
+    ),
+    Option(
         "--memory-snapshot",
         "record, in one untimed generation, what holds the memory at the peaks of prefill and "
         "decode; on CUDA --artifacts gets the allocator's snapshots, for pytorch.org/memory_viz",

@@ -52,6 +52,7 @@ class Settings:
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
     memory_snapshot: bool
+    nvtx: bool  # parts of a run have names for profilers
     report: Path | None
     columns: str | None  # of the table at the end; None: those that matter most
     gate: str | None  # None: nothing is judged
@@ -121,6 +122,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
         memory_snapshot=bool(value("memory_snapshot")),
+        nvtx=bool(value("nvtx")),
         report=_optional_path("--report", text("--report")),
         columns=text("--columns"),
         gate=gate,

@@ -95,4 +95,5 @@ def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, An
         "new_tokens": workload.new_tokens,
         "distinct_prompts": workload.distinct_prompts,
         "prompts_sha256": workload.prompts_sha256,
+        **({"nvtx": True} if target.settings.nvtx else {}),  # which costs time
     }

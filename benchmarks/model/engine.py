@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import WorkError
-from benchmarks.machine import clock, host
+from benchmarks.machine import clock, host, ranges
 from benchmarks.machine.steadiness import needs_more_warmup
 from benchmarks.model.out_of_memory import within_memory
 
@@ -49,6 +49,8 @@ class Engine:
         self.idle_linears = target.idle_linears
         self.quantized_on_device = 0  # weights that skipped the way over the host
         self.knows_peak_resident = False  # whether the host's peak is this workload's alone
+        self.ranges: ranges.Ranges | None = None  # with --nvtx
+        self.new_marks: Callable[[torch.device], clock.StepMarks] = clock.StepMarks
         self.generations: Counter[Workload] = Counter()
         self._inputs: dict[Workload, dict[str, torch.Tensor]] = {}
 
@@ -87,7 +89,7 @@ class Engine:
         Raises WorkError if another number of tokens comes out, OutOfMemoryError if the
         device has too little memory.
         """
-        marks = clock.StepMarks(self.device)
+        marks = self.new_marks(self.device)
         tokens = self.run(workload, workload.new_tokens, marks)
         marks.mark()
         check_work(workload, tokens.shape, steps=marks.count - 2)  # less the start and the end
@@ -121,6 +123,7 @@ class Engine:
         config = generation_config(self.pad_token_id, new_tokens)
         return {**self._inputs[workload], "generation_config": config}
 
+    @ranges.named("warm-up")
     def warm_up(
         self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
     ) -> None:
