@@ -14,6 +14,7 @@ from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
+from benchmarks.config import models
 from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
@@ -52,7 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
-        if config.option.quantization is None and (own := own_quantization(settings.model)):
+        alone = settings.models[0] if len(settings.models) == 1 else None
+        if config.option.quantization is None and (own := own_quantization(alone)):
             settings = replace(settings, quantizations=(own,))
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
@@ -80,6 +82,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = state_of(metafunc.config)
     state.collected, settings = True, state.settings
+    if len(settings.models) > 1:
+        ids = models.ids(settings.models)
+        metafunc.parametrize("model", settings.models, ids=ids, scope="session")
     metafunc.parametrize("quantization", settings.quantizations, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
     metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
@@ -90,17 +95,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
+    """Group benchmarks by model and quantization, so that each loads once.
+
+    Within them warm-up comes first, and the profile last.
+    """
     settings = state_of(config).settings
     if settings.work_only:
         selection.leave_out_other_times(config, items)
     quantizations = settings.quantizations
 
-    def order(item: Any) -> tuple[int, int]:
+    def order(item: Any) -> tuple[int, int, int]:
         if not _is_benchmark(getattr(item, "fixturenames", ())):
-            return -1, 0
+            return -1, 0, 0
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
-        return quantizations.index(_quantization(item)), bool(last) - bool(first)
+        model = settings.models.index(selection.model_of(item, settings))
+        return model, quantizations.index(_quantization(item)), bool(last) - bool(first)
 
     items.sort(key=order)
 
@@ -131,11 +140,11 @@ def pytest_runtest_teardown(
 ) -> Generator[None, object, object]:
     """Check what really ran when the last benchmark of a model is done, while it is loaded."""
     failure, state = None, state_of(item.config)
-    evidence, done = state.evidence, not nextitem or _quantization(nextitem) != _quantization(item)
+    evidence, done = state.evidence, not nextitem or _loaded(nextitem) != _loaded(item)
     if evidence and state.progress and done:
         state.evidence = None
         state.history["profiled"] = True
-        state.progress.show(f"{_quantization(item)}: checking what ran")
+        state.progress.show(f"{failures.loaded(item)}: checking what ran")
         try:
             evidence.finish()
         except Exception as error:  # raised below: the teardown itself must happen in any case
@@ -304,6 +313,12 @@ def _in_one_line() -> Iterator[None]:
 def _is_benchmark(fixtures: Iterable[str]) -> bool:
     """Whether a test measures a loaded model, by the fixtures that it asks for."""
     return {"benchmark", "engine"} <= set(fixtures)
+
+
+def _loaded(item: Any) -> list[Any]:
+    """Return what a loaded model is of: a model that is a parameter, and a quantization."""
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    return [params.get(name) for name in ("model", "quantization")]
 
 
 def _quantization(item: Any) -> str | None:

@@ -18,6 +18,8 @@ from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.report.lines import headline
 
 if TYPE_CHECKING:
+    import torch
+
     from benchmarks.common.quantity import Metric, Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.evidence.profiling import Profile
@@ -40,9 +42,21 @@ def settings(state: SessionState) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def target(state: SessionState) -> Target:
-    """Return device, checkpoint and tokenizer of this session."""
-    return state.target
+def model(settings: Settings) -> str | None:
+    """Return the name of the model, if it is no parameter."""
+    return settings.model
+
+
+@pytest.fixture(scope="session")
+def target(state: SessionState, model: str | None) -> Target:
+    """Return device, checkpoint and tokenizer of a model."""
+    return state.targets[model]
+
+
+@pytest.fixture(scope="session")
+def device(state: SessionState) -> torch.device:
+    """Return the device of this session, whichever model is on it."""
+    return state.target.device
 
 
 @pytest.fixture(scope="session")
@@ -67,19 +81,22 @@ def engine(
     state: SessionState,
     gpu: Gpu | Unmeasured | None,
     ranges: Ranges | None,
+    settings: Settings,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
     from benchmarks.model import loading
 
-    progress.show(f"{quantization}: loading {target.checkpoint.name}")
+    name = target.checkpoint.name
+    progress.show(f"{quantization}: loading {name}")
     with inside(ranges, "load"):
         loaded = loading.load(target, quantization, cold=not state.history["loaded"])
     with loaded as engine:
         engine.ranges = ranges
         state.history["loaded"].append(quantization)
         state.evidence = gathering.Evidence(target, engine, lambda: gpu)
-        progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
+        what = quantization if len(settings.models) == 1 else f"{quantization} of {name}"
+        progress.say(f"{what}: loaded in {engine.load_s:.2g} s")
         yield engine
 
 
@@ -112,19 +129,19 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 
 
 @pytest.fixture(scope="session")
-def gpu(target: Target) -> Gpu | Unmeasured | None:
+def gpu(device: torch.device) -> Gpu | Unmeasured | None:
     """Return the GPU as NVML shows it, or why it can't be watched; None on the CPU."""
     from benchmarks.machine import nvml
 
-    return nvml.find(target.device) if target.device.type == "cuda" else None
+    return nvml.find(device) if device.type == "cuda" else None
 
 
 @pytest.fixture(scope="session")
-def first_control(target: Target) -> dict[str, float]:
+def first_control(device: torch.device) -> dict[str, float]:
     """Return what the suite's own work took at the start of the session."""
     from benchmarks.machine import control_work
 
-    return control_work.measure(target.device)
+    return control_work.measure(device)
 
 
 @pytest.fixture
@@ -151,9 +168,9 @@ def new_watch(
 
 
 @pytest.fixture(scope="session")
-def ranges(target: Target) -> Ranges | None:
+def ranges(device: torch.device, settings: Settings) -> Ranges | None:
     """Return what names parts of a run for profilers, with --nvtx."""
-    return Ranges(target.device) if target.settings.nvtx else None
+    return Ranges(device) if settings.nvtx else None
 
 
 @pytest.fixture

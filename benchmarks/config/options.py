@@ -45,9 +45,9 @@ class Option:
 OPTIONS = (
     Option(
         "--model",
-        "model to measure: hub id, local folder, synthetic:tiny or synthetic:llama-3.1-8b "
+        "one or more of: hub id, local folder, synthetic:tiny, synthetic:llama-3.1-8b "
         "(default: meta-llama/Llama-3.1-8B on CUDA, synthetic:tiny on the CPU)",
-        metavar="ID",
+        metavar="A,B",
     ),
     Option(
         "--revision",

@@ -134,23 +134,29 @@ class Summary:
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
-        """Yield a line for each quantization and batch size: they have all evidence in common."""
+        """Yield a line for each loaded model and batch size: they have all evidence in common."""
         seen = set()
         for _, info in self.records:
             workload = info["workload"]
-            key = f"{workload['quantization']}-b{workload['batch_size']}"
+            key = f"{self._loaded(workload)}-b{workload['batch_size']}"
             if key not in seen and info.get("attestation"):
                 seen.add(key)
                 yield f"checked ({key}): {evidence_line(info)}"
+
+    def _loaded(self, workload: Mapping[str, Any]) -> str:
+        """Return what tells loaded models apart: quantizations, and names if there are several."""
+        several = len({info["workload"].get("model") for _, info in self.records}) > 1
+        model = f"{workload['model'].rstrip('/').rpartition('/')[2]}-" if several else ""
+        return f"{model}{workload['quantization']}"
 
     def _examples(self) -> Iterator[str]:
         texts: dict[str, str] = {}
         for name, info in self.records:
             if name in self.examples:
-                texts.setdefault(info["workload"]["quantization"], self.examples[name])
-        for quantization, text in texts.items():
+                texts.setdefault(self._loaded(info["workload"]), self.examples[name])
+        for loaded, text in texts.items():
             shown = text if len(text) <= MOST_EXAMPLE else f"{text[:MOST_EXAMPLE]}…"
-            yield f"Example ({quantization}): {shown!r}"
+            yield f"Example ({loaded}): {shown!r}"
         yield ""
 
     @property

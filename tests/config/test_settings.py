@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 LOOSE = Bounds(**dict.fromkeys((each.name for each in fields(Bounds)), 1))
 CASES = (  # option, its text, the field it becomes, and the value there
     ("--model", "org/model", "model", "org/model"),
+    (
+        "--model",
+        "synthetic:tiny, org/model,synthetic:tiny",
+        "models",
+        ("synthetic:tiny", "org/model"),
+    ),
     ("--revision", "v1.0", "revision", "v1.0"),
     *(("--device", each, "device", each) for each in DEVICES),
     *(("--device-map", each, "device_map", each) for each in DEVICE_MAPS),
@@ -73,7 +79,7 @@ def build(
 def test_defaults() -> None:
     """Without options the workload is the old script's: 8 rows of 16 + 128 tokens, INT8."""
     assert build() == Settings(
-        model=None,
+        models=(None,),
         revision=None,
         reference=None,
         device="auto",

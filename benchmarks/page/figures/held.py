@@ -60,11 +60,13 @@ def figure(records: Named) -> Figure | None:
                 columns.UNMEASURED if measured is None else says,
             )
         )
+    seen = {title for _, parts in groups for title, _, _ in parts}
+    colours = {title: colour for title, colour in PARTS.values() if title in seen}
     line = "; the upright line is the peak as the allocator measured it" if marks else ""
     return Figure(
         "What holds the memory",
         f"At the peaks of the prefill and of two decode steps{line}",
-        [bars(groups, dict(PARTS.values()), unit.name, stacked=True, marks=marks)],
+        [bars(groups, colours, unit.name, stacked=True, marks=marks)],
         Table(
             ("peak", *(title for title, _ in PARTS.values()), "together", "measured"),
             rows,
