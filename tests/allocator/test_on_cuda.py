@@ -76,11 +76,11 @@ def test_events_are_those_between_the_marks() -> None:
         entry("segment_alloc", 512, 2 << 20),
         entry("alloc", 512, 100, "bitsandbytes/backends/cuda/ops.py", "torch/nn/modules/x.py"),
         entry("free_requested", 512, 100),
+        entry("alloc", 1024, 60, "transformers/models/llama/modeling_llama.py"),
         entry("free_completed", 512, 100),
-        entry("alloc", 512, 60, "transformers/models/llama/modeling_llama.py"),
         MARK,
     ]
-    expected = [Event(512, 100, QUANTIZED), Event(512, 0), Event(512, 60, ACTIVATIONS)]
+    expected = [Event(512, 100, QUANTIZED), Event(512, 0), Event(1024, 60, ACTIVATIONS)]
     for seen in (trace, trace[:-1]):  # whether or not the mark of the end is in it
         (history,) = on_cuda.histories_of([], [seen], weights=[])
         assert history.events == expected

@@ -28,7 +28,7 @@ def parts(*events: Event, before: replay.Live = BEFORE) -> dict[str, int]:
 def test_the_peak_is_the_first_moment_of_most_bytes() -> None:
     """What was given back before it, and what was taken after it, isn't in it."""
     events = [Event(3, 400), Event(3, 0), Event(4, 300), Event(5, 200, CACHE)]
-    later = [Event(4, 0), Event(6, 300)]  # as much again, for something else
+    later = [Event(4, 0), Event(6, 300, CACHE)]  # as much again, for something else
     found = parts(*events, *later)
     assert found == {WEIGHTS: 1000, OTHER: 50, ACTIVATIONS: 300, CACHE: 200}
     assert parts() == {WEIGHTS: 1000, OTHER: 50}
