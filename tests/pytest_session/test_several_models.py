@@ -54,6 +54,7 @@ def test_each_model_is_loaded_once_and_freed_before_the_next(
     assert [each["workload"]["model"] for each in found] == [SMALL, LARGE]
     of_file = {each["attestation"]["checkpoint"]["index_sha256"] for each in found}
     assert len(of_file) == 2
+    assert all(each["counters"] and each["attestation"]["agreement"] for each in found)
     page = render.page(intake.select([parse_session(outcome.saved, "s")]), outcome.folder / "x")
     assert f"{SMALL} (synthetic weights), {LARGE} (synthetic weights)" in page
 
