@@ -67,6 +67,15 @@ def shared(options: list[str]) -> dict[str, str]:
     return found
 
 
+def check_mode(shared: Mapping[str, str]) -> None:
+    """Raise InputError for a session of several generation modes: a duet of `ci` plays one."""
+    if len(modes := shared.get("--generation", "").split(",")) > 1:
+        raise InputError(
+            f"--options: expected one --generation, got {', '.join(modes)}: the duet that decides "
+            "plays one mode; run ci once for each"
+        )
+
+
 def workload(session: Session, shared: Mapping[str, str]) -> list[str]:
     """Return the options of a duet that measures what the session did, and not its own default."""
     lengths = [int(each.workload.get("new_tokens") or 0) for each in session.measured.values()]
