@@ -45,6 +45,7 @@ def test_each_model_is_loaded_once_and_freed_before_the_next(
     assert measured == [(SMALL, True), (LARGE, False)]
     rows = [line.split()[0] for line in outcome.out.splitlines() if line.startswith("throughput")]
     assert rows[-2:] == NAMES
+    assert f"models: {SMALL} (synthetic weights), {LARGE} (synthetic weights)" in outcome.out
     assert f"bf16 of {LARGE}: loaded in" in outcome.out
     assert "checked (synthetic:tiny-bf16-b1): 28 Linear of 28" in outcome.out
     assert "checked (synthetic:one-layer-bf16-b1): 7 Linear of 7" in outcome.out
