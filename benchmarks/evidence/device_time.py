@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Unmeasured
 from benchmarks.evidence import kineto, tracing
-from benchmarks.evidence.calls import collected
+from benchmarks.evidence.calls import uncollected
 from benchmarks.machine import validity
 from benchmarks.machine.bounds import Bounds
 from benchmarks.machine.nvml import Gpu, Sampler
@@ -177,7 +177,7 @@ def measure(
     samples: dict[str, list[Mapping[str, Reading]]] = {}
     for phase, run in phases.items():
         samples[phase] = []
-        with collected():
+        with uncollected():
             found, why = repeats(partial(_record, run, gpu, samples[phase]), count, first[phase])
         if why:
             return Unmeasured(f"{phase}: {why}")
