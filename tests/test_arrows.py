@@ -26,7 +26,8 @@ ALLOWED = {
     "report": "sessions config common",
     "page.figures": "duet report verdicts sessions machine common",
     "page": "page.figures duet report verdicts sessions common",
-    "commands": "page report duet environments verdicts sessions config machine common",
+    "export": "page report sessions common",
+    "commands": "export page report duet environments verdicts sessions config machine common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
     "top": "pytest_session report evidence measure model machine config common",
 }

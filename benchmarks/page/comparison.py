@@ -10,8 +10,8 @@ from benchmarks.page import labels, moved
 from benchmarks.page.figures import restarts, work
 from benchmarks.page.figures.intervals import intervals, reach
 from benchmarks.page.figures.kit import Figure, Table
-from benchmarks.report import columns, verdict_table
-from benchmarks.sessions import commit
+from benchmarks.report import verdict_table
+from benchmarks.sessions import commit, measures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def _baselines(sessions: Sequence[Session]) -> Table:
 def _line(verdict: Verdict, below: Sequence[str], session: Session) -> Line:
     name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
     measured = session.measured.get(verdict.benchmark)
-    steps = columns.counted_steps(measured.info) if measured else None
+    steps = measures.counted_steps(measured.info) if measured else None
     if verdict.kind == "counter" and metric.startswith("decode.") and steps:
         metric = f"{metric}, in {steps} steps"
     return Line(

@@ -15,8 +15,7 @@ from benchmarks.page.labels import (
     workload_label,
 )
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, commit, schema
-from benchmarks.verdicts import device_times, exact
+from benchmarks.sessions import baseline, commit, measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,39 +75,12 @@ def _first_choice(series: Mapping[str, Any]) -> tuple[int, bool]:
     return -len(series["sessions"]), not series["workload"].startswith("throughput[")
 
 
-def values(measured: Measured) -> dict[str, float]:
-    """Return what a benchmark measured, by name: round time, metrics, and counters.
-
-    Counters are those of the prefill, and of a decode step, as in the tables of metrics.
-    """
-    rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
-    if rounds and measured.info.get("cold_process"):
-        rounds["cold_round_s"] = measured.rounds_s[0]
-    found = rounds | {
-        name: value
-        for name, value in measured.metrics.items()
-        if value is not None and not columns.is_multiple(name)
-    }
-    for phase in ("decode", "prefill"):
-        counted: dict[str, int] = {}
-        for name, count in measured.counters(phase).items():
-            total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
-            counted[total] = counted.get(total, 0) + count
-        steps = columns.counted_steps(measured.info) if phase == "decode" else 1
-        for name in schema.COUNTERS:
-            if name in counted and name.endswith("_bytes"):  # a peak
-                found[f"{phase}.{name}"] = counted[name]
-            elif name in counted and steps:
-                found[f"{phase}.{name}"] = counted[name] / steps
-    return found
-
-
 def _newest(sessions: Sequence[Session]) -> list[Session]:
     """Return the newest sessions whose values a page holds."""
     kept: list[Session] = []
     room = max(LEAST_VALUES, MOST_VALUES - WHOLE_BENCHMARK * len(sessions[-1].measured))
     for session in reversed(sessions):
-        room -= sum(len(values(measured)) for measured in session.measured.values())
+        room -= sum(len(measures.values(measured)) for measured in session.measured.values())
         if room < 0:
             break
         kept.append(session)
@@ -130,7 +102,7 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
 
     One number if they are all the same, and none is marked.
     """
-    rows = [values(measured) for _, measured in found]
+    rows = [measures.values(measured) for _, measured in found]
     marks = [_marks(session, measured) for session, measured in found]
     names = [name for name in columns.METRICS if any(name in row for row in rows)]
     names.sort(key=ROUNDS.__contains__)  # stable: throughput is the first choice
@@ -153,7 +125,7 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
                 "unit": unit.name or PER_PHASE.get(name.partition(".")[0], ""),
                 "digits": 0 if "." in name else 5 if "device" in name else 4,
                 "values": scaled[0] if same else scaled,
-                "of_the_wall": _is_of_the_wall(name),
+                "of_the_wall": measures.is_of_the_wall(name),
                 "marks": marked,
             }
         )
@@ -175,9 +147,10 @@ def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
             regressed.setdefault(_name(metric), []).append(says)
     device = measured.device_time.get("validity") or {}
     doubts = device["reasons"] if device.get("valid") is False else ()
-    invalid = dict.fromkeys(device_times.METRICS.values(), doubts) if doubts else {}
+    invalid = dict.fromkeys(measures.DEVICE_TIMES, doubts) if doubts else {}
     if measured.doubts:  # then its times of the wall are marked by that
-        accepted = {name: each for name, each in accepted.items() if not _is_of_the_wall(name)}
+        wall = measures.is_of_the_wall
+        accepted = {name: each for name, each in accepted.items() if not wall(name)}
     strongest_last = (("acknowledged", accepted), ("INVALID", invalid), ("REGRESSED", regressed))
     return {
         name: (mark, "; ".join(why))
@@ -189,12 +162,6 @@ def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
 def _name(metric: str) -> str:
     """Return under which name a judged metric has its history: synchronizations in total."""
     return ".".join(metric.split(".")[:2])
-
-
-def _is_of_the_wall(metric: str) -> bool:
-    """Whether a busy machine touches a metric: no counter, memory, agreement or device time."""
-    work = (*exact.AGREEMENT, *device_times.METRICS.values())
-    return "." not in metric and not metric.endswith("_bytes") and metric not in work
 
 
 def _doubts(measured: Sequence[Measured]) -> dict[int, tuple[str, str]]:

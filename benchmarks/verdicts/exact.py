@@ -13,7 +13,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import least
-from benchmarks.sessions import commit
+from benchmarks.sessions import commit, measures
+from benchmarks.sessions.measures import Better
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.sessions.session import PHASES
 from benchmarks.verdicts import reasons
@@ -38,7 +39,6 @@ CALLS = 0.01
 AGREEMENT = {"logits_relative_error": 0.01, "logits_kl_nats": 0.02, "top1_agreement": 0.03}
 # Hashes of all tokens, and of those that the counters are counted over.
 TOKENS = ("tokens_sha256", "counted_tokens_sha256")
-FALLS = frozenset({"top1_agreement"})  # worse when it gets smaller
 
 
 def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> list[Verdict]:
@@ -167,7 +167,7 @@ def _agreement(
         if not (before and after):
             found.append(one_sided(benchmark, metric, "agreement", before, after))
             continue
-        sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
+        sign, bound = -1 if measures.better(metric) is Better.MORE else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
         worse = sign * (now - then)
         moved = Outcome.REGRESSED if worse > 0 else Outcome.IMPROVED

@@ -28,7 +28,9 @@ ELSEWHERE = {
     "--reruns",  # of a plugin that is refused
     "--junitxml",  # pytest's own help spells it --junit-xml
 }
-OTHER_TOOLS = re.compile(r"^\$ (?:git|pip|jq|pytest-benchmark|pipx|hf) .*$", re.MULTILINE)
+OTHER_TOOLS = re.compile(
+    r"^\$ (?:git|pip|jq|pytest-benchmark|pipx|hf|bencher|otava|promtool) .*$", re.MULTILINE
+)
 
 
 def options(command: str) -> dict[str, argparse.Action]:

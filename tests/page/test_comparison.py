@@ -10,6 +10,7 @@ from benchmarks.page import history, intake, moved
 from benchmarks.page.comparison import compare
 from benchmarks.page.subject import Sides, choose_sides
 from benchmarks.report import verdict_markdown
+from benchmarks.sessions import measures
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests import builders
 from tests.page.contents import NAME, content, day, duet_contents, read, record, write_duet
@@ -291,7 +292,7 @@ def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatc
     contents = [content(record(n), when=day(n)) for n in range(6)]
     kept = intake.select(read(*contents)).sessions
     monkeypatch.setattr(history, "MOST_VALUES", 0)
-    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
+    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(measures.values(kept[0].measured[NAME])))
     shown = history.history(kept)
     assert shown
     assert shown["left_out"] == 3

@@ -1,0 +1,129 @@
+"""What a session measured, by benchmark and metric: the value, its unit, and which way is better.
+
+Pure. History, exports and verdicts on series take their numbers from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.sessions import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.sessions.session import Measured, Record, Session
+
+# Multiples of another metric, for one workload: a history of them says nothing.
+MULTIPLES = frozenset(
+    {"script_speed", "tokens_per_s_per_row", "prefill_tokens_per_s", "decode_tokens_per_s"}
+)
+DEVICE_TIMES = ("prefill_device_s", "decode_device_s")
+AGREEMENT = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
+RISES = frozenset({"tokens_per_s", "mbu", "top1_agreement", *MULTIPLES})  # more is better
+# Of neither more nor less is better: what a machine can do, and how two times divide.
+FACTS = frozenset({"speed_of_light_tpot_s", "decode_busy_share", "prefill_busy_share"})
+UNITS = {"tokens_per_s": "tokens/s", "script_speed": "tokens/s", "joules_per_token": "J"}
+SUFFIXES = {"tokens_per_s": "tokens/s", "_s": "s", "_bytes": "B", "_nats": "nats"}
+COUNT, RATIO = "count", "ratio"
+
+
+class Better(StrEnum):
+    """Which way a metric gets better."""
+
+    MORE = "more"
+    LESS = "less"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric of one benchmark of one session, in its base unit."""
+
+    benchmark: str  # fullname
+    metric: str
+    value: float
+    unit: str
+    better: Better
+
+
+def of_session(session: Session) -> Iterator[Measure]:
+    """Yield all that a session measured, less what can't be trusted."""
+    for name, measured in session.measured.items():
+        for metric, value in values(measured).items():
+            if is_trusted(measured, metric):
+                yield Measure(name, metric, value, unit(metric), better(metric))
+
+
+def has_untrusted(session: Session) -> bool:
+    """Whether some metric of a session can't be trusted."""
+    return any(
+        not is_trusted(measured, metric)
+        for measured in session.measured.values()
+        for metric in values(measured)
+    )
+
+
+def values(measured: Measured) -> dict[str, float]:
+    """Return what a benchmark measured, by name: round time, metrics, and counters.
+
+    Counters are those of the prefill, and of a decode step, as in the tables of metrics.
+    """
+    rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
+    if rounds and measured.info.get("cold_process"):
+        rounds["cold_round_s"] = measured.rounds_s[0]
+    found = rounds | {
+        name: value
+        for name, value in measured.metrics.items()
+        if value is not None and name not in MULTIPLES
+    }
+    for phase in ("decode", "prefill"):
+        counted: dict[str, int] = {}
+        for name, count in measured.counters(phase).items():
+            total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
+            counted[total] = counted.get(total, 0) + count
+        steps = counted_steps(measured.info) if phase == "decode" else 1
+        for name in schema.COUNTERS:
+            if name in counted and name.endswith("_bytes"):  # a peak
+                found[f"{phase}.{name}"] = counted[name]
+            elif name in counted and steps:
+                found[f"{phase}.{name}"] = counted[name] / steps
+    return found
+
+
+def counted_steps(info: Record) -> int | None:
+    """Return over how many decode steps was counted; None if that isn't known."""
+    first, stop = (info.get("counters") or {}).get("decode_steps") or (0, 0)
+    return int(stop) - int(first) if stop > first else None
+
+
+def unit(metric: str) -> str:
+    """Return the base unit in which a metric is stored."""
+    if metric in UNITS:
+        return UNITS[metric]
+    fallback = COUNT if "." in metric else RATIO
+    return next((name for end, name in SUFFIXES.items() if metric.endswith(end)), fallback)
+
+
+def better(metric: str) -> Better:
+    """Return which way a metric gets better."""
+    if metric in FACTS:
+        return Better.NEITHER
+    return Better.MORE if metric in RISES else Better.LESS
+
+
+def is_of_the_wall(metric: str) -> bool:
+    """Whether a busy machine touches a metric: no counter, memory, agreement or device time."""
+    work = (*AGREEMENT, *DEVICE_TIMES)
+    return "." not in metric and not metric.endswith("_bytes") and metric not in work
+
+
+def is_trusted(measured: Measured, metric: str) -> bool:
+    """Whether the machine, or for device time the GPU, could be trusted while it was measured."""
+    on_device = metric in DEVICE_TIMES or metric.endswith("_busy_share")
+    if on_device and measured.device_validity.get("valid") is False:
+        return False
+    return not (is_of_the_wall(metric) and measured.doubts)
