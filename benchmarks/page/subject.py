@@ -10,7 +10,7 @@ from benchmarks.duet import saved_duets
 from benchmarks.report import columns
 from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict, from_record
-from benchmarks.verdicts import judgement
+from benchmarks.verdicts import judgement, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def choose_sides(sessions: Sequence[Session], stored: Stored | None = None) -> S
     if not known:
         return Sides(newest, notes=notes)
     basis = f"Judged now against {against}: no verdicts were saved with the session"
-    found = judgement.judge(known, [newest])
+    found = judgement.judge(known, [newest], limits=thresholds.read(thresholds.FILE))
     return Sides(newest, known, base, found, basis, against, notes=notes)
 
 

@@ -97,9 +97,9 @@ def _from_here(session: Session) -> str:
 
 
 def _judged(session: Session, base: Sequence[Session]) -> Session:
-    from benchmarks.verdicts import judgement  # with scipy, which takes its time
+    from benchmarks.verdicts import judgement, thresholds  # with scipy, which takes its time
 
-    verdicts = judgement.judge(base, [session])
+    verdicts = judgement.judge(base, [session], limits=thresholds.read(thresholds.FILE))
     return replace(
         session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )
