@@ -16,6 +16,7 @@ ALLOWED = {
     "common": "",
     "machine": "common",
     "sessions": "machine common",
+    "sharing": "sessions common",
     "config": "machine common",
     "model": "config machine common",
     "measure": "model config machine sessions common",
@@ -27,7 +28,8 @@ ALLOWED = {
     "page.figures": "duet report verdicts sessions machine common",
     "page": "page.figures duet report verdicts sessions common",
     "export": "page report sessions common",
-    "commands": "export page report duet environments verdicts sessions config machine common",
+    "commands": "export page report duet environments verdicts sharing sessions config machine "
+    "common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
     "top": "pytest_session report evidence measure model machine config common",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,18 +145,23 @@ def is_loose(session: Session) -> bool:
     return loose and _passed(session) and not is_baseline(session)
 
 
-def baselines(known: Iterable[Session], current: Session) -> list[Session]:
+def level(known: Iterable[Session], current: Session) -> list[Session]:
+    """Return what `baselines` does, and not only the newest of the level that is accepted now."""
+    return baselines(known, current, most=inf)
+
+
+def baselines(known: Iterable[Session], current: Session, *, most: float = MOST) -> list[Session]:
     """Return the baselines to judge a session by, oldest first.
 
     Each session keeps only the benchmarks measured on the current machine with the current
     workload. If a benchmark has no such baseline, the newest other one is kept, so that the verdict
     can say what differs. Older baselines of a benchmark are ignored once a new level is accepted: a
     forced regression, a benchmark that was given up, an improvement that later baselines confirm.
-    Of the rest the newest count.
+    Of the rest the newest count, at most so many of each benchmark.
     """
     newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
     names = dict.fromkeys(name for each in newest_first for name in each.measured)
-    chosen = {name: _of_benchmark(name, newest_first, current) for name in names}
+    chosen = {name: _of_benchmark(name, newest_first, current, most) for name in names}
     kept = []
     for index, session in reversed(list(enumerate(newest_first))):
         counts = {
@@ -166,7 +172,9 @@ def baselines(known: Iterable[Session], current: Session) -> list[Session]:
     return kept
 
 
-def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) -> set[int]:
+def _of_benchmark(
+    name: str, newest_first: Sequence[Session], current: Session, most: float
+) -> set[int]:
     """Return which sessions count for one benchmark, by their index."""
     alike: set[int] = set()
     other: set[int] = set()
@@ -176,10 +184,10 @@ def _of_benchmark(name: str, newest_first: Sequence[Session], current: Session) 
             short = session.measured[name].work_only
             if _differs(name, session, current):
                 other.add(index)
-            elif not short or len(alike) - timed < MOST:
+            elif not short or len(alike) - timed < most:
                 alike.add(index)
                 timed += not short
-        if _accepted(name, session) or timed == MOST:
+        if _accepted(name, session) or timed == most:
             break
         later = {"device": len(alike), "time": timed}
         sure = {kind for kind, number in later.items() if number >= CONFIRMED}
