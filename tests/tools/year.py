@@ -1,7 +1,7 @@
-"""What a year of sessions costs: `python -m tests.tools.year SESSION [--sessions N]`.
+"""What a year of sessions costs: `python -m tests.tools.year SESSION [--sessions N] [--whole]`.
 
-Makes N baselines out of one real session, each with times and device times of its own, and shows
-sizes and seconds of the branch and of what reads it: whole, and as `baselines push` keeps them.
+Makes N baselines out of one real session, each with times of its own, and shows the size of the
+branch and the seconds of what reads it, as pushes keep it; and with --whole, before the first push.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import gzip
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,12 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.sessions import storage
-from benchmarks.sharing import branch
+from benchmarks.sessions.baseline import MOST
+from benchmarks.sharing import branch, thinning
 from tests.running import GIT, git
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+NAME = "baselines"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -36,38 +37,60 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("session", type=Path)
     parser.add_argument("--sessions", type=int, default=2_000)
-    parser.add_argument("--whole", action="store_true", help="time what reads whole ones as well")
+    parser.add_argument("--whole", action="store_true", help="begin with whole sessions")
     arguments = parser.parse_args()
     read = gzip.decompress if arguments.session.suffix == ".gz" else bytes
     model = json.loads(read(arguments.session.read_bytes()))
     with tempfile.TemporaryDirectory() as name:
-        here = Path(name)
-        whole = here / "one" / ".benchmarks"
-        git(here, "init", "--quiet", "--bare", "remote.git")
-        git(here / "remote.git", "config", "uploadpack.allowFilter", "true")
-        for clone in ("one", "two"):
-            git(here, "clone", "--quiet", (here / "remote.git").as_uri(), clone)
-        _make(whole, model, arguments.sessions)
-        print(f"{arguments.sessions} whole sessions: {_size(whole)}")
+        ours, theirs = (Path(name) / each for each in ("one", "two"))
+        git(ours.parent, "init", "--quiet", "--bare", "remote.git")
+        git(ours.parent / "remote.git", "config", "uploadpack.allowFilter", "true")
+        for clone in (ours, theirs):
+            remote = (ours.parent / "remote.git").as_uri()
+            git(ours.parent, "clone", "--quiet", remote, clone.name)
         if arguments.whole:
+            whole = ours / ".benchmarks"
+            _make(whole, model, range(arguments.sessions))
+            print(f"{arguments.sessions} whole sessions: {_size(whole)}", flush=True)
             _readers("whole", whole)
-        ours, theirs = (_branch(here / each) for each in ("one", "two"))
-        _timed("the first push", lambda: ours.push(whole))
-        print(f"the branch, as git keeps its newest commit: {_packed(here)}")
-        pulled = here / "two" / ".benchmarks"
-        _timed("a pull", lambda: theirs.pull(pulled))
-        print(f"pulled: {_count(pulled)} sessions, {_size(pulled)}")
-        _readers("pulled", pulled)
-        _make(pulled, model, 1, first=arguments.sessions)
-        _timed("a push of one more", lambda: theirs.push(pulled))
-        _timed("a pull with --history", lambda: theirs.pull(pulled, history=True))
-        print(f"pulled with history: {_count(pulled)} sessions, {_size(pulled)}")
-        _readers("pulled with history", pulled)
+            _timed("the first push", lambda: _branch(ours).push(whole))
+        else:
+            _commit(ours, model, arguments.sessions)
+        print(f"the branch, as git packs its newest commit: {_packed(ours.parent)}", flush=True)
+        _use(theirs, model, arguments.sessions)
 
 
-def _make(folder: Path, model: dict[str, Any], count: int, first: int = 0) -> None:
-    for n in range(first, first + count):
-        chance = random.Random(n)  # no secrets
+def _use(checkout: Path, model: dict[str, Any], count: int) -> None:
+    """Show what a runner does with the branch: it pulls, pushes one session more, shows history."""
+    pulled, shared = checkout / ".benchmarks", _branch(checkout)
+    _timed("a pull", lambda: shared.pull(pulled))
+    print(f"pulled: {_count(pulled)} sessions, {_size(pulled)}", flush=True)
+    _readers("pulled", pulled)
+    _make(pulled, model, [count])
+    _timed("a push of one more", lambda: shared.push(pulled))
+    _timed("a pull with --history", lambda: shared.pull(pulled, history=True))
+    print(f"pulled with history: {_count(pulled)} sessions, {_size(pulled)}", flush=True)
+    _readers("pulled with history", pulled)
+
+
+def _commit(checkout: Path, model: dict[str, Any], count: int) -> None:
+    """Put sessions on the branch as so many pushes would have left them."""
+    _make(checkout, model, [*range(MOST), *range(count - MOST, count)])
+    _make(checkout, model, range(MOST, count - MOST), thinned=True)
+    print(f"{count} sessions, thinned: {_size(checkout)}", flush=True)
+    git(checkout, "add", "--all")
+    git(checkout, "commit", "--quiet", "--message=a year")
+    git(checkout, "push", "--quiet", "origin", f"HEAD:refs/heads/{NAME}")
+
+
+def _make(
+    folder: Path, model: dict[str, Any], numbers: Iterable[int], *, thinned: bool = False
+) -> None:
+    """Write sessions of these numbers, four hours apart."""
+    where = folder / "gpu" / (branch.HISTORY if thinned else "")
+    where.mkdir(parents=True, exist_ok=True)
+    for n in numbers:
+        chance = random.Random(n)
         content = copy.deepcopy(model)
         content["datetime"] = (START + timedelta(hours=4 * n)).isoformat()
         content["commit_info"] = {"id": f"{n:040x}", "branch": "main", "dirty": False}
@@ -75,9 +98,9 @@ def _make(folder: Path, model: dict[str, Any], count: int, first: int = 0) -> No
         content["llm_int8"] |= {"passed": True, "exit_status": 0, "promoted": mark}
         for each in content["benchmarks"]:
             _vary(each, chance.gauss(1, 0.007))
-        path = folder / "gpu" / f"{n + 1:05}_nightly.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="ascii") as stream:
+        if thinned:
+            content = thinning.thin(content, str(n))
+        with (where / f"{n + 1:05}_nightly.json").open("w", encoding="ascii") as stream:
             storage.dump(content, stream)
 
 
@@ -94,7 +117,7 @@ def _vary(benchmark: dict[str, Any], factor: float) -> None:
 
 
 def _branch(folder: Path) -> branch.Branch:
-    return branch.Branch("origin", "baselines", {**os.environ, **GIT}, folder)
+    return branch.Branch("origin", NAME, {**os.environ, **GIT}, folder)
 
 
 def _timed(what: str, do: Callable[[], Any]) -> None:
@@ -104,18 +127,17 @@ def _timed(what: str, do: Callable[[], Any]) -> None:
 
 
 def _readers(what: str, folder: Path) -> None:
-    """Time `baselines list` and a page, in processes of their own, with the page's memory."""
+    """Time `baselines list` and a page, in processes of their own, with their memory."""
     page = str(folder.parent / "page.html")
-    for command in (
-        ["baselines", "list", "--storage", str(folder)],
-        ["report", str(folder), "--out", page],
-    ):
+    listing = ["baselines", "list", "--storage", str(folder)]
+    for command in (listing, ["report", str(folder), "--out", page]):
         began = time.perf_counter()
         run = [sys.executable, "-m", "benchmarks", *command]
-        subprocess.run(run, check=True, stdout=subprocess.DEVNULL)  # ours
-        used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        seconds = time.perf_counter() - began
-        print(f"{what}, {command[0]}: {seconds:.1f} s, at most {used:.0f} MB so far", flush=True)
+        with subprocess.Popen(run, stdout=subprocess.DEVNULL) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds, megabytes = time.perf_counter() - began, used.ru_maxrss * 1024 / 1e6
+        print(f"{what}, {command[0]}: {seconds:.1f} s, {megabytes:.0f} MB", flush=True)
 
 
 def _count(folder: Path) -> int:
@@ -128,16 +150,8 @@ def _size(folder: Path) -> str:
 
 def _packed(here: Path) -> str:
     """Return the size of what a clone of depth one fetches."""
-    git(
-        here,
-        "clone",
-        "--quiet",
-        "--bare",
-        "--depth=1",
-        "--branch=baselines",
-        (here / "remote.git").as_uri(),
-        "packed",
-    )
+    shallow = ("clone", "--quiet", "--bare", "--depth=1", f"--branch={NAME}")
+    git(here, *shallow, (here / "remote.git").as_uri(), "packed")
     found = sum(each.stat().st_size for each in (here / "packed").rglob("*") if each.is_file())
     return f"{found / 1e6:.1f} MB"
 
