@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 CONFIRMED = 3  # baselines of a new level, before the old one stops to count
 OTHERS = {"verdicts.json", "selftest.json", "tried.json"}  # what commands save beside sessions
+OLDEST = 5  # baselines of a level: as many as `baselines record` makes at once
 MOST = 20  # baselines of one benchmark: those of last year say little of today's machine
 
 
@@ -145,20 +145,24 @@ def is_loose(session: Session) -> bool:
     return loose and _passed(session) and not is_baseline(session)
 
 
-def level(known: Iterable[Session], current: Session) -> list[Session]:
-    """Return what `baselines` does, and not only the newest of the level that is accepted now."""
-    return baselines(known, current, most=inf)
-
-
-def baselines(known: Iterable[Session], current: Session, *, most: float = MOST) -> list[Session]:
+def baselines(known: Iterable[Session], current: Session) -> list[Session]:
     """Return the baselines to judge a session by, oldest first.
 
     Each session keeps only the benchmarks measured on the current machine with the current
     workload. If a benchmark has no such baseline, the newest other one is kept, so that the verdict
     can say what differs. Older baselines of a benchmark are ignored once a new level is accepted: a
     forced regression, a benchmark that was given up, an improvement that later baselines confirm.
-    Of the rest the newest count, at most so many of each benchmark.
+    Of the rest the newest count.
     """
+    return _kept(known, current, MOST)
+
+
+def level(known: Iterable[Session], current: Session) -> list[Session]:
+    """Return all baselines of the level that was accepted, oldest first, however many there are."""
+    return _kept(known, current, None)
+
+
+def _kept(known: Iterable[Session], current: Session, most: int | None) -> list[Session]:
     newest_first = sorted(filter(is_baseline, known), key=_age, reverse=True)
     names = dict.fromkeys(name for each in newest_first for name in each.measured)
     chosen = {name: _of_benchmark(name, newest_first, current, most) for name in names}
@@ -173,9 +177,9 @@ def baselines(known: Iterable[Session], current: Session, *, most: float = MOST)
 
 
 def _of_benchmark(
-    name: str, newest_first: Sequence[Session], current: Session, most: float
+    name: str, newest_first: Sequence[Session], current: Session, most: int | None
 ) -> set[int]:
-    """Return which sessions count for one benchmark, by their index."""
+    """Return which sessions count for one benchmark, by their index; all of its level, or most."""
     alike: set[int] = set()
     other: set[int] = set()
     timed = 0  # of those alike: a session of work only takes none of their places
@@ -184,7 +188,7 @@ def _of_benchmark(
             short = session.measured[name].work_only
             if _differs(name, session, current):
                 other.add(index)
-            elif not short or len(alike) - timed < most:
+            elif not short or most is None or len(alike) - timed < most:
                 alike.add(index)
                 timed += not short
         if _accepted(name, session) or timed == most:

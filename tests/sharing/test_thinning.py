@@ -146,3 +146,18 @@ def test_a_forced_level_is_still_one_when_it_was_thinned() -> None:
     file["llm_int8"] |= {"verdicts": [builders.verdict(NAME, "REGRESSED")]}
     (session,) = read(thinned(file))
     assert baseline._accepted(NAME, session)
+
+
+def test_other_tokens_are_known_by_a_thinned_session() -> None:
+    """Counters may differ by 1 % if other tokens were generated: hashes say whether they were."""
+
+    def one(tokens: str, allocations: int, n: int) -> dict[str, Any]:
+        counted = {"decode_steps": [2, 6], "decode": builders.phase(allocations=allocations)}
+        attestation = {"checkpoint": {"index_sha256": "w"}, "tokens_sha256": tokens}
+        info = builders.info([0.2], counters=counted, attestation=attestation)
+        return builders.content((THROUGHPUT, info), when=day(n), promoted=promoted())
+
+    head = read(one("other", 1005, 9))
+    for base in (one("t", 1000, 1), thinned(one("t", 1000, 1))):
+        (verdict,) = (v for v in judge(read(base), head) if v.metric == "decode.allocations")
+        assert verdict.outcome.value == "NO CHANGE"
