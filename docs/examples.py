@@ -67,6 +67,7 @@ EXAMPLES = {  # in this order: `baselines` lists what `caught` saved
             "int8-decomp: ",
             "3 restarts",
             r"\S+: installing",
+            "    ",  # the rest of a line that is folded
         ),
         first=10,
         last=4,

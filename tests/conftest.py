@@ -60,7 +60,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 # Files whose tests take longest: a worker that began one of them last would work on alone.
-LONGEST = ("gpu_check", "workflows", "duet", "main_job", "counters", "page_in_browser", "gating")
+LONGEST = (
+    "real_checkpoint",
+    "gpu_check",
+    "workflows",
+    "duet",
+    "main_job",
+    "counters",
+    "page_in_browser",
+    "gating",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.__main__ import main
-from benchmarks.commands import ci
+from benchmarks.commands import measuring
 from benchmarks.common.packages import COMPARED
 from benchmarks.config.settings import SAVED_TO
 from tests import running
@@ -67,7 +67,7 @@ class Machine:
         self.file: Path = SAVED  # in which the session is saved, as it says
         self.strangers: list[Path] = []  # that another job saves meanwhile
         self.saved: dict[str, Any] = {"day": 2, "commit": self.commits["head"], "verdicts": []}
-        monkeypatch.setattr(ci, "_call", self._call)
+        monkeypatch.setattr(measuring, "call_module", self._call)
 
     def _call(
         self,

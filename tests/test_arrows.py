@@ -24,12 +24,13 @@ ALLOWED = {
     "verdicts": "sessions common",
     "environments": "sessions common",
     "duet": "environments verdicts evidence measure model machine config sessions common",
-    "report": "sessions config common",
+    "history": "verdicts sessions common",
+    "report": "history sessions config common",
     "page.figures": "duet report verdicts sessions machine common",
-    "page": "page.figures duet report verdicts sessions common",
-    "export": "page report sessions common",
-    "commands": "export page report duet environments verdicts sharing sessions config machine "
-    "common",
+    "page": "page.figures duet report history verdicts sessions common",
+    "export": "page report history sessions common",
+    "commands": "export page report history duet environments verdicts sharing sessions config "
+    "machine common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
     "top": "pytest_session report evidence measure model machine config common",
 }

@@ -14,7 +14,8 @@ import yaml
 
 from benchmarks.commands.baselines import BRANCH
 from benchmarks.sessions import baseline
-from tests.builders import promoted, save
+from tests.builders import promoted, save, write
+from tests.commands.test_history import days
 from tests.running import GIT, git
 from tests.waiting import PATIENCE_S
 
@@ -163,7 +164,7 @@ def commands(job):
 def test_the_workflow_only_calls_the_suite():
     """Every line is one command: set-up, or one of python -m benchmarks."""
     found = [line for job in JOBS for line, _ in commands(job)]
-    assert len(found) == 7
+    assert len(found) == 8
     for line in found:
         assert line == "make .venv/.ready" or line.startswith(".venv/bin/python -m benchmarks ")
         assert not set(";&|\n`") & set(line)
@@ -184,6 +185,22 @@ def line_with(job, words):
     """Return the one command of a job that has these words."""
     (found,) = [each for each in commands(job) if words in each[0]]
     return found
+
+
+def test_the_nightly_line_finds_a_new_step(tmp_path):
+    """At night only, whatever the gate said; as it stands in the file, on stored sessions."""
+    (step,) = [each for each in JOBS["main"]["steps"] if " history" in each.get("run", "")]
+    assert step["if"] == "${{ !cancelled() && github.event_name == 'schedule' }}"
+    _, environment = line_with("main", "baselines pull ${HISTORY:-}")
+    assert environment["HISTORY"] == "${{ github.event_name == 'schedule' && '--history' || '' }}"
+    summary = tmp_path / "summary.md"
+    given = {"GITHUB_STEP_SUMMARY": str(summary)}
+    assert in_a_clone(tmp_path, step["run"], given).returncode == 4  # nothing is stored yet
+    for number, each in enumerate(days(at=26)):
+        write(tmp_path / f"clone/.benchmarks/gpu/{number:04}_ci.json", each)
+    done = in_a_clone(tmp_path, step["run"], given)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "decode&#95;device&#95;s" in summary.read_text()
 
 
 def test_the_lines_that_pull_and_push_run_here(tmp_path):

@@ -68,6 +68,18 @@ def given_storage(text: str) -> Path:
     return _given(text, storage.folder_of)
 
 
+def add_sessions(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Add the sessions that a command reads; `more`: what it makes of them."""
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=given_path,
+        default=[storage.STORAGE],
+        metavar="PATH",
+        help=f"saved sessions, or folders of them{more} (default: {storage.STORAGE})",
+    )
+
+
 def _given(text: str, read: Callable[[str], Path]) -> Path:
     try:
         return read(text)

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 BRANCH = "benchmark-baselines"
+BUSY = (
+    "the machine couldn't be trusted twice in a row, so nothing more is measured; use an idle one, "
+    'or measure the work alone: --options "--work-only"'
+)
 NEWEST = 10  # sessions of a folder that a list judges: each takes a tenth of a second
 SESSIONS = 5  # fewer don't tell how much they vary: see docs/gate.md
 
@@ -145,7 +149,8 @@ def _record(folders: Sequence[Path], arguments: argparse.Namespace) -> int:
     They are judged by older baselines and not by each other: one by one, those that are slower by
     chance would be refused, and the rest would seem to vary less than they do. Returns 12 if the
     machine couldn't be trusted during one that was refused, 1 if there is another reason. A session
-    that fails ends it, with its own status: the next one would fail as well.
+    that fails ends it, with its own status: the next one would fail as well; so do two in a row
+    that can't be trusted.
     """
     options, total = _options(folders, arguments), count("--sessions", arguments.sessions)
     recorded: list[Path] = []
@@ -165,6 +170,9 @@ def _record(folders: Sequence[Path], arguments: argparse.Namespace) -> int:
         recorded.append(saved)
         if refusal := _promote(saved, beside=recorded):
             refused[saved] = refusal
+        if [refused.get(each) for each in recorded[-2:]] == [ExitStatus.INVALID] * 2:
+            measuring.say(BUSY)
+            break
     measuring.say(_recorded(recorded, refused, arguments))
     return first(ExitStatus.FINE, *refused.values())
 

@@ -45,8 +45,8 @@ FIRST = (Turn.BAD, Turn.UNDECIDED, Turn.SKIPPED, Turn.GOOD)  # of an end of seve
 
 
 EXAMPLES = """
-bisect --package bitsandbytes --good 0.45.0 --bad 0.49.2
-bisect --package bitsandbytes --good 0.45.0 --bad 0.49.2 --metric tpot_s
+bisect --package bitsandbytes --good 0.50.2 --bad NEWER
+bisect --package bitsandbytes --good 0.50.2 --bad NEWER --metric tpot_s
 """
 STATUSES = {
     ExitStatus.FINE: "found; a line at the end names the release",

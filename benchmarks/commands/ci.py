@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.commands import ci_base, ci_options, ci_work, measuring
+from benchmarks.commands import ci_options, ci_work, measuring
 from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
 from benchmarks.common import git, interrupts
 from benchmarks.common.errors import InputError
@@ -33,6 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 ARTIFACTS = "artifacts"
+FOR_ITS_WORK = "its work decides; the machine was too busy for its times, which aren't compared"
 MOST = 100  # lines of a duet in the summary
 # The one-token round of a profile is the ttft_s of a duet. What isn't here, a duet doesn't measure.
 DUELLED = ("round_s", "ttft_s", "tpot_s", "prefill_device_s", "decode_device_s")
@@ -71,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("screen", "work"),
         default="screen",
         help="screen: work and wall times have to pass; work: counters, calls, device time, memory "
-        "and agreement with fp16 have to pass, and wall times that can't be judged are a warning, "
-        "as on a busy host (default: %(default)s)",
+        "and agreement with 16 bits have to pass, and wall times that can't be judged are a "
+        "warning, as on a busy host (default: %(default)s)",
     )
     parser.add_argument(
         "--summary",
@@ -120,7 +117,7 @@ def _screen(arguments: argparse.Namespace) -> int:
     if status == ExitStatus.UNDECIDED:
         status, reason = _decide(session, arguments, shared)
     if arguments.promote and status in JUDGED - {ExitStatus.FAILED, ExitStatus.INVALID}:
-        _promote(saved, reason)
+        _promote(saved, reason, work=work)
     if status != ended:
         _conclude(ended, status, arguments.summary)
     return status
@@ -140,7 +137,9 @@ def measure(*options: str, variables: Mapping[str, str] | None = None) -> tuple[
     """Run a session, and return its status and its file: that which it says that it wrote."""
     with TemporaryDirectory(prefix="ci-") as folder:
         told = Path(folder) / "saved"
-        status = _call("pytest", *options, variables={**(variables or {}), SAVED_TO: str(told)})
+        status = measuring.call_module(
+            "pytest", *options, variables={**(variables or {}), SAVED_TO: str(told)}
+        )
         name = told.read_bytes() if told.exists() else b""
     return status, Path(os.fsdecode(name)) if name else None
 
@@ -179,7 +178,7 @@ def _decide(
     unseen = [each for each in suspicious if each["metric"] not in DUELLED]
     doubts = [each for each in unseen if not each.get("acknowledged")]
     try:
-        found = ci_base.find(session, arguments.base, Path(session.name).parent)
+        found = ci_options.base(session, arguments.base, Path(session.name).parent)
         if found is None:
             _warn("the same commit and versions as the newest baseline: only the machine changed")
             return ExitStatus.FINE, None  # no regression, and no session to compare others with
@@ -227,11 +226,13 @@ def _duet(
             f"other versions, so the base is {against} laid over this environment; both sides "
             "run the code of this checkout"
         )
-        status = _call("benchmarks", "duet", "--base", against, *options, said=said)
+        status = measuring.call_module("benchmarks", "duet", "--base", against, *options, said=said)
     else:
         against = commit[:12]
-        with git.worktree(Path.cwd(), os.environ, commit, ci_base.HISTORY) as folder:
-            status = _call("benchmarks", "duet", "--base", str(folder), *options, said=said)
+        with git.worktree(Path.cwd(), os.environ, commit, ci_options.HISTORY) as folder:
+            status = measuring.call_module(
+                "benchmarks", "duet", "--base", str(folder), *options, said=said
+            )
     if summary:
         _append(summary, f"### Duet against {against}", said)
     if status not in JUDGED:
@@ -256,48 +257,18 @@ def _unseen(verdicts: list[Mapping[str, Any]]) -> str:
     return f"{names}: no duet measures it; look at it, and measure again on a quiet machine"
 
 
-def _promote(path: Path, reason: str | None) -> None:
-    """Promote a session; if it is refused (suspicious, an acknowledged regression), say so."""
+def _promote(path: Path, reason: str | None, *, work: bool) -> None:
+    """Promote a session; if it is refused (suspicious, an acknowledged regression), say so.
+
+    `work`: its work decides. Then it is a baseline of work though the machine was busy, as it is
+    every night on some; its times are compared with none.
+    """
     try:
-        promotion.promote(path, reason=reason)
+        promotion.promote(path, reason=reason, for_its_work=FOR_ITS_WORK if work else None)
     except InputError as error:
         _warn(f"not promoted: {error}")
     else:
         print(f"promoted: {path}")
-
-
-def _call(
-    *module: str, said: list[str] | None = None, variables: Mapping[str, str] | None = None
-) -> int:
-    """Run a module of Python as a user would, in sight, and return its exit status.
-
-    With `said`, what it prints is kept there as well. `variables`: what its environment has beside
-    this one's.
-    """
-    print(f"$ python -m {shlex.join(module)}", flush=True)
-    command = [sys.executable, "-m", *module]
-    output = None if said is None else subprocess.PIPE
-    around = {**os.environ, **(variables or {})}
-    with subprocess.Popen(command, stdout=output, text=True, env=around) as process:  # noqa: S603
-        try:
-            return _follow(process, said)
-        except KeyboardInterrupt:
-            # A terminal's Ctrl-C reaches it as well. If that is ignored, it ignores it, too.
-            deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-            process.send_signal(signal.SIGTERM if deaf else signal.SIGINT)
-            try:
-                _follow(process, said)  # it saves what it has
-            finally:
-                process.kill()  # after a second interrupt; else it has ended
-            raise
-
-
-def _follow(process: subprocess.Popen[str], said: list[str] | None) -> int:
-    for line in process.stdout or ():
-        print(line, end="", flush=True)
-        if said is not None:
-            said.append(line.rstrip())
-    return process.wait()
 
 
 def _append(summary: Path, title: str, said: list[str]) -> None:

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             with ExitStack() as stack:
                 sides = measuring.overlays(conditions).sides(specs, stack)
-                voice = measuring.say, measuring.pulse
+                voice = measuring.say_folded, measuring.pulse
                 duet = Duet(
                     conditions, sides, budget, out, *voice, acknowledged=known, limits=limits
                 )

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=settings.GATES[0],
         help="screen: a wall time that is slower than sessions vary is suspicious; strict: it is "
         "REGRESSED; work: no wall time is judged, only counters, calls, device time, memory and "
-        "agreement with fp16 (default: %(default)s)",
+        "agreement with 16 bits (default: %(default)s)",
     )
     parser.add_argument("--thresholds", type=given_path, metavar="FILE", help=THRESHOLDS)
     parser.add_argument(

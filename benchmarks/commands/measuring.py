@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shlex
+import signal
+import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
+from benchmarks.common.text import wrapped
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
@@ -153,6 +158,12 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
+def say_folded(text: str) -> None:
+    """Say a text in lines that fit; one with a command in it would be cut in two."""
+    for line in wrapped(text):
+        say(line)
+
+
 def pulse(part: str) -> None:
     """Print a part of a line at once: a sign of life while a line isn't done."""
     with suppress(OSError):
@@ -163,3 +174,38 @@ def complain(line: str) -> None:
     """Print a line to standard error, as `say` does."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+def call_module(
+    *module: str, said: list[str] | None = None, variables: Mapping[str, str] | None = None
+) -> int:
+    """Run a module of Python as a user would, in sight, and return its exit status.
+
+    With `said`, what it prints is kept there as well. `variables`: what its environment has beside
+    this one's.
+    """
+    print(f"$ python -m {shlex.join(module)}", flush=True)
+    command = [sys.executable, "-m", *module]
+    output = None if said is None else subprocess.PIPE
+    around = {**os.environ, **(variables or {})}
+    with subprocess.Popen(command, stdout=output, text=True, env=around) as process:  # noqa: S603
+        try:
+            return follow(process, said)
+        except KeyboardInterrupt:
+            # A terminal's Ctrl-C reaches it as well. If that is ignored, it ignores it, too.
+            deaf = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            process.send_signal(signal.SIGTERM if deaf else signal.SIGINT)
+            try:
+                follow(process, said)  # it saves what it has
+            finally:
+                process.kill()  # after a second interrupt; else it has ended
+            raise
+
+
+def follow(process: subprocess.Popen[str], said: list[str] | None) -> int:
+    """Print what a process prints, keep its lines in `said`, and return its exit status."""
+    for line in process.stdout or ():
+        print(line, end="", flush=True)
+        if said is not None:
+            said.append(line.rstrip())
+    return process.wait()

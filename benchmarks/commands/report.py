@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.commands.arguments import epilog, given_path
+from benchmarks.commands.arguments import add_sessions, epilog, given_path
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
@@ -12,7 +12,6 @@ from benchmarks.common.text import count
 from benchmarks.export import formats
 from benchmarks.page import intake, render
 from benchmarks.sessions import measures
-from benchmarks.sessions.storage import STORAGE
 
 if TYPE_CHECKING:
     import argparse
@@ -33,15 +32,7 @@ STATUSES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of this command."""
     parser.epilog = epilog(EXAMPLES, STATUSES)
-    parser.add_argument(
-        "paths",
-        nargs="*",
-        type=given_path,
-        default=[STORAGE],
-        metavar="PATH",
-        help="saved sessions, or folders of them; the page shows the newest one whole, and the "
-        f"others as its history (default: {STORAGE})",
-    )
+    add_sessions(parser, "; the page shows the newest one whole, and the others as its history")
     parser.add_argument(
         "--out", type=given_path, metavar="FILE", help="write the page into this file"
     )

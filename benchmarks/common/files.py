@@ -85,6 +85,17 @@ def check(out: Path, what: str, *, in_place: bool = False) -> None:
         raise _unwritable(out, what, error) from error
 
 
+def append(path: Path, text: str, option: str) -> None:
+    """Add text to a file. Raises InputError, which names the option, if it can't be written."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise InputError(
+            f"{option} {path}: can't write it ({error.strerror}); check the folder"
+        ) from error
+
+
 def check_folder(folder: Path, option: str) -> None:
     """Make a folder. Raises InputError, which names the option, if no file can be written there."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.common.exit_status import listed
 from benchmarks.config.quantization import QUANTIZATIONS
 
 DEVICES = ("auto", "cuda", "cpu")
@@ -12,6 +13,16 @@ DTYPES = ("float16", "bfloat16")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
 
 DEFAULT_PROMPT_TOKENS = 16  # what Llama-3.1's own tokenizer makes of the old script's prompt
+# The heading of the suite's options: pytest has no other place for what they are for.
+HELP = f"""\
+LLM.int8() benchmarks: measure how fast a model generates text if its weights are quantized
+examples:
+  python -m pytest benchmarks
+  python -m pytest benchmarks --new-tokens 8 --rounds 2 --columns all
+  python -m pytest benchmarks --gate
+exit status:
+{listed()}
+options"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,12 @@ OPTIONS = (
         metavar="REV",
     ),
     Option(
+        "--reference",
+        "hub id or local folder of the 16-bit checkpoint that a --model which is quantized already "
+        "was made from, to compare it with (default: none)",
+        metavar="ID",
+    ),
+    Option(
         "--device",
         f"device to run on: {', '.join(DEVICES)} (default: auto, the first GPU if there is one)",
         "auto",
@@ -57,8 +74,8 @@ OPTIONS = (
     ),
     Option(
         "--quantization",
-        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp)",
-        "int8-decomp",
+        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp; of a local folder that "
+        "is quantized already, its own)",
         metavar="A,B",
     ),
     Option(
@@ -139,7 +156,7 @@ OPTIONS = (
         "judge this session by the promoted baselines, or by those of --benchmark-compare=NAME. "
         "screen: a wall time that is slower than they vary is suspicious; strict: it is REGRESSED; "
         "work: no wall time is judged, so a busy host doesn't matter, only counters, calls, device "
-        "time, memory and agreement with fp16 (default: no gate; a bare --gate is screen)",
+        "time, memory and agreement with 16 bits (default: no gate; a bare --gate is screen)",
         metavar="HOW",
         bare="screen",
     ),

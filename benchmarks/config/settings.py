@@ -19,7 +19,7 @@ from benchmarks.config.options import (
     DEVICES,
     DTYPES,
 )
-from benchmarks.config.quantization import QUANTIZATIONS
+from benchmarks.config.quantization import DEFAULT, QUANTIZATIONS
 from benchmarks.machine.bounds import Bounds
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Settings:
 
     model: str | None  # None: chosen by the device, see checkpoint.default_model
     revision: str | None
+    reference: str | None  # of a model that is quantized already: the one that it was made from
     device: str
     device_map: str
     quantizations: tuple[str, ...]
@@ -96,9 +97,12 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
     return Settings(
         model=_optional_text("--model", text("--model")),
         revision=_optional_text("--revision", text("--revision")),
+        reference=_optional_text("--reference", text("--reference")),
         device=_choice("--device", text("--device"), DEVICES),
         device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
-        quantizations=_choices("--quantization", text("--quantization"), tuple(QUANTIZATIONS)),
+        quantizations=_choices(
+            "--quantization", _given(text("--quantization"), DEFAULT), tuple(QUANTIZATIONS)
+        ),
         batch_sizes=_counts("--batch-size", text("--batch-size")),
         new_tokens=count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,
@@ -235,6 +239,10 @@ def _optional_path(option: str, text: str | None) -> Path | None:
         return None if text is None else files.given(text)
     except InputError as error:
         raise InputError(f"{option}: {error}; leave the option out") from error
+
+
+def _given(text: str | None, default: str) -> str:
+    return default if text is None else text
 
 
 def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """Saves restarts below a folder; asks what is saved of the machine at once."""
+    """Saves restarts below a folder; asks what is saved of machine and commits at once."""
 
     def __init__(self, out: Path, specs: Mapping[str, str]) -> None:
         """Take the SPEC of each side; no file is written before a restart is saved."""
         self._out = out
         self._specs = specs
         self._machine = pytest_format.machine_info()
+        self._commits = {side: _commit(spec) for side, spec in specs.items()}
 
     def save(
         self,
@@ -55,7 +56,8 @@ class Files:
                 "agreement": played.agreement or None,
             }
             machine = self._machine | played.started[take.side]["machine"]
-            commit = played.started[take.side].get("commit") or {}  # an older suite doesn't say
+            said = played.started[take.side].get("commit")  # an older suite doesn't say
+            commit = self._commits[take.side] or said or {}
             benchmarks = played.benchmarks[take]
             content[take] = pytest_format.session(benchmarks, machine, commit, {"duet": ours})
         return self._write(number, content)
@@ -72,6 +74,13 @@ class Files:
                     path.unlink()
             raise
         return {take: parse_session(content[take], str(path)) for take, path in paths.items()}
+
+
+def _commit(spec: str) -> dict[str, Any] | None:
+    """Return the commit of a checkout of the suite, of which the worker has an installed copy."""
+    folder = Path(spec).expanduser()
+    is_one = (folder / "benchmarks" / "__main__.py").is_file()
+    return pytest_format.commit_info(folder) if is_one else None
 
 
 def _name(take: Take, takes: Iterable[Take]) -> str:

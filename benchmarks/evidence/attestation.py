@@ -12,8 +12,8 @@ from benchmarks.common.errors import AttestationError
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine.software import provenance
+from benchmarks.model import skeleton
 from benchmarks.model.checkpoint import index_sha256
-from benchmarks.model.target import skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,9 +36,10 @@ def attest_model(target: Target, engine: Engine) -> dict[str, Any]:
     Call it before the first generation: on the CPU that unpacks doubly quantized 4-bit weights.
     Raises AttestationError, which names every difference, if that isn't what was asked for.
     """
-    names, kept = _linears_of(target)
+    classes, kept = _linears_of(target, engine.quantization)
+    names = list(classes)
     found = _found(engine.model, names)
-    asked = _asked(target, engine.quantization, len(names))
+    asked = _asked(target, engine.quantization, classes)
     if target.settings.device_map == "auto" and "cpu" not in found["devices"]:
         asked["devices"] = found["devices"]  # sharding was asked for; the host or disk never is
     _refuse(
@@ -74,7 +75,7 @@ def attest_workload(
     `counters` are those of this engine and workload. Raises AttestationError if the quantized
     operators weren't called, activations have another dtype, or a kernel fell back to fp32.
     """
-    linears = [module for _, module in _quantized(engine.model)]
+    linears = [m for name, m in _quantized(engine.model) if name not in engine.idle_linears]
     seen, dtypes, messages = _watch(engine, workload, linears)
     expected = str(engine.model.get_input_embeddings().weight.dtype).removeprefix("torch.")
     problems = [f"fell back: {message}" for message in sorted(set(messages))]
@@ -96,24 +97,25 @@ def attest_workload(
     }
 
 
-def _linears_of(target: Target) -> tuple[list[str], list[str]]:
-    """Return the linears that the architecture has, and those of them that stay unquantized.
+def _linears_of(target: Target, quantization: str) -> tuple[dict[str, str], list[str]]:
+    """Return the linears that the architecture has, with their classes, and those that are kept.
 
-    Out of a model without weights: the loaded one is what is in doubt.
+    Kept ones stay as they are whatever is asked for, as the output head. Out of a model without
+    weights: the loaded one is what is in doubt.
     """
-    import torch
+    model = skeleton.build(target.checkpoint, target.settings.attn_implementation)
+    own = target.checkpoint.config.get("quantization_config") or {}
+    names, kept = skeleton.quantizable(model, own.get("llm_int8_skip_modules") or ())
+    known, linears = QUANTIZATIONS[quantization], skeleton.linears(model)
+    if known.weights:
+        return dict.fromkeys(names, known.linear), kept
+    return {name: _class(module) for name, module in linears.items() if name not in kept}, kept
 
-    model = skeleton(target.checkpoint)
-    head = model.get_output_embeddings()
-    linears = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
-    kept = [name for name, module in linears.items() if module is head]
-    return [name for name in linears if name not in kept], kept
 
-
-def _asked(target: Target, quantization: str, linears: int) -> dict[str, Any]:
+def _asked(target: Target, quantization: str, classes: Mapping[str, str]) -> dict[str, Any]:
     known, dtype = QUANTIZATIONS[quantization], dtype_name(target.settings, quantization)
     return {
-        "linears": {known.linear: linears},
+        "linears": dict(Counter(classes.values())),
         "quantized_elsewhere": 0,
         "threshold": known.threshold,
         "weight_dtype": known.weights or dtype,

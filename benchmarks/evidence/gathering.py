@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.errors import InputError, OutOfMemoryError
+from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.common.quantity import as_stored
 from benchmarks.evidence import agreement, attestation, output, references, work
 from benchmarks.evidence.tracing import DECODE_STEPS
@@ -45,6 +45,7 @@ class Evidence:
         self._engine = engine
         self._find_gpu = find_gpu
         self._model = attestation.attest_model(target, engine)
+        self._model["weights"] = agreement.check_weights(engine, target)
         self._records: list[tuple[Any, Workload]] = []
 
     @property
@@ -62,6 +63,7 @@ class Evidence:
             "tokens_sha256": agreement.tokens_sha256(tokens) if whole else None,
             "counted_tokens_sha256": agreement.tokens_sha256(tokens[:, :counted]),
             "path": None,
+            "agreement": None,
         }
         info["counters"] = info["device_time"] = None
         info["metrics"].update(dict.fromkeys(work.METRICS))
@@ -69,7 +71,7 @@ class Evidence:
         self._records.append((benchmark, workload))
 
     def finish(self) -> None:
-        """Gather the work, free the model, and compare its output with that of fp16.
+        """Gather the work, free the model, and compare its output with the reference.
 
         Raises AttestationError, OutputError or ProfilerError.
         """
@@ -109,7 +111,7 @@ class Evidence:
     def _logits(self) -> tuple[torch.Tensor | None, str | None]:
         """Return the logits of the fixed text, or why there are none, and free the model.
 
-        fp16 may have to be loaded next: both would be too much.
+        The reference may have to be loaded next: both would be too much.
         """
         try:
             return output.logits(self._engine, self._target).cpu(), None
@@ -119,19 +121,26 @@ class Evidence:
             self._engine.close()
 
     def _compare(self, logits: torch.Tensor | None, reason: str | None) -> None:
-        """Add how far the output is from fp16's; null with a reason if that isn't possible."""
+        """Add how far the output is from the reference; null with a reason if that isn't known."""
         figures: dict[str, float | None] = dict.fromkeys(agreement.FIGURES)
+        how: dict[str, Any] | None = None
         if logits is not None:
+            name = "the reference"
             try:
+                name = references.reference_name(self._target)
                 reference = references.ensure_reference(self._target)
             except (OutOfMemoryError, InputError) as error:
-                reason = f"fp16, to compare with, can't be loaded: {error}"
+                reason = f"{name}, to compare with, can't be loaded: {error}"
+            except OutputError as error:  # its logits aren't finite, and those above are
+                reason = f"{name} is nothing to compare with: {error}"
             except OSError as error:
-                reason = f"fp16's logits, to compare with, can't be kept: {error}"
+                reason = f"{name}'s logits, to compare with, can't be kept: {error}"
             else:
                 quantization = self._engine.quantization
-                figures |= agreement.check(quantization, logits, self._target, reference)
+                found, how = agreement.check(quantization, logits, self._target, reference)
+                figures |= found
         for benchmark, _ in self._records:
             benchmark.extra_info["metrics"].update(figures)
+            benchmark.extra_info["attestation"]["agreement"] = how
             if reason:
                 benchmark.extra_info["unmeasured"].update(dict.fromkeys(figures, reason))

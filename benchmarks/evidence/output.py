@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import OutputError
-from benchmarks.config.workload import shipped_text
 from benchmarks.model.out_of_memory import within_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-TOKENS = 128  # of the shipped text, that both models are forced through
+READ = 4  # tokens of the rows that show whether a model reads its prompt
+SAME = 1e-3  # relative: rows that are computed together are the same to rounding
 ROWS = 16  # positions that are compared at once: float64 over a large vocabulary is much memory
 
 
@@ -41,6 +43,33 @@ def compare(logits: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
     }
 
 
+def check_reads(engine: Engine, ids: Sequence[int]) -> None:
+    """Raise OutputError if a token's logits don't follow from the tokens before it, and only those.
+
+    Three rows are computed at once: as they are, with others before the last token, and with
+    another last one.
+    """
+    import torch
+
+    row, *_ = rows = [list(ids[:READ]) for _ in range(3)]
+    rows[1][:-1], rows[2][-1] = row[-1:] * (READ - 1), row[0]
+    batch = torch.tensor(rows, device=engine.device)
+    with torch.inference_mode():
+        found = engine.model(input_ids=batch, use_cache=False).logits.double()
+    same, others, other_last = found
+    norm = same.norm()
+    problems = []
+    if (same[-1] - others[-1]).norm() == 0:
+        problems.append("the last token's logits don't depend on those before it")
+    if (same[0] - other_last[0]).norm() > SAME * norm:
+        problems.append("the first token's logits depend on the last token: it looks ahead")
+    if problems:
+        raise OutputError(
+            f"{engine.quantization}: expected a model that reads its prompt from left to right; "
+            f"{'; '.join(problems)}; choose a decoder"
+        )
+
+
 def logits(engine: Engine, target: Target) -> torch.Tensor:
     """Return the logits of the fixed text, of shape (positions, vocabulary).
 
@@ -49,16 +78,18 @@ def logits(engine: Engine, target: Target) -> torch.Tensor:
     """
     import torch
 
-    ids = torch.tensor([target.encode(shipped_text())[:TOKENS]], device=engine.device)
+    check_reads(engine, target.agreement_ids)
+    ids = torch.tensor([target.agreement_ids], device=engine.device)
     found = within_memory(
         lambda: engine.model(input_ids=ids, use_cache=False).logits[0],
-        f"computing the logits of {TOKENS} tokens with {engine.quantization}",
+        f"computing the logits of {ids.shape[1]} tokens with {engine.quantization}",
         engine.device,
         "free the GPU",
     )
     if bad := int((~found.isfinite()).sum()):
         raise OutputError(
             f"{engine.quantization}: {bad:,} of {found.numel():,} logits are NaN or infinite; "
-            "look for damaged weights, a broken kernel, or values beyond float16"
+            "look for damaged weights, a broken kernel, or values beyond float16: --dtype bfloat16 "
+            "holds them, but for INT8, whose kernels compute in float16"
         )
     return found

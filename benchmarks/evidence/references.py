@@ -1,15 +1,16 @@
-"""fp16's logits of the fixed text: computed once for each checkpoint, and kept in the cache."""
+"""The reference: a checkpoint's own logits in 16 bits, computed once, and kept in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.common.errors import InputError
 from benchmarks.common.files import beside
 from benchmarks.config import settings
-from benchmarks.config.workload import shipped_text
-from benchmarks.evidence.output import TOKENS, logits
+from benchmarks.evidence.output import logits
 from benchmarks.machine import device, software
 from benchmarks.model import loading
 from benchmarks.model.checkpoint import index_sha256
@@ -20,14 +21,23 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.model.target import Target
-FORMAT = 1  # of the stored references
+FORMAT = 2  # of the stored references
+
+
+def reference_name(target: Target) -> str:
+    """Return what the reference is computed with: the checkpoint's own dtype if that is a half.
+
+    Otherwise fp16. A model that was trained in bfloat16 may have values beyond float16. Of a
+    checkpoint that is quantized already it is its origin's.
+    """
+    return "bf16" if _origin(target).checkpoint.half == "bfloat16" else "fp16"
 
 
 def ensure_reference(target: Target) -> Path:
-    """Return fp16's logits of the fixed text, computing them first if the cache lacks them.
+    """Return the reference's logits of the fixed text, computing them if the cache lacks them.
 
-    Loads the fp16 model and frees it, so call it before another model is loaded. A damaged file
-    is computed again. Raises OutputError if the logits of fp16 aren't finite.
+    Loads the unquantized model and frees it, so call it before another model is loaded. A damaged
+    file is computed again. Raises OutputError if the logits aren't finite.
     """
     from safetensors.torch import save
 
@@ -35,19 +45,29 @@ def ensure_reference(target: Target) -> Path:
     path = target.settings.cache_dir / "references" / f"{key}.safetensors"
     if read_reference(path, key) is not None:
         return path
-    with loading.load(target, "fp16", cold=False) as engine:
-        expected = logits(engine, target).cpu().contiguous()
+    with loading.load(_origin(target), reference_name(target), cold=False) as engine:
+        expected = logits(engine, _origin(target)).cpu().contiguous()
     metadata = {"key": key, "sha256": _tensor_sha256(expected)}
     with beside(path) as partial:
         partial.write_bytes(save({"logits": expected}, metadata))
     return path
 
 
+def _origin(target: Target) -> Target:
+    """Return the target with the 16-bit checkpoint that its reference is computed with."""
+    if target.origin is None:
+        raise InputError(
+            f"{target.checkpoint.name} is quantized already; name the 16-bit checkpoint that it "
+            "was made from by --reference"
+        )
+    return replace(target, checkpoint=target.origin)
+
+
 def reference_key(target: Target) -> str:
     """Return what the reference depends on, as one hash: the weights' files, how, and where."""
     import torch
 
-    checkpoint = target.checkpoint
+    checkpoint = _origin(target).checkpoint
     files = [file.resolve() for file in sorted(checkpoint.path.glob("*.safetensors"))]
     facts = {
         "format": FORMAT,
@@ -55,8 +75,8 @@ def reference_key(target: Target) -> str:
         # The index holds names only, which a fine-tuned checkpoint shares with its base.
         "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "config": dict(checkpoint.config),
-        "ids": target.encode(shipped_text())[:TOKENS],
-        "dtype": settings.dtype_name(target.settings, "fp16"),
+        "ids": target.agreement_ids,
+        "dtype": settings.dtype_name(target.settings, reference_name(target)),
         "attn_implementation": target.settings.attn_implementation,
         "device": device.describe(target.device)
         if target.device.type == "cuda"

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common import files
 from benchmarks.common.text import short
-from benchmarks.export import series
+from benchmarks.history import series
 from benchmarks.page import labels
 from benchmarks.report import columns
+from benchmarks.sessions import measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.export.series import Point
+    from benchmarks.history.series import Series
     from benchmarks.sessions.session import Session
 
     Samples = Mapping[str, Mapping[float, float]]  # by labels, then by instant
@@ -33,22 +34,20 @@ ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 def write(out: Path, sessions: Sequence[Session]) -> None:
     """Write a family of gauges for each metric. Raises InputError if the file can't be written."""
-    found: dict[str, tuple[str, dict[str, dict[float, float]]]] = {}
-    for points in series.of_sessions(sessions):
-        for point in points:
-            said, seconds = _labels(point), datetime.fromisoformat(point.session.when).timestamp()
-            for each in point.measures.values():
-                _, samples = found.setdefault(each.metric, (each.unit, {}))
-                samples.setdefault(said, {})[seconds] = each.value
+    found: dict[str, dict[str, dict[float, float]]] = {}
+    for each in series.gather(sessions):
+        samples = found.setdefault(each.metric, {}).setdefault(_labels(each), {})
+        for session, value in zip(each.sessions, each.values, strict=True):
+            samples[datetime.fromisoformat(session.when).timestamp()] = value
     with files.whole(out, TITLE) as file:
         for metric in sorted(found):
-            file.writelines(f"{line}\n" for line in _family(metric, *found[metric]))
+            file.writelines(f"{line}\n" for line in _family(metric, found[metric]))
         file.write("# EOF\n")
 
 
-def _family(metric: str, unit: str, samples: Samples) -> Iterator[str]:
+def _family(metric: str, samples: Samples) -> Iterator[str]:
     """Yield a family's lines; of one series the instants go forward, and none comes twice."""
-    base = UNITS.get(unit, "")
+    base = UNITS.get(measures.unit(metric), "")
     name = PREFIX + metric.replace(".", "_")
     if base:
         name = f"{name.removesuffix(SUFFIXES[base])}_{base}"
@@ -61,12 +60,13 @@ def _family(metric: str, unit: str, samples: Samples) -> Iterator[str]:
             yield f"{name}{{{said}}} {value!r} {seconds:.3f}"
 
 
-def _labels(point: Point) -> str:
+def _labels(each: Series) -> str:
     """Return the labels of a series: what it is of, and on which machine."""
-    workload = point.measured.workload
+    newest = each.sessions[-1]
+    workload = newest.measured[each.benchmark].workload
     known = {
-        "benchmark": short(point.measured.fullname),
+        "benchmark": short(each.benchmark),
         **{name: workload.get(name) for name in WORKLOAD},
-        "machine": labels.machine_label(point.session),
+        "machine": labels.machine_label(newest),
     }
-    return ",".join(f'{name}="{str(each).translate(ESCAPES)}"' for name, each in known.items())
+    return ",".join(f'{name}="{str(value).translate(ESCAPES)}"' for name, value in known.items())

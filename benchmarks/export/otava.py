@@ -1,7 +1,6 @@
 """Series for Apache Otava: CSV files, and the configuration that names them.
 
-Otava reads a number in every cell. So metrics that the same sessions have share a file, and those
-that some session lacks have one of their own.
+Otava reads a number in every cell, so only metrics that the same sessions have share a file.
 """
 
 from __future__ import annotations
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import files
 from benchmarks.common.text import short
-from benchmarks.export import series
+from benchmarks.history import series
+from benchmarks.sessions import measures
 from benchmarks.sessions.measures import Better
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.export.series import Point
+    from benchmarks.history.series import Series
     from benchmarks.sessions.session import Session
 
 TITLE = "the configuration of Otava"
@@ -37,20 +37,23 @@ def write(out: Path, sessions: Sequence[Session]) -> None:
     folder = out.resolve().with_suffix("")
     tests: dict[str, Any] = {}
     seen: Counter[str] = Counter()
-    for points, metrics in _tables(sessions):
-        name = _plain(short(points[0].measured.fullname))
+    for table in _tables(sessions):
+        name = _plain(short(table[0].benchmark))
         seen[name] += 1
         name = name if seen[name] == 1 else f"{name}.{seen[name]}"
         path = folder / f"{name}.csv"
-        _write_table(path, points, metrics)
+        _write_table(path, table)
         tests[name] = {
             "type": "csv",
             "file": str(path),
             "time_column": TIME,
             "attributes": ATTRIBUTES,
             "metrics": {
-                each: {"column": each, "direction": DIRECTION[_first(points, each)]}
-                for each in metrics
+                each.metric: {
+                    "column": each.metric,
+                    "direction": DIRECTION[measures.better(each.metric)],
+                }
+                for each in table
             },
         }
     content = {"tests": tests, "test_groups": {"all": list(tests)}}
@@ -58,30 +61,24 @@ def write(out: Path, sessions: Sequence[Session]) -> None:
         file.write(files.as_json(content, indent=2) + "\n")
 
 
-def _tables(sessions: Sequence[Session]) -> Iterator[tuple[list[Point], list[str]]]:
-    """Yield points and the metrics that all of them have, each metric of a series once."""
-    for points in series.of_sessions(sessions):
-        names = dict.fromkeys(name for each in points for name in each.measures)
-        having = {name: tuple(name in each.measures for each in points) for name in names}
-        for there in dict.fromkeys(having.values()):
-            kept = [point for point, is_there in zip(points, there, strict=True) if is_there]
-            yield kept, [name for name in names if having[name] == there]
+def _tables(sessions: Sequence[Session]) -> list[list[Series]]:
+    """Return series by their place and sessions, the longest first: those of a table have both."""
+    found: dict[Any, list[Series]] = {}
+    for each in series.gather(sessions):
+        names = tuple(session.name for session in each.sessions)
+        found.setdefault((each.place, names), []).append(each)
+    return sorted(found.values(), key=lambda table: -len(table[0].sessions))
 
 
-def _write_table(path: Path, points: Sequence[Point], metrics: Sequence[str]) -> None:
+def _write_table(path: Path, table: Sequence[Series]) -> None:
     files.check(path, TABLE)
     with files.whole(path, TABLE) as file:
         writer = csv.writer(file)
-        writer.writerow([TIME, *ATTRIBUTES, *metrics])
-        for each in points:
-            session = each.session
+        writer.writerow([TIME, *ATTRIBUTES, *(each.metric for each in table)])
+        rows = zip(*(each.values for each in table), strict=True)
+        for session, values in zip(table[0].sessions, rows, strict=True):
             commit, name = session.commit.get("id") or "unknown", session.name.rpartition("/")[2]
-            values = [each.measures[metric].value for metric in metrics]
             writer.writerow([session.when, commit, name, *values])
-
-
-def _first(points: Sequence[Point], metric: str) -> Better:
-    return points[0].measures[metric].better
 
 
 def _plain(name: str) -> str:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 def model_cost(engine: Engine) -> ModelCost:
     """Return what this model weighs, and what a decode step reads of it."""
+    cache = footprint.cache_bytes(engine.model)
     return ModelCost(
         load_s=engine.load_s,
         weights_bytes=footprint.weights_bytes(engine.model),
         decode_weight_bytes=footprint.decode_weight_bytes(engine.model),
-        kv_bytes_per_token=footprint.kv_bytes_per_token(engine.model),
+        kv_bytes_per_token=cache.per_token,
+        state_bytes=cache.state,
         partly_read=footprint.partly_read(engine.model.config),
         window_tokens=footprint.window_tokens(engine.model.config),
     )

@@ -100,7 +100,8 @@ class ModelCost:
     load_s: float
     weights_bytes: int
     decode_weight_bytes: int
-    kv_bytes_per_token: int
+    kv_bytes_per_token: int  # of one row
+    state_bytes: int = 0  # of one row, however long it is: a recurrent state
     partly_read: Unmeasured | None = None  # why a step reads less than all of it
     window_tokens: int | None = None  # to which some layers attend; None if all see all
 
@@ -177,7 +178,7 @@ def _decode_metrics(
     tpot = median(tpot_s(each, new_tokens) for each in rounds)
     gaps = [gap for each in rounds for gap in each.step_s]
     context = mean_decode_context(prompt_tokens, new_tokens)
-    kv_cache = round(batch_size * context * cost.kv_bytes_per_token)
+    kv_cache = round(batch_size * (context * cost.kv_bytes_per_token + cost.state_bytes))
     decode_bytes = cost.decode_weight_bytes + kv_cache
     bandwidth = peaks.bandwidth_bytes_per_s
     light: Metric = (

@@ -7,20 +7,25 @@ import json
 import os
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.config.quantization import QUANTIZATIONS
+from benchmarks.config.quantization import QUANTIZATIONS, name_of
 from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import torch
+
 REPAIR = "fetch it again, or delete the folder if the suite wrote it"
+
+# What architectures call the longest sequence in their config.json.
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Checkpoint:
     outlier_channels: int | None  # planted ones; None: real weights
     config: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]  # of every tensor in its files
+    files: Mapping[str, str] = field(default_factory=dict)  # the file of each
+    quantization: str | None = None  # its own, if it is quantized already
 
     @property
     def weights(self) -> str:
@@ -47,8 +54,18 @@ class Checkpoint:
     @property
     def positions(self) -> int | None:
         """The longest sequence that the model was made for, in tokens."""
-        value = self.config.get("max_position_embeddings")
-        return int(value) if value else None
+        inner = self.config.get("text_config") or {}
+        values = (part.get(name) for part in (self.config, inner) for name in POSITIONS)
+        return next((int(value) for value in values if value), None)
+
+    @property
+    def half(self) -> str | None:
+        """The dtype of its weights by its config.json, if that has 16 bits."""
+        inner = self.config.get("text_config") or {}
+        found = [
+            part.get(name) for part in (self.config, inner) for name in ("dtype", "torch_dtype")
+        ]
+        return next((name for name in found if name in ("float16", "bfloat16")), None)
 
     def estimated_bytes(self, quantization: str) -> int:
         """Estimate the bytes of the loaded weights: quantized linears, and the rest in 16 bits.
@@ -82,6 +99,11 @@ def local(model: str, revision: str | None) -> Checkpoint | None:
     elif folder.is_dir():
         _no_revision(shown, revision)
         return read(shown, folder)
+    elif folder.is_file():
+        raise InputError(
+            f"--model: expected a folder with a checkpoint, got the file {shown}; give the folder "
+            "that has its config.json"
+        )
     elif model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise InputError(f"--model: expected a folder with a checkpoint; {shown} does not exist")
     return None
@@ -111,16 +133,41 @@ def _shown(model: str) -> str:
 def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     """Read what a checkpoint's folder says of itself. Raises InputError if it isn't one."""
     config = _read_json(path, "config.json")
-    if "quantization_config" in config:
-        raise InputError(
-            f"--model {name}: expected unquantized weights, got a checkpoint that is quantized "
-            "already; give the original model, and --quantization to choose"
-        )
+    quantization = _own_quantization(name, config)
     if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
         raise InputError(f"--model {name}: expected a tokenizer.json in {path}; found none")
     marker = path / synthetic.MARKER
     outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
-    return Checkpoint(name, path, revision, outliers, config, _shapes(name, path))
+    shapes, where = _shapes(name, path)
+    return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
+
+
+def own_quantization(model: str | None) -> str | None:
+    """Return the quantization of a local folder that is quantized already; None of all others.
+
+    What is wrong with a folder is said when it is measured.
+    """
+    try:
+        file = Path(os.path.expanduser(model or ""), "config.json")  # noqa: PTH111 (as above)
+        own = json.loads(file.read_text(encoding="utf-8")).get("quantization_config")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name_of(own) if isinstance(own, dict) else None
+
+
+def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
+    own = config.get("quantization_config")
+    if own is None:
+        return None
+    found = name_of(own) if own.get("quant_method", "bitsandbytes") == "bitsandbytes" else None
+    if found is None:
+        kind = own.get("quant_method", "an unknown method")
+        raise InputError(
+            f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
+            f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "
+            f"{kind} with other settings; give the original model, and --quantization to choose"
+        )
+    return found
 
 
 def _no_revision(model: str, revision: str | None) -> None:
@@ -143,8 +190,11 @@ def _read_json(path: Path, file_name: str) -> dict[str, Any]:
     return value
 
 
-def _shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
-    """Read the header of every safetensors file, and check that the file is as long as it says."""
+def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Return the shape and the file of every tensor, by the headers of the safetensors files.
+
+    Each file is checked to be as long as its header says.
+    """
     if (path / "model.safetensors.index.json").exists():
         weight_map = _read_json(path, "model.safetensors.index.json").get("weight_map")
         files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
@@ -153,9 +203,12 @@ def _shapes(name: str, path: Path) -> dict[str, tuple[int, ...]]:
     if not files:
         raise InputError(f"--model {name}: expected *.safetensors files in {path}; found none")
     shapes: dict[str, tuple[int, ...]] = {}
+    where: dict[str, str] = {}
     for file_name in files:
-        shapes |= _header(path / file_name)
-    return shapes
+        found = _header(path / file_name)
+        shapes |= found
+        where |= dict.fromkeys(found, file_name)
+    return shapes, where
 
 
 def _header(file: Path) -> dict[str, tuple[int, ...]]:
@@ -177,6 +230,18 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     if size != expected:
         raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
     return shapes
+
+
+def first_rows(checkpoint: Checkpoint, name: str, rows: int) -> torch.Tensor | None:
+    """Return the first rows of a checkpoint's matrix, in float32; None if it has none."""
+    from safetensors import safe_open
+
+    file = checkpoint.files.get(name)
+    if file is None:
+        return None
+    with safe_open(checkpoint.path / file, framework="pt") as stream:
+        found: torch.Tensor = stream.get_slice(name)[:rows]
+    return found.float()
 
 
 def index_sha256(folder: Path) -> str:

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
+from benchmarks.model import fitness, skeleton
+from benchmarks.model.checkpoint import POSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     import torch
 
 
+SHORT, LONG = 4, 8  # tokens of the passes that the cache is measured by; less than any window
+# Layers that read all that they keep: keys and values of each token, or a state.
+ONE_BY_ONE = frozenset(
+    {
+        "full_attention",
+        "sliding_attention",
+        "attention",
+        "mamba",
+        "conv",
+        "linear_attention",
+        "recurrent",
+    }
+)
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
 
@@ -29,28 +47,82 @@ def weights_bytes_by_device(model: Any) -> dict[str, int]:
 
 
 def decode_weight_bytes(model: Any) -> int:
-    """Return the bytes that one decode step reads: all but the embedding.
+    """Return the bytes that one decode step reads: all but the embedding, and tables by position.
 
-    Of the embedding a step reads one row for each token. If the output head shares its
-    storage, the head's share counts.
+    Of the embedding a step reads one row for each token, and so it does of masks and of angles
+    that are kept for each position. If the output head shares the embedding's storage, the head's
+    share counts.
     """
     import torch
 
+    longest = positions(model.config.get_text_config())
+    tables = {
+        id(buffer)
+        for buffer in model.buffers()
+        if buffer.dim() > 1 and any(longest and size >= longest for size in buffer.shape)
+    }
     modules = (each for each in model.modules() if not isinstance(each, torch.nn.Embedding))
-    return sum(_sizes(modules).values())
+    return sum(_sizes(modules, tables).values())
 
 
-def kv_bytes_per_token(model: Any) -> int:
-    """Return the bytes of keys and values of one token: 2 x layers x KV heads x head size."""
-    config = model.config.get_text_config()
-    heads = config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    kv_heads = getattr(config, "num_key_value_heads", None) or heads
-    if getattr(config, "multi_query", False) and not getattr(
-        config, "new_decoder_architecture", False
-    ):
-        kv_heads = 1  # the first Falcons
-    return int(2 * config.num_hidden_layers * kv_heads * head_dim * model.dtype.itemsize)
+def positions(config: Any) -> int | None:
+    """Return the longest sequence that a model was made for, by whatever name; None if open."""
+    values = (getattr(config, name, None) for name in POSITIONS)
+    return next((int(value) for value in values if value), None)
+
+
+@dataclass(frozen=True)
+class CacheBytes:
+    """What one row keeps between two tokens: so much for each token, and states that don't grow."""
+
+    per_token: int
+    state: int
+
+
+def cache_bytes(model: Any) -> CacheBytes:
+    """Return the bytes of a row's cache, measured by two short passes.
+
+    So what a model shares between layers, compresses, or keeps as a state is seen as it is.
+    Raises InputError if a pass returns no cache.
+    """
+    short, long = (_row_cache_bytes(model, tokens) for tokens in (SHORT, LONG))
+    per_token = (long - short) // (LONG - SHORT)
+    return CacheBytes(per_token, short - SHORT * per_token)
+
+
+def _row_cache_bytes(model: Any, tokens: int) -> int:
+    import torch
+
+    ids = torch.zeros(
+        1, tokens, dtype=torch.long, device=model.get_input_embeddings().weight.device
+    )
+    with torch.inference_mode():
+        cache = skeleton.cache_of(model(input_ids=ids, use_cache=True))
+    if cache is None:
+        raise InputError(fitness.no_cache(model.name_or_path, model))
+    found = {each.data_ptr(): each.numel() * each.element_size() for each in _kept(cache)}
+    return sum(found.values())
+
+
+def _kept(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors of a cache: of its layers, by whatever names."""
+    import torch
+
+    parts: Iterable[Any] = ()
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point() and value.numel():  # others keep its account
+            yield value
+    elif isinstance(value, Mapping):
+        parts = value.values()
+    elif isinstance(value, (list, tuple)):
+        parts = value
+    elif hasattr(value, "layers"):
+        parts = value.layers
+    elif hasattr(value, "__dict__"):  # a layer, whose tensors are its own
+        kinds = (torch.Tensor, Mapping, list, tuple)
+        parts = [each for each in vars(value).values() if isinstance(each, kinds)]
+    for each in parts:
+        yield from _kept(each)
 
 
 def partly_read(config: Any) -> Unmeasured | None:
@@ -64,7 +136,7 @@ def partly_read(config: Any) -> Unmeasured | None:
     if any(getattr(each, name, None) for each in (text, inner) for name in EXPERTS):
         return Unmeasured("a step reads only some of the experts")
     kinds = set(getattr(text, "layer_types", None) or [])
-    if kinds - {"full_attention", "sliding_attention"}:
+    if kinds - ONE_BY_ONE:
         return Unmeasured("not all layers attend to tokens one by one")
     return None
 
@@ -79,11 +151,13 @@ def window_tokens(config: Any) -> int | None:
     return getattr(text, "sliding_window", None) or (text.window_size if "local" in local else None)
 
 
-def _sizes(modules: Iterator[Any]) -> dict[tuple[str, int], int]:
-    """Return the bytes of each storage, by its device and address."""
+def _sizes(modules: Iterator[Any], but: Collection[int] = ()) -> dict[tuple[str, int], int]:
+    """Return the bytes of each storage, by its device and address, without these tensors' own."""
     sizes: dict[tuple[str, int], int] = {}
     for module in modules:
         for tensor in _tensors(module):
+            if id(tensor) in but:
+                continue
             key = (str(tensor.device), tensor.data_ptr())
             sizes[key] = max(sizes.get(key, 0), tensor.numel() * tensor.element_size())
     return sizes

@@ -40,7 +40,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
         try:
             model, info = AutoModelForCausalLM.from_pretrained(
                 checkpoint.path,
-                quantization_config=quantization_config(quantization, dtype),
+                **_quantized_by(checkpoint, quantization, dtype),
                 attn_implementation=settings.attn_implementation,
                 dtype=dtype,
                 device_map="auto" if settings.device_map == "auto" else {"": target.device},
@@ -82,6 +82,13 @@ def _failure(
         free,
         advice if sharded else f"{advice}, or use --device-map auto",
     )
+
+
+def _quantized_by(checkpoint: Checkpoint, quantization: str, dtype: torch.dtype) -> dict[str, Any]:
+    """Return what lets transformers quantize; nothing for what is quantized already."""
+    if checkpoint.quantization:
+        return {}
+    return {"quantization_config": quantization_config(quantization, dtype)}
 
 
 def quantization_config(quantization: str, dtype: torch.dtype) -> Any:

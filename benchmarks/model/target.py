@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import first_line
-from benchmarks.config.quantization import QUANTIZATIONS
-from benchmarks.config.workload import Workload, build_workload
+from benchmarks.config.workload import Workload, build_workload, shipped_text
 from benchmarks.machine import device
+from benchmarks.model import fitness, skeleton
 from benchmarks.model.checkpoint import default_model, local, resolve
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from benchmarks.config.settings import Settings
     from benchmarks.model.checkpoint import Checkpoint
-LEFT_OUT = 0.01  # share of the weights: small convolutions and the like
+
+AGREEMENT_TOKENS = 512  # of the shipped text: the standard error of a share is 0.02 at most
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,23 @@ class Target:
     device: torch.device
     checkpoint: Checkpoint
     tokenizer: Any
+    reference: Checkpoint | None = None  # of a checkpoint that is quantized already: its origin
+    idle_linears: frozenset[str] = frozenset()  # that text doesn't reach: a vision tower's
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, special tokens included."""
         return list(self.tokenizer(text)["input_ids"])
+
+    @property
+    def origin(self) -> Checkpoint | None:
+        """The checkpoint whose 16-bit weights were quantized, if it is known."""
+        return self.reference if self.checkpoint.quantization else self.checkpoint
+
+    @property
+    def agreement_ids(self) -> list[int]:
+        """The token ids that outputs are compared over: as many as text and model have."""
+        ids = self.encode(shipped_text())[:AGREEMENT_TOKENS]
+        return ids[: self.checkpoint.positions]
 
     def workload(self, batch_size: int, new_tokens: int) -> Workload:
         """Return the workload with the prompts that the settings ask for."""
@@ -71,11 +86,21 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
         # One thread on the CPU: two wait for each other at the end of every operator, and with a
         # busy neighbour on one of two cores a generation took up to 150 times longer.
         torch.set_num_threads(settings.threads or 1)
-    model = settings.model or default_model(where.type)
-    checkpoint = resolve(model, settings.revision, settings.cache_dir, say)
-    target = Target(settings, where, checkpoint, _tokenizer(checkpoint))
-    _check_linears(checkpoint, settings, _checked_skeleton(checkpoint))
-    prompt = target.workload(1, settings.new_tokens).prompt_tokens
+    name = settings.model or default_model(where.type)
+    checkpoint = resolve(name, settings.revision, settings.cache_dir, say)
+    tokenizer = _tokenizer(checkpoint)
+    model = skeleton.build(checkpoint, settings.attn_implementation)
+    done = skeleton.dry_pass(model)
+    fitness.check(checkpoint, settings.quantizations, model, done)
+    idle = frozenset(name for name, count in done.linears.items() if not count) if done else ()
+    reference = (
+        resolve(settings.reference, None, settings.cache_dir, say) if settings.reference else None
+    )
+    fitness.check_reference(checkpoint, reference)
+    target = Target(settings, where, checkpoint, tokenizer, reference, frozenset(idle))
+    workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
+    fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
+    prompt = workload.prompt_tokens
     if checkpoint.positions and prompt + settings.new_tokens > checkpoint.positions:
         raise InputError(
             f"prompt and --new-tokens: expected at most {checkpoint.positions} tokens together, "
@@ -83,68 +108,6 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
             "shorten one of them"
         )
     return target
-
-
-def skeleton(checkpoint: Checkpoint) -> Any:
-    """Return the model that a checkpoint's config.json describes, without weights."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(checkpoint.path))
-
-
-def _checked_skeleton(checkpoint: Checkpoint) -> Any:
-    """Return the model without weights, if config.json and files have the same shapes.
-
-    bitsandbytes would load a matrix of another shape.
-    """
-    try:
-        model = skeleton(checkpoint)
-    except Exception as error:
-        raise InputError(
-            f"--model {checkpoint.name}: transformers can't build it from its config.json: "
-            f"{type(error).__name__}: {first_line(error)}"
-        ) from error
-    for name, tensor in model.state_dict().items():
-        got = checkpoint.shapes.get(name, tuple(tensor.shape))  # a missing one shows at the load
-        if got != tuple(tensor.shape):
-            raise InputError(
-                f"--model {checkpoint.name}: expected {name} of shape {tuple(tensor.shape)} by its "
-                f"config.json, got {got}; fetch both files again"
-            )
-    return model
-
-
-def _check_linears(checkpoint: Checkpoint, settings: Settings, model: Any) -> None:
-    """Refuse to quantize a model whose weights are largely in no linear: experts stay as they are.
-
-    Embeddings and the head stay in 16 bits by design, as bitsandbytes and transformers have it.
-    """
-    import torch
-    from transformers.pytorch_utils import Conv1D
-
-    quantized = [name for name in settings.quantizations if QUANTIZATIONS[name].weights]
-    if any(isinstance(module, Conv1D) for module in model.modules()):
-        raise InputError(
-            f"--model {checkpoint.name}: expected linears, got GPT-2's transposed ones (Conv1D), "
-            "which the suite can't attest; choose another model"
-        )
-    kinds = (torch.nn.Linear, torch.nn.Embedding)
-    modules = [module for module in model.modules() if isinstance(module, kinds)]
-    known = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
-    others = {
-        name: weight.numel()
-        for name, weight in model.named_parameters()
-        if weight.dim() > 1 and id(weight) not in known
-    }
-    share = sum(others.values()) / max(1, sum(each.numel() for each in model.parameters()))
-    if quantized and share > LEFT_OUT:
-        raise InputError(
-            f"--quantization {quantized[0]}: expected linears, but {share:.0%} of the weights of "
-            f"{checkpoint.name} are in none, such as {max(others, key=others.__getitem__)}, and "
-            "would stay in 16 bits; choose a dense model, or fp16"
-        )
 
 
 def _tokenizer(checkpoint: Checkpoint) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.text import short
 from benchmarks.report import columns, summary, verdict_table
-from benchmarks.sessions import doubts, session
+from benchmarks.sessions import comparable, doubts, session
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts import judgement
 
@@ -32,12 +32,14 @@ SAYS = {  # of what has no change to name, in the order of the exit status
 class Banner:
     """What a reader sees first: a word of state, a sentence, and what it rests on.
 
-    `machine` says whether the machine could be trusted, if `state` is about something else.
+    `machine` says whether the machine could be trusted, and `why` says it in a sentence, if
+    `state` is about something else.
     """
 
     state: str
     headline: str
     machine: str
+    why: str
     lines: Sequence[str]
 
 
@@ -50,26 +52,30 @@ def banner(sides: Sides) -> Banner:
     lines = [*(f"{each}." for each in summary.failures(subject.failed)), *told]
     lines = [f"The session didn't pass: exit status {status}.", *lines] if failed else lines
     loose = session.unchecked_of(subject).lines()
-    lines = [*(f"{each[0].upper()}{each[1:]}." for each in loose), *lines]
-    state, says = _machine(subject, told, loose)
+    heads = sides.duet.head if sides.duet else [subject]
+    unasked = [*comparable.overlooked_note(heads), *loose]
+    lines = [*(f"{each[0].upper()}{each[1:]}." for each in unasked), *lines]
+    busy = any(each.is_busy for each in comparable.overlooked(heads))
+    state, says = _machine(subject, told, loose, busy=busy)
     if verdicts is not None:
         word, headline = _verdict(verdicts, sides.against)
-        unsure = [f"{says}."] if state == "NOT JUDGED" and not loose else []
-        counted = f"{verdict_table.counts(verdicts)}."
-        return Banner(word, headline, state, [counted, *unsure, *lines])
+        return Banner(word, headline, state, says, [f"{verdict_table.counts(verdicts)}.", *lines])
     lines = [*lines, "Nothing was compared; pytest benchmarks --gate, or a duet, does."]
     if failed:
-        return Banner("FAILED", "A test failed, so this session is no evidence", "", lines)
-    return Banner(state, says, "", lines)
+        return Banner("FAILED", "A test failed, so this session is no evidence", "", "", lines)
+    return Banner(state, says, "", "", lines)
 
 
-def _machine(subject: Session, told: Sequence[str], loose: Sequence[str]) -> tuple[str, str]:
+def _machine(
+    subject: Session, told: Sequence[str], loose: Sequence[str], *, busy: bool
+) -> tuple[str, str]:
     """Return a word and a sentence on whether the machine could be trusted."""
     judged = [measured.info.get("validity") for measured in subject.measured.values()]
     if told:
         return "INVALID", "The machine couldn't be trusted meanwhile"
     if loose:
-        return "NOT JUDGED", "The machine was not checked in full"
+        word, was = ("NOT JUDGED, BUSY", "busy, and ") if busy else ("NOT JUDGED", "")
+        return word, f"The machine was {was}not checked in full"
     if all(measured.work_only for measured in subject.measured.values()):
         return "NOT JUDGED", "No times were taken, only the work"
     if None in judged:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.common.packages import in_short
+from benchmarks.common.text import short
 from benchmarks.page import labels, moved
 from benchmarks.page.figures import restarts, work
 from benchmarks.page.figures.intervals import intervals, reach
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.report import verdict_table
-from benchmarks.sessions import commit, measures
+from benchmarks.sessions import commit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def compare(sides: Sides) -> Comparison:
         baselines=_baselines(sides.baselines) if sides.baselines else None,
         figures=[figure for figure in figures if figure],
         lines=[
-            _line(verdict, below, head)
+            _line(verdict, below)
             for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
         ],
         unchanged=[
@@ -66,9 +67,18 @@ def compare(sides: Sides) -> Comparison:
             *unchanged,
             *verdict_table.remarks(verdicts),
         ],
-        moved=moved.tables(base, head) if base else (),
+        moved=moved.tables(base, head, _said(verdicts)) if base else (),
         work=work.compared(base, head) if base else (),
     )
+
+
+def _said(verdicts: Sequence[Verdict]) -> set[tuple[str, str]]:
+    """Return benchmark and metric of each verdict that has a row, alone or with others."""
+    return {
+        (short(each.benchmark), each.metric)
+        for each in verdicts
+        if not verdict_table.is_quiet(each)
+    }
 
 
 def _baselines(sessions: Sequence[Session]) -> Table:
@@ -86,12 +96,8 @@ def _baselines(sessions: Sequence[Session]) -> Table:
     return Table(("file", "saved, UTC", "commit", "versions"), rows, (0, 1, 2, 3), links)
 
 
-def _line(verdict: Verdict, below: Sequence[str], session: Session) -> Line:
+def _line(verdict: Verdict, below: Sequence[str]) -> Line:
     name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
-    measured = session.measured.get(verdict.benchmark)
-    steps = measures.counted_steps(measured.info) if measured else None
-    if verdict.kind == "counter" and metric.startswith("decode.") and steps:
-        metric = f"{metric}, in {steps} steps"
     return Line(
         outcome=outcome,
         cells=(f"{name}: {metric}", base, head, change, interval, p),

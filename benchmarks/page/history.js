@@ -92,6 +92,9 @@ function historySpec(metric, rows, levels, width) {
   spec.data = { values: rows.slice().sort((a, b) => (a.mark !== "session") - (b.mark !== "session")) };
   began.data = word.data = { values: levels.filter((level) => level.word) };
   medians.data = { values: levels.filter((level) => level.level !== null) };
+  for (const { encoding: { y } } of spec.layer) {
+    if (y && y.scale) Object.assign(y.scale, { domain: metric.domain, nice: true });
+  }
   const axis = historyTicks(rows, width);
   for (const layer of spec.layer) layer.encoding.x.axis = axis;
   if (rows.length > 300) points.encoding.size = { value: 10 };
@@ -153,6 +156,8 @@ function stillTable(series) {
   return [make("h3", { textContent: "The same in all of these sessions" }), make("table", {}, make("tbody", {}, ...rows))];
 }
 
+const LEAST_SESSIONS = 3; // a line between two says nothing that their comparison doesn't
+
 function startHistory() {
   const machine = document.getElementById("machine-choice");
   const workload = document.getElementById("workload-choice");
@@ -166,7 +171,10 @@ function startHistory() {
     for (const plot of place.querySelectorAll(".plot")) forget(plot);
     const chosen = series.find((each) => each.machine === machine.value && each.workload === workload.value);
     const moving = chosen.metrics.filter(({ values }) => Array.isArray(values) && values.filter((value) => value !== null).length > 1);
-    place.replaceChildren(...moving.map((metric) => historyFigure(chosen, metric)));
+    const number = chosen.sessions.length;
+    const says = `Charts begin with ${LEAST_SESSIONS} sessions of one machine and workload; of these there ${number > 1 ? "are" : "is"} ${number}.`;
+    const few = make("p", { className: "quiet", textContent: says });
+    place.replaceChildren(...(number < LEAST_SESSIONS ? [few] : moving.map((metric) => historyFigure(chosen, metric))));
     still.replaceChildren(...stillTable(chosen));
   };
   const chooseMachine = () => {

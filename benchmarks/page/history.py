@@ -9,13 +9,12 @@ from benchmarks.common.packages import in_short
 from benchmarks.page.figures import over_time
 from benchmarks.page.labels import (
     commit_label,
-    machine_key,
     machine_label,
-    workload_key,
     workload_label,
 )
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, commit, measures
+from benchmarks.sessions import baseline, commit, comparable, measures
+from benchmarks.verdicts import times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +43,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
     for n, session in enumerate(kept):
         for measured in session.measured.values():
-            key = machine_key(session), workload_key(measured)
+            key = comparable.machine_key(session), comparable.workload_key(measured)
             groups.setdefault(key, []).append((n, measured))
     machines = _labels(
         {key: machine_label(kept[found[0][0]]) for (key, _), found in groups.items()}
@@ -125,11 +124,20 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
                 "unit": unit.name or PER_PHASE.get(name.partition(".")[0], ""),
                 "digits": 0 if "." in name else 5 if "device" in name else 4,
                 "values": scaled[0] if same else scaled,
+                "domain": None if same else _domain(name, scaled),
                 "of_the_wall": measures.is_of_the_wall(name),
                 "marks": marked,
             }
         )
     return series
+
+
+def _domain(name: str, values: Sequence[float | None]) -> tuple[float, float]:
+    """Return the ends of the axis of values: a change that nothing reports doesn't fill it."""
+    present = [value for value in values if value is not None]
+    middle = median(present)
+    room = times.limits(name).floor * abs(middle)
+    return min(*present, middle - room), max(*present, middle + room)
 
 
 def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
@@ -141,13 +149,13 @@ def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
             continue
         metric, reason = each["metric"], each["acknowledged"]
         if reason:
-            accepted.setdefault(_name(metric), []).append(f"{metric}: {reason}")
+            accepted.setdefault(measures.name_of(metric), []).append(f"{metric}: {reason}")
         elif each["outcome"] == "REGRESSED":
             says = f"{metric} {columns.change(each['change'])}"
-            regressed.setdefault(_name(metric), []).append(says)
+            regressed.setdefault(measures.name_of(metric), []).append(says)
     device = measured.device_time.get("validity") or {}
     doubts = device["reasons"] if device.get("valid") is False else ()
-    invalid = dict.fromkeys(measures.DEVICE_TIMES, doubts) if doubts else {}
+    invalid = dict.fromkeys(measures.DEVICE_TIMES.values(), doubts) if doubts else {}
     if measured.doubts:  # then its times of the wall are marked by that
         wall = measures.is_of_the_wall
         accepted = {name: each for name, each in accepted.items() if not wall(name)}
@@ -157,11 +165,6 @@ def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
         for mark, marked in strongest_last
         for name, why in marked.items()
     }
-
-
-def _name(metric: str) -> str:
-    """Return under which name a judged metric has its history: synchronizations in total."""
-    return ".".join(metric.split(".")[:2])
 
 
 def _doubts(measured: Sequence[Measured]) -> dict[int, tuple[str, str]]:

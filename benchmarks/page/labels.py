@@ -1,20 +1,14 @@
-"""Machines and workloads in a few words, and keys that tell them apart."""
+"""Machines, commits and workloads in a few words."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from benchmarks.common.text import count, short
-from benchmarks.sessions import commit, comparable
+from benchmarks.sessions import commit
 
 if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
-
-
-def machine_key(session: Session) -> str:
-    """Return what is the same for sessions of one machine."""
-    return json.dumps(comparable.machine_facts(session), sort_keys=True, default=str)
 
 
 def machine_label(session: Session) -> str:
@@ -45,9 +39,3 @@ def workload_label(measured: Measured) -> str:
     """Return a benchmark and its model in a few words."""
     workload = measured.info["workload"]
     return f"{short(measured.fullname)}, {workload['model']}"
-
-
-def workload_key(measured: Measured) -> str:
-    """Return what is the same for one benchmark of one workload."""
-    facts = comparable.workload_facts(measured)
-    return json.dumps([measured.fullname, facts], sort_keys=True, default=str)

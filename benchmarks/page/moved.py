@@ -12,21 +12,26 @@ from benchmarks.report.columns import UNMEASURED
 from benchmarks.sessions import comparable, measures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from benchmarks.sessions.session import Measured, Session
 
-COUNTED = "Counters of the prefill, or of a decode step, that changed"
+COUNTED = "Other counters of the prefill, or of a decode step, that changed"
 CALLED = "Operators that the prefill, or a decode step, calls more or less often"
 PHASES = ("decode", "prefill")
 OPERATORS = 12  # that gained or lost, for each benchmark and phase
 
 
-def tables(base: Session, head: Session) -> list[tuple[str, Table]]:
-    """Return a table for each kind of thing that moved, with its title."""
+def tables(
+    base: Session, head: Session, said: Collection[tuple[str, str]] = ()
+) -> list[tuple[str, Table]]:
+    """Return a table for each kind of thing that moved, with its title.
+
+    `said` are benchmark and metric of what a verdict says, which isn't said again.
+    """
     found = (
         ("Versions that differ", _versions(base, head)),
-        (COUNTED, _counters(base, head)),
+        (COUNTED, _counters(base, head, said)),
         (CALLED, _calls(base, head)),
         ("Operators that gained or lost own time in the profile", _own_times(base, head)),
     )
@@ -42,7 +47,7 @@ def _versions(base: Session, head: Session) -> Table:
     return Table(("package", "base", "head"), rows, left=(0, 1, 2))
 
 
-def _counters(base: Session, head: Session) -> Table:
+def _counters(base: Session, head: Session, said: Collection[tuple[str, str]]) -> Table:
     rows = []
     for name, then, now in _both(base, head):
         before, after = (_counted(each) for each in (then, now))
@@ -52,7 +57,7 @@ def _counters(base: Session, head: Session) -> Table:
             continue
         for counter in {**before, **after}:
             old, new = before.get(counter), after.get(counter)
-            if old != new:
+            if old != new and (name, counter) not in said:
                 rows.append((name, counter, *_numbers(old, new)))
     return Table(("benchmark", "counter", "base", "head", "change"), rows, left=(0, 1))
 

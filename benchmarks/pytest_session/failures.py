@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.common.text import first_line
+from benchmarks.common.errors import HarnessError
+from benchmarks.common.text import first_line, short
 from benchmarks.sessions.outcome import Cause
 
 if TYPE_CHECKING:
@@ -22,6 +25,38 @@ def take_back(state: SessionState, names: Iterable[str], error: BaseException | 
         state.summary.failed.setdefault(name, why)
         if state.gate:
             state.gate.miss(name, Cause.FAILED)
+
+
+def name(item: Any, when: str) -> str:
+    """Return what failed: a benchmark; or its whole model, which is checked after the last one."""
+    return str(item.callspec.params["quantization"]) if when == "teardown" else short(item.name)
+
+
+def as_line(error: BaseException, state: SessionState, test: str) -> str | None:
+    """Return an error that ends a benchmark in one line; None if the test itself raised it.
+
+    One that the suite understands says all. Of another library's the line has the library and the
+    last frame in it, and names the file that the traceback was written to.
+    """
+    if isinstance(error, HarnessError):
+        return f"{type(error).__name__}: {error}"
+    frames = traceback.extract_tb(error.__traceback__)
+    last = next((each for each in reversed(frames) if "site-packages" in each.filename), None)
+    if last is None or not isinstance(error, Exception):
+        return None
+    inside = Path(last.filename.rpartition("site-packages")[2].lstrip("/\\"))
+    line = (
+        f"{inside.parts[0]}: {type(error).__name__}: {first_line(error)} ({inside}:{last.lineno}, "
+        f"in {last.name})"
+    )
+    folder = state.settings.artifacts or state.settings.cache_dir / "tracebacks"
+    file = folder / f"{test}.traceback.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as refused:
+        return f"{line}; its traceback can't be written: {refused}"
+    return f"{line}; its traceback is in {file}"
 
 
 class Table:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.pytest_session import gating, publishing, saving
 from benchmarks.pytest_session.state import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# What a command needs beside its options to measure the same; others may be secret.
+REPEATED = ("PYTHONPATH", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS")
 
 
 def judge_and_save(session: pytest.Session) -> None:
@@ -18,7 +25,7 @@ def judge_and_save(session: pytest.Session) -> None:
     if state.target and not state.all_run and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.INTERRUPTED
     passed = session.exitstatus == pytest.ExitCode.OK
-    command = shlex.join(("pytest", *map(str, config.invocation_params.args)))
+    command = command_line(map(str, config.invocation_params.args), os.environ)
     state.outcome = {"passed": passed, "verdicts": None, "promoted": None, "command": command}
     if state.summary.failed:
         state.outcome["failed"] = state.summary.failed
@@ -35,6 +42,15 @@ def judge_and_save(session: pytest.Session) -> None:
     saving.finish(session, content)
     state.outcome["exit_status"] = int(session.exitstatus)  # another one if it can't be saved
     state.session = session
+
+
+def command_line(args: Iterable[str], environ: Mapping[str, str]) -> str:
+    """Return the command that repeats a session, with the variables that decide what it measures.
+
+    One that is set to nothing is there, too: without a GPU isn't the same as with all of them.
+    """
+    known = [f"{name}={shlex.quote(environ[name])}" for name in REPEATED if name in environ]
+    return " ".join((*known, shlex.join(("pytest", *args))))
 
 
 def write_compared(terminalreporter: Any, config: pytest.Config) -> None:

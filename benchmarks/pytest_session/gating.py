@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
+from benchmarks.common.files import append
 from benchmarks.pytest_session import publishing, saving, selection
 from benchmarks.pytest_session.state import Gate, state_of
 from benchmarks.sessions import baseline, comparable
@@ -119,7 +120,7 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
 
     A status that says more, such as a test that failed or an interrupt, stays.
     """
-    from benchmarks.verdicts import judgement
+    from benchmarks.verdicts import creep, judgement
 
     state = state_of(session.config)
     if not (gate := state.gate):
@@ -128,8 +129,10 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
     asked = selection.of_session(session, gate.deselected)
     base, heads = _base(gate, head, asked), [head] if head else []
     gate.notes += comparable.notes(base, heads, by_work=state.settings.gate == "work")
-    gate.verdicts = judgement.judge(
+    level = baseline.level(gate.base, head) if head and not gate.named else []
+    gate.verdicts = creep.judge(
         base,
+        level,
         heads,
         gate=state.settings.gate or "screen",
         acknowledged=gate.acknowledgements,
@@ -176,17 +179,7 @@ def summarize(config: pytest.Config) -> None:
         return
     text = publishing.summary(config, _says(state.status))
     for path in state.settings.summaries:
-        _add(path, text)
-
-
-def _add(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise InputError(
-            f"--summary {path}: can't write it ({error.strerror}); check the folder"
-        ) from error
+        append(path, text, "--summary")
 
 
 def add_properties(verdicts: list[Verdict], add: Callable[[str, object], None]) -> None:

@@ -29,6 +29,15 @@ class Progress:
             self._terminal.showfspath = False
             self.taken_over = True
 
+    def status_of(self, report: Any) -> tuple[str, str, str] | None:
+        """Return category, letter and word of a report, no dots; None if these are pytest's own."""
+        if not self.taken_over or report.outcome not in ("passed", "failed"):
+            return None
+        if report.when != "call" and report.passed:
+            return "", "", ""
+        category = "error" if report.failed and report.when != "call" else report.outcome
+        return category, "", category.upper()
+
     def say(self, line: str) -> None:
         """Write a line that stays."""
         with self._writing() as terminal:

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.common import files, git
 from benchmarks.common.errors import InputError
+from benchmarks.common.text import COLUMNS
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.machine import identity
 from benchmarks.pytest_session.state import SessionState, state_of
@@ -61,9 +62,9 @@ def content(config: pytest.Config) -> dict[str, Any] | None:
     hook = config.hook
     machine_info = hook.pytest_benchmark_generate_machine_info(config=config)
     hook.pytest_benchmark_update_machine_info(config=config, machine_info=machine_info)
-    with commit.asked_of_the_suite():
-        commit_info = hook.pytest_benchmark_generate_commit_info(config=config)
-        commit_info |= git.published()
+    with commit.asked_of(commit.SUITE):
+        found = hook.pytest_benchmark_generate_commit_info(config=config) | git.published()
+    commit_info = commit.if_the_suites(found)
     hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit_info)
     output: dict[str, Any] = hook.pytest_benchmark_generate_json(
         config=config,
@@ -92,7 +93,7 @@ def finish(session: pytest.Session, found: dict[str, Any] | None) -> None:
     for save in (_store, _write_json):
         try:
             if path := save(state, found):
-                state.saved.append(f"saved: {path}")
+                state.saved += where(path)
         except InputError as error:
             state.saved.append(f"NOT SAVED: {error}")
             if session.exitstatus == pytest.ExitCode.OK:
@@ -107,6 +108,17 @@ def _store(state: SessionState, found: dict[str, Any]) -> Path | None:
             says = "commit unknown, so that no other session counts as the same code"
             state.unversioned = f"{says}: {why}"
     return state.file
+
+
+def where(path: Path) -> list[str]:
+    """Say where a file is: in a line, or its name below its folder if a line doesn't hold both.
+
+    An absolute path stays whole: it was given, and is copied.
+    """
+    line = f"saved: {path}"
+    if len(line) <= COLUMNS or path.is_absolute():
+        return [line]
+    return [f"saved in {path.parent}:", f"    {path.name}"]
 
 
 def _write_json(state: SessionState, found: dict[str, Any]) -> Path | None:

@@ -95,3 +95,11 @@ def _unlike(one: str, other: str) -> int:
     """Return how many parts of their parameters two names don't share."""
     sides = [set(each.partition("[")[2].rstrip("]").split("-")) for each in (one, other)]
     return len(sides[0] ^ sides[1])
+
+
+def leave_out_other_times(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the benchmarks of cold and of profiled rounds, whose work is that of the others."""
+    marks = ("runs_first", "runs_last")
+    left_out = [each for each in items if any(map(each.get_closest_marker, marks))]
+    items[:] = [each for each in items if each not in left_out]
+    config.hook.pytest_deselected(items=left_out)

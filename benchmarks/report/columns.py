@@ -44,6 +44,8 @@ def _page(title: str, column: str, **more: bool) -> Shown:
     return Shown(title, column, PAGE_ONLY, **more)
 
 
+# Of counters, in either phase, that are called otherwise than they are stored.
+COUNTERS = {"python_calls": "Python calls", "c_calls": "C calls"}
 METRICS = {  # in the order of the columns
     "round_s": Shown("Round, median"),
     "cold_round_s": Shown("Round, the first of a cold process"),
@@ -54,8 +56,8 @@ METRICS = {  # in the order of the columns
     "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
     "decode_device_s": _work("Device time of a decode step", "device"),
     "decode_busy_share": _work("Busy share of a decode step", "busy"),
-    "decode.python_calls": _work("Decode: Python calls", "calls"),
-    "decode.c_calls": Shown("Decode: C calls"),
+    "decode.python_calls": _work(f"Decode: {COUNTERS['python_calls']}", "calls"),
+    "decode.c_calls": Shown(f"Decode: {COUNTERS['c_calls']}"),
     "prefill_device_s": Shown("Device time of the prefill"),
     "prefill_busy_share": Shown("Busy share of the prefill"),
     "script_speed": _speed("The old script's “Speed”", "script's"),
@@ -77,9 +79,9 @@ METRICS = {  # in the order of the columns
     "cold_start_ratio": Shown("Cold start, first ÷ third", "cold/warm"),
     "decode_weight_bytes": Shown("Weights read by a decode step"),
     "decode_kv_cache_bytes": Shown("KV cache read by a decode step"),
-    "logits_relative_error": Shown("Logits, relative error against fp16", is_share=True),
-    "logits_kl_nats": Shown("Logits, KL divergence from fp16"),
-    "top1_agreement": Shown("Top-1 agreement with fp16", is_share=True),
+    "logits_relative_error": Shown("Logits, relative error against 16 bits", is_share=True),
+    "logits_kl_nats": Shown("Logits, KL divergence from 16 bits"),
+    "top1_agreement": Shown("Top-1 agreement with 16 bits", is_share=True),
 }
 
 
@@ -129,8 +131,9 @@ def figure(info: Mapping[str, Any], metric: str) -> float | None:
 def title(metric: str) -> str:
     """Return what a metric is called; a counter by its phase, one that isn't known as it is."""
     phase, dot, counter = metric.partition(".")
-    name = f"{phase.capitalize()}: {counter.replace('_', ' ')}" if dot else metric
-    return METRICS[metric].title if metric in METRICS else name
+    if not dot:
+        return METRICS[metric].title if metric in METRICS else metric
+    return f"{phase.capitalize()}: {COUNTERS.get(counter, counter.replace('_', ' '))}"
 
 
 def rows(records: Records, table: str = "", *, in_markdown: bool = False) -> list[list[str]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 METRICS = ("decode_device_s", "round_s")  # what is meant if no metric is named
 STEADY = "throughput["  # the benchmark that stands for its quantization: warm, and not profiled
 CALLS = "decode.python_calls"
+EVEN = 2  # times as long may one side of an interval around 0 be, for ±
 DEVICE = ("decode_device_s", "prefill_device_s")
 
 
@@ -53,10 +54,11 @@ def _sentence(of_it: dict[str, Verdict], head: str) -> str:
         if worst := _worst(of_it, metrics):
             says, is_known = _speed(worst, where, also=worst.metric not in METRICS)
             (does if is_known else open_).append(says)
-        if metrics is DEVICE and (calls := of_it.get(CALLS)) and calls.change is not None:
-            does += _calls(calls, is_alone=worst is None)
-    known = f"{head} is {', '.join(does)}" if does else ""
-    return ", ".join(filter(None, (known, *open_)))
+    calls = _calls(of_it.get(CALLS), is_alone=_worst(of_it, DEVICE) is None)
+    known = [f"{head} is {', '.join(does)}"] if does else []
+    if calls:
+        known.append(f"with {calls}" if does else f"{head} makes {calls}")
+    return ", ".join([*known, *open_])
 
 
 def _worst(of_it: dict[str, Verdict], metrics: Sequence[str]) -> Verdict | None:
@@ -71,6 +73,8 @@ def _speed(verdict: Verdict, where: str, *, also: bool) -> tuple[str, bool]:
     if verdict.outcome in (Outcome.REGRESSED, Outcome.IMPROVED):
         return f"{_times(verdict)} {where}", True
     if verdict.outcome is Outcome.NO_CHANGE:
+        if verdict.low is None and verdict.limit:
+            return f"no change above {least(verdict.limit)} seen {where}", False
         return f"as fast {where}{_margin(verdict)}", True
     if verdict.suspicious:
         return f"{subject} is suspicious: {_times(verdict)}", False
@@ -97,27 +101,35 @@ def _digits(smallest: float) -> int:
 
 
 def _margin(verdict: Verdict) -> str:
-    """Return how far off the truth may be, on the side on which it may be farther."""
-    if verdict.low is not None and verdict.high is not None:
-        return f" (±{least(max(abs(verdict.low), abs(verdict.high)))})"
+    """Return in which interval the change is; as ± if it is about as long on both sides."""
+    low, high = verdict.low, verdict.high
+    if low is not None and high is not None:
+        small, large = sorted(map(abs, (low, high)))
+        if low * high > 0 or large > EVEN * small:
+            return f" ({100 * low:+.2g} to {100 * high:+.2g} %)"
+        return f" (±{least(large)})"
     return f" (only changes above {least(verdict.limit)} can be seen)" if verdict.limit else ""
 
 
-def _calls(calls: Verdict, *, is_alone: bool) -> Iterator[str]:
-    """Yield how many more calls a step makes; that they are the same only if no device tells."""
-    change = calls.change or 0.0
-    if change and calls.outcome is not Outcome.NO_CHANGE:
-        more = "more" if change > 0 else "fewer"
-        yield f"at {least(abs(change))} {more} Python calls a step"
-    elif is_alone:
-        yield "the same in calls"
+def _calls(calls: Verdict | None, *, is_alone: bool) -> str:
+    """Return how many more calls a step makes; that they are as many only if no device tells."""
+    if calls is None or calls.change is None:
+        return ""
+    if calls.change and calls.outcome is not Outcome.NO_CHANGE:
+        more = "more" if calls.change > 0 else "fewer"
+        return f"{least(abs(calls.change))} {more} Python calls a step"
+    return "as many Python calls a step" if is_alone else ""
 
 
 def _others(verdicts: Sequence[Verdict], said: set[tuple[str, str]]) -> Iterator[str]:
     """Yield a line on what got worse, and is in none of the sentences."""
-    worse = dict.fromkeys(
-        each.metric
-        for each in verdicts
-        if each.outcome is Outcome.REGRESSED and (each.benchmark, each.metric) not in said
-    )
-    yield from wrapped(f"worse as well: {', '.join(worse)}") if worse else ()
+    worse: dict[str, list[str]] = {}
+    for each in verdicts:
+        if each.outcome is Outcome.REGRESSED and (each.benchmark, each.metric) not in said:
+            worse.setdefault(each.metric, []).append(_quantization(each.benchmark))
+    several = len({_quantization(each.benchmark) for each in verdicts}) > 1
+    named = [
+        f"{metric} of {' and '.join(dict.fromkeys(of))}" if several else metric
+        for metric, of in worse.items()
+    ]
+    yield from wrapped(f"worse as well: {', '.join(named)}") if named else ()

@@ -33,8 +33,9 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     if info.get("device_time"):
         parts.append(device_line(info["device_time"]))
     if metrics.get("top1_agreement") is not None:
+        reference = (found.get("agreement") or {}).get("with", "fp16")
         parts.append(
-            f"top-1 agreement with fp16 {percent(metrics['top1_agreement'])}, "
+            f"top-1 agreement with {reference} {percent(metrics['top1_agreement'])}, "
             f"logits off by {percent(metrics['logits_relative_error'])}"
         )
     return "; ".join(parts)

@@ -32,6 +32,7 @@ HEADER = ("benchmark", "metric", "base", "", "current", "change", "interval", "p
 FIGURES = {"counter": "counter", "memory": "memory figure", "agreement": "agreement figure"}
 TIMED = {"time": "time", "device": "device time"}
 LARGE = 0.02  # a change that looks like one, whatever its interval
+ACKNOWLEDGED = "acknowledged: "
 GAP = "\0"  # in place of a limit, in reasons that differ in nothing else
 DEVICE_DIGITS = 5  # of device time, which varies by a hundredth of a percent
 
@@ -59,10 +60,10 @@ def sorted_out(verdicts: Sequence[Verdict]) -> tuple[list[tuple[Verdict, int]], 
 
     Benchmarks of one model share their counters, and all share that the machine is another one.
     """
-    quiet = [each for each in verdicts if _is_quiet(each)]
+    quiet = [each for each in verdicts if is_quiet(each)]
     shared: dict[Verdict, list[Verdict]] = {}
     for each in worst_first(verdicts):
-        if not _is_quiet(each):
+        if not is_quiet(each):
             alone = each.kind == "time" and each.outcome is not Outcome.INVALID
             shared.setdefault(each if alone else replace(each, benchmark=""), []).append(each)
     return [(group[0], len(group) - 1) for group in shared.values()], _unchanged(quiet)
@@ -97,7 +98,7 @@ def _unchanged(quiet: Sequence[Verdict]) -> list[str]:
     return [f"{_all(names)}: {kinds} unchanged" for kinds, names in said.items()]
 
 
-def _is_quiet(verdict: Verdict) -> bool:
+def is_quiet(verdict: Verdict) -> bool:
     """Whether a figure is the same, or differs by less than is shown of it."""
     if verdict.outcome is not Outcome.NO_CHANGE or verdict.kind not in FIGURES:
         return False
@@ -107,7 +108,7 @@ def _is_quiet(verdict: Verdict) -> bool:
 
 def _rank(verdict: Verdict) -> tuple[bool, int, bool, float, str, str]:
     """Return what lines are sorted by: work or wall, the outcome, what is open, and the change."""
-    change = float("inf") if verdict.change is None else verdict.change
+    change = float("inf") if verdict.change is None else abs(verdict.change)
     passes = verdict.acknowledged is not None or not verdict.suspicious
     return (
         verdict.kind not in WORK,
@@ -139,7 +140,7 @@ def _below(verdict: Verdict, more: int) -> Iterator[str]:
 
 def _why(verdict: Verdict) -> Iterator[str]:
     if verdict.acknowledged is not None:
-        yield f"acknowledged: {verdict.acknowledged}"
+        yield ACKNOWLEDGED + verdict.acknowledged
     says_all = verdict.kind in FIGURES and worded(verdict) != verdict.outcome.value
     if verdict.detail and not _is_plain(verdict) and not says_all:
         yield verdict.detail
@@ -152,15 +153,20 @@ def gathered(rows: Sequence[tuple[Verdict, int]]) -> list[tuple[list[Verdict], l
     """
     said: dict[str, list[Verdict]] = {}
     for verdict, _ in rows:
-        for each in dict.fromkeys(
-            (*map(partial(_template, verdict), _why(verdict)), *verdict.reasons)
-        ):
+        clauses = (clause for each in _why(verdict) for clause in _clauses(each))
+        why = map(partial(_template, verdict), clauses)
+        for each in dict.fromkeys((*why, *verdict.reasons)):
             said.setdefault(each, []).append(verdict)
     of_all: dict[tuple[int, ...], tuple[list[Verdict], list[str]]] = {}
     for each, about in said.items():
         key = tuple(map(id, about))
         of_all.setdefault(key, (about, []))[1].append(_filled(each, about))
     return list(of_all.values())
+
+
+def _clauses(reason: str) -> list[str]:
+    """Return the clauses of a reason; what a user wrote stays whole."""
+    return [reason] if reason.startswith(ACKNOWLEDGED) else reason.split("; ")
 
 
 def _template(verdict: Verdict, reason: str) -> str:

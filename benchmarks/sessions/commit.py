@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import git
+from benchmarks.common.errors import InputError
 from benchmarks.common.packages import COMPARED, TREATMENT
 
 if TYPE_CHECKING:
@@ -22,17 +23,34 @@ LIBRARY = "bitsandbytes_library_sha256"
 
 
 @contextmanager
-def asked_of_the_suite() -> Iterator[None]:
-    """Let pytest-benchmark, which asks for the commit of the current folder, ask the suite's.
+def asked_of(folder: Path) -> Iterator[None]:
+    """Let pytest-benchmark, which asks for the commit of the current folder, ask this one's.
 
     In a hook of git's the environment names the repository around, which git would take instead.
     """
     around = {name: os.environ.pop(name) for name in git.OURS if name in os.environ}
     try:
-        with chdir(SUITE):
+        with chdir(folder):
             yield
     finally:
         os.environ.update(around)
+
+
+def if_the_suites(commit: Record) -> Record:
+    """Return a commit of the repository around the suite, if that keeps the suite's files.
+
+    It doesn't where the suite is installed, as in the .venv of another project. Then none is known.
+    """
+    if str(commit.get("id") or "") in UNKNOWN:
+        return commit
+    try:
+        done = git.try_git(SUITE, os.environ, "ls-files", "--error-unmatch", "benchmarks")
+    except InputError:  # no git: it is Mercurial's
+        return commit
+    if done.status != 1:  # 128: git can't read it
+        return commit
+    why = "the repository around doesn't keep the suite's files"
+    return {**commit, "id": "unversioned", "branch": "(unknown)", "error": why}
 
 
 def known(session: Session) -> str | None:

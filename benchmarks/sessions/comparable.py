@@ -5,6 +5,7 @@ Versions are what is compared, never a reason not to compare.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import LAID_OVER, TREATMENT
@@ -14,6 +15,7 @@ from benchmarks.sessions.session import unchecked_note
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from benchmarks.sessions.doubts import Doubt
     from benchmarks.sessions.session import Measured, Record, Session
 
     Changes = Mapping[str, tuple[Any, Any]]  # then and now, by name
@@ -23,8 +25,8 @@ HOST_ONLY = frozenset({"threads", "available_cores"})  # decide on the CPU; not 
 # Any other fact may be younger than a stored session: then it is said, and doesn't refuse.
 KNOWN_BY_ALL = frozenset({"device", "gpu"})
 NO_KERNELS = (
-    "kernels aren't judged: on a CPU they run in the wall time, which is left out; "
-    "calls, memory and agreement with fp16 are"
+    "not judged on a CPU: how long kernels take, which is wall time there; judged: "
+    "calls, memory, and agreement with 16 bits"
 )
 ROUNDED = {"gpu_memory_bytes": 2**30, "power_limit_watts": 1}  # drivers differ by a few bytes
 
@@ -51,6 +53,11 @@ def machine_facts(session: Session) -> dict[str, Any]:
     return {"cpu": cpu["brand_raw"], **hardware} if cpu.get("brand_raw") else hardware
 
 
+def machine_key(session: Session) -> str:
+    """Return what is the same for sessions of one machine."""
+    return json.dumps(machine_facts(session), sort_keys=True, default=str)
+
+
 def unknown_facts(base: Session, head: Session) -> list[str]:
     """Return the facts of a machine that one side alone has, and that so weren't compared."""
     return sorted((machine_facts(base).keys() ^ machine_facts(head).keys()) - KNOWN_BY_ALL)
@@ -75,6 +82,11 @@ def workload_facts(measured: Measured) -> dict[str, Any]:
     if checkpoint.get("index_sha256"):
         facts["weights_sha256"] = checkpoint["index_sha256"]
     return facts
+
+
+def workload_key(measured: Measured) -> str:
+    """Return what is the same for one benchmark of one workload."""
+    return json.dumps([measured.fullname, workload_facts(measured)], sort_keys=True, default=str)
 
 
 def treatment(base: Session, head: Session) -> list[str]:
@@ -136,7 +148,7 @@ def notes(base: Sequence[Session], head: Sequence[Session], *, by_work: bool = F
         found.append(f"versions: {', '.join(differ)}")
     if unknown := dict.fromkeys(each for pair in pairs for each in unknown_facts(*pair)):
         found.append(f"known of one side only, and so not compared: {', '.join(unknown)}")
-    more = [*unchecked_note([*base, *head]), *dated_ahead([*base, *head]), *_busy_note(head)]
+    more = [*unchecked_note([*base, *head]), *dated_ahead([*base, *head]), *overlooked_note(head)]
     return [*found, *more, *(no_kernels(head) if by_work else ())]
 
 
@@ -145,10 +157,15 @@ def no_kernels(head: Sequence[Session]) -> list[str]:
     return [NO_KERNELS] if any(each.hardware.get("device") == "cpu" for each in head) else []
 
 
-def _busy_note(head: Sequence[Session]) -> list[str]:
-    """Return a line if new sessions were on a machine that wasn't fit, and nobody asked."""
+def overlooked(head: Sequence[Session]) -> list[Doubt]:
+    """Return why new sessions couldn't be trusted by the usual bounds, if nobody asked."""
     judged = [(name, each.validity) for session in head for name, each in session.measured.items()]
-    if not (found := unchecked.overlooked(judged)):
+    return unchecked.overlooked(judged)
+
+
+def overlooked_note(head: Sequence[Session]) -> list[str]:
+    """Return a line if new sessions were on a machine that wasn't fit, and nobody asked."""
+    if not (found := overlooked(head)):
         return []
     says = ", ".join(each.says for each in found)
     return [f"the machine couldn't be trusted by the usual bounds (--bounds lifted them): {says}"]

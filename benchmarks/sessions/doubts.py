@@ -46,6 +46,11 @@ class Doubt:
         """Whether more is known than that rounds differed, for which the code may be the cause."""
         return ABOUT[self.finding.reading]["cause"] is not Cause.UNSTEADY
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether other programs used the machine, or its GPU."""
+        return ABOUT[self.finding.reading]["cause"] in (Cause.OTHER_PROGRAMS, Cause.GPU_SHARED)
+
     def line(self, total: int) -> str:
         """Return the cause, the benchmarks, of so many in all, and the next step."""
         return self._line(total, PREFIX, f"; {self.next_step}")

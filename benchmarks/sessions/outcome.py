@@ -33,6 +33,7 @@ class Cause(StrEnum):
     SKIPPED = "skipped"  # MISSING: by this session
     FAILED = "failed"  # MISSING: in this session
     LEFT_OUT = "left out"  # NO CHANGE: not all rounds or sessions count
+    CREEP = "creep"  # REGRESSED: by a sum of steps, each of which passed
     ROUND_IS_OPEN = "round is open"  # NO CHANGE: sessions vary too much, and the round says so
     CHANCE = "chance"  # NO CHANGE: beyond its own interval, as one of many may be by chance
 

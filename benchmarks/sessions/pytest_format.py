@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from statistics import mean, median, stdev
 from types import SimpleNamespace
 from typing import Any
@@ -23,14 +24,18 @@ def machine_info() -> dict[str, Any]:
     return dict(plugin.pytest_benchmark_generate_machine_info())  # type: ignore[no-untyped-call]
 
 
-def commit_info() -> dict[str, Any]:
-    """Return what pytest-benchmark says of the suite's own commit, and where it is on the web."""
+def commit_info(folder: Path | None = None) -> dict[str, Any]:
+    """Return what pytest-benchmark says of a checkout's commit, and where it is on the web.
+
+    By default of the suite's own.
+    """
     from pytest_benchmark import plugin
 
     config = SimpleNamespace(getoption=lambda _, default=None: default)
-    with commits.asked_of_the_suite():
-        found = plugin.pytest_benchmark_generate_commit_info(config)  # type: ignore[no-untyped-call]
-        return {**found, **git.published()}
+    with commits.asked_of(folder or commits.SUITE):
+        found = dict(plugin.pytest_benchmark_generate_commit_info(config))  # type: ignore[no-untyped-call]
+        found |= git.published()
+    return found if folder else dict(commits.if_the_suites(found))
 
 
 def benchmark(

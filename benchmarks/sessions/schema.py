@@ -192,7 +192,7 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
     if isinstance(shape, Sayable):
         return _unsayable(value, shape.depth, where)
     if isinstance(shape, Each) and not isinstance(value, Mapping):
-        return f"{where} is no mapping"
+        return f"{where or 'the whole'} is no mapping"
     if isinstance(shape, Each):
         if shape.numbered and not (value and all(map(str.isdigit, value))):
             return f"{where} has other names than numbers"
@@ -200,7 +200,7 @@ def difference(value: Any, shape: Any, where: str = "") -> str | None:
     if isinstance(shape, dict):
         parts = ((f"{where}.{name}".lstrip("."), name, part) for name, part in shape.items())
         if not isinstance(value, Mapping):
-            return f"{where} is no mapping"
+            return f"{where or 'the whole'} is no mapping"
         found = (difference(value.get(name), part, path) for path, name, part in parts)
     elif isinstance(shape, list):
         if not isinstance(value, list) or len(shape) not in (1, len(value)):

@@ -1,4 +1,4 @@
-"""Verdicts on what has no noise: counters, memory, and agreement with fp16. Pure.
+"""Verdicts on what has no noise: counters, memory, and agreement with 16 bits. Pure.
 
 The newest code of each side is compared: if there are baselines of several commits or versions,
 an old one says nothing about the latest code. Sessions of the same code that disagree make a range,
@@ -170,7 +170,7 @@ def _or(own: float | None, usual: float) -> float:
 def _agreement(
     benchmark: str, base: Sequence[Record], head: Sequence[Record], *, other: bool
 ) -> list[Verdict]:
-    """Judge the agreement with fp16 by its difference, and say if other tokens came out."""
+    """Judge the agreement with 16 bits by its difference, and say if other tokens came out."""
     found = []
     tokens = "other tokens were generated" if other else ""
     for metric, before, after in _sides(agreement, base, head):
@@ -185,7 +185,7 @@ def _agreement(
         says = tokens if abs(worse) <= bound else f"by more than {bound:g}"
         found.append(_verdict(benchmark, metric, "agreement", outcome, then, now, says))
     if other and not found:
-        says = f"{tokens}, and nothing says whether they are as good: no agreement with fp16"
+        says = f"{tokens}, and nothing says whether they are as good: no agreement with 16 bits"
         found.append(
             Verdict(benchmark, "tokens_sha256", "agreement", Outcome.INCONCLUSIVE, detail=says)
         )

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.sessions import baseline, instants, storage
+from benchmarks.sessions import baseline, doubts, instants, storage
+from benchmarks.sessions.outcome import Cause
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ class Judged:
     objections: Sequence[str]
 
     @property
+    def is_refused_for_its_wall(self) -> bool:
+        """Whether nothing but its times speaks against it: the machine was busy, its GPU wasn't."""
+        steady = all(
+            each.device_validity.get("valid") is not False
+            for each in self.session.measured.values()
+        )
+        busy = all(each.startswith(doubts.UNKNOWN) for each in self.objections)
+        return bool(self.objections) and busy and steady
+
+    @property
     def look(self) -> str:
         """The command that shows the verdicts; empty if no baseline judged it."""
         if not self.base:
@@ -37,18 +48,26 @@ class Judged:
         return f"python -m benchmarks judge --base {base} --head {head}"
 
 
-def promote(path: Path, *, reason: str | None = None, beside: Collection[Path] = ()) -> None:
+def promote(
+    path: Path,
+    *,
+    reason: str | None = None,
+    for_its_work: str | None = None,
+    beside: Collection[Path] = (),
+) -> None:
     """Make a stored session a baseline; with a reason, which is kept, whatever speaks against it.
 
     The session is judged once more, by the baselines in its folder: a slow
     one must not get in because nobody looked, or because it was judged by something else. Only
     those `beside` it don't judge it: sessions of the same code, measured to tell how much it
-    varies. Raises InputError if the file is damaged, foreign or without raw data, which no reason
-    helps, or if it is refused.
+    varies. `for_its_work` is a reason that counts if nothing but its wall is refused. Raises
+    InputError if the file is damaged, foreign or without raw data, which no reason helps, or if it
+    is refused.
     """
     stored = baseline.own(read_session(path))
-    known = baseline.stored(path.resolve().parent).sessions
-    judged = judge(stored, known, beside)
+    judged = judge(stored, baseline.stored(path.resolve().parent).sessions, beside)
+    if reason is None and judged.is_refused_for_its_wall:
+        reason = for_its_work
     if judged.objections and not reason:
         by_verdicts = any(each.startswith(BY_VERDICTS) for each in judged.objections)
         look = f"; look: {judged.look}" if by_verdicts and judged.look else ""
@@ -72,7 +91,10 @@ def judge(stored: Session, known: Iterable[Session], beside: Collection[Path] = 
     promoted = filter(baseline.is_baseline, known)
     others = [each for each in promoted if Path(each.name).resolve() not in out]
     base = baseline.baselines(others, stored)
-    session = _judged(stored, base) if base else stored
+    level = baseline.level(others, stored) if base else []
+    session = _judged(stored, base, level) if base else stored
+    if any(each.get("cause") == Cause.CREEP.value for each in session.verdicts):
+        base = level[: baseline.OLDEST]  # which show it
     found = baseline.objections(session)
     said = {each.partition(":")[0] for each in found}
     found += [each for each in baseline.objections(stored) if each.partition(":")[0] not in said]
@@ -96,10 +118,10 @@ def _from_here(session: Session) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def _judged(session: Session, base: Sequence[Session]) -> Session:
-    from benchmarks.verdicts import judgement, thresholds  # with scipy, which takes its time
+def _judged(session: Session, base: Sequence[Session], level: Sequence[Session]) -> Session:
+    from benchmarks.verdicts import creep, thresholds  # with scipy, which takes its time
 
-    verdicts = judgement.judge(base, [session], limits=thresholds.read(thresholds.FILE))
+    verdicts = creep.judge(base, level, [session], limits=thresholds.read(thresholds.FILE))
     return replace(
         session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )

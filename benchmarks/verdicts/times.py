@@ -45,6 +45,11 @@ OTHER_CARD = Limits(floor=0.0125, equivalence=0.02, doubt=0.0125, gross=0.03, bl
 # The first generation of a process is one round, and depends on caches of files and kernels. Two
 # runs of the same code on a quiet machine were 13 % apart: only a gross change says something.
 COLD = Limits(floor=0.25, equivalence=0.50, doubt=0.25, gross=0.25, blind=0.50)
+LIMITS = {  # of metrics that aren't steady times of the wall
+    "cold_round_s": COLD,
+    "decode_device_s": DEVICE,
+    "prefill_device_s": DEVICE_PREFILL,
+}
 
 
 SENSIBLE = 24  # restarts, twice the default of a duet; nobody would play more
@@ -66,7 +71,7 @@ class Timing:
 
 def limits(metric: str) -> Limits:
     """Return from which change of a metric on something is said."""
-    return COLD if metric == "cold_round_s" else STEADY
+    return LIMITS.get(metric, STEADY)
 
 
 def series(measured: Measured) -> dict[str, tuple[float, ...]]:

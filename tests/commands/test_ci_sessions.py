@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.commands import ci
+from benchmarks.commands import measuring
 from benchmarks.common import interrupts
 from tests.repository import run
 from tests.running import heard
@@ -76,12 +76,12 @@ def test_options_that_ci_cant_follow_are_refused_in_one_line(job, capsys, option
 def test_commands_run_in_sight_and_are_kept(capfd):
     """What a command prints is seen at once, and can go into the summary; so does its status."""
     said = []
-    assert ci._call("platform", "--terse", said=said) == 0
+    assert measuring.call_module("platform", "--terse", said=said) == 0
     assert len(said) == 1
     shown = capfd.readouterr().out.splitlines()
     assert shown[0] == "$ python -m platform --terse"
     assert shown[-1] == said[0]
-    assert ci._call("no_such_module") == 1
+    assert measuring.call_module("no_such_module") == 1
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["", "Ctrl-C is ignored"])
@@ -96,19 +96,19 @@ def test_an_interrupt_lets_what_runs_save_its_work(tmp_path, monkeypatch, said, 
         "except KeyboardInterrupt:\n    pathlib.Path('kept').write_text(str(os.getpid()))\n"
     )
     os.mkfifo(tmp_path / "followed")
-    follow, firsts = ci._follow, iter([tmp_path / "followed"])
+    follow, firsts = measuring.follow, iter([tmp_path / "followed"])
 
-    def follow_and_say_so(process, said):
+    def follow_and_say_so(patient, said):
         for fifo in firsts:
             fifo.write_text("now")  # once the other end is there
-        return follow(process, said)
+        return follow(patient, said)
 
-    monkeypatch.setattr(ci, "_follow", follow_and_say_so)
+    monkeypatch.setattr(measuring, "follow", follow_and_say_so)
     monkeypatch.chdir(tmp_path)
     with heard(signal.SIGINT):
         if deaf:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # heard() takes it back
         with pytest.raises(KeyboardInterrupt), interrupts.interruptible():
-            ci._call("patient", said=said)
+            measuring.call_module("patient", said=said)
     with pytest.raises(ChildProcessError):
         os.waitpid(int(Path("kept").read_text()), os.WNOHANG)

@@ -41,6 +41,22 @@ def test_a_wall_that_could_not_be_judged_is_a_warning_there(job, capsys, outcome
     assert run("--base", "main") == 12
 
 
+@pytest.mark.parametrize(
+    ("options", "refused", "is_promoted"),
+    [(["--gate=work"], {}, True), ([], {}, False), (["--gate=work"], {"passed": False}, False)],
+)
+def test_a_busy_machine_has_baselines_of_work(job, options, refused, is_promoted):
+    """Otherwise the first one would wait for a quiet night; times of it are compared with none."""
+    busy = {"valid": False, "reasons": ["other programs used 50 % of this core; wait"]}
+    Path(".benchmarks/gpu/0001_ci.json").unlink()
+    job.gate = 10
+    job.saved |= {"validity": busy, "exit_status": 10, **refused}
+    assert run("--promote", *options) == 10
+    assert bool(job.promoted) is is_promoted
+    if is_promoted:
+        assert job.promoted["forced"].startswith("its work decides")
+
+
 @pytest.mark.parametrize("wall", [{**DOUBT, "suspicious": True}, verdict("a", "REGRESSED")])
 @pytest.mark.parametrize(("duet", "status"), [(0, 0), (1, 1), (12, 0)])
 def test_a_duet_decides_where_the_wall_alone_is_suspicious(job, wall, duet, status):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.commands import ci
+from benchmarks.commands import measuring
 from benchmarks.config.settings import SAVED_TO
 from benchmarks.sessions import baseline
 from tests import virtual
@@ -44,7 +44,7 @@ def record(monkeypatch, tmp_path, capsys):
             Path(variables[SAVED_TO]).write_bytes(os.fsencode(path))
             return 0
 
-        monkeypatch.setattr(ci, "_call", call)
+        monkeypatch.setattr(measuring, "call_module", call)
         try:
             status = main(["baselines", "record", *options])
         except SystemExit as error:
@@ -102,6 +102,14 @@ def test_what_can_not_be_promoted_is_named_with_a_status(record, wrong, status, 
         "baselines: 2 of 3 sessions promoted, 1 refused (0003_baseline.json); "
         "for the rest: python -m benchmarks baselines record --sessions=1 '--options=-k x'"
     )
+
+
+def test_a_busy_machine_is_not_measured_five_times(record):
+    """Two sessions in a row say that it is busy; each takes minutes, and would be refused."""
+    busy = {"validity": INVALID}
+    status, lines, called = record(busy, {}, busy, busy, {})
+    assert (status, len(called)) == (12, 4)
+    assert any("twice in a row" in line and "--work-only" in line for line in lines)
 
 
 @pytest.mark.parametrize(

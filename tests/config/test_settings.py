@@ -29,6 +29,7 @@ CASES = (  # option, its text, the field it becomes, and the value there
     *(("--quantization", each, "quantizations", (each,)) for each in QUANTIZATIONS),
     ("--quantization", "fp16,int8", "quantizations", ("fp16", "int8")),
     ("--quantization", " fp16 , int8,fp16,", "quantizations", ("fp16", "int8")),
+    ("--reference", "org/model", "reference", "org/model"),
     ("--batch-size", "1", "batch_sizes", (1,)),
     ("--batch-size", "8,1, 8 ", "batch_sizes", (8, 1)),
     ("--new-tokens", "1", "new_tokens", 1),
@@ -72,6 +73,7 @@ def test_defaults() -> None:
     assert build() == Settings(
         model=None,
         revision=None,
+        reference=None,
         device="auto",
         device_map="single",
         quantizations=("int8-decomp",),

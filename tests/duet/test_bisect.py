@@ -50,7 +50,7 @@ def test_an_end_that_is_undecided_is_not_good(bisect, shares, options):
     (line,) = [line for line in said if line.startswith("can't tell")]
     assert line.startswith("can't tell whether --bad 1.3 is slower: round_s INCONCLUSIVE by +")
     assert ("[-" in line) == (shares is NOISE)
-    assert "3 at least" in line or "raise --rounds" in line
+    assert "3 are needed" in line or "raise --rounds" in line
     assert line.endswith(f"(now --max-restarts {len(shares)}, --max-minutes 60, --rounds 2)")
 
 

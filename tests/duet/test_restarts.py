@@ -225,7 +225,7 @@ def test_only_the_first_signal_interrupts(number, monkeypatch):
     ("arguments", "says"),
     [
         (["duet"], "expected --base SPEC or --selftest"),
-        (["duet", "--base="], "--base: expected current; requirements"),
+        (["duet", "--base="], "--base: expected current, which is this environment; requirements"),
         (["duet", "--base=current", "--report=x.html"], "unknown option --report"),
         (["duet", "--base=current", "--acknowledged=none"], "--acknowledged: expected a file"),
         (["duet", "--base=current", "--thresholds=none"], "--thresholds: expected a file"),

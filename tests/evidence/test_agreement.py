@@ -1,4 +1,4 @@
-"""The output check: a model that is fast and wrong is refused, and fp16 is computed once."""
+"""The output check: a model that is fast and wrong is refused; the reference is computed once."""
 
 import dataclasses
 import math
@@ -18,24 +18,30 @@ from benchmarks.model.target import Target
 
 @pytest.fixture(scope="module")
 def reference(target):
-    """Return the file with fp16's logits."""
+    """Return the file with the reference's logits."""
     return references.ensure_reference(target)
 
 
 def check(engine, target, reference):
     """Check a loaded model's output, as a session does once the model is freed."""
-    return agreement.check(engine.quantization, output.logits(engine, target), target, reference)
+    logits = output.logits(engine, target)
+    return agreement.check(engine.quantization, logits, target, reference)
 
 
 @pytest.mark.parametrize("quantization", list(QUANTIZATIONS))
 def test_every_quantization_agrees_within_its_bounds(target, reference, quantization, figure):
     """Correct models pass; the figures are shown, and stored."""
     with loading.load(target, quantization, cold=False) as engine:
-        facts = check(engine, target, reference)
+        weights = agreement.check_weights(engine, target)
+        facts, how = check(engine, target, reference)
     shown = ", ".join(f"{name} {facts[name]:.3g}" for name in agreement.FIGURES)
-    figure(f"{quantization} against fp16: {shown}")
-    if quantization == "fp16":
-        assert facts["logits_relative_error"] == 0
+    figure(f"{quantization} against bf16: {shown}; weights {weights['relative_error']:.2g}")
+    assert (weights["compared"], weights["rows"]) == (29, 256)
+    assert (how["with"], how["positions"]) == ("bf16", 512)
+    if quantization == "bf16":  # the checkpoint's own dtype
+        assert facts["logits_relative_error"] == weights["relative_error"] == 0
+    share = facts["top1_agreement"]
+    assert how["top1_standard_error"] == pytest.approx(math.sqrt(share * (1 - share) / 512))
 
 
 def test_the_figures_follow_their_definitions():
@@ -60,7 +66,7 @@ def test_a_nan_weight_is_refused(engine, target, reference):
     value = weight[7].item()
     weight[7] = math.nan
     try:
-        with pytest.raises(OutputError, match=r"262,144 of 262,144 logits are NaN or infinite"):
+        with pytest.raises(OutputError, match=r"1,048,576 of 1,048,576 logits are NaN or infinite"):
             check(engine, target, reference)
     finally:
         weight[7] = value
@@ -76,13 +82,55 @@ def test_a_layer_that_is_faster_and_wrong_is_refused(engine, target, reference):
             check(engine, target, reference)
     finally:
         del linear.forward
-    assert "top1_agreement: expected at least 0.9, got 0." in str(caught.value)
+    assert "logits_kl_nats: expected at most 0.001, got 0.0" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_fp16_under_an_int8_name_is_refused(target, reference, monkeypatch):
+def _scaled(linear):
+    if hasattr(linear.weight, "quant_state"):
+        linear.weight.quant_state.absmax.mul_(1.5)
+    else:
+        linear.weight.SCB.mul_(1.5)
+
+
+def _zeroed(linear):
+    linear.weight.data.zero_()
+
+
+@pytest.mark.lie("weights of another layer")
+@pytest.mark.lie("a wrong scale")
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
+def test_damaged_weights_are_refused_whichever_layer_has_them(target, quantization):
+    """Zeroed, with a wrong scale, or of another layer: in 4 bits no output shows one of them."""
+    with loading.load(target, quantization, cold=False) as engine:
+        agreement.check_weights(engine, target)
+        layers = engine.model.model.layers
+        layers[1].mlp.up_proj, layers[2].mlp.up_proj = layers[2].mlp.up_proj, layers[1].mlp.up_proj
+        with pytest.raises(
+            OutputError, match=r"got model\.layers\.[12]\.mlp\.up_proj off by 1\."
+        ) as caught:
+            agreement.check_weights(engine, target)
+        assert "\n" not in str(caught.value)
+        layers[1].mlp.up_proj, layers[2].mlp.up_proj = layers[2].mlp.up_proj, layers[1].mlp.up_proj
+        for damage, linear in ((_scaled, "self_attn.k_proj"), (_zeroed, "mlp.gate_proj")):
+            damage(layers[3].get_submodule(linear))
+            with pytest.raises(OutputError, match=rf"got model\.layers\.3\.{linear} off by"):
+                agreement.check_weights(engine, target)
+
+
+def test_a_checkpoint_is_compared_with_its_own_half(target):
+    """One in float16 with fp16, one in bfloat16 with bf16, any other with fp16."""
+    for dtype, name in (("float16", "fp16"), ("bfloat16", "bf16"), ("float32", "fp16")):
+        config = {"dtype": dtype}
+        other = dataclasses.replace(target.checkpoint, config=config)
+        assert references.reference_name(dataclasses.replace(target, checkpoint=other)) == name
+
+
+def test_bf16_under_an_int8_name_is_refused(target, reference, monkeypatch):
     """Lie: agreement to the last bit is too good to be quantized."""
     monkeypatch.setattr(loading, "quantization_config", lambda *_: None)
+    settings = dataclasses.replace(target.settings, dtype="bfloat16")
+    target = dataclasses.replace(target, settings=settings)
     with (
         loading.load(target, "int8-decomp", cold=False) as engine,
         pytest.raises(OutputError, match="to the last bit, so nothing was quantized"),
@@ -90,7 +138,7 @@ def test_fp16_under_an_int8_name_is_refused(target, reference, monkeypatch):
         check(engine, target, reference)
 
 
-def test_fp16_is_computed_once(target, reference, monkeypatch):
+def test_the_reference_is_computed_once(target, reference, monkeypatch):
     """A second session reads the file and loads nothing, so that its process stays cold."""
     monkeypatch.setattr(loading, "load", None)
     before = sorted(reference.parent.iterdir())
@@ -130,7 +178,7 @@ def test_other_weights_have_another_reference(target, reference, tmp_path):
     )
 
 
-def test_broken_fp16_weights_are_refused_before_they_are_stored(target, reference, monkeypatch):
+def test_broken_weights_are_refused_before_they_are_stored(target, reference, monkeypatch):
     """A reference that isn't finite can't judge anything."""
     before = sorted(reference.parent.iterdir())
     monkeypatch.setattr(references, "FORMAT", "broken")
@@ -142,7 +190,7 @@ def test_broken_fp16_weights_are_refused_before_they_are_stored(target, referenc
         return engine
 
     monkeypatch.setattr(loading, "load", broken)
-    with pytest.raises(OutputError, match=r"fp16: .* logits are NaN or infinite"):
+    with pytest.raises(OutputError, match=r"bf16: .* logits are NaN or infinite"):
         references.ensure_reference(target)
     assert sorted(reference.parent.iterdir()) == before
 

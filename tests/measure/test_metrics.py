@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 from statistics import mean
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import (
-    FalconConfig,
     Gemma2Config,
     GPTNeoConfig,
     LlamaConfig,
@@ -182,7 +180,8 @@ def test_mean_context_is_the_mean_over_the_decode_steps(prompt: int, new: int) -
         (Gemma2Config(sliding_window=16), "attend to 16 tokens only"),
         (GPTNeoConfig(window_size=16), "attend to 16 tokens only"),
         (GPTNeoConfig(window_size=256), None),
-        (Qwen3NextConfig(num_experts=0), "one by one"),
+        (Qwen3NextConfig(num_experts=0), None),  # its states are read whole
+        (LlamaConfig(layer_types=["chunked_attention"] * 32), "one by one"),
         (MixtralConfig(), "some of the experts"),
         (Qwen3MoeConfig(), "some of the experts"),
     ],
@@ -197,21 +196,11 @@ def test_bytes_that_a_step_doesnt_read_are_no_bound(config: Any, says: str | Non
         assert not says or says in str(metrics[name])
 
 
-@pytest.mark.parametrize(
-    ("config", "kv_heads"),
-    [
-        (LlamaConfig(num_attention_heads=32, num_key_value_heads=8), 8),
-        (FalconConfig(num_attention_heads=32, multi_query=True, new_decoder_architecture=False), 1),
-        (FalconConfig(num_attention_heads=32, multi_query=False), 32),
-    ],
-    ids=["grouped", "multi-query", "one each"],
-)
-def test_keys_and_values_are_those_of_the_heads_that_have_some(config: Any, kv_heads: int) -> None:
-    """Of one token: 2 x layers x heads with keys x size of a head, in the model's dtype."""
-    model = SimpleNamespace(config=config, dtype=SimpleNamespace(itemsize=2))
-    head = config.hidden_size // config.num_attention_heads
-    expected = 2 * config.num_hidden_layers * kv_heads * head * 2
-    assert footprint.kv_bytes_per_token(model) == expected
+def test_a_state_is_read_whole_however_long_the_text() -> None:
+    """What a row keeps beside its tokens is read once a step, for each row."""
+    less, more = measure(cost=COST), measure(cost=dataclasses.replace(COST, state_bytes=7))
+    rows = (more["decode_kv_cache_bytes"] - less["decode_kv_cache_bytes"]) / 7
+    assert rows == less["tokens_per_s"] / less["tokens_per_s_per_row"]
 
 
 def test_without_a_known_bandwidth_there_is_no_mbu() -> None:

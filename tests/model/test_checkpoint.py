@@ -113,8 +113,8 @@ DAMAGES = {
     "config is not text": (replace("config.json", b"\xff\xfe"), "readable config.json", FRESH),
     "config is not an object": (replace("config.json", b"[]"), "expected a JSON object", ""),
     "quantized already": (
-        replace("config.json", b'{"quantization_config": {"load_in_8bit": true}}'),
-        "expected unquantized weights",
+        replace("config.json", b'{"quantization_config": {"quant_method": "gptq"}}'),
+        "or quantized by bitsandbytes",
         "give the original model",
     ),
     "no tokenizer": (remove("tokenizer.json"), "expected a tokenizer.json in", ""),

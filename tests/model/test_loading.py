@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MixtralConfig
+from transformers import AutoModelForCausalLM
 
 from benchmarks.common.errors import InputError, OutOfMemoryError
 from benchmarks.model import loading
@@ -27,26 +27,6 @@ def test_out_of_memory_while_loading_says_how_much_was_needed(target, monkeypatc
     assert "about 0.0155 GB for weights" in str(caught.value)
     assert "choose another --quantization" in str(caught.value)
     assert caught.value.__context__ is None
-
-
-@pytest.mark.parametrize("config", [MixtralConfig, GPT2Config, LlamaConfig])
-def test_experts_that_would_stay_unquantized_are_refused(target, monkeypatch, config):
-    """They are no linears: all of those would be INT8, and most weights not. fp16 is fp16."""
-    small = config(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=128)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(small)
-    monkeypatch.setattr("benchmarks.model.target._checked_skeleton", lambda _: model)
-    both = dataclasses.replace(target.settings, quantizations=("fp16", "int8"))
-    if config is GPT2Config:
-        with pytest.raises(InputError, match="Conv1D"):
-            find_target(both, print)
-        return
-    if config is MixtralConfig:
-        with pytest.raises(InputError, match=r"--quantization int8: .* \d+% of the weights"):
-            find_target(both, print)
-    else:
-        find_target(both, print)
-    find_target(dataclasses.replace(both, quantizations=("fp16",)), print)
 
 
 def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):

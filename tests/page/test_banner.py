@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from benchmarks.page import intake, render, session
 from benchmarks.page.banner import banner
 from benchmarks.page.subject import Sides, choose_sides
+from benchmarks.report import columns
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from tests import builders
 from tests.page.contents import NAME, content, day, duet_contents, read, record
@@ -66,6 +68,14 @@ def test_the_headline_says_what_where_and_against_what(
     assert (found.state, found.headline) == (state, headline)
 
 
+def test_a_counter_has_one_name_in_both_phases() -> None:
+    """Python and C are names, of a decode step as well as of the prefill."""
+    for name, title in (("python_calls", "Python calls"), ("c_calls", "C calls")):
+        assert columns.title(f"decode.{name}") == f"Decode: {title}"
+        assert columns.title(f"prefill.{name}") == f"Prefill: {title}"
+    assert columns.title("prefill.kernel_launches") == "Prefill: kernel launches"
+
+
 def test_the_machine_stands_beside_the_verdict() -> None:
     """A verdict on work stands on a busy machine, so both are said; without one, once."""
     assert banner(sides(CALLS)).machine == "VALID"
@@ -73,6 +83,33 @@ def test_the_machine_stands_beside_the_verdict() -> None:
     assert banner(Sides(busy, verdicts=[CALLS])).machine == "INVALID"
     alone = banner(Sides(busy))
     assert (alone.state, alone.machine) == ("INVALID", "")
+
+
+def test_a_machine_that_was_known_to_be_busy_is_called_so() -> None:
+    """Lifted bounds hide nothing: the badge and a line say what they would have found."""
+    busy = {**builders.VALID, "bounds_lifted": ["core_wait_share"]}
+    validity = {**busy, "readings": {"core_wait_share": 0.41}}
+    (subject,) = read(content({**record(), "validity": validity}))
+    found = banner(Sides(subject, verdicts=[CALLS]))
+    assert found.machine == "NOT JUDGED, BUSY"
+    assert found.why == "The machine was busy, and not checked in full"
+    assert found.lines[1] == (
+        "The machine couldn't be trusted by the usual bounds (--bounds lifted them): "
+        "other programs used 41 % of this core."
+    )
+    assert banner(Sides(subject)).state == "NOT JUDGED, BUSY"
+    quiet = {**busy, "readings": {"core_wait_share": 0.01}}
+    (subject,) = read(content({**record(), "validity": quiet}))
+    assert banner(Sides(subject, verdicts=[CALLS])).machine == "NOT JUDGED"
+
+
+def test_the_badge_of_the_machine_has_its_reason_beside_it(tmp_path: Path) -> None:
+    """Both are on a line of their own: what was compared says nothing about the machine."""
+    contents = [content(record(n), promoted=builders.promoted(), when=day(n)) for n in range(3)]
+    page = render.page(intake.select(read(*contents, content(record(4)))), tmp_path / "page.html")
+    badge = '<span class="badge valid">machine: VALID</span>'
+    assert f"<p>{badge} The machine could be trusted in the benchmark.</p>" in page
+    assert re.search(r"^<p>\d+ compared: ", page, re.MULTILINE)
 
 
 def test_a_page_says_how_it_came_about(tmp_path: Path) -> None:

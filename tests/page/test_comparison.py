@@ -1,4 +1,4 @@
-"""What a page compares: duets, past and present, and the history of a machine."""
+"""What a page compares: duets, and past and present."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.page import history, intake, moved
+from benchmarks.common.text import short
+from benchmarks.page import intake, moved
 from benchmarks.page.comparison import compare
 from benchmarks.page.subject import Sides, choose_sides
 from benchmarks.report import verdict_markdown
-from benchmarks.sessions import measures
 from benchmarks.sessions.outcome import Outcome, Verdict
 from tests import builders
-from tests.page.contents import NAME, content, day, duet_contents, read, record, write_duet
+from tests.page.contents import NAME, content, duet_contents, read, record, write_duet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
-
 
 def test_a_duet_is_judged_by_its_pairs() -> None:
-    """A real slowdown of 10 % regresses, is drawn outside of the band, and versions are named."""
+    """A real slowdown of 10 % regresses, is drawn outside of the floor, and versions are named."""
     found = choose_sides(read(*duet_contents(6, slower=1.1)))
     assert found.verdicts
     outcomes = {each.metric: each.outcome for each in found.verdicts if each.kind == "time"}
@@ -31,7 +29,7 @@ def test_a_duet_is_judged_by_its_pairs() -> None:
     assert comparison.lines[0].outcome == "REGRESSED"
     rows = comparison.figures[0].plots[0]["data"]["values"]
     row = next(row for row in rows if "round_s" in row["name"])
-    assert row["low"] > row["band"] > row["floor"] > 0
+    assert row["low"] > row["floor"] > 0
     assert "6 restarts" in found.basis
 
 
@@ -57,9 +55,41 @@ def test_too_few_restarts_are_points_without_intervals() -> None:
     assert found.verdicts
     figure = compare(found).figures[0]
     row = next(row for row in figure.plots[0]["data"]["values"] if "round_s" in row["name"])
-    assert row["label"].startswith("round_s +5.0 %, ")
-    assert row["beside"] == "interval unknown"
+    assert row["label"].startswith("round_s +5.0 % (interval unknown), ")
+    plot = compare(found).figures[0].plots[0]
+    texts = [each for each in plot["layer"] if each["mark"]["type"] == "text"]
+    assert [each["encoding"]["text"]["field"] for each in texts] == ["label"]  # above the marks
     assert row["low"] == row["change"] == row["high"]
+
+
+def test_the_shaded_band_is_the_limit_of_the_verdict() -> None:
+    """With one baseline that is 5 %, and not what a duet would rule out; without one, none."""
+    verdicts = [
+        Verdict(NAME, "round_s", "time", Outcome.NO_CHANGE, 1.0, 1.03, 0.03, limit=0.05),
+        Verdict(NAME, "tpot_s", "time", Outcome.REGRESSED, 1.0, 1.1, 0.02, 0.01, 0.03, 0.001),
+    ]
+    (session,) = read(content())
+    figure = compare(Sides(session, verdicts=verdicts)).figures[0]
+    rows = {row["name"][-7:]: row for row in figure.plots[0]["data"]["values"]}
+    assert (rows["round_s"]["limit"], rows["round_s"]["-limit"]) == (5, -5)
+    assert rows[" tpot_s"]["limit"] is None
+    band = figure.plots[0]["layer"][0]
+    assert (band["encoding"]["x"]["field"], band["encoding"]["x2"]["field"]) == ("-limit", "limit")
+    assert band["encoding"]["x"]["scale"]["domain"][1] > 5  # so that its ends are seen
+    assert [row[-1] for row in figure.table.rows] == ["-", "5"]
+
+
+def test_the_floor_that_is_drawn_is_the_one_that_was_judged_by() -> None:
+    """That of the metric: a prefill has to change more than a decode step to be reported."""
+    names = {"decode_device_s": 0.25, "prefill_device_s": 0.4}
+    verdicts = [
+        Verdict(NAME, name, "device", Outcome.NO_CHANGE, 1.0, 1.001, 0.001, 0.0, 0.002, 0.5)
+        for name in names
+    ]
+    (session,) = read(content())
+    (plot,) = compare(Sides(session, verdicts=verdicts)).figures[0].plots
+    found = {row["name"].split()[-1]: row["floor"] for row in plot["data"]["values"]}
+    assert found == names
 
 
 def test_two_duets_are_never_one_verdict(tmp_path: Path) -> None:
@@ -150,6 +180,16 @@ def test_page_and_summary_have_the_same_order() -> None:
     assert [line.outcome for line in lines][:2] == ["REGRESSED", "REGRESSED"]
 
 
+def test_a_counter_is_named_as_what_its_values_are() -> None:
+    """The values beside a counter are those of one step, so its name has no number of steps."""
+    (session,) = read(content())
+    calls = Verdict(
+        NAME, "decode.python_calls", "counter", Outcome.REGRESSED, 400, 440, 0.1, steps=4
+    )
+    (line,) = compare(Sides(session, verdicts=[calls])).lines
+    assert line.cells[:3] == (f"{short(NAME)}: decode.python_calls", "100", "110")
+
+
 def test_restarts_and_intervals_have_one_axis() -> None:
     """A dot of a restart stands below its interval; device time, which varies less, is apart."""
     figures = compare(choose_sides(read(*duet_contents(6, slower=1.1)))).figures
@@ -172,27 +212,6 @@ def test_restarts_and_intervals_have_one_axis() -> None:
     assert max(ends) > 3 * min(ends)
 
 
-def test_a_level_begins_where_it_was_accepted() -> None:
-    """That is a promoted session whose own verdicts say that the benchmark changed."""
-    regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
-    forced = {"when": day(3), "forced": "a fix needs it"}
-    contents = [
-        {"promoted": builders.promoted()},
-        {"verdicts": [regressed]},
-        {"verdicts": [{**regressed, "acknowledged": "a trade"}], "promoted": builders.promoted()},
-        {"verdicts": [regressed], "promoted": forced},
-        {"verdicts": [builders.verdict(NAME, "NO CHANGE")], "promoted": builders.promoted()},
-        {"verdicts": [builders.verdict(NAME, "IMPROVED")], "promoted": builders.promoted()},
-    ]
-    shown = history.history(
-        read(*(content(record(n), when=day(n), **more) for n, more in enumerate(contents)))
-    )
-    assert shown
-    assert shown["series"][0]["levels"] == [(2, "accepted"), (3, "forced"), (5, "improved")]
-    marks = [mark for mark, _ in shown["series"][0]["marks"]]
-    assert marks == ["baseline", "session", "baseline", "forced", "baseline", "baseline"]
-
-
 def test_what_moved_is_listed() -> None:
     """Counters, operators and versions that differ are shown, and nothing that doesn't."""
     head = record(on_gpu=True, launches=652)
@@ -210,91 +229,15 @@ def test_what_moved_is_listed() -> None:
     assert "aten::_int_mm" in operators
 
 
-def test_history_keeps_machines_and_workloads_apart() -> None:
-    """A series is of one machine and workload, oldest first, and its sessions are marked."""
-    regressed = builders.verdict(NAME, "REGRESSED", change=0.2)
-    promoted = {"when": day(9), "forced": None}
-    contents = [
-        {},
-        {"promoted": promoted},
-        {"passed": False, "verdicts": [regressed]},
-        {"verdicts": [{**regressed, "acknowledged": "a trade"}]},
-        {"hardware": builders.CPU},
-    ]
-    found = intake.select(
-        read(
-            *(content(record(n), when=day(n), **more) for n, more in enumerate(contents)),
-            content(record(9, model="other"), when=day(9)),
-        )
-    )
-    shown = history.history(found.sessions)
-    assert shown
-    assert len({(each["machine"], each["workload"]) for each in shown["series"]}) == 3
-    longest = shown["series"][0]
-    assert longest["sessions"] == [0, 1, 2, 3]
-    assert shown["sessions"][0]["commit"] == "0123456789 on main"
-    assert [mark for mark, _ in longest["marks"]] == ["session", "baseline", "session", "session"]
-    (rounds,) = (each for each in longest["metrics"] if each["name"] == "round_s")
-    assert rounds["marks"] == {
-        2: ("REGRESSED", "round_s +20 %"),
-        3: ("acknowledged", "round_s: a trade"),
-    }
-
-
-def test_a_mark_belongs_to_the_metric_that_was_judged() -> None:
-    """An improvement of memory isn't REGRESSED because the round is, nor a counter INVALID."""
-    judged = [
-        builders.verdict(NAME, "IMPROVED", "memory", "weights_bytes", change=-0.5),
-        builders.verdict(NAME, "REGRESSED", "counter", "decode.python_calls", change=0.1),
-        builders.verdict(NAME, "REGRESSED", "counter", "decode.synchronizations.stream", change=1),
-        builders.verdict(NAME, "REGRESSED", "device", "decode_device_s", change=0.2),
-        builders.verdict(NAME, "REGRESSED", "time", "tpot_s", change=0.2, acknowledged="a trade"),
-        builders.verdict(NAME, "REGRESSED", "time", "cold_round_s", change=0.3),
-        builders.verdict("another", "REGRESSED", "time", "ttft_s", change=0.2),
-    ]
-    busy = record(2, on_gpu=True)
-    busy["validity"] = builders.INVALID
-    hot = record(3, on_gpu=True)
-    hot["device_time"]["validity"] = {"valid": False, "reasons": ["the SM clock fell"]}
-    head = {**record(1, on_gpu=True), "cold_process": True}
-    contents = [
-        content(record(0, on_gpu=True), promoted=builders.promoted(), when=day(1)),
-        content(head, verdicts=judged, when=day(2)),
-        content(busy, verdicts=judged[4:5], when=day(3)),
-        content(hot, when=day(4)),
-    ]
-    shown = history.history(read(*contents))
-    assert shown
-    (series,) = shown["series"]
-    assert [mark for mark, _ in series["marks"]] == ["baseline", "session", "session", "session"]
-    assert series["doubts"] == {2: ("INVALID", "the clock dropped")}
-    metrics = {each["name"]: each for each in series["metrics"]}
-    assert {name: each["marks"] for name, each in metrics.items() if each["marks"]} == {
-        "cold_round_s": {1: ("REGRESSED", "cold_round_s +30 %")},
-        "tpot_s": {1: ("acknowledged", "tpot_s: a trade")},
-        "decode_device_s": {
-            1: ("REGRESSED", "decode_device_s +20 %"),
-            3: ("INVALID", "the SM clock fell"),
-        },
-        "prefill_device_s": {3: ("INVALID", "the SM clock fell")},
-        "decode.python_calls": {1: ("REGRESSED", "decode.python_calls +10 %")},
-        "decode.synchronizations": {1: ("REGRESSED", "decode.synchronizations.stream 2 times")},
-    }
-    marked = metrics["decode.python_calls"]["values"]
-    assert marked == [19830 / 4] * 4  # the same everywhere, and drawn: its mark would be lost
-    wall = {name for name, each in metrics.items() if each["of_the_wall"]}
-    assert {"round_s", "cold_round_s", "tpot_s", "tokens_per_s", "load_s"} <= wall
-    assert not wall & {"weights_bytes", "decode_device_s", "decode.python_calls"}
-
-
-def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What doesn't fit is counted, never dropped in silence."""
-    contents = [content(record(n), when=day(n)) for n in range(6)]
-    kept = intake.select(read(*contents)).sessions
-    monkeypatch.setattr(history, "MOST_VALUES", 0)
-    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(measures.values(kept[0].measured[NAME])))
-    shown = history.history(kept)
-    assert shown
-    assert shown["left_out"] == 3
-    newest = [day(n)[:19].replace("T", " ") for n in (3, 4, 5)]
-    assert [each["when"] for each in shown["sessions"]] == newest
+def test_a_counter_that_has_a_verdict_is_not_listed_again() -> None:
+    """What moved beside the verdicts are counters that have no row among them."""
+    head = record(on_gpu=True, launches=652)
+    head["counters"]["decode"]["c_calls"] += 400
+    base, new = read(content(record(on_gpu=True)), content(head))
+    metric = "decode.kernel_launches"
+    judged = Verdict(NAME, metric, "counter", Outcome.REGRESSED, 640, 652, 0.019, steps=4)
+    tables = dict(compare(Sides(new, base=base, verdicts=[judged])).moved)
+    assert [row[1] for row in tables[moved.COUNTED].rows] == ["decode.c_calls"]
+    quiet = Verdict(NAME, metric, "counter", Outcome.NO_CHANGE, 640, 652, 0.019, steps=4)
+    tables = dict(compare(Sides(new, base=base, verdicts=[quiet])).moved)  # it has no row
+    assert {row[1] for row in tables[moved.COUNTED].rows} == {"decode.c_calls", metric}

@@ -181,6 +181,17 @@ def test_a_phone_shows_the_numbers_of_a_verdict(
         assert box["x"] + box["width"] <= 390
 
 
+def test_a_history_of_two_sessions_has_no_charts(
+    opened: Callable[..., Opened], session_page: Path
+) -> None:
+    """Two points are no course; a line says from when on there are charts."""
+    page = opened(session_page, 1280).page
+    page.locator("#history").scroll_into_view_if_needed()
+    says = page.locator("#history-plots p").inner_text()
+    assert re.fullmatch(r"Charts begin with 3 sessions of .*; of these there are 2\.", says)
+    assert page.locator("#history-plots .plot").count() == 0
+
+
 def test_a_long_history_is_small_and_can_be_chosen_from(
     opened: Callable[..., Opened], history_page: Path
 ) -> None:

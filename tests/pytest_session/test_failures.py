@@ -1,13 +1,17 @@
-"""Why a benchmark has no result, as it is kept: one line, whatever it failed by."""
+"""What is said of a benchmark that fails: what failed, why, in one line, and where the rest is."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from transformers.models.llama.modeling_llama import LlamaMLP
 
+from benchmarks.common.errors import OutputError
+from benchmarks.evidence import output
 from benchmarks.pytest_session import failures
 from benchmarks.report.summary import Summary
+from tests.running import LEAST
 
 
 @pytest.mark.parametrize(
@@ -25,3 +29,32 @@ def test_a_failure_is_one_line(error: BaseException | None, says: str) -> None:
     state = SimpleNamespace(summary=Summary(), gate=None)
     failures.take_back(state, ["a"], error)  # type: ignore[arg-type]
     assert state.summary.failed == {"a": says}
+
+
+def test_a_failed_check_names_the_quantization(session, monkeypatch):
+    """It is the model that was checked, not the benchmark that happened to come last."""
+
+    def refuse(*_):
+        raise OutputError("the logits are nonsense")
+
+    monkeypatch.setattr(output, "logits", refuse)
+    outcome = session(*LEAST, "--quantization=int8")
+    assert outcome.status == 1
+    lines = outcome.out.splitlines()
+    assert "int8: FAILED" in lines
+    assert not [line for line in lines if line.startswith("throughput[") and "FAILED" in line]
+    assert "OutputError: the logits are nonsense" in outcome.out
+
+
+def test_an_error_of_another_library_is_one_line(session, monkeypatch, tmp_path):
+    """The library, what it says and its last frame; the traceback is in a file that is named."""
+    monkeypatch.setattr(LlamaMLP, "forward", lambda _self, _x: torch.zeros(2) @ torch.zeros(3))
+    outcome = session(*LEAST, "--quantization=fp16", f"--artifacts={tmp_path / 'out'}")
+    assert outcome.status == 1
+    assert "Traceback" not in outcome.out
+    (line, *_) = [line for line in outcome.out.splitlines() if "its traceback is in" in line]
+    assert "torch: RuntimeError: " in line
+    assert "torch/nn/modules/module.py:" in line
+    file = Path(line.rpartition(" is in ")[2].strip())
+    assert file.parent == tmp_path / "out"
+    assert "Traceback (most recent call last)" in file.read_text()

@@ -1,6 +1,7 @@
 """Which sessions a gate judges by, and what it says of those that it can't."""
 
 import json
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import product
 
@@ -36,6 +37,25 @@ def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
     assert outcome.status == 10
     assert "0001_base.json: expected JSON of pytest-benchmark" in words(outcome)
     assert "MISSING" in end(outcome)
+
+
+def test_what_crept_is_regressed_though_each_step_passed(gate, tmp_path):
+    """By the oldest baselines of the level: here functions were called 0.6 % less each time."""
+    file = tmp_path / "storage" / "0001_base.json"
+    content = json.loads(file.read_text())
+    saved, code = datetime.fromisoformat(content["datetime"]), content["commit_info"]
+    for age in (1, 2):
+        content["datetime"] = (saved - timedelta(days=age)).isoformat()
+        content["commit_info"] = {**code, "id": f"{age:040x}", "dirty": False}
+        for bench in content["benchmarks"]:
+            for phase in ("prefill", "decode"):
+                counted = bench["extra_info"]["counters"][phase]
+                counted["python_calls"] = int(counted["python_calls"] * 0.994)
+        file.with_name(f"000{age + 1}_older.json").write_text(json.dumps(content))
+    outcome = gate()
+    assert outcome.status == 1
+    assert "creep: no step was REGRESSED, but their sum is, since 0003_older.json" in end(outcome)
+    assert "step: 0001_base.json" in end(outcome)
 
 
 def test_a_baseline_with_wider_bounds_counts_only_if_it_is_named(gate, tmp_path):

@@ -1,8 +1,12 @@
 """What a session says of its file: where it is, and of which commit, if that isn't known."""
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.config.settings import SAVED_TO
+from benchmarks.pytest_session import saving
+from benchmarks.pytest_session.finish import command_line
 from benchmarks.sessions import commit, pytest_format
 from tests.running import LEAST
 
@@ -49,3 +53,28 @@ def test_a_session_that_saves_nothing_names_no_file(session, monkeypatch, tmp_pa
     monkeypatch.setenv(SAVED_TO, str(told))
     assert session(*LEAST, "--collect-only", "--benchmark-save=here").status == 0
     assert not told.exists()
+
+
+def test_a_command_repeats_what_the_session_measured():
+    """What decides the code, the GPU and the threads is there, ready for a shell; no secret is."""
+    environ = {
+        "HF_TOKEN": "secret",
+        "OMP_NUM_THREADS": "2",
+        "PYTHONPATH": "the old one:lib",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    assert command_line(["benchmarks", "-k", "int8 or nf4"], environ) == (
+        "PYTHONPATH='the old one:lib' CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS=2 "
+        "pytest benchmarks -k 'int8 or nf4'"
+    )
+    assert command_line(["benchmarks"], {}) == "pytest benchmarks"
+
+
+def test_a_long_name_stands_below_its_folder():
+    """On a GPU, with uncommitted changes, both have 128 columns; what was given stays whole."""
+    name = f"0001_{'0' * 40}_20260101_000000_uncommitted-changes.json"
+    folder = Path(".benchmarks/nvidia-h100-80gb-hbm3")
+    assert saving.where(folder / name) == [f"saved in {folder}:", f"    {name}"]
+    assert saving.where(folder / "0001_main.json") == [f"saved: {folder}/0001_main.json"]
+    long = Path("/") / ("a" * 130)
+    assert saving.where(long) == [f"saved: {long}"]

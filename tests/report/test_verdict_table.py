@@ -66,14 +66,16 @@ def test_regressions_come_first_and_counts_last():
         )
         for outcome in reversed(Outcome)
     ]
-    known = Verdict("test_known", "round_s", "time", Outcome.REGRESSED, acknowledged="a bug")
+    known = Verdict(
+        "test_known", "round_s", "time", Outcome.REGRESSED, acknowledged="a bug; see 12"
+    )
     cold = dataclasses.replace(known, metric="cold_round_s", outcome=Outcome.INCONCLUSIVE)
     found = lines([known, cold, *verdicts])
     names = {each.benchmark.removeprefix("test_") for each in (known, *verdicts)}
     order = [each for each in found if each in names]
     assert order[:2] == ["REGRESSED", "known"]
     assert order[-2:] == ["IMPROVED", "NO_CHANGE"]
-    assert "round_s, cold_round_s of known: acknowledged: a bug" in found
+    assert "round_s, cold_round_s of known: acknowledged: a bug; see 12" in found
     assert " ".join(found[-2:]).replace("     ", " ") == (
         "6 compared: 2 regressed (1 acknowledged), 1 improved, 1 unchanged, "
         "2 inconclusive (1 acknowledged); "

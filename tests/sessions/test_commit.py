@@ -125,3 +125,18 @@ def test_where_a_repository_is_on_the_web_is_stored(tmp_path, monkeypatch):
     assert "remote" not in pytest_format.commit_info()
     running.git(tmp_path, "remote", "add", "origin", "https://user:secret@github.com/o/r.git")
     assert pytest_format.commit_info()["remote"] == "https://github.com/o/r"
+
+
+def test_the_repository_around_an_installed_suite_is_not_its_own(monkeypatch, tmp_path):
+    """As that of a project in whose .venv the suite is: its commit says nothing of our code."""
+    running.git(tmp_path, "init", "--quiet", "--initial-branch=other")
+    running.git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "other")
+    suite = tmp_path / ".venv/site-packages"
+    (suite / "benchmarks").mkdir(parents=True)
+    (suite / "benchmarks/__init__.py").touch()
+    monkeypatch.setattr(commit, "SUITE", suite)
+    found = pytest_format.commit_info()
+    assert found["id"] == "unversioned"
+    assert commit.why_unknown(found).startswith("git: the repository around doesn't keep the suite")
+    running.git(tmp_path, "add", "--force", ".venv")
+    assert pytest_format.commit_info()["id"] == running.git(tmp_path, "rev-parse", "HEAD")

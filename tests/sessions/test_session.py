@@ -38,7 +38,7 @@ def test_a_session_is_read(tmp_path):
     ("text", "says"),
     [
         (json.dumps(content("test_a"))[:-20], "damaged or foreign"),
-        ("[]", "another format"),
+        ("[]", r"another format \(the whole is no mapping\)"),
         ("{}", "another format"),
         (json.dumps({"benchmarks": [{"fullname": "a", "stats": {"mean": 1}}]}), "save-data"),
         (json.dumps(content("a", data=[])), "no rounds"),

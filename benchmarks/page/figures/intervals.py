@@ -35,7 +35,7 @@ def reach(verdicts: Sequence[Verdict]) -> float:
 
 
 def intervals(verdicts: Sequence[Verdict], end: float = 0.0) -> kit.Figure | None:
-    """Show the change of each time, with its interval if it has one, beside floor and band.
+    """Show the change of each time, with its interval if it has one, beside floor and limit.
 
     Device time has an axis of its own: it varies far less. That of the wall ends at `end` percent.
     """
@@ -47,21 +47,22 @@ def intervals(verdicts: Sequence[Verdict], end: float = 0.0) -> kit.Figure | Non
         _plot(each, max(_reach(each), end if each[0]["kind"] == "time" else 0.0))
         for each in sorted(filter(None, kinds), key=lambda each: rows.index(each[0]))
     ]
-    columns = ("benchmark and metric", "verdict", "change, %", "interval, %", "floor, %", "band, %")
+    figures = ("change, %", "interval, %", "floor, %", "limit, %")
     table = kit.Table(
-        columns,
+        ("benchmark and metric", "verdict", *figures),
         [
             (
                 *(row[name] for name in ("name", "outcome", "text", "interval")),
-                *(f"{row[name]:g}" for name in ("floor", "band")),
+                f"{row['floor']:g}",
+                "-" if row["limit"] is None else f"{row['limit']:.3g}",
             )
             for row in rows
         ],
         left=(0, 1),
     )
     says = (
-        "Dashed: the floor, below which nothing is reported. Shaded: the band of equivalence; an "
-        "interval inside of it is no change"
+        "Dashed: the floor, below which nothing is reported. Shaded, if the verdict rests on one: "
+        "its limit; a smaller change is none, or can't be seen"
     )
     if any(row["interval"] == UNKNOWN for row in rows):
         says += ". A point alone: too few sessions or restarts to know its interval"
@@ -75,11 +76,13 @@ def _rows(verdicts: Sequence[Verdict]) -> list[kit.Spec]:
 
 def _reach(rows: Sequence[kit.Spec]) -> float:
     ends = [abs(row[side]) for row in rows for side in ("low", "high", "change")]
-    return max(1.3 * max(ends, default=0), 2.5 * min((row["band"] for row in rows), default=0))
+    limits = [row["limit"] for row in rows if row["limit"] is not None]
+    least = 5 * min((row["floor"] for row in rows), default=0)
+    return max(1.3 * max(ends, default=0), least, 1.2 * min(limits, default=0))
 
 
 def _plot(rows: Sequence[kit.Spec], end: float) -> kit.Spec:
-    """Return a line for each row: its name, and below it floor, band, interval and change."""
+    """Return a line for each row: its name, and below it floor, limit, interval and change."""
     height = len(rows) * ROW
     for n, row in enumerate(rows):
         row |= {"above": n * ROW + 10, "y": n * ROW + 27, "top": n * ROW + 19, "end": n * ROW + 35}
@@ -89,24 +92,14 @@ def _plot(rows: Sequence[kit.Spec], end: float) -> kit.Spec:
     band: kit.Spec = {"y": y("top"), "y2": "end"}
     floor = {"strokeDash": [2, 2], "color": kit.MUTED}
     layers = [
-        kit.layer("rect", {"color": "var(--shade)"}, x=x("-band"), x2="band", **band),
+        {
+            "transform": [{"filter": "datum.limit !== null"}],
+            **kit.layer("rect", {"color": "var(--shade)"}, x=x("-limit"), x2="limit", **band),
+        },
         *(kit.layer("rule", floor, x=x(side), **band) for side in ("-floor", "floor")),
         kit.no_change(end, height, [(row["top"], row["end"]) for row in rows]),
         kit.names(y("above"), "label"),
         kit.layer("rule", {"strokeWidth": 3}, x=x("low"), x2="high", y=y(), **told),
-        *(
-            {
-                "transform": [{"filter": f"datum.change {side} 0"}],
-                **kit.layer(
-                    "text",
-                    {"align": align, "dx": dx, "baseline": "middle"},
-                    x=x("change"),
-                    y=y(),
-                    text="beside",
-                ),
-            }
-            for side, align, dx in (("<=", "left", 10), (">", "right", -10))
-        ),
         kit.layer(
             "point", {"filled": True, "size": 110}, x=x("change"), y=y(), shape=shape, **told
         ),
@@ -136,14 +129,15 @@ def _row(verdict: Verdict) -> kit.Spec | None:
     known = False
     if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
         left, right, known = low, high, True
-    limits = times.DEVICE if verdict.kind == "device" else times.limits(verdict.metric)
+    limits = times.limits(verdict.metric)
+    limit = None if verdict.limit is None else 100 * verdict.limit
     name = f"{short(verdict.benchmark)}: {verdict.metric}"
+    unknown = "" if known else f" (interval {UNKNOWN})"
     _, _, _, _, _, text, interval, _, _ = verdict_table.cells(verdict)
     return {
         "kind": verdict.kind,
         "name": name,
-        "label": f"{verdict.metric} {text}, {short(verdict.benchmark)}",  # what is cut is known
-        "beside": "" if known else f"interval {UNKNOWN}",
+        "label": f"{verdict.metric} {text}{unknown}, {short(verdict.benchmark)}",  # the end is cut
         "says": f"{verdict.outcome.value} {text}",
         "text": text.removesuffix(" %"),
         "interval": interval if known else UNKNOWN,
@@ -154,6 +148,6 @@ def _row(verdict: Verdict) -> kit.Spec | None:
         "high": 100 * right,
         "floor": 100 * limits.floor,
         "-floor": -100 * limits.floor,
-        "band": 100 * limits.equivalence,
-        "-band": -100 * limits.equivalence,
+        "limit": limit,
+        "-limit": None if limit is None else -limit,
     }

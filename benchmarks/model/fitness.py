@@ -1,0 +1,177 @@
+"""Whether a model can be measured at all, and as it is asked for: said before it is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.config.quantization import QUANTIZATIONS
+from benchmarks.model import skeleton
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.model.checkpoint import Checkpoint
+
+LEFT_OUT = 0.01  # share of the weights: small convolutions and the like
+
+
+def check(
+    checkpoint: Checkpoint, quantizations: Sequence[str], model: Any, done: skeleton.Pass | None
+) -> None:
+    """Raise InputError for a model, given without weights, that can't be measured as asked.
+
+    `done` is what one pass of it did, None if that isn't known.
+    """
+    _check_shapes(checkpoint, model)
+    _check_own(checkpoint, quantizations)
+    if done and not done.has_cache:
+        raise InputError(no_cache(checkpoint.name, model))
+    quantized = [name for name in quantizations if QUANTIZATIONS[name].weights]
+    if quantized:
+        option = f"--quantization {quantized[0]}"
+        _check_classes(option, checkpoint, model, done)
+        if done:
+            _check_calls(option, checkpoint, model, done)
+            _check_inputs(quantized, checkpoint, done)
+        _check_share(option, checkpoint, model)
+
+
+def no_cache(name: str, model: Any) -> str:
+    """Return the line that refuses a model which keeps nothing from one token to the next."""
+    return (
+        f"--model {name}: expected a decoder, which keeps a cache from one token to the next; got "
+        f"{type(model).__name__}, whose pass returns none; an encoder's config.json may say "
+        "is_decoder: false; choose another model"
+    )
+
+
+def check_ids(checkpoint: Checkpoint, model: Any, ids: Iterable[int]) -> None:
+    """Raise InputError if the tokenizer gives ids that the model has no embedding for."""
+    rows, highest = model.get_input_embeddings().num_embeddings, max(ids, default=0)
+    if highest >= rows:
+        raise InputError(
+            f"--model {checkpoint.name}: expected token ids below {rows}, its vocabulary, got "
+            f"{highest} from its tokenizer; fetch tokenizer and model again, from one place"
+        )
+
+
+def _check_shapes(checkpoint: Checkpoint, model: Any) -> None:
+    """Refuse files and a config.json of other shapes: bitsandbytes would load the matrices."""
+    linears = skeleton.linears(model) if checkpoint.quantization else ()
+    for name, tensor in model.state_dict().items():
+        if name.rpartition(".")[0] in linears:  # packed: of a shape of its own
+            continue
+        got = checkpoint.shapes.get(name, tuple(tensor.shape))  # a missing one shows at the load
+        if got != tuple(tensor.shape):
+            raise InputError(
+                f"--model {checkpoint.name}: expected {name} of shape {tuple(tensor.shape)} by its "
+                f"config.json, got {got}; fetch both files again"
+            )
+
+
+def _check_own(checkpoint: Checkpoint, quantizations: Sequence[str]) -> None:
+    """Refuse another quantization than the one that a checkpoint has already."""
+    own = checkpoint.quantization
+    if own and tuple(quantizations) != (own,):
+        raise InputError(
+            f"--quantization {','.join(quantizations)}: expected {own}, by which "
+            f"{checkpoint.name} is quantized already; write --quantization {own}, or give the "
+            "original model"
+        )
+
+
+def check_reference(checkpoint: Checkpoint, reference: Checkpoint | None) -> None:
+    """Raise InputError for a reference that can't be what a checkpoint was made from."""
+    if reference is None:
+        return
+    if checkpoint.quantization is None:
+        raise InputError(
+            f"--reference {reference.name}: expected a model that is quantized already, got "
+            f"{checkpoint.name}, which is compared with itself in 16 bits; leave the option away"
+        )
+    kept = [name for name in checkpoint.shapes if "embed" in name or "norm" in name]
+    same = all(checkpoint.shapes[name] == reference.shapes.get(name) for name in kept)
+    if reference.quantization or not same:
+        raise InputError(
+            f"--reference {reference.name}: expected the 16-bit checkpoint that {checkpoint.name} "
+            "was made from, got one with other weights; give its origin"
+        )
+
+
+def _check_classes(
+    option: str, checkpoint: Checkpoint, model: Any, done: skeleton.Pass | None
+) -> None:
+    """Refuse linears that run and that transformers doesn't quantize, since they are others'."""
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    found = {n: m for n, m in model.named_modules() if isinstance(m, (torch.nn.Linear, Conv1D))}
+    run = {n: m for n, m in found.items() if done is None or done.linears.get(n, 1)}
+    others = Counter(type(m).__name__ for m in run.values() if type(m) is not torch.nn.Linear)
+    if others:
+        classes = ", ".join(f"{count} {name}" for name, count in others.items())
+        raise InputError(
+            f"{option}: expected linears of torch's own class, which are quantized and attested; "
+            f"got {classes} in {checkpoint.name}; write --quantization fp16, or choose another "
+            "model"
+        )
+
+
+def _check_share(option: str, checkpoint: Checkpoint, model: Any) -> None:
+    """Refuse a model whose weights are largely in no linear: experts stay as they are.
+
+    Embeddings and the head stay in 16 bits by design, as bitsandbytes and transformers have it.
+    """
+    import torch
+
+    kinds = (torch.nn.Linear, torch.nn.Embedding)
+    modules = [module for module in model.modules() if isinstance(module, kinds)]
+    known = {id(weight) for module in modules for weight in module.parameters(recurse=False)}
+    others = {
+        name: weight.numel()
+        for name, weight in model.named_parameters()
+        if weight.dim() > 1 and id(weight) not in known
+    }
+    share = sum(others.values()) / max(1, sum(each.numel() for each in model.parameters()))
+    if share > LEFT_OUT:
+        raise InputError(
+            f"{option}: expected linears, but {share:.0%} of the weights of "
+            f"{checkpoint.name} are in none, such as {max(others, key=others.__getitem__)}, and "
+            "would stay in 16 bits; choose a dense model, or fp16"
+        )
+
+
+def _check_calls(option: str, checkpoint: Checkpoint, model: Any, done: skeleton.Pass) -> None:
+    """Refuse linears that don't run once in a pass: which work was quantized isn't known then."""
+    names, _ = skeleton.quantizable(model)
+    often = [name for name in names if done.linears[name] > 1]
+    beside = [name for name in names if not done.linears[name] and _has_run_beside(name, done)]
+    for wrong, what in (
+        (often, "run more than once"),
+        (beside, "have their weights read directly"),
+    ):
+        if wrong:
+            raise InputError(
+                f"{option}: expected linears that run once in a step, got {len(wrong)} of "
+                f"{checkpoint.name} that {what}, such as {wrong[0]}; write --quantization fp16, "
+                "or choose another model"
+            )
+
+
+def _check_inputs(quantized: Sequence[str], checkpoint: Checkpoint, done: skeleton.Pass) -> None:
+    """Refuse INT8 for inputs that bitsandbytes loses a dimension of: latent attention has them."""
+    int8 = [name for name in quantized if not QUANTIZATIONS[name].is_4bit]
+    if int8 and done.deep:
+        raise InputError(
+            f"--quantization {int8[0]}: expected inputs of 2 or 3 dimensions, which bitsandbytes "
+            f"multiplies in INT8; {len(done.deep)} linears of {checkpoint.name} have 4, such as "
+            f"{min(done.deep)}; write --quantization nf4 or fp16"
+        )
+
+
+def _has_run_beside(name: str, done: skeleton.Pass) -> bool:
+    """Tell if other linears of the same module ran: then this one's weight is used otherwise."""
+    around = name.rpartition(".")[0] + "."
+    return any(count and other.startswith(around) for other, count in done.linears.items())

@@ -1,0 +1,136 @@
+"""A model without weights: what its config.json describes, and what one pass of it does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.common.text import first_line
+from benchmarks.config.options import ATTENTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import torch
+
+    from benchmarks.model.checkpoint import Checkpoint
+
+PROMPT = 4  # tokens of the pass
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass did: how often each linear ran, and whether it returned a cache.
+
+    `deep` are the linears whose inputs had more dimensions than rows, tokens and features.
+    """
+
+    linears: Mapping[str, int]
+    deep: frozenset[str]
+    has_cache: bool
+
+
+def build(checkpoint: Checkpoint, attention: str) -> Any:
+    """Return the model that a checkpoint's config.json describes, in bfloat16, without weights.
+
+    Raises InputError if transformers can't build it, or has no such attention for it.
+    """
+    try:
+        return _build(checkpoint, attention)
+    except Exception as error:
+        for other in ATTENTIONS:
+            if other != attention and _can_be_built(checkpoint, other):
+                raise InputError(
+                    f"--attn-implementation {attention}: expected one that {checkpoint.name} has "
+                    f"and that is installed, got one that transformers can't use here; write "
+                    f"--attn-implementation {other}"
+                ) from error
+        raise InputError(
+            f"--model {checkpoint.name}: transformers can't build it from its config.json: "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+
+
+def dry_pass(model: Any) -> Pass | None:
+    """Return what a pass of a model without weights does; None if it can't run without them.
+
+    Whatever depends on values, such as the choice of an expert, may not.
+    """
+    import torch
+
+    names = {module: name for name, module in linears(model).items()}
+    ran = Counter(dict.fromkeys(names.values(), 0))
+    deep: set[str] = set()
+
+    def see(module: Any, inputs: tuple[torch.Tensor, ...], _: object) -> None:
+        ran.update([names[module]])
+        if inputs[0].dim() > 3:
+            deep.add(names[module])
+
+    hooks = [module.register_forward_hook(see) for module in names]
+    asked = model.config._attn_implementation
+    ids = torch.zeros(1, PROMPT, dtype=torch.long, device="meta")
+    try:
+        model.set_attn_implementation("eager")  # the others look at the mask's values
+        with torch.inference_mode():
+            found = model.eval()(input_ids=ids, use_cache=True)
+    except Exception:  # whatever needs values raises
+        return None
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.set_attn_implementation(asked)
+    return Pass(ran, frozenset(deep), cache_of(found) is not None)
+
+
+def cache_of(output: Any) -> Any:
+    """Return the cache that a pass returned, under either of its names; None without one."""
+    return getattr(output, "past_key_values", None) or getattr(output, "cache_params", None)
+
+
+def linears(model: Any) -> dict[str, Any]:
+    """Return all linears by name, those of classes of a library's own included."""
+    import torch
+
+    return {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+
+
+def quantizable(model: Any, skipped: Iterable[str] = ()) -> tuple[list[str], list[str]]:
+    """Return the linears that a quantization replaces, and those that it leaves as they are.
+
+    The output head stays in 16 bits, and so does what a model keeps in 32 bits. Of the others
+    transformers replaces those whose class is torch's own. `skipped` are parts of names that a
+    quantized checkpoint leaves out.
+    """
+    import torch
+
+    head = model.get_output_embeddings()
+    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ()) | set(skipped)
+    replaced: list[str] = []
+    left: list[str] = []
+    for name, module in linears(model).items():
+        ours = type(module) is torch.nn.Linear and module is not head
+        out = kept & {name, *name.split(".")}
+        (replaced if ours and not out else left).append(name)
+    return replaced, left
+
+
+def _can_be_built(checkpoint: Checkpoint, attention: str) -> bool:
+    try:
+        _build(checkpoint, attention)
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _build(checkpoint: Checkpoint, attention: str) -> Any:
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(checkpoint.path)
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(
+            config, attn_implementation=attention, dtype=torch.bfloat16
+        )

@@ -1,0 +1,143 @@
+"""Checkpoints that are quantized already, as `save_pretrained` writes and the hub has them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.common.errors import InputError, OutputError
+from benchmarks.evidence import agreement, attestation, counters, output, references
+from benchmarks.model import checkpoint, loading
+from benchmarks.model.target import find_target
+from tests.running import LEAST
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.model.target import Target
+
+WEIGHTS = "model.safetensors"
+LINEAR = "model.layers.2.mlp.up_proj.weight"
+
+
+@pytest.fixture(scope="module")
+def saved(target: Target, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a folder for each quantization, written by `save_pretrained`."""
+    folders = {}
+    for name in ("int8-decomp", "nf4", "nf4-dq"):
+        folder = tmp_path_factory.mktemp(name)
+        with loading.load(target, name, cold=False) as engine:
+            engine.model.save_pretrained(folder)
+        for file in target.checkpoint.path.glob("tokenizer*"):
+            shutil.copy(file, folder)
+        folders[name] = folder
+    return folders
+
+
+@pytest.fixture
+def find(target: Target) -> Any:
+    """Return a function that finds a folder as what is measured, as one quantization."""
+
+    def find(folder: Path, name: str, reference: str | None = None) -> Target:
+        settings = dataclasses.replace(
+            target.settings,
+            model=str(folder),
+            quantizations=(name,),
+            reference=reference,
+            batch_sizes=(2,),
+            new_tokens=4,
+        )
+        return find_target(settings, print)
+
+    return find
+
+
+@pytest.mark.parametrize("name", ["int8-decomp", "nf4", "nf4-dq"])
+def test_what_was_saved_is_loaded_attested_and_compared(
+    saved: dict[str, Path], target: Target, find: Any, name: str
+) -> None:
+    """The path is the same as after quantizing here, and so are the logits, to the last bit."""
+    found = find(saved[name], name, reference="synthetic:tiny")
+    with loading.load(found, name, cold=False) as engine:
+        attestation.attest_model(found, engine)
+        weights = agreement.check_weights(engine, found)
+        workload = found.workload(2, 4)
+        engine.prepare(workload)
+        counted = counters.count(engine, workload, range(2, 4)).record
+        attestation.attest_workload(engine, workload, counted)
+        logits = output.logits(engine, found).cpu()
+    assert weights["compared"] == 29
+    reference = references.ensure_reference(found)
+    figures, how = agreement.check(name, logits, found, reference)
+    assert how["checkpoint"] == "synthetic:tiny"
+    assert figures["logits_relative_error"] > 0
+    with loading.load(target, name, cold=False) as engine:
+        assert torch.equal(output.logits(engine, target).cpu(), logits)
+
+
+@pytest.mark.lie("a damaged scale in a checkpoint that was quantized before")
+@pytest.mark.parametrize(("name", "part"), [("int8-decomp", "SCB"), ("nf4", "absmax")])
+def test_a_damaged_scale_is_caught_with_a_reference(
+    saved: dict[str, Path], find: Any, tmp_path: Path, name: str, part: str
+) -> None:
+    """A scale that is off by half in one linear of 28: speed shows nothing of it."""
+    folder = shutil.copytree(saved[name], tmp_path / "damaged")
+    tensors = load_file(folder / WEIGHTS)
+    key = next(each for each in tensors if LINEAR.removesuffix("weight") in each and part in each)
+    tensors[key] *= 1.5
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    alone = find(folder, name)
+    with loading.load(alone, name, cold=False) as engine:
+        assert agreement.check_weights(engine, alone) is None
+    found = find(folder, name, reference="synthetic:tiny")
+    with (
+        loading.load(found, name, cold=False) as engine,
+        pytest.raises(OutputError, match=rf"got {LINEAR.removesuffix('.weight')} off by 0\.[45]"),
+    ):
+        agreement.check_weights(engine, found)
+
+
+def test_without_its_origin_there_is_nothing_to_compare_with(
+    saved: dict[str, Path], find: Any
+) -> None:
+    """The reason names the option that would give one."""
+    with pytest.raises(InputError, match="was made from by --reference"):
+        references.ensure_reference(find(saved["nf4"], "nf4"))
+
+
+def test_a_session_takes_the_checkpoints_own_quantization(
+    saved: dict[str, Path], session: Any
+) -> None:
+    """`--quantization` may be left away; agreement is null with its reason."""
+    done = session(*LEAST, f"--model={saved['nf4']}", "--benchmark-save=x", model=None)
+    assert done.status == 0, done.out + done.err
+    (benchmark,) = done.saved["benchmarks"]
+    info = benchmark["extra_info"]
+    assert info["workload"]["quantization"] == "nf4"
+    assert info["metrics"]["logits_relative_error"] is None
+    assert "--reference" in info["unmeasured"]["logits_relative_error"]
+
+
+def test_another_quantization_than_its_own_is_refused(
+    saved: dict[str, Path], target: Target, find: Any, tmp_path: Path
+) -> None:
+    """What is quantized can't be quantized again; what isn't needs no reference."""
+    with pytest.raises(InputError, match=r"--quantization int8: expected nf4, by which"):
+        find(saved["nf4"], "int8")
+    with pytest.raises(InputError, match="leave the option away"):
+        find(target.checkpoint.path, "int8", reference="synthetic:tiny")
+    with pytest.raises(InputError, match="expected the 16-bit checkpoint"):
+        find(saved["nf4"], "nf4", reference=str(saved["int8-decomp"]))
+    folder = shutil.copytree(saved["nf4"], tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    for change in ({"quant_method": "gptq"}, {"bnb_4bit_quant_type": "fp4"}):
+        changed = config | {"quantization_config": config["quantization_config"] | change}
+        (folder / "config.json").write_text(json.dumps(changed))
+        with pytest.raises(InputError, match="expected weights in 16 bits, or quantized by bits"):
+            checkpoint.read("other", folder)
