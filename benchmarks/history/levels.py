@@ -53,9 +53,14 @@ class Change:
         return self.after / self.before - 1 if self.before else None
 
 
+def can_split() -> bool:
+    """Whether the package that splits series is there."""
+    return find_spec("ruptures") is not None
+
+
 def check() -> None:
     """Raise InputError if the package that splits series is missing."""
-    if find_spec("ruptures") is None:
+    if not can_split():
         raise InputError(
             "a history needs ruptures; can't import it; pip install -e '.[report]' (with Python "
             "3.11 to 3.13: ruptures has no release for newer ones)"

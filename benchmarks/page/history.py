@@ -6,6 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import in_short
+from benchmarks.page.changes import changes
 from benchmarks.page.figures import over_time
 from benchmarks.page.labels import (
     commit_label,
@@ -19,6 +20,8 @@ from benchmarks.verdicts import times
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.history.series import Place
+    from benchmarks.page.changes import Changes
     from benchmarks.sessions.session import Measured, Session
 
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
@@ -39,8 +42,8 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     sessions = [each for each in sessions if not each.duet]
     if len(sessions) < 2:
         return None
-    kept = _newest(sessions)
-    groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
+    kept, changed = _newest(sessions), changes(sessions)
+    groups: dict[Place, list[tuple[int, Measured]]] = {}
     for n, session in enumerate(kept):
         for measured in session.measured.values():
             key = comparable.machine_key(session), comparable.workload_key(measured)
@@ -51,21 +54,35 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     workloads = _labels({key: workload_label(found[0][1]) for (_, key), found in groups.items()})
     series = [
         {
-            "machine": machines[machine],
-            "workload": workloads[workload],
+            "machine": machines[place[0]],
+            "workload": workloads[place[1]],
             "sessions": [n for n, _ in found],
-            "marks": [_standing(kept[n]) for n, _ in found],
-            "levels": _levels([(kept[n], measured) for n, measured in found]),
-            "doubts": _doubts([measured for _, measured in found]),
-            "metrics": _columns([(kept[n], measured) for n, measured in found]),
+            **_of_place([(kept[n], measured) for n, measured in found], changed.get(place, {})),
         }
-        for (machine, workload), found in groups.items()
+        for place, found in groups.items()
     ]
     return {
         "sessions": [_describe(session) for session in kept],
         "series": sorted(series, key=_first_choice),
         "spec": over_time.spec(),
         "left_out": len(sessions) - len(kept),
+    }
+
+
+def _of_place(
+    found: Sequence[tuple[Session, Measured]], changed: Mapping[str, Changes]
+) -> dict[str, Any]:
+    """Return what is shown of the sessions of one place, oldest first."""
+    number = {session.name: n for n, (session, _) in enumerate(found)}
+    columns = _columns(found)
+    for column in columns:
+        known = changed.get(column["name"], ())
+        column["changes"] = [(number[name], says) for name, says in known if name in number]
+    return {
+        "marks": [_standing(session) for session, _ in found],
+        "levels": _levels(found),
+        "doubts": _doubts([measured for _, measured in found]),
+        "metrics": columns,
     }
 
 
