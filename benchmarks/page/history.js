@@ -125,7 +125,7 @@ function historySpec(metric, rows, changes, accepted, width) {
   layers.began.data = layers.word.data = { values: accepted };
   layers.changed.data = layers.over.data = { values: changes };
   layers.moved.data = { values: historyWords(changes, rows, width) };
-  layers.levels.data = { values: historyLevels(changes, rows) };
+  layers.levels.data = { values: data.history.split ? historyLevels(changes, rows) : [] };
   for (const { encoding: { y } } of spec.layer) {
     if (y && y.scale) Object.assign(y.scale, { domain: metric.domain, nice: true });
   }

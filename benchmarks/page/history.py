@@ -6,6 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import in_short
+from benchmarks.history import levels
 from benchmarks.page.changes import changes
 from benchmarks.page.figures import over_time
 from benchmarks.page.labels import (
@@ -66,6 +67,7 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
         "series": sorted(series, key=_first_choice),
         "spec": over_time.spec(),
         "left_out": len(sessions) - len(kept),
+        "split": levels.can_split(),
     }
 
 
@@ -204,14 +206,14 @@ def _levels(found: Sequence[tuple[Session, Measured]]) -> list[tuple[int, str]]:
 
     That is where a session was promoted whose own verdicts on the benchmark say so.
     """
-    levels = []
+    begun = []
     for n, (session, measured) in enumerate(found):
         said = {v["outcome"] for v in session.verdicts if v["benchmark"] == measured.fullname}
         if _standing(session)[0] == "session" or not said & {"REGRESSED", "IMPROVED"}:
             continue
         word = "accepted" if "REGRESSED" in said else "improved"
-        levels.append((n, "forced" if session.promoted.get("forced") else word))
-    return levels
+        begun.append((n, "forced" if session.promoted.get("forced") else word))
+    return begun
 
 
 def _describe(session: Session) -> dict[str, str]:
