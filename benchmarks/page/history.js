@@ -56,7 +56,7 @@ function historyTicks(rows, width) {
   const ticks = new Map();
   let last = Infinity;
   for (const { t, commit } of dated.reverse()) { // so that the newest has one
-    if (last - t < room) continue;
+    if (last - t < (ticks.size === 1 ? 1.4 : 1) * room) continue; // the newest ends at the edge
     ticks.set(t, commit === "unknown" ? "" : commit.slice(0, 7));
     last = t;
   }
@@ -131,7 +131,10 @@ function historySpec(metric, rows, changes, accepted, width) {
   }
   const axis = historyTicks(rows, width);
   for (const layer of spec.layer) layer.encoding.x.axis = axis;
-  if (rows.length > 300) points.encoding.size = { value: 10 };
+  if (rows.length > 300) {
+    points.encoding.size = { value: 10 };
+    spec.layer.sort((a, b) => (a === layers.levels) - (b === layers.levels)); // it would be hidden
+  }
   const present = new Set(rows.map((row) => row.mark));
   for (const channel of ["color", "shape"]) {
     const { scale } = points.encoding[channel];
