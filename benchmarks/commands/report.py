@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 report --out report.html
 report .benchmarks --out report.html --csv report.csv
-report .benchmarks --export otava otava.yaml --export openmetrics sessions.txt
+report --export otava otava.yaml --export openmetrics sessions.txt
 """
 STATUSES = {
     ExitStatus.FINE: "all was written",
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar=("FORMAT", "FILE"),
         help=f"write the sessions for another tool into this file: {', '.join(formats.FORMATS)}; "
-        "may be given several times",
+        "may be given several times (default: none)",
     )
     parser.add_argument(
         "--artifacts",

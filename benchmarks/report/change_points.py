@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import align, count, short, wrapped
+from benchmarks.common.text import align, count, number, short, wrapped
 from benchmarks.history.change_points import CALLS
 from benchmarks.report import verdict_markdown, verdict_table
 from benchmarks.sessions import commit, instants
@@ -108,5 +108,6 @@ def _changed(changed: Mapping[str, tuple[object, object]]) -> str:
 def _fact(value: object) -> str:
     if value is None:
         return "unknown"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:,.0f}" if number else str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return str(value)

@@ -52,8 +52,11 @@ def check(
 ) -> None:
     """Raise InputError, in one line that names entry and key, if something isn't as expected."""
     if unknown := sorted(entry.keys() - expected.keys()):
-        keys = ", ".join(expected)
-        raise InputError(f"{where}: expected one of {keys}; got {unknown[0]!r}; correct its name")
+        (near,) = get_close_matches(unknown[0], expected, n=1, cutoff=0)
+        raise InputError(
+            f"{where}: expected one of {', '.join(expected)}; got {unknown[0]!r}; "
+            f"correct its name: the nearest is {near!r}"
+        )
     for key, says in expected.items():
         if key not in entry:
             if key in optional:

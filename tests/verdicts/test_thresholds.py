@@ -66,7 +66,10 @@ def test_no_file_and_the_one_that_ships_change_nothing(tmp_path: Path) -> None:
         ({"floor_percent": "nan"}, "floor_percent: expected a number from 0 on"),
         ({"gross_percent": "2"}, "expected floor_percent of at most gross_percent; got 3 and 2"),
         ({"equivalence_percent": "1"}, "expected floor_percent of at most equivalence_percent"),
-        ({"flor_percent": "3"}, "got 'flor_percent'; correct its name"),
+        (
+            {"flor_percent": "3"},
+            "got 'flor_percent'; correct its name: the nearest is 'floor_percent'",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_entry_and_key(
