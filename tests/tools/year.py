@@ -129,10 +129,10 @@ def _timed(what: str, do: Callable[[], Any]) -> None:
 
 
 def _readers(what: str, folder: Path) -> None:
-    """Time `baselines list` and a page, in processes of their own, with their memory."""
+    """Time `baselines list`, a history and a page, in processes of their own, with their memory."""
     page = str(folder.parent / "page.html")
     listing = ["baselines", "list", "--storage", str(folder)]
-    for command in (listing, ["report", str(folder), "--out", page]):
+    for command in (listing, ["history", str(folder)], ["report", str(folder), "--out", page]):
         run = [sys.executable, "-m", "benchmarks", *command]
         with subprocess.Popen(run, stdout=subprocess.DEVNULL) as process:
             _, status, used = os.wait4(process.pid, 0)
