@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,9 @@ from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
+from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import HELP, OPTIONS
-from benchmarks.config.settings import build_settings
+from benchmarks.config.settings import Settings, build_settings
 from benchmarks.machine import clock
 from benchmarks.model.checkpoint import own_quantization
 from benchmarks.pytest_session import (
@@ -32,6 +35,7 @@ from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_com
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 from benchmarks.report import columns
 
+REPLICAS = Path(__file__).parent / "benchmarks" / "test_replicas.py"
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
@@ -80,27 +84,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = state_of(metafunc.config)
     state.collected, settings = True, state.settings
-    metafunc.parametrize("quantization", settings.quantizations, scope="session")
+    names, values, ids = _models(settings)
+    metafunc.parametrize(names, values, ids=ids, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
     metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
     own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
     if "new_tokens" not in own:
         metafunc.parametrize("new_tokens", [settings.new_tokens], ids="n{}".format)
+    if "replicas" in metafunc.fixturenames:
+        metafunc.parametrize("replicas", settings.replicas or [1], ids="r{}".format)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the benchmark of replicas out unless an option asks for it, or its file is named."""
+    wanted = state_of(config).settings.replicas
+    return True if collection_path == REPLICAS and not wanted else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by quantization, so that each loads once; warm-up first, profile last."""
+    """Group benchmarks by quantization, so that each loads once, and by generation mode.
+
+    What is compiled comes last: it is there still when its work is counted. Within a mode warm-up
+    comes first, and the profile last. Replicas come when no model is loaded here any more.
+    """
     settings = state_of(config).settings
     if settings.work_only:
         selection.leave_out_other_times(config, items)
-    quantizations = settings.quantizations
+    modes = sorted(settings.generations, key=lambda mode: MODES[mode].is_compiled)
+    groups: list[tuple[Any, Any]] = [*itertools.product(settings.quantizations, modes)]
 
     def order(item: Any) -> tuple[int, int]:
-        if not _is_benchmark(getattr(item, "fixturenames", ())):
+        names = getattr(item, "fixturenames", ())
+        if not _is_benchmark(names):
             return -1, 0
+        if "engine" not in names:
+            return len(groups), item.callspec.params["replicas"]
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
-        return quantizations.index(_quantization(item)), bool(last) - bool(first)
+        group = _quantization(item), item.callspec.params.get("generation", DEFAULT)
+        return groups.index(group), bool(last) - bool(first)
 
     items.sort(key=order)
 
@@ -131,7 +153,7 @@ def pytest_runtest_teardown(
 ) -> Generator[None, object, object]:
     """Check what really ran when the last benchmark of a model is done, while it is loaded."""
     failure, state = None, state_of(item.config)
-    evidence, done = state.evidence, not nextitem or _quantization(nextitem) != _quantization(item)
+    evidence, done = state.evidence, not nextitem or _loaded(nextitem) != _loaded(item)
     if evidence and state.progress and done:
         state.evidence = None
         state.history["profiled"] = True
@@ -301,9 +323,27 @@ def _in_one_line() -> Iterator[None]:
         raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
 
 
+def _models(settings: Settings) -> tuple[Any, Any, list[str] | None]:
+    """Return what the model and its mode are parametrized with: names, values, and their ids.
+
+    The default mode is in no id, and alone it is no parameter either: stored ids stay what they
+    are.
+    """
+    if settings.generations == (DEFAULT,):
+        return "quantization", settings.quantizations, None
+    pairs = [*itertools.product(settings.quantizations, settings.generations)]
+    ids = [name if mode == DEFAULT else f"{name}-{mode}" for name, mode in pairs]
+    return ("quantization", "generation"), pairs, ids
+
+
 def _is_benchmark(fixtures: Iterable[str]) -> bool:
-    """Whether a test measures a loaded model, by the fixtures that it asks for."""
-    return {"benchmark", "engine"} <= set(fixtures)
+    """Whether a test measures a model, loaded here or in replicas, by its fixtures."""
+    return "benchmark" in fixtures and not {"engine", "fleet"}.isdisjoint(fixtures)
+
+
+def _loaded(item: Any) -> str | None:
+    """Return the quantization of the model that a test wants loaded in this process."""
+    return _quantization(item) if "engine" in getattr(item, "fixturenames", ()) else None
 
 
 def _quantization(item: Any) -> str | None:

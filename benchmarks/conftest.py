@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.common.text import short
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
 from benchmarks.pytest_session.progress import Progress
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.machine.watch import Watch
     from benchmarks.model.engine import Engine, Generation
     from benchmarks.model.target import Target
+    from benchmarks.replicas.launch import Fleet
 
 
 @pytest.fixture(scope="session")
@@ -64,18 +67,25 @@ def engine(
     target: Target,
     progress: Progress,
     state: SessionState,
-    gpu: Gpu | Unmeasured | None,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
-    from benchmarks.model import loading
+    from benchmarks.machine import cards
+    from benchmarks.model import footprint, loading
 
     progress.show(f"{quantization}: loading {target.checkpoint.name}")
     with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
         state.history["loaded"].append(quantization)
-        state.evidence = gathering.Evidence(target, engine, lambda: gpu)
+        gpus = footprint.gpus(engine.model)
+        state.evidence = gathering.Evidence(target, engine, lambda: cards.find(gpus))
         progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
         yield engine
+
+
+@pytest.fixture(scope="session")
+def generation() -> str:
+    """Return the generation mode, if it is no parameter."""
+    return DEFAULT
 
 
 @pytest.fixture
@@ -85,9 +95,10 @@ def workload(
     batch_size: int,
     prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the target knows it)
     new_tokens: int,
+    generation: str,
 ) -> Workload:
     """Return this benchmark's prompts, already on the device."""
-    workload = target.workload(batch_size, new_tokens)
+    workload = target.workload(batch_size, new_tokens, generation)
     engine.prepare(workload)
     return workload
 
@@ -107,11 +118,12 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 
 
 @pytest.fixture(scope="session")
-def gpu(target: Target) -> Gpu | Unmeasured | None:
-    """Return the GPU as NVML shows it, or why it can't be watched; None on the CPU."""
-    from benchmarks.machine import nvml
+def gpu(engine: Engine) -> Gpu | Unmeasured:
+    """Return the GPUs that the model is on, as NVML shows them, or why they can't be watched."""
+    from benchmarks.machine import cards
+    from benchmarks.model import footprint
 
-    return nvml.find(target.device) if target.device.type == "cuda" else None
+    return cards.find(footprint.gpus(engine.model))
 
 
 @pytest.fixture(scope="session")
@@ -124,7 +136,7 @@ def first_control(target: Target) -> dict[str, float]:
 
 @pytest.fixture
 def new_watch(
-    target: Target, gpu: Gpu | Unmeasured | None, request: pytest.FixtureRequest
+    target: Target, gpu: Gpu | Unmeasured, request: pytest.FixtureRequest
 ) -> Callable[[], Watch]:
     """Return a function that makes the context in which rounds are timed, and watched."""
     import torch
@@ -222,6 +234,69 @@ def record(
             example = engine.decode(row[workload.prompt_tokens :])
         name = short(request.node.name)
         state.summary.add(name, benchmark.extra_info, example)
+        progress.say(f"{name}: {headline(info)}")
+
+    return store
+
+
+@pytest.fixture
+def fleet(
+    benchmark: Any,
+    quantization: str,
+    batch_size: int,
+    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the replicas know it)
+    new_tokens: int,
+    replicas: int,
+    target: Target,
+    progress: Progress,
+    request: pytest.FixtureRequest,
+) -> Fleet:
+    """Return the replicas of a benchmark; no model is loaded in this process meanwhile."""
+    from benchmarks.replicas import arguments, launch
+
+    benchmark.has_error = True  # until it is recorded: see `measure`
+    given = {
+        "--quantization": quantization,
+        "--batch-size": batch_size,
+        "--new-tokens": new_tokens,
+        "--device": target.device.type,
+    }
+    name = short(request.node.name)
+
+    def show(replica: int, says: str) -> None:
+        if replica == 0 and not says.startswith(launch.READY):  # the others do the same
+            progress.show(f"{name}: {says}")
+
+    return launch.Fleet(
+        replicas,
+        arguments.written(request.config.getoption, given),
+        launch.variables(os.environ, target.settings.threads),
+        show,
+    )
+
+
+@pytest.fixture
+def record_replicas(
+    benchmark: Any,
+    progress: Progress,
+    state: SessionState,
+    replicas: int,
+    request: pytest.FixtureRequest,
+) -> Callable[[dict[str, Any]], None]:
+    """Return the function that stores what the replicas of a benchmark measured."""
+    from benchmarks.replicas.account import add_scaling
+
+    def store(info: dict[str, Any]) -> None:
+        name = short(request.node.name)
+        one = name.removesuffix(f"-r{replicas}]")
+        if replicas == 1:
+            state.alone[one] = info["metrics"]["tokens_per_s"]
+        add_scaling(info, state.alone.get(one), asked=1 in state.settings.replicas)
+        if benchmark.stats:
+            benchmark.stats.stats.data[:] = [each["round_s"] for each in info["rounds"]]
+        benchmark.has_error = False
+        benchmark.extra_info.update(info)
+        state.summary.add(name, benchmark.extra_info, None)
         progress.say(f"{name}: {headline(info)}")
 
     return store

@@ -18,9 +18,11 @@ ALLOWED = {
     "sessions": "machine common",
     "sharing": "sessions common",
     "config": "machine common",
-    "model": "config machine common",
-    "measure": "model config machine sessions common",
-    "evidence": "model config machine common",
+    "modes": "config machine common",
+    "model": "modes config machine common",
+    "measure": "modes model config machine sessions common",
+    "evidence": "modes model config machine common",
+    "replicas": "evidence measure model config machine sessions common",
     "verdicts": "sessions common",
     "environments": "sessions common",
     "duet": "environments verdicts evidence measure model machine config sessions common",
@@ -32,7 +34,7 @@ ALLOWED = {
     "commands": "export page report history duet environments verdicts sharing sessions config "
     "machine common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
-    "top": "pytest_session report evidence measure model machine config common",
+    "top": "pytest_session report replicas evidence measure model machine config common",
 }
 MOST = 13  # modules in a folder, so that a reader finds the room for a change in a minute
 

@@ -37,6 +37,7 @@ def words(text: str) -> list[str]:
 
 NOT_FOLLOWED = {  # what a session may be given, but not by `ci`, which would go on without it
     "--summary": "give it to ci itself, whose duet adds to it",
+    "--replicas": "a duet has one process a side, and can't decide on them: use pytest --gate",
     "--benchmark-compare": "ci judges, and chooses its duet, by promoted baselines: promote it",
 }
 

@@ -33,6 +33,7 @@ NOT_OURS = (
     "--columns",
     "--gate",
     "--summary",
+    "--replicas",
     "--report",
     "--work-only",  # a duet has --work
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.common.exit_status import listed
+from benchmarks.config import generation
 from benchmarks.config.quantization import QUANTIZATIONS
 
 DEVICES = ("auto", "cuda", "cpu")
@@ -79,6 +80,14 @@ OPTIONS = (
         metavar="A,B",
     ),
     Option(
+        "--generation",
+        f"how tokens are generated, one or more of {', '.join(generation.MODES)}: with the usual "
+        "cache, a static one, a static one and a compiled decode step, or a quantized one "
+        f"(default: {generation.DEFAULT})",
+        generation.DEFAULT,
+        metavar="A,B",
+    ),
+    Option(
         "--batch-size",
         "rows that are generated at once; one number or several (default: 8)",
         "8",
@@ -102,6 +111,13 @@ OPTIONS = (
         "untimed rounds before the timed ones, if the model isn't warm yet (default: 3)",
         "3",
         metavar="N",
+    ),
+    Option(
+        "--replicas",
+        "also measure this many processes at once, each with its own copy of the model, on all "
+        "visible GPUs in turn; one number or several, and with a 1 among them scaling efficiency "
+        "(default: none)",
+        metavar="N,M",
     ),
     Option(
         "--dtype",
@@ -137,8 +153,8 @@ OPTIONS = (
     Option(
         "--columns",
         "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
-        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory; "
-        "the stored file has all of them anyway)",
+        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory, of "
+        "replicas also scaling and cores; the stored file has all of them anyway)",
         metavar="NAME,...",
     ),
     Option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import IMPOSSIBLE
+from benchmarks.config.generation import MODES
 from benchmarks.config.options import (
     ATTENTIONS,
     DEFAULT_PROMPT_TOKENS,
@@ -39,12 +40,14 @@ class Settings:
     device: str
     device_map: str
     quantizations: tuple[str, ...]
+    generations: tuple[str, ...]  # modes
     batch_sizes: tuple[int, ...]
     new_tokens: int
     prompt_tokens: int | None  # None if `prompt` is given: its own length counts
     prompt: str | None
     rounds: int
     warmup_rounds: int
+    replicas: tuple[int, ...]  # empty: no benchmark of them
     dtype: str
     attn_implementation: str
     bounds: Bounds
@@ -103,6 +106,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         quantizations=_choices(
             "--quantization", _given(text("--quantization"), DEFAULT), tuple(QUANTIZATIONS)
         ),
+        generations=_choices("--generation", text("--generation"), tuple(MODES)),
         batch_sizes=_counts("--batch-size", text("--batch-size")),
         new_tokens=count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,
@@ -110,6 +114,9 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         rounds=count("--rounds", text("--rounds")),
         warmup_rounds=(
             0 if work_only else count("--warmup-rounds", text("--warmup-rounds"), minimum=0)
+        ),
+        replicas=_replicas(
+            text("--replicas"), device_map=text("--device-map"), work_only=work_only
         ),
         dtype=_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=_choice(
@@ -149,6 +156,16 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
             "a text is used at its own length, so leave --prompt-tokens out"
         )
     return prompt, None
+
+
+def _replicas(text: str | None, device_map: str | None, *, work_only: bool) -> tuple[int, ...]:
+    """Return the numbers of replicas, the smallest first: what is alone comes before the others."""
+    other = "--work-only" if work_only else f"--device-map {device_map}"
+    if text and (work_only or device_map != "single"):
+        raise InputError(
+            f"--replicas and {other}: expected one of them, got both; each is timed on one GPU"
+        )
+    return () if text is None else tuple(sorted(_counts("--replicas", text)))
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.common.errors import InputError
+from benchmarks.config.generation import DEFAULT
 
 Encode = Callable[[str], list[int]]  # a text to its token ids, special tokens included
 
@@ -35,6 +36,8 @@ class Workload:
 
     prompts: tuple[tuple[int, ...], ...]
     new_tokens: int
+    generation: str = DEFAULT  # the mode
+    room: int = 0  # tokens of a row that a static cache has room for
 
     @property
     def batch_size(self) -> int:

@@ -50,6 +50,11 @@ class Conditions:
     def check(self) -> None:
         """Raise InputError, before anything is installed or started, for what no side can use."""
         target.check(self.settings)
+        if len(modes := self.settings.generations) > 1:
+            raise InputError(
+                f"--generation: expected one mode for both sides, got {', '.join(modes)}; measure "
+                "one after the other"
+            )
 
 
 @dataclass

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, ProfilerError
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.settings import build_settings
 from benchmarks.duet.slowdown import slower
 from benchmarks.environments import installed
 from benchmarks.evidence import output, profiling
 from benchmarks.evidence.agreement import FIGURES
 from benchmarks.evidence.gathering import Evidence
-from benchmarks.machine import clock, host, nvml, validity
+from benchmarks.machine import cards, clock, host, nvml, validity
 from benchmarks.machine.bounds import UNSTEADY
 from benchmarks.machine.device import describe, machine_info
 from benchmarks.machine.host import kept_to
@@ -25,7 +26,7 @@ from benchmarks.machine.watch import Watch
 from benchmarks.measure import memory
 from benchmarks.measure.extra_info import extra_info, untimed
 from benchmarks.measure.rounds import Attempt, round_of
-from benchmarks.model import loading
+from benchmarks.model import footprint, loading
 from benchmarks.model.target import find_target
 from benchmarks.sessions import pytest_format
 
@@ -98,7 +99,7 @@ class Side:
                 "python_compiler": platform.python_compiler(),
                 "python_build": platform.python_build(),
             },
-            "describes": describe(self._target.device),
+            "describes": describe(self._target.device, chosen.device_map),
             "commit": pytest_format.commit_info(),  # of the suite that this side holds
         }
 
@@ -241,7 +242,9 @@ class Side:
     def _begin(self, batch_size: int, own_pids: list[int]) -> Workload:
         """Prepare a batch size, and return its workload."""
         self._own_pids = own_pids
-        workload = self._target.workload(batch_size, self._target.settings.new_tokens)
+        settings = self._target.settings
+        (generation,) = settings.generations
+        workload = self._target.workload(batch_size, settings.new_tokens, generation)
         self._loaded.prepare(workload)
         self._workloads[batch_size] = workload
         return workload
@@ -268,6 +271,7 @@ class Side:
                 "batch_size": done.batch_size,
                 "prompt_tokens": self._target.settings.prompt_id,
                 "new_tokens": workload.new_tokens,
+                **({"generation": mode} if (mode := workload.generation) != DEFAULT else {}),
             },
             "slowdown": done.slowdown,
             "data": done.data,
@@ -282,7 +286,6 @@ class Side:
         threads = torch.get_num_threads()
         return Watch(self._target.device.type, threads=threads, control=None, gpu=self._find_gpu())
 
-    def _find_gpu(self) -> nvml.Gpu | Unmeasured | None:
-        """Return the GPU to watch, on which both workers are at home; None on the CPU."""
-        device = self._target.device
-        return nvml.find(device, self._own_pids) if device.type == "cuda" else None
+    def _find_gpu(self) -> nvml.Gpu | Unmeasured:
+        """Return the GPUs to watch: the model's, on which both workers are at home."""
+        return cards.find(footprint.gpus(self._loaded.model), self._own_pids)

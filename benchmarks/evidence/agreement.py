@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import OutputError
+from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence.output import compare
 from benchmarks.evidence.references import read_reference, reference_key, reference_name
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
     import torch
 
+    from benchmarks.config.workload import Workload
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
 
 FIGURES = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
+FORCED = 8  # tokens of each row over which a generation mode is compared with the default
 ROWS = 256  # of each linear, the first ones, that are read from the checkpoint once more
 
 
@@ -75,7 +78,8 @@ def check(
     figures = compare(logits.cpu(), expected)
     known, synthetic = QUANTIZATIONS[quantization], target.checkpoint.weights == "synthetic"
     bounds = asdict(known.synthetic if synthetic else known.real)
-    _judge(quantization, figures, bounds, reference_name(target))
+    quantized = known.weights is not None
+    _judge(quantization, figures, bounds, reference_name(target), must_differ=quantized)
     share, positions = figures["top1_agreement"], len(expected)
     return figures, {
         "with": reference_name(target),
@@ -86,24 +90,48 @@ def check(
     }
 
 
+def check_mode(engine: Engine, workload: Workload, target: Target) -> dict[str, Any]:
+    """Return how far the logits of a mode are from those of the dynamic cache, and the bounds.
+
+    Both are given the same tokens, so that only the mode differs: a compiled decode step, or a
+    quantized cache, may be wrong alone. Raises OutputError if one is, or if a quantized cache
+    changes nothing.
+    """
+    plain = replace(workload, generation=DEFAULT, room=0)
+    tokens, expected = engine.decode_logits(plain, FORCED)
+    _, found = engine.decode_logits(workload, FORCED, tokens)
+    figures = compare(found, expected)
+    known, synthetic = QUANTIZATIONS[engine.quantization], target.checkpoint.weights == "synthetic"
+    own = MODES[workload.generation].agreement
+    bounds = asdict(own or (known.synthetic if synthetic else known.real))
+    what = f"{engine.quantization}, {workload.generation},"
+    _judge(what, figures, bounds, "the dynamic cache", must_differ=own is not None)
+    return {"with": DEFAULT, "positions": len(expected), **figures, "bounds": bounds}
+
+
 def tokens_sha256(tokens: torch.Tensor) -> str:
     """Return the SHA-256 of a generation's token ids, as JSON rows."""
     return hashlib.sha256(json.dumps(tokens.tolist()).encode()).hexdigest()
 
 
 def _judge(
-    quantization: str, figures: dict[str, float], bounds: dict[str, float], reference: str
+    what: str,
+    figures: dict[str, float],
+    bounds: dict[str, float],
+    reference: str,
+    *,
+    must_differ: bool,
 ) -> None:
     problems = [
         f"{name}: expected at most {limit:g}, got {figures[name]:.3g}"
         for name, limit in bounds.items()
         if not figures[name] <= limit
     ]
-    if QUANTIZATIONS[quantization].weights and figures["logits_relative_error"] == 0:
+    if must_differ and figures["logits_relative_error"] == 0:
         problems = [f"the logits are {reference}'s to the last bit, so nothing was quantized"]
     if problems:
         raise OutputError(
-            f"{quantization} disagrees with {reference} on the same checkpoint: "
+            f"{what} disagrees with {reference} on the same checkpoint: "
             f"{'; '.join(problems)}; fast and wrong is not fast: look for a broken kernel"
         )
 

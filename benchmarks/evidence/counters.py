@@ -31,8 +31,17 @@ COPIES = {
     "DtoH": "copies_device_to_host",
     "HtoD": "copies_host_to_device",
     "DtoD": "copies_device_to_device",
+    "PtoP": "copies_peer_to_peer",
 }
+SHARDED = frozenset({"PtoP"})  # counted only if there are some: one device alone has no peer
 
+
+# What torch.compile writes into a trace beside the operators that it calls. The names of its code
+# are hashes, and its regions are numbered by the order in which they were compiled.
+REGION = re.compile(r"Torch-Compiled Region")
+AROUND = re.compile(
+    r"Torch-Compiled Region|## Call CompiledFxGraph|TorchDynamo|Pregraph bytecode|AOTDispatcher"
+)
 
 # Runs a phase once, and is inside of the window that it is given while the phase runs.
 Run = Callable[[AbstractContextManager[Any]], object]
@@ -93,11 +102,14 @@ def count_events(events: Iterable[Event], *, cuda: bool) -> dict[str, Any]:
     events = list(events)
     start, end = _window(events)
     inside = [each for each in events if each.on_host and start <= each.start_ns < end]
-    operators = Counter(each.name for each in inside if each.is_operator)
+    called = [each for each in inside if each.is_operator]
+    operators = Counter(each.name for each in called if not AROUND.match(each.name))
+    regions = sum(bool(REGION.match(each.name)) for each in called)
     counts: dict[str, Any] = {
         "operators": dict(sorted(operators.items())),
         "operators_total": operators.total(),
         "int8_operators": {name: n for name, n in sorted(operators.items()) if _is_int8(name)},
+        **({"compiled_regions": regions} if regions else {}),
     }
     if cuda:
         return counts | _device_counts(inside, events)
@@ -109,6 +121,7 @@ def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str
     syncs = Counter(match[1] for call in calls if (match := SYNCHRONIZE.match(call.name)))
     # A set: if a runtime call and the driver call inside it are both traced, they share an id.
     launches = {call.id for call in calls if kineto.LAUNCH.match(call.name)}
+    graphs = sum("GraphLaunch" in call.name for call in calls)
     asked = {call.id for call in calls}
     copies = Counter(
         match[1]
@@ -117,7 +130,12 @@ def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str
     )
     return {
         "kernel_launches": len(launches),
-        **{name: copies[direction] for direction, name in COPIES.items()},
+        **({"graph_launches": graphs} if graphs else {}),
+        **{
+            name: copies[direction]
+            for direction, name in COPIES.items()
+            if copies[direction] or direction not in SHARDED
+        },
         "synchronizations": {
             "stream": syncs["Stream"],
             "event": syncs["Event"],

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
 from benchmarks.common.quantity import as_stored
+from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.evidence import agreement, attestation, output, references, work
 from benchmarks.evidence.tracing import DECODE_STEPS
+from benchmarks.model import footprint
+from benchmarks.modes import attested, caches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +51,7 @@ class Evidence:
         self._model = attestation.attest_model(target, engine)
         self._model["weights"] = agreement.check_weights(engine, target)
         self._records: list[tuple[Any, Workload]] = []
+        self._agreement: dict[Workload, dict[str, Any]] = {}  # of modes with the dynamic cache
 
     @property
     def names(self) -> list[str]:
@@ -54,8 +59,13 @@ class Evidence:
         return [benchmark.fullname for benchmark, _ in self._records]
 
     def add(self, benchmark: Any, workload: Workload, tokens: torch.Tensor) -> None:
-        """Add a benchmark whose rounds are timed and stored, and the tokens that came out."""
+        """Add a benchmark whose rounds are timed and stored, and the tokens that came out.
+
+        Raises AttestationError if it ran in another mode than asked for, and OutputError if the
+        mode changes the output by too much.
+        """
         info = benchmark.extra_info
+        mode = self._attest_mode(workload)
         counted = workload.prompt_tokens + DECODE_STEPS.stop
         whole = tokens.shape[1] == workload.prompt_tokens + workload.new_tokens
         info["attestation"] = {
@@ -64,11 +74,36 @@ class Evidence:
             "counted_tokens_sha256": agreement.tokens_sha256(tokens[:, :counted]),
             "path": None,
             "agreement": None,
+            **({"generation": mode} if mode else {}),
         }
         info["counters"] = info["device_time"] = None
         info["metrics"].update(dict.fromkeys(work.METRICS))
         info["unmeasured"].update(dict.fromkeys(work.METRICS, BEFORE))
         self._records.append((benchmark, workload))
+
+    def _attest_mode(self, workload: Workload) -> dict[str, Any] | None:
+        """Return what the mode of the last generation was; None for the default one."""
+        if workload.generation == DEFAULT:
+            return None
+        engine, mode = self._engine, MODES[workload.generation]
+        held = caches.look_into(engine.cache) if engine.cache is not None else None
+        engine.cache = None
+        per_token = footprint.cache_bytes(engine.model).per_token
+        found = {
+            "mode": workload.generation,
+            **attested.attest_cache(engine.quantization, workload, held, per_token),
+        }
+        shape = replace(workload, new_tokens=0)
+        if shape not in self._agreement:
+            self._agreement[shape] = agreement.check_mode(engine, workload, self._target)
+        if mode.is_compiled:
+            step = engine.decode_step
+            by = "generate" if step.by_generate else "torch.compile"
+            compiled = engine.compiled(workload)
+            found["compiled"] = attested.attest_compiled(
+                engine.quantization, workload, compiled, by, step.compile_mode
+            )
+        return {**found, "agreement": self._agreement[shape]}
 
     def finish(self) -> None:
         """Gather the work, free the model, and compare its output with the reference.
@@ -90,13 +125,16 @@ class Evidence:
         Raises AttestationError or ProfilerError.
         """
         gpu = self._find_gpu()
-        found: dict[tuple[tuple[int, ...], ...], Work] = {}
-        for benchmark, workload in self._records:
-            if workload.prompts not in found:  # how many tokens are asked for doesn't matter
-                found[workload.prompts] = work.measure(
-                    self._engine, workload, gpu, self._target.settings
-                )
-            done, info = found[workload.prompts], benchmark.extra_info
+        found: dict[Workload, Work] = {}
+        # What is compiled comes first: it may be there still.
+        for benchmark, workload in sorted(
+            self._records, key=lambda each: not MODES[each[1].generation].is_compiled
+        ):
+            shape = replace(workload, new_tokens=0)  # how many are asked for doesn't matter
+            if shape not in found:
+                found[shape] = work.measure(self._engine, workload, gpu, self._target.settings)
+            done, info = found[shape], benchmark.extra_info
+            self._add_graphs(info["attestation"], done.counters["decode"])
             info["attestation"]["path"] = done.path
             peak = info["metrics"]["peak_allocated_bytes"]
             info["counters"] = {**done.counters, "peak_allocated_bytes": peak}
@@ -107,6 +145,13 @@ class Evidence:
             info["unmeasured"] = {k: why for k, why in unmeasured if k not in values} | reasons
             if done.uncalled:
                 info["unmeasured"] |= dict.fromkeys(("python_calls", "c_calls"), done.uncalled)
+
+    def _add_graphs(self, attested: dict[str, Any], decode: dict[str, Any]) -> None:
+        """Add whether CUDA graphs were used, and how often a step called what was compiled."""
+        if compiled := attested.get("generation", {}).get("compiled"):
+            cuda = self._engine.device.type == "cuda"
+            compiled["cuda_graphs"] = bool(decode.get("graph_launches")) if cuda else None
+            compiled["regions"] = decode["compiled_regions"]
 
     def _logits(self) -> tuple[torch.Tensor | None, str | None]:
         """Return the logits of the fixed text, or why there are none, and free the model.

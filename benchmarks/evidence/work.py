@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import Metric, Unmeasured
+from benchmarks.config.generation import MODES
 from benchmarks.evidence import attestation, counters, device_time
 from benchmarks.evidence.tracing import DECODE_STEPS
+from benchmarks.modes import attested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine, Generation
 
 METRICS = ("prefill_device_s", "decode_device_s", "prefill_busy_share", "decode_busy_share")
+SETTLING = 2  # generations in which what is compiled becomes CUDA graphs, before it is counted
 NO_DEVICE = Unmeasured("on the CPU kernels run on the wall, and have no time of their own")
 WALL = {"prefill": "ttft_s", "decode": "tpot_s"}  # that the device time of a phase is a part of
 
@@ -55,7 +58,15 @@ def measure(
 
     Raises AttestationError if another path was taken, and ProfilerError.
     """
+    engine.prepare(workload)  # a mode before may have left what it compiled
+    if MODES[workload.generation].is_compiled:
+        for _ in range(SETTLING):
+            engine.run(workload, DECODE_STEPS.stop)
     counted = counters.count(engine, workload)
+    if MODES[workload.generation].is_compiled and not counted.record["decode"].get(
+        "compiled_regions"
+    ):
+        raise attested.ran_eagerly(engine.quantization, workload, "no traced step called a graph")
     steps = range(*counted.record["decode_steps"])
     path = attestation.attest_workload(engine, workload, counted.record)
     spent: dict[str, Any] | Unmeasured = NO_DEVICE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.quantity import Metric, as_stored
+from benchmarks.common.quantity import Metric, Unmeasured, as_stored
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.measure.memory import model_cost
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from benchmarks.model.target import Target
 
 UNTIMED = ("tokens_per_s", "ttft_s", "tpot_s", "peak_allocated_bytes")
+NOT_TIMED = Unmeasured("no round was timed: only the work was measured")
 
 
 def extra_info(
@@ -42,7 +44,7 @@ def extra_info(
         batch_size=workload.batch_size,
         prompt_tokens=workload.prompt_tokens,
         new_tokens=workload.new_tokens,
-        cost=model_cost(engine),
+        cost=model_cost(engine, workload),
         peaks=attempt.peaks,
         energy_joules=attempt.energy_joules,
     )
@@ -61,14 +63,21 @@ def extra_info(
 
 def untimed(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
     """Return the record of a benchmark that measured work only: no round is timed."""
-    cost = model_cost(engine)
+    cost = model_cost(engine, workload)
+    known, reasons = as_stored(
+        {
+            "load_s": cost.load_s,
+            "weights_bytes": cost.weights_bytes,
+            "compile_s": cost.compile_s,
+            **dict.fromkeys(UNTIMED, NOT_TIMED),
+        }
+    )
     return {
         "schema": SCHEMA,
         "work_only": True,
         "workload": describe(target, engine, workload),
-        "metrics": {"load_s": cost.load_s, "weights_bytes": cost.weights_bytes}
-        | dict.fromkeys(UNTIMED),
-        "unmeasured": dict.fromkeys(UNTIMED, "no round was timed: only the work was measured"),
+        "metrics": known,
+        "unmeasured": reasons,
         "warmup_rounds": 0,
         "rounds": [],
         "refused": [],
@@ -95,4 +104,20 @@ def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, An
         "new_tokens": workload.new_tokens,
         "distinct_prompts": workload.distinct_prompts,
         "prompts_sha256": workload.prompts_sha256,
+        **_mode(target, workload),
     }
+
+
+def _mode(target: Target, workload: Workload) -> dict[str, Any]:
+    """Return the generation mode, and what decides how much work it is; nothing for the default.
+
+    So records from before there were modes are still those of the same work.
+    """
+    if workload.generation == DEFAULT:
+        return {}
+    found: dict[str, Any] = {"generation": workload.generation}
+    if workload.room:
+        found["cache_tokens"] = workload.room
+    if workload.generation == "quantized":
+        found["cache_backend"] = target.backend
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -77,6 +77,23 @@ def speed_of_light_s(bytes_read: float, bandwidth_bytes_per_s: float) -> float:
     return bytes_read / bandwidth_bytes_per_s
 
 
+def bandwidth_in_turn(held: Mapping[str, int], bandwidths: Mapping[str, Metric]) -> Metric:
+    """Return the bandwidth with which devices read the bytes that each holds, one after the other.
+
+    A token passes through the layers of one device before those of the next: bytes of all / (sum of
+    bytes / bandwidth of each).
+    """
+    seconds = 0.0
+    for name, count in held.items():
+        bandwidth = bandwidths[name]
+        if isinstance(bandwidth, Unmeasured):
+            return bandwidth
+        seconds += speed_of_light_s(count, bandwidth)
+    if len({*bandwidths.values()}) == 1:
+        return next(iter(bandwidths.values()))
+    return sum(held.values()) / seconds if seconds else NO_GPU
+
+
 DECODE = (
     "tpot_s",
     "itl_p50_s",
@@ -90,6 +107,7 @@ DECODE = (
 )
 
 
+NOT_COMPILED = Unmeasured("only the generation mode compiled compiles the decode step")
 SHORTEST_ENERGY_S = 2.0  # the counters of GPUs move in steps of up to a tenth of a second
 
 
@@ -104,6 +122,8 @@ class ModelCost:
     state_bytes: int = 0  # of one row, however long it is: a recurrent state
     partly_read: Unmeasured | None = None  # why a step reads less than all of it
     window_tokens: int | None = None  # to which some layers attend; None if all see all
+    cache_unread: Unmeasured | None = None  # why a step reads less of the cache than in 16 bits
+    compile_s: Metric = NOT_COMPILED
 
 
 @dataclass(frozen=True)
@@ -147,6 +167,7 @@ def generation_metrics(
         if new_tokens > 1
         else Unmeasured("the old script timed whole generations, not single tokens"),
         "joules_per_token": joules_per_token(energy_joules, rounds_s, batch_size * new_tokens),
+        "compile_s": cost.compile_s,
         "load_s": cost.load_s,
         "weights_bytes": cost.weights_bytes,
         "decode_weight_bytes": cost.partly_read or cost.decode_weight_bytes,
@@ -192,7 +213,7 @@ def _decode_metrics(
         "speed_of_light_tpot_s": light,
         "mbu": light if isinstance(light, Unmeasured) else light / tpot,
     }
-    partly = cost.partly_read
+    partly = cost.partly_read or cost.cache_unread
     if partly is None and cost.window_tokens and prompt_tokens + new_tokens > cost.window_tokens:
         partly = Unmeasured(f"some layers attend to {cost.window_tokens} tokens only")
     return {

@@ -11,6 +11,7 @@ from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
 from benchmarks.machine import clock, validity
 from benchmarks.measure import memory
 from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Peaks, Round, split_round
+from benchmarks.modes import attested
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ class Attempt:
     watch: Watch
     generations: list[Generation] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
-    placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     validity: Validity | None = None  # None if nothing was timed
     more: bool = False  # generations than were timed, all of them under watch
@@ -37,10 +38,7 @@ class Attempt:
 
     @property
     def energy_joules(self) -> Metric:
-        """What the GPU used over the rounds; its counter is too coarse for short ones by one."""
-        cards = [name for name in self.placement if name.startswith("cuda")]
-        if len(cards) > 1:
-            return Unmeasured(f"the model is on {len(cards)} GPUs, and only one of them is watched")
+        """What the GPUs used over the rounds; their counters are too coarse for a short one."""
         if self.more:
             return Unmeasured("--benchmark-cprofile ran a round more, which is not timed")
         shortest_s = min((each.round_s for each in self.rounds), default=0.0)
@@ -141,10 +139,13 @@ class Measurement:
                 gc.enable()
 
     def _judge(self, attempt: Attempt, times: list[float]) -> None:
-        """Split the rounds, and judge them; under --benchmark-disable there are no times."""
+        """Split the rounds, and judge them; under --benchmark-disable there are no times.
+
+        Raises WorkError if something was compiled in a round that should be warm.
+        """
         rounds_s = times or [each.seconds for each in attempt.generations]
         pairs = zip(attempt.generations, rounds_s, strict=True)
-        attempt.rounds = [round_of(generation, round_s) for generation, round_s in pairs]
+        attempt.rounds = [round_of(*pair, cold=self.cold) for pair in pairs]
         if times:
             seen = attempt.watch.observations(times, cold=self.cold)
             attempt.validity = validity.judge(seen, self.bounds)
@@ -158,8 +159,13 @@ class Measurement:
         )
 
 
-def round_of(generation: Generation, round_s: float) -> Round:
-    """Return its times; `round_s` is what the benchmark's clock saw."""
+def round_of(generation: Generation, round_s: float, *, cold: bool = False) -> Round:
+    """Return its times; `round_s` is what the benchmark's clock saw.
+
+    Raises WorkError if something was compiled meanwhile, but in a `cold` round.
+    """
+    if not cold:
+        attested.check_recompiled(generation.compiled)
     return split_round(round_s, generation.marks.elapsed_s())
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import WorkError
+from benchmarks.config.generation import MODES
 from benchmarks.machine import clock, host
 from benchmarks.machine.steadiness import needs_more_warmup
 from benchmarks.model.out_of_memory import within_memory
+from benchmarks.modes import caches
+from benchmarks.modes.compiling import Compiled, DecodeStep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +31,7 @@ class Generation:
 
     tokens: torch.Tensor
     marks: clock.StepMarks
+    compiled: Compiled | None = None  # what was compiled meanwhile; None in modes that don't
 
     @property
     def seconds(self) -> float:
@@ -49,8 +54,13 @@ class Engine:
         self.idle_linears = target.idle_linears
         self.quantized_on_device = 0  # weights that skipped the way over the host
         self.knows_peak_resident = False  # whether the host's peak is this workload's alone
+        self.decode_step = DecodeStep(model)
+        self.cache: Any = None  # that the last generation was given, in modes that give one
         self.generations: Counter[Workload] = Counter()
-        self._inputs: dict[Workload, dict[str, torch.Tensor]] = {}
+        self.backend = target.backend  # of the quantized cache
+        self._compiled: defaultdict[Workload, Compiled] = defaultdict(Compiled)
+        self._last_compiled: Compiled | None = None
+        self._inputs: dict[tuple[tuple[int, ...], ...], dict[str, torch.Tensor]] = {}  # by prompts
 
     def __enter__(self) -> Engine:
         return self
@@ -65,12 +75,17 @@ class Engine:
         return int(next(value for value in candidates if value is not None))
 
     def prepare(self, workload: Workload) -> None:
-        """Put a workload's prompts on the device."""
+        """Put a workload's prompts on the device, and forget what other modes have compiled."""
         import torch
 
-        if workload not in self._inputs:
+        if not MODES[workload.generation].is_compiled:
+            self.decode_step.undo()
+        if workload.prompts not in self._inputs:
             ids = torch.tensor(workload.prompts, dtype=torch.long, device=self.device)
-            self._inputs[workload] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            self._inputs[workload.prompts] = {
+                "input_ids": ids,
+                "attention_mask": torch.ones_like(ids),
+            }
 
     def reset_peaks(self) -> None:
         """Let the peaks of memory, on the device and on the host, start again."""
@@ -92,7 +107,7 @@ class Engine:
         marks.mark()
         check_work(workload, tokens.shape, steps=marks.count - 2)  # less the start and the end
         self.generations[workload] += 1
-        generation = Generation(tokens, marks)
+        generation = Generation(tokens, marks, self._last_compiled)
         if log is not None:
             log.append(generation)
         return generation
@@ -100,26 +115,64 @@ class Engine:
     def run(
         self, workload: Workload, new_tokens: int, *processors: Callable[..., torch.Tensor]
     ) -> torch.Tensor:
-        """Generate greedily from a prepared workload's prompts.
+        """Generate greedily from a prepared workload's prompts, in its mode.
 
         The processors are called with (input_ids, scores) at each step. Returns token ids of
         shape (batch, prompt + new_tokens).
         """
         self.cold = False
-        return within_memory(
-            lambda: self.model.generate(
-                **self.arguments(workload, new_tokens), logits_processor=list(processors)
-            ),
-            f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
-            f"{self.quantization}",
-            self.device,
-            "lower --batch-size, --new-tokens or --prompt-tokens",
-        )
+        self.cache = None  # before there is another one
+        arguments = self.arguments(workload, new_tokens)
+        self.cache = arguments.get("past_key_values")
+        is_compiled = MODES[workload.generation].is_compiled
+        with self.decode_step.compiling() if is_compiled else nullcontext() as compiled:
+            tokens = within_memory(
+                lambda: self.model.generate(**arguments, logits_processor=list(processors)),
+                f"generating {new_tokens} tokens for each of {workload.batch_size} rows with "
+                f"{self.quantization}",
+                self.device,
+                "lower --batch-size, --new-tokens or --prompt-tokens",
+            )
+        self._last_compiled = compiled
+        if compiled is not None:
+            self.compiled(workload).add(compiled)
+        return tokens
+
+    def compiled(self, workload: Workload) -> Compiled:
+        """Return what was compiled for the decode step of a workload so far."""
+        return self._compiled[replace(workload, new_tokens=0)]
+
+    def decode_logits(
+        self, workload: Workload, steps: int, forced: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the tokens of so many steps, of shape (rows, steps), and their decodes' logits.
+
+        Logits are on the host, of shape ((steps - 1) x rows, vocabulary): the first token is the
+        prefill's. With `forced`, those tokens are taken, whatever the logits say.
+        """
+        import torch
+
+        found: list[torch.Tensor] = []
+
+        def step(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            found.append(scores.cpu())
+            if forced is None:
+                return scores
+            chosen = forced[:, len(found) - 1 : len(found)]
+            return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
+
+        tokens = self.run(workload, steps, step)
+        return tokens[:, workload.prompt_tokens :], torch.cat(found[1:steps])
 
     def arguments(self, workload: Workload, new_tokens: int) -> dict[str, Any]:
         """Return what `generate` is called with, for this workload's prompts."""
-        config = generation_config(self.pad_token_id, new_tokens)
-        return {**self._inputs[workload], "generation_config": config}
+        mode, options = MODES[workload.generation], {}
+        if mode.is_static:
+            options = self.decode_step.options(compiled=mode.is_compiled)
+        config = generation_config(self.pad_token_id, new_tokens, **options)
+        arguments = {**self._inputs[workload.prompts], "generation_config": config}
+        cache = caches.build(workload.generation, self.model.config, workload.room, self.backend)
+        return arguments if cache is None else {**arguments, "past_key_values": cache}
 
     def warm_up(
         self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
@@ -140,7 +193,8 @@ class Engine:
         return sum(
             count
             for other, count in self.generations.items()
-            if other.prompts == workload.prompts and other.new_tokens >= workload.new_tokens
+            if replace(other, new_tokens=workload.new_tokens) == workload
+            and other.new_tokens >= workload.new_tokens
         )
 
     def decode(self, row: Sequence[int]) -> str:
@@ -156,6 +210,8 @@ class Engine:
         import torch
 
         self._inputs.clear()
+        self.cache = None
+        self.decode_step.undo()
         if self.model is not None:
             for module in list(self.model.modules()):
                 module._parameters.clear()
@@ -167,7 +223,7 @@ class Engine:
             torch.cuda.empty_cache()
 
 
-def generation_config(pad_token_id: int, new_tokens: int | None = None) -> Any:
+def generation_config(pad_token_id: int, new_tokens: int | None = None, **more: Any) -> Any:
     """Return a greedy generation config of exactly so many tokens, without an end of sequence."""
     from transformers import GenerationConfig
 
@@ -179,6 +235,7 @@ def generation_config(pad_token_id: int, new_tokens: int | None = None) -> Any:
         max_new_tokens=new_tokens,
         pad_token_id=pad_token_id,
         eos_token_id=None,
+        **more,
     )
 
 

@@ -46,6 +46,14 @@ def weights_bytes_by_device(model: Any) -> dict[str, int]:
     return placement
 
 
+def gpus(model: Any) -> list[torch.device]:
+    """Return the GPUs that hold weights of the model, in their order; none on the CPU."""
+    import torch
+
+    held = map(torch.device, weights_bytes_by_device(model))
+    return sorted((each for each in held if each.type == "cuda"), key=lambda each: each.index)
+
+
 def decode_weight_bytes(model: Any) -> int:
     """Return the bytes that one decode step reads: all but the embedding, and tables by position.
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import first_line
+from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.workload import Workload, build_workload, shipped_text
 from benchmarks.machine import device
 from benchmarks.model import fitness, skeleton
 from benchmarks.model.checkpoint import default_model, local, resolve
+from benchmarks.modes import possible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.model.checkpoint import Checkpoint
 
 AGREEMENT_TOKENS = 512  # of the shipped text: the standard error of a share is 0.02 at most
+LEAST_ROOM = 8  # new tokens of a static cache: as many as evidence is gathered over
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Target:
     tokenizer: Any
     reference: Checkpoint | None = None  # of a checkpoint that is quantized already: its origin
     idle_linears: frozenset[str] = frozenset()  # that text doesn't reach: a vision tower's
+    backend: str | None = None  # of the quantized cache, if that is asked for
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of a text, special tokens included."""
@@ -51,15 +55,21 @@ class Target:
         ids = self.encode(shipped_text())[:AGREEMENT_TOKENS]
         return ids[: self.checkpoint.positions]
 
-    def workload(self, batch_size: int, new_tokens: int) -> Workload:
-        """Return the workload with the prompts that the settings ask for."""
-        return build_workload(
+    def workload(self, batch_size: int, new_tokens: int, generation: str = DEFAULT) -> Workload:
+        """Return the workload with the prompts that the settings ask for.
+
+        A static cache is the same for all workloads of a batch size: attention reads all of it.
+        """
+        plain = build_workload(
             self.encode,
             batch_size=batch_size,
             new_tokens=new_tokens,
             prompt_tokens=self.settings.prompt_tokens,
             prompt=self.settings.prompt,
         )
+        longest = max(self.settings.new_tokens, new_tokens, LEAST_ROOM)
+        room = plain.prompt_tokens + longest if MODES[generation].is_static else 0
+        return replace(plain, generation=generation, room=room)
 
 
 def check(settings: Settings) -> None:
@@ -92,12 +102,14 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     model = skeleton.build(checkpoint, settings.attn_implementation)
     done = skeleton.dry_pass(model)
     fitness.check(checkpoint, settings.quantizations, model, done)
+    devices = torch.cuda.device_count() if settings.device_map == "auto" else 1
+    backend = possible.check(settings.generations, checkpoint.name, model, where, devices)
     idle = frozenset(name for name, count in done.linears.items() if not count) if done else ()
     reference = (
         resolve(settings.reference, None, settings.cache_dir, say) if settings.reference else None
     )
     fitness.check_reference(checkpoint, reference)
-    target = Target(settings, where, checkpoint, tokenizer, reference, frozenset(idle))
+    target = Target(settings, where, checkpoint, tokenizer, reference, frozenset(idle), backend)
     workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
     fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
     prompt = workload.prompt_tokens

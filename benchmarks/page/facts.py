@@ -32,6 +32,8 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
         "Readings of the machine",
         Table(("reading", "value", "not measured because"), rows, (0, 2)),
     )
+    if len(placement := info.get("placement") or {}) > 1:
+        yield "Placement", table(placement)
     yield "Workload", table(info["workload"])
 
 

@@ -84,7 +84,7 @@ def _facts(config: pytest.Config) -> dict[str, str]:
     return {
         "model": target.checkpoint.title,
         "quantizations": ", ".join(target.settings.quantizations),
-        "device": device.describe(target.device),
+        "device": device.describe(target.device, target.settings.device_map),
         "versions": ", ".join(f"{name} {each}" for name, each in found["software"].items() if each),
         "machine": ", ".join(
             f"{name} {each}" for name, each in hardware.items() if name not in ("device", "card")

@@ -54,6 +54,7 @@ class SessionState:
     target: Target | None = None  # once something is to be measured
     evidence: Evidence | None = None  # of the model that is loaded
     history: dict[str, Any] = field(default_factory=lambda: {"loaded": [], "profiled": False})
+    alone: dict[str, float] = field(default_factory=dict)  # tokens/s of one replica, by benchmark
     compared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     benchmarks: list[Any] = field(default_factory=list)  # pytest-benchmark's fixtures, as used
     gate: Gate | None = None  # with --gate

@@ -52,6 +52,15 @@ METRICS = {  # in the order of the columns
     "tokens_per_s": _speed("Throughput, all rows", "tokens/s", in_markdown=True),
     "ttft_s": _speed("Time to first token (TTFT)", "TTFT", in_markdown=True),
     "tpot_s": _speed("Time per output token (TPOT)", "TPOT", in_markdown=True),
+    "scaling_efficiency": Shown(
+        "Scaling efficiency of replicas",
+        "scaling",
+        SPEED,
+        in_markdown=True,
+        if_measured=True,
+        is_share=True,
+    ),
+    "host_cores": _work("Host cores used by replicas", "cores"),
     "itl_p95_s": _speed("Inter-token latency, p95", "p95"),
     "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
     "decode_device_s": _work("Device time of a decode step", "device"),
@@ -66,6 +75,7 @@ METRICS = {  # in the order of the columns
     "prefill_tokens_per_s": _page("Prefill rate", "prefill/s"),
     "decode_tokens_per_s": _page("Decode rate", "decode/s"),
     "joules_per_token": Shown("Energy per token", "J/token", in_markdown=True),
+    "compile_s": Shown("Compiling the decode step", "compile"),
     "load_s": Shown("Loading the model", "load"),
     "weights_bytes": Shown("Weights", "weights"),
     "peak_allocated_bytes": Shown(
@@ -91,9 +101,12 @@ BY_DEFAULT = (
     "tokens_per_s",
     "ttft_s",
     "tpot_s",
+    "scaling_efficiency",
+    "host_cores",
     "decode_device_s",
     "decode_busy_share",
     "decode.python_calls",
+    "compile_s",
     "peak_allocated_bytes",
 )
 WITHOUT_A_GPU = "peak_resident_bytes"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import duration, number, percent, rate
+from benchmarks.common.text import duration, number, percent, rate, size
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def evidence_line(info: Mapping[str, Any]) -> str:
@@ -16,6 +16,8 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     found, metrics = info["attestation"], info["metrics"]
     kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
     parts = [f"{kinds} of {found['linears_expected']}"]
+    if mode := found.get("generation"):
+        parts.append(_mode_line(mode))
     work = info["workload"]
     rows, different = work["batch_size"], work["distinct_prompts"]
     if work.get("threshold") and different < min(rows, len(TOPICS)):
@@ -41,6 +43,27 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _mode_line(mode: Mapping[str, Any]) -> str:
+    """Return what really ran in a generation mode, and how far it is from the dynamic cache."""
+    says = [f"{mode['cache']} of {size(mode['bytes_held'])}"]
+    if "quantized_bytes" in mode:
+        held, full = size(mode["quantized_bytes"]), size(mode["bytes_in_16_bits"])
+        says.append(f"{held} quantized instead of {full}")
+    if compiled := mode.get("compiled"):
+        graphs, breaks = compiled["graphs"], compiled["graph_breaks"]
+        says.append(f"compiled by {compiled['by']} in {duration(compiled['seconds'])}")
+        says.append(f"{graphs} graph{'' if graphs == 1 else 's'}")
+        says.append(
+            f"{breaks} graph breaks, first: {compiled['reasons'][0]}"
+            if breaks
+            else "no graph break"
+        )
+        if compiled.get("cuda_graphs") is not None:
+            says.append("CUDA graphs" if compiled["cuda_graphs"] else "no CUDA graphs")
+    off = percent(mode["agreement"]["logits_relative_error"])
+    return f"{', '.join(says)}; logits off by {off} from those of the dynamic cache"
+
+
 def _work_line(counters: Mapping[str, Any]) -> str:
     """Return what a decode step asks for, on average over those that were counted."""
     first, stop = counters["decode_steps"]
@@ -60,6 +83,40 @@ def device_line(spent: Mapping[str, Any]) -> str:
     says = f"device time of {len(repeats)} repeats {low} to {high} ms a step"
     why = (spent.get("validity") or {}).get("reasons")
     return f"{says}, which can't be trusted: {why[0]}" if why else says
+
+
+def placement_line(info: Mapping[str, Any]) -> str | None:
+    """Return what each of several devices holds and does, in a few words; None if there is one."""
+    placement = info.get("placement") or {}
+    if len(placement) < 2:
+        return None
+    decode = (info.get("device_time") or {}).get("decode") or {}
+    shares = decode.get("share_by_gpu") or {}
+    parts = []
+    for name, there in placement.items():
+        says = [f"{name}: weights {size(there['weights_bytes'])}"]
+        if (peak := there.get("peak_allocated_bytes")) is not None:
+            says.append(f"peak {size(peak)}")
+        if share := shares.get(name.rpartition(":")[2]):
+            says.append(f"{percent(share)} of the device time of a decode step")
+        parts.append(", ".join(says))
+    counters = info.get("counters") or {}
+    copies = (counters.get("decode") or {}).get("copies_peer_to_peer")
+    if copies is not None:
+        first, stop = counters["decode_steps"]
+        parts.append(f"{number(copies / (stop - first))} copies between them in a decode step")
+    return "; ".join(parts)
+
+
+def replicas_line(replicas: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each of several replicas did, by its device."""
+    devices: dict[str, list[str]] = {}
+    several = len({each["host"] for each in replicas}) > 1
+    for each in replicas:
+        where = f"host {each['host']} {each['device']}" if several else each["device"]
+        devices.setdefault(where, []).append(rate(each["metrics"]["tokens_per_s"]))
+    says = "; ".join(f"{', '.join(rates)} on {where}" for where, rates in devices.items())
+    return f"tokens/s of each: {says}"
 
 
 def headline(extra_info: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from benchmarks.common.text import (
     wrapped,
 )
 from benchmarks.report import columns
-from benchmarks.report.lines import evidence_line
+from benchmarks.report.lines import evidence_line, placement_line, replicas_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -134,14 +134,22 @@ class Summary:
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
-        """Yield a line for each quantization and batch size: they have all evidence in common."""
+        """Yield a line for each quantization, mode and batch size: what its benchmarks share.
+
+        And for each benchmark of replicas what each of them did.
+        """
         seen = set()
-        for _, info in self.records:
+        for name, info in self.records:
             workload = info["workload"]
-            key = f"{workload['quantization']}-b{workload['batch_size']}"
+            mode = f"-{workload['generation']}" if "generation" in workload else ""
+            key = f"{workload['quantization']}{mode}-b{workload['batch_size']}"
             if key not in seen and info.get("attestation"):
                 seen.add(key)
                 yield f"checked ({key}): {evidence_line(info)}"
+                if placed := placement_line(info):
+                    yield f"placed ({key}): {placed}"
+            if replicas := info.get("replicas"):
+                yield f"{name}: {replicas_line(replicas)}"
 
     def _examples(self) -> Iterator[str]:
         texts: dict[str, str] = {}

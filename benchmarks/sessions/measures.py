@@ -24,10 +24,18 @@ MULTIPLES = frozenset(
 )
 DEVICE_TIMES = {"prefill": "prefill_device_s", "decode": "decode_device_s"}  # by phase
 AGREEMENT = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
-RISES = frozenset({"tokens_per_s", "mbu", "top1_agreement", *MULTIPLES})  # more is better
-# Of neither more nor less is better: what a machine can do, and how two times divide.
-FACTS = frozenset({"speed_of_light_tpot_s", "decode_busy_share", "prefill_busy_share"})
-UNITS = {"tokens_per_s": "tokens/s", "script_speed": "tokens/s", "joules_per_token": "J"}
+# More is better.
+RISES = frozenset({"tokens_per_s", "mbu", "scaling_efficiency", "top1_agreement", *MULTIPLES})
+# Of neither more nor less is better: what a machine can do or is asked to, and how times divide.
+FACTS = frozenset(
+    {"speed_of_light_tpot_s", "decode_busy_share", "prefill_busy_share", "host_cores"}
+)
+UNITS = {
+    "tokens_per_s": "tokens/s",
+    "script_speed": "tokens/s",
+    "joules_per_token": "J",
+    "host_cores": "cores",
+}
 SUFFIXES = {"tokens_per_s": "tokens/s", "_s": "s", "_bytes": "B", "_nats": "nats"}
 COUNT, RATIO = "count", "ratio"
 KINDS = ("device", "counter", "memory", "agreement", "time")  # work before the wall

@@ -42,7 +42,9 @@ def benchmark(
     params: Mapping[str, Any], data: Sequence[float], extra_info: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return one benchmark of a file: named as pytest names it, so that results join."""
-    short = "{quantization}-b{batch_size}-p{prompt_tokens}-n{new_tokens}".format(**params)
+    mode = f"-{params['generation']}" if "generation" in params else ""  # but for the default one
+    sizes = "b{batch_size}-p{prompt_tokens}-n{new_tokens}".format(**params)
+    short = f"{params['quantization']}{mode}-{sizes}"
     return {
         "group": None,
         "name": f"test_throughput[{short}]",

@@ -80,6 +80,7 @@ COUNTERS = (  # in the order in which they are shown
     "copies_device_to_host",
     "copies_host_to_device",
     "copies_device_to_device",
+    "copies_peer_to_peer",
     "synchronizations",
     "allocations",
     "peak_allocated_bytes",

@@ -169,7 +169,7 @@ def _operators(benchmark: str, phases: Sequence[str], base: Session, head: Sessi
 
 
 def profile_of(benchmark: str, session: Session) -> Mapping[str, Any]:
-    """Return the phases that were profiled with the quantization and batch of a benchmark."""
+    """Return the phases that were profiled with the same quantization, batch and mode."""
     wanted = _model(session.measured[benchmark])
     for each in session.measured.values():
         if each.profile and _model(each) == wanted:
@@ -177,8 +177,8 @@ def profile_of(benchmark: str, session: Session) -> Mapping[str, Any]:
     return {}
 
 
-def _model(measured: Measured) -> tuple[Any, Any]:
-    return measured.workload.get("quantization"), measured.workload.get("batch_size")
+def _model(measured: Measured) -> tuple[Any, ...]:
+    return tuple(map(measured.workload.get, ("quantization", "batch_size", "generation")))
 
 
 def _gains(

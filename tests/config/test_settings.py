@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.common.errors import InputError
+from benchmarks.config.generation import MODES
 from benchmarks.config.options import ATTENTIONS, DEVICE_MAPS, DEVICES, DTYPES, OPTIONS
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import Settings, build_settings
@@ -30,6 +31,8 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--quantization", "fp16,int8", "quantizations", ("fp16", "int8")),
     ("--quantization", " fp16 , int8,fp16,", "quantizations", ("fp16", "int8")),
     ("--reference", "org/model", "reference", "org/model"),
+    *(("--generation", each, "generations", (each,)) for each in MODES),
+    ("--generation", "compiled,dynamic", "generations", ("compiled", "dynamic")),
     ("--batch-size", "1", "batch_sizes", (1,)),
     ("--batch-size", "8,1, 8 ", "batch_sizes", (8, 1)),
     ("--new-tokens", "1", "new_tokens", 1),
@@ -38,6 +41,7 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--prompt", "Hello", "prompt_tokens", None),
     ("--rounds", "7", "rounds", 7),
     ("--warmup-rounds", "0", "warmup_rounds", 0),
+    ("--replicas", "4,1,2", "replicas", (1, 2, 4)),
     *(("--dtype", each, "dtype", each) for each in DTYPES),
     *(("--attn-implementation", each, "attn_implementation", each) for each in ATTENTIONS),
     ("--threads", "4", "threads", 4),
@@ -77,12 +81,14 @@ def test_defaults() -> None:
         device="auto",
         device_map="single",
         quantizations=("int8-decomp",),
+        generations=("dynamic",),
         batch_sizes=(8,),
         new_tokens=128,
         prompt_tokens=16,
         prompt=None,
         rounds=5,
         warmup_rounds=3,
+        replicas=(),
         dtype="float16",
         attn_implementation="sdpa",
         bounds=Bounds(),
@@ -203,6 +209,14 @@ def test_a_text_and_a_length_exclude_each_other() -> None:
     with pytest.raises(InputError, match=r"^--prompt and --prompt-tokens: .*got both") as raised:
         build({"--prompt": "Hello", "--prompt-tokens": "16"})
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("other", [{"--device-map": "auto"}, {"--work-only": True}])
+def test_replicas_are_on_one_gpu_each_and_timed(other: dict[str, Any]) -> None:
+    """A model that is sharded, or that is not timed, has no replicas."""
+    (name,) = other
+    with pytest.raises(InputError, match=rf"^--replicas and {name}.*: .*got both"):
+        build({"--replicas": "1,2", **other})
 
 
 def test_omp_num_threads_is_honoured() -> None:

@@ -28,6 +28,7 @@ from benchmarks.measure.metrics import (
     ModelCost,
     Peaks,
     Round,
+    bandwidth_in_turn,
     generation_metrics,
     mean_decode_context,
     script_speed,
@@ -42,7 +43,11 @@ counts = st.integers(1, 10_000)
 seconds = st.floats(1e-6, 1e4)
 
 COST = ModelCost(
-    load_s=12.5, weights_bytes=2_000_000, decode_weight_bytes=856_000, kv_bytes_per_token=1000
+    load_s=12.5,
+    weights_bytes=2_000_000,
+    decode_weight_bytes=856_000,
+    kv_bytes_per_token=1000,
+    compile_s=40.0,
 )
 PEAKS = Peaks(
     peak_allocated_bytes=3_000_000,
@@ -84,6 +89,7 @@ def test_every_metric_by_hand() -> None:
             "prefill_tokens_per_s": 8 * 16 / 0.75,
             "script_speed": 3 * (16 + 4) / 9.0,
             "joules_per_token": 5.0,  # 480 J for 3 rounds of 8 x 4 tokens
+            "compile_s": 40.0,
             "load_s": 12.5,
             "weights_bytes": 2_000_000,
             "peak_allocated_bytes": 3_000_000,
@@ -196,6 +202,15 @@ def test_bytes_that_a_step_doesnt_read_are_no_bound(config: Any, says: str | Non
         assert not says or says in str(metrics[name])
 
 
+def test_what_a_quantized_cache_reads_is_no_number() -> None:
+    """Its tokens take fewer bytes than those that are known; the weights are read as ever."""
+    fewer = Unmeasured("a quantized cache keeps its tokens in fewer bits")
+    metrics = measure(cost=dataclasses.replace(COST, cache_unread=fewer))
+    for name in ("decode_bytes", "decode_kv_cache_bytes", "speed_of_light_tpot_s", "mbu"):
+        assert metrics[name] == fewer
+    assert metrics["decode_weight_bytes"] == COST.decode_weight_bytes
+
+
 def test_a_state_is_read_whole_however_long_the_text() -> None:
     """What a row keeps beside its tokens is read once a step, for each row."""
     less, more = measure(cost=COST), measure(cost=dataclasses.replace(COST, state_bytes=7))
@@ -256,3 +271,12 @@ def test_what_comes_out_as_no_number_was_not_measured(value: float) -> None:
     values, reasons = as_stored({"mbu": value, "tpot_s": 0.5})
     assert values == {"mbu": None, "tpot_s": 0.5}
     assert reasons == {"mbu": f"it came out as {value}, which is no number"}
+
+
+def test_devices_in_turn_read_with_the_bandwidth_between_theirs() -> None:
+    """Three quarters at 4 bytes a second, and a quarter at 2."""
+    held = {"cuda:0": 12, "cuda:1": 4}
+    assert bandwidth_in_turn(held, {"cuda:0": 4.0, "cuda:1": 2.0}) == 16 / 5
+    assert bandwidth_in_turn(held, {"cuda:0": 3.35e12, "cuda:1": 3.35e12}) == 3.35e12
+    unknown = Unmeasured("no NVML")
+    assert bandwidth_in_turn(held, {"cuda:0": 4.0, "cuda:1": unknown}) is unknown

@@ -30,7 +30,7 @@ from benchmarks.machine import clock, identity
 from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, pytest_format
 from benchmarks.verdicts.judgement import judge
-from tests.tools.gpu_steps import ROOT, SMALL, STEPS, Plan
+from tests.tools.gpu_steps import BY_NAME, ROOT, SMALL, STEPS, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from benchmarks.duet.saved_duets import Duet
     from benchmarks.sessions.outcome import Verdict
 
+KNOWN = {**STEPS, **BY_NAME}
 PRIVATE = {
     "node",
     "release",
@@ -51,17 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the steps that are wanted and not done, each in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where results go; of one machine alone")
-    parser.add_argument("--steps", default=",".join(STEPS), help="in this order (default: all)")
+    others = ", ".join(BY_NAME)
+    parser.add_argument(
+        "--steps",
+        default=",".join(STEPS),
+        help=f"in this order (default: all but {others})",
+    )
     parser.add_argument("--small", action="store_true", help="a tiny model and few rounds")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--model", help="another one than synthetic:llama-3.1-8b")
-    parser.add_argument("--only", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--quantizations", metavar="A,B", help="other ones than all four")
+    parser.add_argument("--only", choices=KNOWN, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     plan = replace(SMALL if asked.small else Plan(), device=asked.device)
-    plan = replace(plan, model=asked.model or plan.model)
+    plan = replace(
+        plan,
+        model=asked.model or plan.model,
+        quantizations=asked.quantizations or plan.quantizations,
+    )
     steps = asked.steps.split(",")
-    if unknown := sorted(set(steps) - set(STEPS)):
-        parser.error(f"--steps: expected some of {', '.join(STEPS)}; got {', '.join(unknown)}")
+    if unknown := sorted(set(steps) - set(KNOWN)):
+        parser.error(f"--steps: expected some of {', '.join(KNOWN)}; got {', '.join(unknown)}")
     folder = asked.folder.resolve()
     if asked.only:
         return alone(asked.only, folder, plan)
@@ -70,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 4
     small = ["--small"] if asked.small else []
     options = [str(folder), f"--device={plan.device}", f"--model={plan.model}", *small]
+    options.append(f"--quantizations={plan.quantizations}")
     status = run(folder, steps, options)
     if status == 0:
         conclude(folder)
@@ -104,7 +116,7 @@ def alone(step: str, folder: Path, plan: Plan) -> int:
     """Run one step in this process, and write its file."""
     start = clock.read()
     try:
-        found = STEPS[step](folder, plan)
+        found = KNOWN[step](folder, plan)
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 4

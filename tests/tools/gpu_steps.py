@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.commands import measuring
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import write_json
 from benchmarks.duet import schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
@@ -20,7 +21,7 @@ from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
 from tests.duets import given
-from tests.tools import gpu_limits, parity
+from tests.tools import gpu_limits, gpu_modes, parity
 
 if TYPE_CHECKING:
     import argparse
@@ -62,9 +63,15 @@ class Plan:
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
+    sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
+    replicas: tuple[str, ...] = (  # each number of them loads anew
+        *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
+    )
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
+    modes: tuple[str, ...] = ("--batch-size=8,1", "--new-tokens=32", "--rounds=3")
+    modes_s: float = 420.0  # for all quantizations together, each as much
     # The first is bound by the host, whose noise it has; the last one by the GPU alone.
     parities: tuple[Parity, ...] = (
         Parity("int8-decomp", 8, 16, 2, pairs=60),
@@ -84,9 +91,12 @@ class Plan:
 SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
+    replicas=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
+    modes=("--batch-size=2", "--new-tokens=4", "--rounds=2"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
@@ -127,6 +137,28 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     return _session(folder / "sessions" / "main.json", plan, options)
 
 
+def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Let several processes generate at once; what was measured before a call ended is kept."""
+    found = []
+    for quantization in plan.quantizations.split(","):
+        file = folder / "replicas" / f"{quantization}.json"
+        if not file.exists():
+            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
+            _session(file, plan, options)
+        found.append(f"{file.parent.name}/{file.name}")
+    return {"files": found}
+
+
+def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time a model on one GPU, and the same over all of them."""
+    found = {}
+    for name in ("single", "auto") if plan.device == "cuda" else ("single",):
+        file = folder / "sharded" / f"{name}.json"
+        options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
+        found[name] = _session(file, plan, options)["file"]
+    return {"files": found}
+
+
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Let the mended loop of the old script and rounds of the suite take turns."""
     found = []
@@ -137,6 +169,18 @@ def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as
         print(f"{each.quantization}, {each.batch_size} rows: {compared}")
         found.append({**asdict(each), **asdict(compared)})
     return {"workloads": found}
+
+
+def modes(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure each quantization in each generation mode, as far as time goes."""
+    fixed = ("--warmup-rounds=2", "--device-repeats=2")
+    target = _target(plan, *plan.modes, *fixed)
+    names = plan.quantizations.split(",")
+    partial = folder / "modes.partial.json"
+    sizes, seconds = target.settings.batch_sizes, plan.modes_s / len(names)
+    return gpu_modes.measure(
+        target, names, sizes, seconds, lambda found: write_json(partial, found)
+    )
 
 
 def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -210,6 +254,14 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "prefill": prefill,
     "parity": parity_step,
     "stranger": stranger,
+}
+BY_NAME = {"modes": modes}  # run only if they are asked for
+
+
+# These run only if they are named: they take more GPUs, or more minutes.
+BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "replicas": replicas,
+    "sharded": sharded,
 }
 
 

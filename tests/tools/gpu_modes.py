@@ -1,0 +1,194 @@
+"""Each quantization in each generation mode, in one process: what a GPU makes of the modes."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.common.text import first_line
+from benchmarks.config.generation import MODES
+from benchmarks.evidence import work
+from benchmarks.evidence.gathering import Evidence
+from benchmarks.machine import clock, nvml, validity
+from benchmarks.machine.watch import Watch
+from benchmarks.measure import memory
+from benchmarks.measure.extra_info import extra_info
+from benchmarks.measure.rounds import Attempt, round_of
+from benchmarks.model import loading, skeleton
+from benchmarks.modes import possible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benchmarks.common.quantity import Unmeasured
+    from benchmarks.config.workload import Workload
+    from benchmarks.machine.nvml import Gpu
+    from benchmarks.model.engine import Engine
+    from benchmarks.model.target import Target
+
+# What matters most comes first: time may run out, and what is compiled takes most of it.
+ORDER = sorted(MODES, key=lambda mode: (mode != "dynamic", mode != "compiled"))
+SHOWN = ("tokens_per_s", "tpot_s", "decode_device_s", "decode_busy_share", "compile_s")
+
+
+class OutOfTimeError(Exception):
+    """The time for one quantization is over."""
+
+
+def measure(
+    target: Target,
+    quantizations: Sequence[str],
+    batch_sizes: Sequence[int],
+    seconds: float,
+    save: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Measure every combination, at most so many seconds for each quantization, load included.
+
+    What is impossible, fails, or has no time left is kept by its reason, and the next one follows.
+    `save` is called with all that is known after each combination.
+    """
+    found: dict[str, Any] = {"refused": {}, "loads": {}, "measured": {}, "failed": {}}
+    backends = _possible(target, found["refused"])
+    for quantization in quantizations:
+        with _at_most(seconds) as left:
+            try:
+                with loading.load(target, quantization, cold=False) as engine:
+                    found["loads"][quantization] = engine.load_s
+                    gpu = nvml.find(target.device) if target.device.type == "cuda" else None
+                    _modes_of(target, engine, batch_sizes, backends, gpu, found, save, left)
+            except OutOfTimeError as error:
+                found["failed"][quantization] = str(error)
+            except Exception as error:
+                traceback.print_exc()
+                found["failed"][quantization] = f"{type(error).__name__}: {first_line(error)}"
+        save(found)
+    return found
+
+
+def _possible(target: Target, refused: dict[str, str]) -> dict[str, str | None]:
+    """Return the modes that this machine can do, each with its backend; keep why others can't."""
+    model = skeleton.build(target.checkpoint, target.settings.attn_implementation)
+    backends: dict[str, str | None] = {}
+    for mode in ORDER:
+        try:
+            backends[mode] = possible.check([mode], target.checkpoint.name, model, target.device, 1)
+        except InputError as error:
+            refused[mode] = str(error)
+            print(f"{mode}: refused: {error}", flush=True)
+    return backends
+
+
+def _modes_of(
+    target: Target,
+    engine: Engine,
+    batch_sizes: Sequence[int],
+    backends: dict[str, str | None],
+    gpu: Gpu | Unmeasured | None,
+    found: dict[str, Any],
+    save: Callable[[dict[str, Any]], None],
+    left: Callable[[], float],
+) -> None:
+    evidence = Evidence(target, engine, lambda: gpu)
+    for batch_size in batch_sizes:
+        for mode, backend in backends.items():
+            name = f"{engine.quantization}-{mode}-b{batch_size}"
+            known = replace(target, backend=backend)
+            engine.backend = backend
+            try:
+                info = _one(known, engine, evidence, batch_size, mode, gpu)
+            except OutOfTimeError:
+                found["failed"][name] = "out of time"
+                print(f"{name}: out of time", flush=True)
+                raise
+            except Exception as error:
+                traceback.print_exc()
+                found["failed"][name] = f"{type(error).__name__}: {str(error)[:2000]}"
+                print(f"{name}: FAILED: {type(error).__name__}: {first_line(error)}", flush=True)
+                engine.decode_step.undo()
+            else:
+                found["measured"][name] = info
+                values = {key: info["metrics"].get(key) for key in SHOWN}
+                print(f"{name}: {values}, {left():.0f} s left", flush=True)
+            save(found)
+
+
+def _one(
+    target: Target,
+    engine: Engine,
+    evidence: Evidence,
+    batch_size: int,
+    mode: str,
+    gpu: Gpu | Unmeasured | None,
+) -> dict[str, Any]:
+    """Return the record of one combination: timed rounds, what ran, and its work."""
+    settings = target.settings
+    workload = target.workload(batch_size, settings.new_tokens, mode)
+    engine.prepare(workload)
+    start = clock.now()
+    engine.warm_up(workload, settings.warmup_rounds)
+    warm_up_s = clock.now() - start
+    attempt = _rounds(target, engine, workload, gpu)
+    info = extra_info(target, engine, workload, [attempt], {}, warmup_rounds=0)
+    record = SimpleNamespace(extra_info=info, fullname=mode)
+    evidence.add(record, workload, attempt.generations[-1].tokens)
+    done = work.measure(engine, workload, gpu, settings)
+    info["metrics"] |= work.metrics(done, info["metrics"], info["unmeasured"])
+    info["counters"], info["device_time"] = done.counters, done.device_time
+    why = done.no_device_time
+    return _plain({**info, "warm_up_s": warm_up_s, "no_device_time": why and why.reason})
+
+
+def _rounds(
+    target: Target, engine: Engine, workload: Workload, gpu: Gpu | Unmeasured | None
+) -> Attempt:
+    import torch
+
+    attempt = Attempt(
+        Watch(target.device.type, threads=torch.get_num_threads(), control=None, gpu=gpu)
+    )
+    engine.reset_peaks()
+    for _ in range(target.settings.rounds):
+        with attempt.watch:
+            round_s = attempt.time(engine, workload)
+        attempt.rounds.append(round_of(attempt.generations[-1], round_s))
+    attempt.placement = memory.place(engine.model)
+    attempt.peaks = memory.peaks(engine, attempt.placement)
+    seen = attempt.watch.observations([each.round_s for each in attempt.rounds])
+    attempt.validity = validity.judge(seen, target.settings.bounds)
+    return attempt
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: unmeasured is null, and functions by name are the first 20."""
+    if isinstance(value, dict):
+        return {
+            str(k): _plain(dict([*v.items()][:20]) if k in ("functions", "c_functions") else v)
+            for k, v in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else None
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[Callable[[], float]]:
+    """Let something take at most so long, wherever it is: torch may be compiling for minutes.
+
+    What is given tells how many seconds are left.
+    """
+
+    def stop(*_: object) -> None:
+        raise OutOfTimeError(f"took more than {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield lambda: signal.getitimer(signal.ITIMER_REAL)[0]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
