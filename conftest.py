@@ -16,6 +16,7 @@ from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
+from benchmarks.config import models
 from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import Settings, build_settings
@@ -56,7 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
-        if config.option.quantization is None and (own := own_quantization(settings.model)):
+        alone = settings.models[0] if len(settings.models) == 1 else None
+        if config.option.quantization is None and (own := own_quantization(alone)):
             settings = replace(settings, quantizations=(own,))
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
@@ -84,8 +86,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = state_of(metafunc.config)
     state.collected, settings = True, state.settings
-    names, values, ids = _models(settings)
-    metafunc.parametrize(names, values, ids=ids, scope="session")
+    if len(settings.models) > 1:
+        names = models.ids(settings.models)
+        metafunc.parametrize("model", settings.models, ids=names, scope="session")
+    arguments, values, ids = _quantizations(settings)
+    metafunc.parametrize(arguments, values, ids=ids, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
     metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
     own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
@@ -103,7 +108,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by quantization, so that each loads once, and by generation mode.
+    """Group benchmarks by model and quantization, so that each loads once, and by generation mode.
 
     What is compiled comes last: it is there still when its work is counted. Within a mode warm-up
     comes first, and the profile last. Replicas come when no model is loaded here any more.
@@ -114,15 +119,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     modes = sorted(settings.generations, key=lambda mode: MODES[mode].is_compiled)
     groups: list[tuple[Any, Any]] = [*itertools.product(settings.quantizations, modes)]
 
-    def order(item: Any) -> tuple[int, int]:
+    def order(item: Any) -> tuple[int, ...]:
         names = getattr(item, "fixturenames", ())
         if not _is_benchmark(names):
-            return -1, 0
+            return (-1,)
+        model = settings.models.index(selection.model_of(item, settings))
         if "engine" not in names:
-            return len(groups), item.callspec.params["replicas"]
+            return len(settings.models), model, item.callspec.params["replicas"]
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
         group = _quantization(item), item.callspec.params.get("generation", DEFAULT)
-        return groups.index(group), bool(last) - bool(first)
+        return model, groups.index(group), bool(last) - bool(first)
 
     items.sort(key=order)
 
@@ -157,7 +163,7 @@ def pytest_runtest_teardown(
     if evidence and state.progress and done:
         state.evidence = None
         state.history["profiled"] = True
-        state.progress.show(f"{_quantization(item)}: checking what ran")
+        state.progress.show(f"{failures.loaded(item)}: checking what ran")
         try:
             evidence.finish()
         except Exception as error:  # raised below: the teardown itself must happen in any case
@@ -323,8 +329,8 @@ def _in_one_line() -> Iterator[None]:
         raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
 
 
-def _models(settings: Settings) -> tuple[Any, Any, list[str] | None]:
-    """Return what the model and its mode are parametrized with: names, values, and their ids.
+def _quantizations(settings: Settings) -> tuple[Any, Any, list[str] | None]:
+    """Return what quantization and mode are parametrized with: names, values, and their ids.
 
     The default mode is in no id, and alone it is no parameter either: stored ids stay what they
     are.
@@ -341,9 +347,11 @@ def _is_benchmark(fixtures: Iterable[str]) -> bool:
     return "benchmark" in fixtures and not {"engine", "fleet"}.isdisjoint(fixtures)
 
 
-def _loaded(item: Any) -> str | None:
-    """Return the quantization of the model that a test wants loaded in this process."""
-    return _quantization(item) if "engine" in getattr(item, "fixturenames", ()) else None
+def _loaded(item: Any) -> list[Any] | None:
+    """Return what the model is of that a test wants loaded in this process: name, quantization."""
+    if "engine" not in getattr(item, "fixturenames", ()):
+        return None
+    return [item.callspec.params.get(name) for name in ("model", "quantization")]
 
 
 def _quantization(item: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +14,14 @@ from benchmarks.common.text import short
 from benchmarks.config.generation import DEFAULT
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
+from benchmarks.machine.ranges import Ranges, inside
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.report.lines import headline
 
 if TYPE_CHECKING:
+    import torch
+
     from benchmarks.common.quantity import Metric, Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.evidence.profiling import Profile
@@ -42,9 +45,21 @@ def settings(state: SessionState) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def target(state: SessionState) -> Target:
-    """Return device, checkpoint and tokenizer of this session."""
-    return state.target
+def model(settings: Settings) -> str | None:
+    """Return the name of the model, if it is no parameter."""
+    return settings.model
+
+
+@pytest.fixture(scope="session")
+def target(state: SessionState, model: str | None) -> Target:
+    """Return device, checkpoint and tokenizer of a model."""
+    return state.targets[model]
+
+
+@pytest.fixture(scope="session")
+def device(state: SessionState) -> torch.device:
+    """Return the device of this session, whichever model is on it."""
+    return state.target.device
 
 
 @pytest.fixture(scope="session")
@@ -67,18 +82,25 @@ def engine(
     target: Target,
     progress: Progress,
     state: SessionState,
+    ranges: Ranges | None,
+    settings: Settings,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
     from benchmarks.machine import cards
     from benchmarks.model import footprint, loading
 
-    progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
+    name = target.checkpoint.name
+    progress.show(f"{quantization}: loading {name}")
+    with inside(ranges, "load"):
+        loaded = loading.load(target, quantization, cold=not state.history["loaded"])
+    with loaded as engine:
+        engine.ranges = ranges
         state.history["loaded"].append(quantization)
         gpus = footprint.gpus(engine.model)
         state.evidence = gathering.Evidence(target, engine, lambda: cards.find(gpus))
-        progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
+        what = quantization if len(settings.models) == 1 else f"{quantization} of {name}"
+        progress.say(f"{what}: loaded in {engine.load_s:.2g} s")
         yield engine
 
 
@@ -127,11 +149,11 @@ def gpu(engine: Engine) -> Gpu | Unmeasured:
 
 
 @pytest.fixture(scope="session")
-def first_control(target: Target) -> dict[str, float]:
+def first_control(device: torch.device) -> dict[str, float]:
     """Return what the suite's own work took at the start of the session."""
     from benchmarks.machine import control_work
 
-    return control_work.measure(target.device)
+    return control_work.measure(device)
 
 
 @pytest.fixture
@@ -157,11 +179,25 @@ def new_watch(
     )
 
 
+@pytest.fixture(scope="session")
+def ranges(device: torch.device, settings: Settings) -> Ranges | None:
+    """Return what names parts of a run for profilers, with --nvtx."""
+    return Ranges(device) if settings.nvtx else None
+
+
 @pytest.fixture
 def benchmark(benchmark: Any, state: SessionState) -> Any:
     """Return pytest-benchmark's fixture, and remember it: its results are saved at the end."""
     state.benchmarks.append(benchmark)
     return benchmark
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """With --nvtx, name a benchmark for profilers, without its set-up and what is checked later."""
+    ranges = getattr(item, "funcargs", {}).get("ranges")
+    with inside(ranges, short(item.name)):
+        return (yield)
 
 
 @pytest.fixture
@@ -247,6 +283,7 @@ def fleet(
     prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the replicas know it)
     new_tokens: int,
     replicas: int,
+    generation: str,
     target: Target,
     progress: Progress,
     request: pytest.FixtureRequest,
@@ -256,7 +293,9 @@ def fleet(
 
     benchmark.has_error = True  # until it is recorded: see `measure`
     given = {
+        "--model": target.settings.model,
         "--quantization": quantization,
+        "--generation": generation,
         "--batch-size": batch_size,
         "--new-tokens": new_tokens,
         "--device": target.device.type,

@@ -103,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _screen(arguments: argparse.Namespace) -> int:
     options = ci_options.words(arguments.options)
     shared = ci_options.shared(options)
+    ci_options.check_mode(shared)
     summary = ["--summary", str(arguments.summary)] if arguments.summary else []
     gate = "--gate=work" if "--work-only" in options else "--gate"
     given = ["benchmarks", gate, "--benchmark-save=ci", "--artifacts", ARTIFACTS, *summary]

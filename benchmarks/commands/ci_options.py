@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from benchmarks.commands import measuring
 from benchmarks.common import git, packages
 from benchmarks.common.errors import InputError
+from benchmarks.config import models
 from benchmarks.config.options import OPTIONS
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, commit, comparable
@@ -59,10 +60,20 @@ def shared(options: list[str]) -> dict[str, str]:
     for name in NOT_FOLLOWED:
         parser.add_argument(name, dest=name, nargs="?")
     found = vars(parser.parse_known_args(options)[0])
+    models.check_one(models.named(found.get("--model")), measuring.ONE_MODEL)
     for name, step in NOT_FOLLOWED.items():
         if value := found.pop(name, None):
             raise InputError(f"--options: expected no {name}, got {name}={value}; {step}")
     return found
+
+
+def check_mode(shared: Mapping[str, str]) -> None:
+    """Raise InputError for a session of several generation modes: a duet of `ci` plays one."""
+    if len(modes := shared.get("--generation", "").split(",")) > 1:
+        raise InputError(
+            f"--options: expected one --generation, got {', '.join(modes)}: the duet that decides "
+            "plays one mode; run ci once for each"
+        )
 
 
 def workload(session: Session, shared: Mapping[str, str]) -> list[str]:

@@ -46,9 +46,9 @@ class Option:
 OPTIONS = (
     Option(
         "--model",
-        "model to measure: hub id, local folder, synthetic:tiny or synthetic:llama-3.1-8b "
+        "one or more of: hub id, local folder, synthetic:tiny, synthetic:llama-3.1-8b "
         "(default: meta-llama/Llama-3.1-8B on CUDA, synthetic:tiny on the CPU)",
-        metavar="ID",
+        metavar="A,B",
     ),
     Option(
         "--revision",
@@ -166,6 +166,19 @@ OPTIONS = (
         "--artifacts",
         "write profiles into this folder: tables, traces, stacks (default: none)",
         metavar="DIR",
+    ),
+    Option(
+        "--nvtx",
+        "name load, warm-up, benchmarks, rounds, prefill and each decode step for Nsight Systems "
+        "and Nsight Compute; each waits for the GPU at its end, so such a session is compared with "
+        "its like alone",
+        flag=True,
+    ),
+    Option(
+        "--memory-snapshot",
+        "record, in one untimed generation, what holds the memory at the peaks of prefill and "
+        "decode; on CUDA --artifacts gets the allocator's snapshots, for pytorch.org/memory_viz",
+        flag=True,
     ),
     Option(
         "--gate",

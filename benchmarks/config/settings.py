@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import IMPOSSIBLE
+from benchmarks.config import models
 from benchmarks.config.generation import MODES
 from benchmarks.config.options import (
     ATTENTIONS,
@@ -34,7 +35,7 @@ GATES = ("screen", "strict", "work")  # how wall times are judged: see `judgemen
 class Settings:
     """What to measure, and how long; every value is checked before it gets here."""
 
-    model: str | None  # None: chosen by the device, see checkpoint.default_model
+    models: tuple[str | None, ...]  # None: chosen by the device, see checkpoint.default_model
     revision: str | None
     reference: str | None  # of a model that is quantized already: the one that it was made from
     device: str
@@ -54,6 +55,8 @@ class Settings:
     again_within_s: float
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
+    memory_snapshot: bool
+    nvtx: bool  # parts of a run have names for profilers
     report: Path | None
     columns: str | None  # of the table at the end; None: those that matter most
     gate: str | None  # None: nothing is judged
@@ -62,6 +65,12 @@ class Settings:
     summaries: tuple[Path, ...]  # files to which Markdown is added
     saved_to: Path | None
     cache: Path | None  # None: no home is known
+
+    @property
+    def model(self) -> str | None:
+        """The model, if there is only one."""
+        (model,) = self.models
+        return model
 
     @property
     def cache_dir(self) -> Path:
@@ -98,7 +107,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
             "is measured; write --gate=work"
         )
     return Settings(
-        model=_optional_text("--model", text("--model")),
+        models=models.named(text("--model"), {name: text(name) for name in models.OF_ONE}),
         revision=_optional_text("--revision", text("--revision")),
         reference=_optional_text("--reference", text("--reference")),
         device=_choice("--device", text("--device"), DEVICES),
@@ -126,6 +135,8 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
+        memory_snapshot=bool(value("memory_snapshot")),
+        nvtx=bool(value("nvtx")),
         report=_optional_path("--report", text("--report")),
         columns=text("--columns"),
         gate=gate,

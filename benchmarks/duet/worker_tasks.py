@@ -147,7 +147,7 @@ class Side:
             clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
         with attempt.watch, kept_to(self._core), slower(engine, slowdown):
-            round_s = attempt.time(engine, workload)
+            round_s = attempt.time(engine.generate, workload)
         del attempt.generations[:-1]  # tokens of all would fill memory
         attempt.rounds.append(round_of(attempt.generations[-1], round_s))
         return {"round_s": round_s}

@@ -101,9 +101,12 @@ def check_mode(engine: Engine, workload: Workload, target: Target) -> dict[str, 
     tokens, expected = engine.decode_logits(plain, FORCED)
     _, found = engine.decode_logits(workload, FORCED, tokens)
     figures = compare(found, expected)
-    known, synthetic = QUANTIZATIONS[engine.quantization], target.checkpoint.weights == "synthetic"
-    own = MODES[workload.generation].agreement
-    bounds = asdict(own or (known.synthetic if synthetic else known.real))
+    mode, known = MODES[workload.generation], QUANTIZATIONS[engine.quantization]
+    if target.checkpoint.weights == "synthetic":
+        own, usual = mode.synthetic, known.synthetic
+    else:
+        own, usual = mode.real, known.real
+    bounds = asdict(own or usual)
     what = f"{engine.quantization}, {workload.generation},"
     _judge(what, figures, bounds, "the dynamic cache", must_differ=own is not None)
     return {"with": DEFAULT, "positions": len(expected), **figures, "bounds": bounds}

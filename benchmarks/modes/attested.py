@@ -67,6 +67,7 @@ def attest_compiled(
         "mode": mode,
         "graphs": compiled.graphs,
         "graphs_from_cache": compiled.from_cache,
+        "cuda_graphs_recorded": compiled.recorded,
         "graph_breaks": sum(compiled.breaks.values()),
         "reasons": reasons[:REASONS],
         "seconds": compiled.seconds,

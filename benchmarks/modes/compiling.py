@@ -23,6 +23,7 @@ class Compiled:
     breaks: dict[str, int] = field(default_factory=dict)  # how often, by their first reason
     seconds: float = 0.0  # tracing, code generation and the backend's own compiler
     from_cache: int = 0  # graphs whose code an earlier process had left on the disk
+    recorded: int = 0  # CUDA graphs
 
     def add(self, other: Compiled) -> None:
         """Add what was compiled in other generations."""
@@ -30,6 +31,7 @@ class Compiled:
         self.frames += other.frames
         self.seconds += other.seconds
         self.from_cache += other.from_cache
+        self.recorded += other.recorded
         for why, count in other.breaks.items():
             self.breaks[why] = self.breaks.get(why, 0) + count
 
@@ -144,15 +146,16 @@ def _counts() -> dict[str, Any]:
         "frames": counters["frames"]["total"],
         "breaks": dict(counters["graph_break"]),
         "from_cache": counters["inductor"]["fxgraph_cache_hit"],
-        "seconds": _seconds(),
+        "recorded": len(_times("CUDAGraphNode.record")),
+        "seconds": sum(_times("_compile.compile_inner")),
     }
 
 
-def _seconds() -> float:
-    """Return the seconds that torch spent compiling in this process, by its own account."""
+def _times(part: str) -> list[float]:
+    """Return the seconds of each time that torch did a part of its compilation in this process."""
     from torch._dynamo.utils import compilation_time_metrics
 
-    return sum(map(float, compilation_time_metrics.get("_compile.compile_inner", ())))
+    return list(map(float, compilation_time_metrics.get(part, ())))
 
 
 def _since(before: Mapping[str, Any], after: Mapping[str, Any]) -> Compiled:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import wrapped
 from benchmarks.machine import device, software
 from benchmarks.model.target import find_target
-from benchmarks.pytest_session import plugins, written
+from benchmarks.pytest_session import plugins, selection, written
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import state_of
 from benchmarks.report import columns
@@ -40,13 +41,16 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     _check_replicas(state.settings.replicas, benchmarks)
     columns.chosen(state.settings.columns)
     written.check(config)
-    state.target = target = find_target(state.settings, progress.say)
+    for name in dict.fromkeys(selection.model_of(each, state.settings) for each in benchmarks):
+        settings = replace(state.settings, models=(name,))
+        state.targets[name] = target = find_target(settings, progress.say)
     if config.get_verbosity() < 0:
         return []
+    models = "model" if len(state.targets) == 1 else "models"
     versions = ", ".join(f"{name} {version}" for name, version in software.versions().items())
     where = device.describe(target.device, target.settings.device_map)
     says = (
-        f"model: {target.checkpoint.title} on {where}",
+        f"{models}: {state.titles} on {where}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
         f"versions: {versions}",
     )

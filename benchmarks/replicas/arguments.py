@@ -25,6 +25,8 @@ NOT_OURS = frozenset(
         "--device-map",
         "--device-repeats",
         "--gate",
+        "--memory-snapshot",
+        "--nvtx",
         "--replicas",
         "--report",
         "--summary",

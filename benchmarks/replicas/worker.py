@@ -95,10 +95,11 @@ class Replica:
         torch.distributed.all_gather_object(pids, os.getpid())
         own = [*pids, *([self.asked.parent] if self.asked.parent else [])]
         (quantization,), (batch_size,) = settings.quantizations, settings.batch_sizes
+        (generation,) = settings.generations
         self.place.say("loading")
         with loading.load(target, quantization, cold=True) as engine:
             Evidence(target, engine)  # that it is what was asked for
-            workload = target.workload(batch_size, settings.new_tokens)
+            workload = target.workload(batch_size, settings.new_tokens, generation)
             engine.prepare(workload)
             engine.warm_up(workload, settings.warmup_rounds, self.place.say)
             found = self._time(engine, workload, settings.rounds, self._gpu(target, own))
@@ -142,7 +143,7 @@ class Replica:
             engine.reset_peaks()
             for number in range(1, rounds + 1):
                 self._meet(f"round {number}")
-                round_s = attempt.time(engine, workload)
+                round_s = attempt.time(engine.generate, workload)
                 attempt.rounds.append(round_of(attempt.generations[-1], round_s))
                 del attempt.generations[:-1]  # tokens of all would fill memory
             self._meet("the end")  # so that the energy of all rounds is in

@@ -134,7 +134,7 @@ class Summary:
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
-        """Yield a line for each quantization, mode and batch size: what its benchmarks share.
+        """Yield a line for each loaded model, mode and batch size: what its benchmarks share.
 
         And for each benchmark of replicas what each of them did.
         """
@@ -142,7 +142,7 @@ class Summary:
         for name, info in self.records:
             workload = info["workload"]
             mode = f"-{workload['generation']}" if "generation" in workload else ""
-            key = f"{workload['quantization']}{mode}-b{workload['batch_size']}"
+            key = f"{self._loaded(workload)}{mode}-b{workload['batch_size']}"
             if key not in seen and info.get("attestation"):
                 seen.add(key)
                 yield f"checked ({key}): {evidence_line(info)}"
@@ -151,14 +151,20 @@ class Summary:
             if replicas := info.get("replicas"):
                 yield f"{name}: {replicas_line(replicas)}"
 
+    def _loaded(self, workload: Mapping[str, Any]) -> str:
+        """Return what tells loaded models apart: quantizations, and names if there are several."""
+        several = len({info["workload"].get("model") for _, info in self.records}) > 1
+        model = f"{workload['model'].rstrip('/').rpartition('/')[2]}-" if several else ""
+        return f"{model}{workload['quantization']}"
+
     def _examples(self) -> Iterator[str]:
         texts: dict[str, str] = {}
         for name, info in self.records:
             if name in self.examples:
-                texts.setdefault(info["workload"]["quantization"], self.examples[name])
-        for quantization, text in texts.items():
+                texts.setdefault(self._loaded(info["workload"]), self.examples[name])
+        for loaded, text in texts.items():
             shown = text if len(text) <= MOST_EXAMPLE else f"{text[:MOST_EXAMPLE]}…"
-            yield f"Example ({quantization}): {shown!r}"
+            yield f"Example ({loaded}): {shown!r}"
         yield ""
 
     @property

@@ -132,6 +132,17 @@ RECORD = {
             ),
         }
     ),
+    "memory": Maybe(
+        Each(
+            Maybe(
+                {
+                    "decode_steps": Maybe(STEPS),
+                    "peak_allocated_bytes": MAYBE_NUMBER,
+                    "parts": Each(NUMBER),
+                }
+            )
+        )
+    ),
     "work_only": Maybe(bool),
     "process": Maybe(Each(Sayable())),
     "profile": Maybe(

@@ -62,6 +62,7 @@ def test_another_storage_is_followed(job, storage):
         "-k x --benchmark-compare 0001",
         "--summary more.md",
         "--replicas 1,2",
+        "--generation static,compiled",
     ],
 )
 def test_options_that_ci_cant_follow_are_refused_in_one_line(job, capsys, options):

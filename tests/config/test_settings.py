@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 LOOSE = Bounds(**dict.fromkeys((each.name for each in fields(Bounds)), 1))
 CASES = (  # option, its text, the field it becomes, and the value there
     ("--model", "org/model", "model", "org/model"),
+    (
+        "--model",
+        "synthetic:tiny, org/model,synthetic:tiny",
+        "models",
+        ("synthetic:tiny", "org/model"),
+    ),
     ("--revision", "v1.0", "revision", "v1.0"),
     *(("--device", each, "device", each) for each in DEVICES),
     *(("--device-map", each, "device_map", each) for each in DEVICE_MAPS),
@@ -50,6 +56,8 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--again-within", "0", "again_within_s", 0),
     ("--again-within", "12.5", "again_within_s", 12.5),
     ("--artifacts", "out/profiles", "artifacts", Path("out/profiles")),
+    ("--nvtx", True, "nvtx", True),
+    ("--memory-snapshot", True, "memory_snapshot", True),
     ("--report", "out/page.html", "report", Path("out/page.html")),
     ("--report", "~/page.html", "report", Path.home() / "page.html"),
     ("--columns", "p99,load", "columns", "p99,load"),
@@ -75,7 +83,7 @@ def build(
 def test_defaults() -> None:
     """Without options the workload is the old script's: 8 rows of 16 + 128 tokens, INT8."""
     assert build() == Settings(
-        model=None,
+        models=(None,),
         revision=None,
         reference=None,
         device="auto",
@@ -95,6 +103,8 @@ def test_defaults() -> None:
         again_within_s=300,
         threads=None,
         artifacts=None,
+        memory_snapshot=False,
+        nvtx=False,
         report=None,
         columns=None,
         gate=None,

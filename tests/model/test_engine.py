@@ -177,7 +177,7 @@ def test_every_linear_sees_outliers(engine, workload):
     assert all(min(counts) > 0 for counts in columns.values()), columns
 
 
-def test_bytes_follow_from_the_architecture(engine, target):
+def test_bytes_follow_from_the_architecture(engine, target, workload):
     """Weights are one byte per quantized parameter, a scale per row, and two for the rest."""
     quantized = rows = rest = embedding = 0
     for name, shape in target.checkpoint.shapes.items():
@@ -186,7 +186,7 @@ def test_bytes_follow_from_the_architecture(engine, target):
         else:
             rest += 2 * torch.Size(shape).numel()
             embedding += 2 * torch.Size(shape).numel() if "embed" in name else 0
-    cost = model_cost(engine)
+    cost = model_cost(engine, workload)
     buffers = sum(buffer.nbytes for buffer in set(engine.model.buffers()))
     assert cost.weights_bytes == quantized + 4 * rows + rest + buffers
     assert cost.decode_weight_bytes == cost.weights_bytes - embedding

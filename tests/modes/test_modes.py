@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import cache_utils
 
-from benchmarks.commands import measuring
 from benchmarks.common.errors import AttestationError, InputError, OutputError, WorkError
 from benchmarks.config.generation import MODES
 from benchmarks.evidence.gathering import Evidence
@@ -18,7 +17,6 @@ from benchmarks.measure.rounds import round_of
 from benchmarks.model import loading, skeleton
 from benchmarks.modes import possible
 from tests import virtual
-from tests.duets import given
 from tests.running import LEAST, Outcome, command, run_module
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-ALL = ",".join(MODES)
-
 
 @pytest.fixture(scope="module")
 def small(target: Target, one_layer: Any) -> Target:
@@ -37,9 +33,11 @@ def small(target: Target, one_layer: Any) -> Target:
     settings = dataclasses.replace(target.settings, new_tokens=8, batch_sizes=(1,))
     small = dataclasses.replace(target, settings=settings, checkpoint=one_layer)
     model = skeleton.build(one_layer, "sdpa")
-    return dataclasses.replace(
-        small, backend=possible.check(["quantized"], "it", model, target.device, 1)
-    )
+    try:
+        backend = possible.check(["quantized"], "it", model, target.device, 1)
+    except InputError:  # of an old transformers, with nothing beside it
+        return small
+    return dataclasses.replace(small, backend=backend)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +75,10 @@ def test_a_static_cache_is_seen(evidence: Callable[[str], dict[str, Any]]) -> No
     assert evidence("dynamic") is None
 
 
-def test_a_quantized_cache_is_measured(evidence: Callable[[str], dict[str, Any]]) -> None:
+def test_a_quantized_cache_is_measured(
+    evidence: Callable[[str], dict[str, Any]],
+    layer: type,  # noqa: ARG001 (it is there)
+) -> None:
     """It holds at most half of the bytes that 16 bits take, and changes the logits a little."""
     found = evidence("quantized")
     assert found["cache"] == "QuantizedCache"
@@ -87,7 +88,9 @@ def test_a_quantized_cache_is_measured(evidence: Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def layer(loaded: Engine) -> type:
-    """Return the class of the layers of the quantized cache."""
+    """Return the class of the layers of the quantized cache, if there is a backend."""
+    if loaded.backend is None:
+        pytest.skip("no backend quantizes a cache here")
     names = {
         "hqq": "HQQQuantizedLayer",
         "quanto": "QuantoQuantizedLayer",
@@ -147,12 +150,14 @@ def compiled(small: Target, loaded: Engine) -> Workload:
 @pytest.fixture(scope="module")
 def outcome(
     environment: dict[str, str],
+    small: Target,
     compiled: Workload,  # noqa: ARG001 (it costs the time here)
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Outcome:
     """Run a session over all modes once, in a process of its own."""
     folder = tmp_path_factory.mktemp("modes")
-    asked = ["--quantization=int8", f"--generation={ALL}", "--benchmark-save=modes"]
+    modes = [mode for mode in MODES if small.backend or mode != "quantized"]
+    asked = ["--quantization=int8", f"--generation={','.join(modes)}", "--benchmark-save=modes"]
     arguments = command(folder, *LEAST, *asked)
     with virtual.installed(virtual.Machine()):
         done = run_module("pytest", *arguments, environment=environment)
@@ -169,9 +174,9 @@ def stored(outcome: Outcome) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_each_mode_has_its_own_benchmarks(stored: dict[str, dict[str, Any]]) -> None:
+def test_each_mode_has_its_own_benchmarks(stored: dict[str, dict[str, Any]], small: Target) -> None:
     """The ids of the default one are what they were; what is compiled comes last."""
-    parts = ["int8", "int8-static", "int8-quantized", "int8-compiled"]
+    parts = ["int8", "int8-static", *(["int8-quantized"] * bool(small.backend)), "int8-compiled"]
     assert list(stored) == [f"throughput[{part}-b1-p16-n2]" for part in parts]
 
 
@@ -179,11 +184,10 @@ def test_the_default_mode_is_stored_as_before(stored: dict[str, dict[str, Any]])
     """Nothing in what was measured names a mode, so that older baselines still compare."""
     workload = stored["throughput[int8-b1-p16-n2]"]["workload"]
     assert not {"generation", "cache_tokens", "cache_backend"} & set(workload)
-    static, quantized = (
-        stored[f"throughput[int8-{mode}-b1-p16-n2]"]["workload"] for mode in ("static", "quantized")
-    )
+    static = stored["throughput[int8-static-b1-p16-n2]"]["workload"]
     assert (static["generation"], static["cache_tokens"]) == ("static", 24)
-    assert quantized["cache_backend"] in possible.BACKENDS
+    if quantized := stored.get("throughput[int8-quantized-b1-p16-n2]"):
+        assert quantized["workload"]["cache_backend"] in possible.BACKENDS
 
 
 def test_what_is_compiled_is_attested_and_not_timed(stored: dict[str, dict[str, Any]]) -> None:
@@ -205,11 +209,11 @@ def test_the_work_of_a_mode_is_counted(stored: dict[str, dict[str, Any]]) -> Non
     What the compiler writes into a trace isn't among them.
     """
     decode = {
-        mode: stored[f"throughput[int8{part}-b1-p16-n2]"]["counters"]["decode"]
-        for mode, part in {"dynamic": "", **{m: f"-{m}" for m in MODES if m != "dynamic"}}.items()
+        info["workload"].get("generation", "dynamic"): info["counters"]["decode"]
+        for info in stored.values()
     }
     linears = [each["int8_operators"]["bitsandbytes::int8_scaled_mm"] for each in decode.values()]
-    assert linears == [4 * 7] * 4
+    assert set(linears) == {4 * 7}
     assert decode["compiled"]["operators_total"] < decode["static"]["operators_total"]
     assert decode["compiled"]["python_calls"] < decode["static"]["python_calls"]
     assert all("::" in name or name.isidentifier() for name in decode["compiled"]["operators"])
@@ -244,12 +248,3 @@ def test_a_recompilation_in_a_timed_round_is_an_error(
     assert not loaded.decode_step.is_live
     assert "forward" not in vars(loaded.model)
     assert loaded.generate(small.workload(1, 8)).compiled is None
-
-
-def test_a_duet_takes_one_mode() -> None:
-    """Several would be several comparisons; the line names them."""
-    arguments = given("--device=cpu", "--generation=static,compiled")
-    with pytest.raises(InputError, match="expected one mode for both sides, got static, compiled"):
-        measuring.conditions(arguments)
-    one = measuring.conditions(given("--device=cpu", "--generation=static"))
-    assert one.options["generation"] == "static"  # for the workers

@@ -11,6 +11,7 @@ from benchmarks.machine.readings import Observations
 from benchmarks.measure.metrics import Peaks, Round
 from benchmarks.replicas import account
 from benchmarks.replicas.account import Account
+from benchmarks.sessions.session import Measured
 from tests.tools.replicas import records, svg, table
 
 WORKLOAD = {"model": "m", "quantization": "int8", "batch_size": 8, "prompt_tokens": 16}
@@ -121,3 +122,9 @@ def test_a_page_of_results_has_a_row_for_each_number(tmp_path):
     assert alone == "| int8 | 1 | 1 | 4.8 | 4.8 | 100 % | 1.88 s | 0.9167 | 83.33 |"
     assert both.startswith("| int8 | 2 | 1 | 8 ! | 4, 4.8 | 83.3 % |")
     assert "<svg" in svg(found)
+
+
+def test_a_session_of_work_alone_does_not_miss_replicas():
+    """They do the work of one, and are measured for their times: a fast gate has none of them."""
+    assert Measured("replicas", (5.0,), together(one(0, [5.0]))).is_of_its_own
+    assert not Measured("throughput", (5.0,), {"metrics": {}}).is_of_its_own

@@ -140,7 +140,9 @@ def _one(
     info["metrics"] |= work.metrics(done, info["metrics"], info["unmeasured"])
     info["counters"], info["device_time"] = done.counters, done.device_time
     why = done.no_device_time
-    return _plain({**info, "warm_up_s": warm_up_s, "no_device_time": why and why.reason})
+    seen = [each.compiled and vars(each.compiled) for each in attempt.generations]
+    more = {"warm_up_s": warm_up_s, "compiled_in_rounds": seen}
+    return _plain({**info, **more, "no_device_time": why and why.reason})
 
 
 def _rounds(

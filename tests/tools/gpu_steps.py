@@ -21,7 +21,7 @@ from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
 from tests.duets import given
-from tests.tools import gpu_limits, gpu_modes, parity
+from tests.tools import gpu_limits, gpu_memory, gpu_modes, parity
 
 if TYPE_CHECKING:
     import argparse
@@ -57,6 +57,15 @@ class Played:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """A quantization whose peaks of memory are taken apart, at batch sizes and new tokens."""
+
+    quantization: str
+    sizes: tuple[tuple[int, int], ...]
+    model: str | None = None  # an option, if it isn't the plan's
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is measured, and how much of it."""
 
@@ -78,6 +87,14 @@ class Plan:
         Parity("int8-decomp", 32, 512, 1, pairs=20),
         Parity("int8", 16, 1024, 1, pairs=20),
     )
+    memory: tuple[Apart, ...] = (
+        Apart("int8-decomp", ((8, 8),), TINY),  # whose history stays, so it is a small one
+        Apart("int8", ((8, 8),), TINY),
+        Apart("nf4", ((8, 8),), TINY),
+        Apart("fp16", ((8, 8), (8, 1)), TINY),
+        Apart("int8-decomp", ((1, 16), (8, 128), (32, 16))),
+        Apart("fp16", ((8, 128),)),
+    )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
     slowed: Played = Played((TINY, "--new-tokens=2"), pairs=120, restarts=5)
@@ -98,6 +115,7 @@ SMALL = Plan(
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     modes=("--batch-size=2", "--new-tokens=4", "--rounds=2"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
+    memory=(Apart("int8-decomp", ((2, 4),)),),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),
@@ -183,6 +201,23 @@ def modes(folder: Path, plan: Plan) -> dict[str, Any]:
     )
 
 
+def memory(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Take the peaks of memory apart. Raises InputError if the parts don't add up to them.
+
+    The allocator's history of the first model stays.
+    """
+    found = []
+    for number, each in enumerate(plan.memory):
+        target = _target(plan, *([each.model] if each.model else []))
+        raw = None if number else folder / "memory-history.json.gz"
+        measured = gpu_memory.measure(target, each.quantization, each.sizes, raw)
+        name = {"model": target.checkpoint.name, "quantization": each.quantization}
+        found += [{**name, **one} for one in measured]
+    if wrong := [str(each) for each in found if "reason" in each]:
+        raise InputError(f"expected parts of memory that add up, got {'; '.join(wrong)}")
+    return {"peaks": found}
+
+
 def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
     """Measure beside another process on the GPU, which makes the session invalid by its id."""
     if plan.device != "cuda":
@@ -253,13 +288,13 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "slowed": slowed,
     "prefill": prefill,
     "parity": parity_step,
+    "memory": memory,
     "stranger": stranger,
 }
-BY_NAME = {"modes": modes}  # run only if they are asked for
-
 
 # These run only if they are named: they take more GPUs, or more minutes.
 BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "modes": modes,
     "replicas": replicas,
     "sharded": sharded,
 }
