@@ -69,6 +69,18 @@ def test_a_metric_that_some_sessions_lack_has_a_table_of_its_own(tmp_path: Path)
     assert others["metrics"]["tokens_per_s"]["direction"] == 1
 
 
+def test_a_failed_session_is_in_no_series(tmp_path: Path) -> None:
+    """Its figures are no evidence, and another tool would take them for a change."""
+    contents = series()
+    contents[3]["llm_int8"] |= {"passed": False, "exit_status": 1}
+    config = json.loads(export(tmp_path, "otava", "otava.yaml", *contents).read_text())
+    (table,) = (each for each in config["tests"].values() if "tpot_s" in each["metrics"])
+    with Path(table["file"]).open(newline="") as file:
+        names = [row["session"] for row in csv.DictReader(file)]
+    assert len(names) == COUNT - 1
+    assert "0004_a.json" not in names
+
+
 def test_times_of_a_busy_machine_are_not_exported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,6 +29,35 @@ def test_a_metric_has_a_unit_and_a_direction(metric: str, unit: str, better: Bet
     assert (measures.unit(metric), measures.better(metric)) == (unit, better)
 
 
+@pytest.mark.parametrize(
+    ("metric", "kind", "judged", "noise"),
+    [
+        ("round_s", "time", True, True),
+        ("itl_p99_s", "time", False, True),
+        ("tokens_per_s", "time", False, True),
+        ("decode_device_s", "device", True, True),
+        ("decode.python_calls", "counter", True, False),
+        ("prefill.peak_allocated_bytes", "memory", True, False),
+        ("peak_resident_bytes", "memory", False, True),
+        ("top1_agreement", "agreement", True, False),
+    ],
+)
+def test_a_metric_is_of_a_kind(metric: str, kind: str, *, judged: bool, noise: bool) -> None:
+    """Which says by what its changes are found, and whether a history looks at it unasked."""
+    session = builders.session((NAME, builders.info([0.2])))
+    assert measures.kind(metric) == kind
+    assert measures.is_judged(session.measured[NAME], metric) is judged
+    assert measures.has_noise(metric) is noise
+
+
+def test_of_a_cold_process_only_its_first_round_is_judged() -> None:
+    """What follows isn't steady yet."""
+    session = builders.session((NAME, builders.info([0.3, 0.2], cold_process=True)))
+    (measured,) = session.measured.values()
+    assert measures.is_judged(measured, "cold_round_s")
+    assert not measures.is_judged(measured, "round_s")
+
+
 def test_counters_are_those_of_one_step_and_peaks_are_whole() -> None:
     """A count over four decode steps is divided by four, and synchronizations are one number."""
     session = builders.session((NAME, builders.info([0.2])))
