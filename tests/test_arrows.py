@@ -16,6 +16,7 @@ ALLOWED = {
     "common": "",
     "machine": "common",
     "sessions": "machine common",
+    "sharing": "sessions common",
     "config": "machine common",
     "modes": "config machine common",
     "model": "modes config machine common",
@@ -30,7 +31,9 @@ ALLOWED = {
     "report": "history sessions config common",
     "page.figures": "duet report verdicts sessions machine common",
     "page": "page.figures duet report history verdicts sessions common",
-    "commands": "page report history duet environments verdicts sessions config machine common",
+    "export": "page report history sessions common",
+    "commands": "export page report history duet environments verdicts sharing sessions config "
+    "machine common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
     "top": "pytest_session report replicas evidence measure model machine config common",
 }

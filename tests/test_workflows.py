@@ -205,6 +205,8 @@ def test_the_nightly_line_finds_a_new_step(tmp_path):
     """At night only, whatever the gate said; as it stands in the file, on stored sessions."""
     (step,) = [each for each in JOBS["main"]["steps"] if " history" in each.get("run", "")]
     assert step["if"] == "${{ !cancelled() && github.event_name == 'schedule' }}"
+    _, environment = line_with("main", "baselines pull ${HISTORY:-}")
+    assert environment["HISTORY"] == "${{ github.event_name == 'schedule' && '--history' || '' }}"
     summary = tmp_path / "summary.md"
     given = {"GITHUB_STEP_SUMMARY": str(summary)}
     assert in_a_clone(tmp_path, step["run"], given).returncode == 4  # nothing is stored yet

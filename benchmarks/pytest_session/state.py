@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.sessions.outcome import Verdict
     from benchmarks.sessions.session import Session
     from benchmarks.verdicts.acknowledged import Acknowledgement
+    from benchmarks.verdicts.thresholds import Threshold
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Gate:
     base: list[Session]
     notes: list[str]
     acknowledgements: tuple[Acknowledgement, ...]
+    limits: tuple[Threshold, ...]
     named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
     absent: dict[str, Cause] = field(default_factory=dict)  # by full name, why
     deselected: set[str] = field(default_factory=set)

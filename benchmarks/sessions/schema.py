@@ -175,6 +175,7 @@ SAVED = {
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
     "demoted": Maybe(Each(Sayable())),
+    "thinned": Maybe({"when": str, "identity": str}),
     "duet": Maybe(
         {
             "side": frozenset({"base", "head"}),

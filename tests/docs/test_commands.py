@@ -32,6 +32,7 @@ IN_A_ROW = re.compile(r"\| .*`((?:pytest benchmarks|python -m benchmarks [a-z]+)
 OTHERS = {  # commands of other programs, and where they are run
     "for core in": "docs/examples.py",
     "git -C": "tests/commands/test_bisect.py",
+    "otava analyze": "tests/export/test_readers.py",
     "jq -r": "tests/docs/test_commands.py",
     "pip install": "docs/examples.py",
     "pytest-benchmark compare": "tests/pytest_session/test_main_job.py",
