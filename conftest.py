@@ -349,7 +349,7 @@ def _is_benchmark(fixtures: Iterable[str]) -> bool:
 
 def _loaded(item: Any) -> list[Any] | None:
     """Return what the model is of that a test wants loaded in this process: name, quantization."""
-    if "engine" not in getattr(item, "fixturenames", ()):
+    if "engine" not in getattr(item, "fixturenames", ()) or not hasattr(item, "callspec"):
         return None
     return [item.callspec.params.get(name) for name in ("model", "quantization")]
 

@@ -87,7 +87,7 @@ def engine(
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
-    from benchmarks.machine import cards
+    from benchmarks.machine import nvml
     from benchmarks.model import footprint, loading
 
     name = target.checkpoint.name
@@ -98,7 +98,7 @@ def engine(
         engine.ranges = ranges
         state.history["loaded"].append(quantization)
         gpus = footprint.gpus(engine.model)
-        state.evidence = gathering.Evidence(target, engine, lambda: cards.find(gpus))
+        state.evidence = gathering.Evidence(target, engine, lambda: nvml.find_all(gpus))
         what = quantization if len(settings.models) == 1 else f"{quantization} of {name}"
         progress.say(f"{what}: loaded in {engine.load_s:.2g} s")
         yield engine
@@ -142,10 +142,10 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 @pytest.fixture(scope="session")
 def gpu(engine: Engine) -> Gpu | Unmeasured:
     """Return the GPUs that the model is on, as NVML shows them, or why they can't be watched."""
-    from benchmarks.machine import cards
+    from benchmarks.machine import nvml
     from benchmarks.model import footprint
 
-    return cards.find(footprint.gpus(engine.model))
+    return nvml.find_all(footprint.gpus(engine.model))
 
 
 @pytest.fixture(scope="session")

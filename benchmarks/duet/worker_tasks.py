@@ -18,7 +18,7 @@ from benchmarks.environments import installed
 from benchmarks.evidence import output, profiling
 from benchmarks.evidence.agreement import FIGURES
 from benchmarks.evidence.gathering import Evidence
-from benchmarks.machine import cards, clock, host, nvml, validity
+from benchmarks.machine import clock, host, nvml, validity
 from benchmarks.machine.bounds import UNSTEADY
 from benchmarks.machine.device import describe, machine_info
 from benchmarks.machine.host import kept_to
@@ -288,4 +288,4 @@ class Side:
 
     def _find_gpu(self) -> nvml.Gpu | Unmeasured:
         """Return the GPUs to watch: the model's, on which both workers are at home."""
-        return cards.find(footprint.gpus(self._loaded.model), self._own_pids)
+        return nvml.find_all(footprint.gpus(self._loaded.model), self._own_pids)

@@ -19,8 +19,9 @@ from benchmarks.evidence import kineto, tracing
 from benchmarks.evidence.calls import collected
 from benchmarks.machine import validity
 from benchmarks.machine.bounds import Bounds
-from benchmarks.machine.nvml import Gpu, Sampler
+from benchmarks.machine.nvml import Gpu
 from benchmarks.machine.readings import Observations
+from benchmarks.machine.watch import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

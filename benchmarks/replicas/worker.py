@@ -21,7 +21,7 @@ from benchmarks.common.text import duration, rate
 from benchmarks.config.settings import build_settings
 from benchmarks.evidence.agreement import tokens_sha256
 from benchmarks.evidence.gathering import Evidence
-from benchmarks.machine import cards
+from benchmarks.machine import nvml
 from benchmarks.machine.watch import Watch
 from benchmarks.measure import memory
 from benchmarks.measure.extra_info import describe
@@ -126,7 +126,7 @@ class Replica:
         if target.device.type != "cuda" or self.place.local:
             return None
         used = min(int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count())
-        return cards.find([torch.device("cuda", index) for index in range(used)], own_pids)
+        return nvml.find_all([torch.device("cuda", index) for index in range(used)], own_pids)
 
     def _time(
         self, engine: Engine, workload: Workload, rounds: int, gpu: Gpu | Unmeasured | None

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.machine.cards import Cards
-from benchmarks.machine.nvml import Gpu
+from benchmarks.machine.nvml import Cards, Gpu
 from benchmarks.machine.watch import Watch
 from tests.fake_nvml import MIB, FakeNvml, Steps
 
