@@ -79,10 +79,11 @@ def cpu_events(trace: Any) -> list[list[Event]]:
                 node.extra_fields.ptr, max(0, taken), place_of(above) if taken > 0 else ""
             )
             timed.append((node.start_time_ns, event))
-        elif node.name == DECODE:
+            continue
+        name = _name(node)
+        if name == DECODE:
             timed.append((node.start_time_ns, None))
-        inside = (node.name, *above)
-        nodes += [(each, inside) for each in node.children]
+        nodes += [(each, (name, *above)) for each in node.children]
     phases: list[list[Event]] = [[]]
     for _, seen in sorted(timed, key=lambda each: each[0]):
         if seen is None:
@@ -90,3 +91,14 @@ def cpu_events(trace: Any) -> list[list[Event]]:
         else:
             phases[-1].append(seen)
     return phases
+
+
+def _name(node: Any) -> str:
+    """Return the name of an operator, a mark or a Python function; "" if it has none to read.
+
+    Those of C functions are of no use here, and torch may give bytes for one that are no text.
+    """
+    try:
+        return str(node.name) if node.tag.name in ("TorchOp", "PyCall") else ""
+    except UnicodeDecodeError:
+        return ""

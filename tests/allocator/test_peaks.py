@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
@@ -68,6 +69,36 @@ def _counted(trace: Any) -> list[int]:
     _, first = min(found, key=lambda each: each[0])
     start = first.total_allocated - first.alloc_size
     return [each.total_allocated - start for _, each in found]
+
+
+class Node:
+    """An event of torch's profiler, as far as it is read."""
+
+    def __init__(self, kind: str, at: int, name: str | None = None, **fields: Any) -> None:
+        self.tag = SimpleNamespace(name=kind)
+        self.start_time_ns = at
+        self.extra_fields = SimpleNamespace(**fields)
+        self.children: list[Node] = []
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """Its name, if it is text."""
+        return b"\xa0".decode() if self._name is None else self._name
+
+
+def test_a_name_that_is_no_text_hides_nothing() -> None:
+    """torch gives such names for a few functions in C; what they take is counted all the same."""
+    cache = Node("PyCall", 1, "transformers/cache_utils.py(1): update")
+    unreadable = [Node(kind, 2) for kind in ("PyCCall", "PyCall")]
+    for number, each in enumerate(unreadable):
+        each.children = [Node("Allocation", 3 + number, ptr=number, alloc_size=8)]
+    mark = Node("TorchOp", 9, on_cpu.DECODE)
+    roots = [cache, mark]
+    cache.children = list(unreadable)
+    results = SimpleNamespace(experimental_event_tree=lambda: roots)
+    trace = SimpleNamespace(profiler=SimpleNamespace(kineto_results=results))
+    assert on_cpu.cpu_events(trace) == [[Event(0, 8, CACHE), Event(1, 8, CACHE)], []]
 
 
 def test_a_single_token_has_no_decode_step(engine: Engine, workload: Workload) -> None:
