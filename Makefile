@@ -6,7 +6,7 @@ CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help bench examples test test-real smollm2 test-lowest power history figures gpu-check lint format clean
+.PHONY: help bench examples test test-real smollm2 test-lowest readers power history figures gpu-check lint format clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test-real   test a small trained checkpoint too, which is downloaded once"
 	@echo "make smollm2   write that checkpoint to build/smollm2, to measure it"
 	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
+	@echo "make readers   fetch the tools that read exports, so that make test tries them"
 	@echo "make power   show what the verdicts find, and how often they are wrong"
 	@echo "make history   the same of change points; OTAVA=PYTHON puts Apache Otava beside them"
 	@echo "make figures   show figures of real time, such as what watching costs; they never fail"
@@ -39,6 +40,17 @@ smollm2: $(READY)
 test-lowest:
 	$(MAKE) VENV=$(LOWEST) CONSTRAINTS=constraints-lowest.txt test
 	$(LOWEST)/bin/python -m pytest benchmarks --new-tokens 8 --rounds 2
+
+# Each in a place of its own: Otava pins an older numpy. Without them their tests are skipped.
+READERS := .venv.readers
+ACTION := https://github.com/benchmark-action/github-action-benchmark
+readers:
+	rm -rf $(READERS)
+	$(PYTHON) -m venv $(READERS)
+	$(READERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		apache-otava==0.8.0 prometheus-client==0.26.0
+	git -c advice.detachedHead=false clone --quiet --depth 1 --branch v1.22.0 $(ACTION) \
+		$(READERS)/github-action-benchmark
 
 power: $(READY)
 	$(BIN)/python -m tests.tools.power
@@ -68,7 +80,7 @@ examples: $(READY)
 	$(BIN)/python -m docs.examples $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(READERS) artifacts build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Compared by content, not by time: a checkout or a CI cache gives files any time it likes.

@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
+from benchmarks.config import models
 from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import Settings, build_settings
@@ -34,6 +36,7 @@ from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_com
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 from benchmarks.report import columns
 
+REPLICAS = Path(__file__).parent / "benchmarks" / "test_replicas.py"
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
@@ -54,7 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
-        if config.option.quantization is None and (own := own_quantization(settings.model)):
+        alone = settings.models[0] if len(settings.models) == 1 else None
+        if config.option.quantization is None and (own := own_quantization(alone)):
             settings = replace(settings, quantizations=(own,))
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
@@ -82,21 +86,32 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     state = state_of(metafunc.config)
     state.collected, settings = True, state.settings
-    names, values, ids = _models(settings)
-    metafunc.parametrize(names, values, ids=ids, scope="session")
+    if len(settings.models) > 1:
+        names = models.ids(settings.models)
+        metafunc.parametrize("model", settings.models, ids=names, scope="session")
+    arguments, values, ids = _quantizations(settings)
+    metafunc.parametrize(arguments, values, ids=ids, scope="session")
     metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
     metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
     own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
     if "new_tokens" not in own:
         metafunc.parametrize("new_tokens", [settings.new_tokens], ids="n{}".format)
+    if "replicas" in metafunc.fixturenames:
+        metafunc.parametrize("replicas", settings.replicas or [1], ids="r{}".format)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the benchmark of replicas out unless an option asks for it, or its file is named."""
+    wanted = state_of(config).settings.replicas
+    return True if collection_path == REPLICAS and not wanted else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by quantization, so that each loads once, and by generation mode.
+    """Group benchmarks by model and quantization, so that each loads once, and by generation mode.
 
     What is compiled comes last: it is there still when its work is counted. Within a mode warm-up
-    comes first, and the profile last.
+    comes first, and the profile last. Replicas come when no model is loaded here any more.
     """
     settings = state_of(config).settings
     if settings.work_only:
@@ -104,12 +119,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     modes = sorted(settings.generations, key=lambda mode: MODES[mode].is_compiled)
     groups: list[tuple[Any, Any]] = [*itertools.product(settings.quantizations, modes)]
 
-    def order(item: Any) -> tuple[int, int]:
-        if not _is_benchmark(getattr(item, "fixturenames", ())):
-            return -1, 0
+    def order(item: Any) -> tuple[int, ...]:
+        names = getattr(item, "fixturenames", ())
+        if not _is_benchmark(names):
+            return (-1,)
+        model = settings.models.index(selection.model_of(item, settings))
+        if "engine" not in names:
+            return len(settings.models), model, item.callspec.params["replicas"]
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
         group = _quantization(item), item.callspec.params.get("generation", DEFAULT)
-        return groups.index(group), bool(last) - bool(first)
+        return model, groups.index(group), bool(last) - bool(first)
 
     items.sort(key=order)
 
@@ -140,11 +159,11 @@ def pytest_runtest_teardown(
 ) -> Generator[None, object, object]:
     """Check what really ran when the last benchmark of a model is done, while it is loaded."""
     failure, state = None, state_of(item.config)
-    evidence, done = state.evidence, not nextitem or _quantization(nextitem) != _quantization(item)
+    evidence, done = state.evidence, not nextitem or _loaded(nextitem) != _loaded(item)
     if evidence and state.progress and done:
         state.evidence = None
         state.history["profiled"] = True
-        state.progress.show(f"{_quantization(item)}: checking what ran")
+        state.progress.show(f"{failures.loaded(item)}: checking what ran")
         try:
             evidence.finish()
         except Exception as error:  # raised below: the teardown itself must happen in any case
@@ -310,8 +329,8 @@ def _in_one_line() -> Iterator[None]:
         raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
 
 
-def _models(settings: Settings) -> tuple[Any, Any, list[str] | None]:
-    """Return what the model and its mode are parametrized with: names, values, and their ids.
+def _quantizations(settings: Settings) -> tuple[Any, Any, list[str] | None]:
+    """Return what quantization and mode are parametrized with: names, values, and their ids.
 
     The default mode is in no id, and alone it is no parameter either: stored ids stay what they
     are.
@@ -324,8 +343,15 @@ def _models(settings: Settings) -> tuple[Any, Any, list[str] | None]:
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:
-    """Whether a test measures a loaded model, by the fixtures that it asks for."""
-    return {"benchmark", "engine"} <= set(fixtures)
+    """Whether a test measures a model, loaded here or in replicas, by its fixtures."""
+    return "benchmark" in fixtures and not {"engine", "fleet"}.isdisjoint(fixtures)
+
+
+def _loaded(item: Any) -> list[Any] | None:
+    """Return what the model is of that a test wants loaded in this process: name, quantization."""
+    if "engine" not in getattr(item, "fixturenames", ()) or not hasattr(item, "callspec"):
+        return None
+    return [item.callspec.params.get(name) for name in ("model", "quantization")]
 
 
 def _quantization(item: Any) -> str | None:

@@ -27,7 +27,7 @@ COMMANDS: dict[str, str] = {
     "judge": "Judge saved sessions by others: what got worse, and what can't be decided.",
     "history": "Find where metrics changed over saved sessions, and what changed with them.",
     "promote": "Make saved sessions baselines, by which --gate and ci judge later ones.",
-    "report": "Write one HTML page, or a CSV file, of saved sessions.",
+    "report": "Write saved sessions as one HTML page, and in the formats of other tools.",
 }
 EXAMPLES = """\
 examples:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,14 @@ from benchmarks.common.text import short
 from benchmarks.config.generation import DEFAULT
 from benchmarks.config.settings import Settings
 from benchmarks.machine import clock
+from benchmarks.machine.ranges import Ranges, inside
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import SessionState, state_of
 from benchmarks.report.lines import headline
 
 if TYPE_CHECKING:
+    import torch
+
     from benchmarks.common.quantity import Metric, Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.evidence.profiling import Profile
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.machine.watch import Watch
     from benchmarks.model.engine import Engine, Generation
     from benchmarks.model.target import Target
+    from benchmarks.replicas.launch import Fleet
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +45,21 @@ def settings(state: SessionState) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def target(state: SessionState) -> Target:
-    """Return device, checkpoint and tokenizer of this session."""
-    return state.target
+def model(settings: Settings) -> str | None:
+    """Return the name of the model, if it is no parameter."""
+    return settings.model
+
+
+@pytest.fixture(scope="session")
+def target(state: SessionState, model: str | None) -> Target:
+    """Return device, checkpoint and tokenizer of a model."""
+    return state.targets[model]
+
+
+@pytest.fixture(scope="session")
+def device(state: SessionState) -> torch.device:
+    """Return the device of this session, whichever model is on it."""
+    return state.target.device
 
 
 @pytest.fixture(scope="session")
@@ -65,17 +82,25 @@ def engine(
     target: Target,
     progress: Progress,
     state: SessionState,
-    gpu: Gpu | Unmeasured | None,
+    ranges: Ranges | None,
+    settings: Settings,
 ) -> Iterator[Engine]:
     """Load the model, once per quantization, check it, and free it before the next one."""
     from benchmarks.evidence import gathering
-    from benchmarks.model import loading
+    from benchmarks.machine import nvml
+    from benchmarks.model import footprint, loading
 
-    progress.show(f"{quantization}: loading {target.checkpoint.name}")
-    with loading.load(target, quantization, cold=not state.history["loaded"]) as engine:
+    name = target.checkpoint.name
+    progress.show(f"{quantization}: loading {name}")
+    with inside(ranges, "load"):
+        loaded = loading.load(target, quantization, cold=not state.history["loaded"])
+    with loaded as engine:
+        engine.ranges = ranges
         state.history["loaded"].append(quantization)
-        state.evidence = gathering.Evidence(target, engine, lambda: gpu)
-        progress.say(f"{quantization}: loaded in {engine.load_s:.2g} s")
+        gpus = footprint.gpus(engine.model)
+        state.evidence = gathering.Evidence(target, engine, lambda: nvml.find_all(gpus))
+        what = quantization if len(settings.models) == 1 else f"{quantization} of {name}"
+        progress.say(f"{what}: loaded in {engine.load_s:.2g} s")
         yield engine
 
 
@@ -115,24 +140,25 @@ def show(progress: Progress, request: pytest.FixtureRequest) -> Callable[..., No
 
 
 @pytest.fixture(scope="session")
-def gpu(target: Target) -> Gpu | Unmeasured | None:
-    """Return the GPU as NVML shows it, or why it can't be watched; None on the CPU."""
+def gpu(engine: Engine) -> Gpu | Unmeasured:
+    """Return the GPUs that the model is on, as NVML shows them, or why they can't be watched."""
     from benchmarks.machine import nvml
+    from benchmarks.model import footprint
 
-    return nvml.find(target.device) if target.device.type == "cuda" else None
+    return nvml.find_all(footprint.gpus(engine.model))
 
 
 @pytest.fixture(scope="session")
-def first_control(target: Target) -> dict[str, float]:
+def first_control(device: torch.device) -> dict[str, float]:
     """Return what the suite's own work took at the start of the session."""
     from benchmarks.machine import control_work
 
-    return control_work.measure(target.device)
+    return control_work.measure(device)
 
 
 @pytest.fixture
 def new_watch(
-    target: Target, gpu: Gpu | Unmeasured | None, request: pytest.FixtureRequest
+    target: Target, gpu: Gpu | Unmeasured, request: pytest.FixtureRequest
 ) -> Callable[[], Watch]:
     """Return a function that makes the context in which rounds are timed, and watched."""
     import torch
@@ -153,11 +179,25 @@ def new_watch(
     )
 
 
+@pytest.fixture(scope="session")
+def ranges(device: torch.device, settings: Settings) -> Ranges | None:
+    """Return what names parts of a run for profilers, with --nvtx."""
+    return Ranges(device) if settings.nvtx else None
+
+
 @pytest.fixture
 def benchmark(benchmark: Any, state: SessionState) -> Any:
     """Return pytest-benchmark's fixture, and remember it: its results are saved at the end."""
     state.benchmarks.append(benchmark)
     return benchmark
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """With --nvtx, name a benchmark for profilers, without its set-up and what is checked later."""
+    ranges = getattr(item, "funcargs", {}).get("ranges")
+    with inside(ranges, short(item.name)):
+        return (yield)
 
 
 @pytest.fixture
@@ -230,6 +270,72 @@ def record(
             example = engine.decode(row[workload.prompt_tokens :])
         name = short(request.node.name)
         state.summary.add(name, benchmark.extra_info, example)
+        progress.say(f"{name}: {headline(info)}")
+
+    return store
+
+
+@pytest.fixture
+def fleet(
+    benchmark: Any,
+    quantization: str,
+    batch_size: int,
+    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the replicas know it)
+    new_tokens: int,
+    replicas: int,
+    generation: str,
+    target: Target,
+    progress: Progress,
+    request: pytest.FixtureRequest,
+) -> Fleet:
+    """Return the replicas of a benchmark; no model is loaded in this process meanwhile."""
+    from benchmarks.replicas import arguments, launch
+
+    benchmark.has_error = True  # until it is recorded: see `measure`
+    given = {
+        "--model": target.settings.model,
+        "--quantization": quantization,
+        "--generation": generation,
+        "--batch-size": batch_size,
+        "--new-tokens": new_tokens,
+        "--device": target.device.type,
+    }
+    name = short(request.node.name)
+
+    def show(replica: int, says: str) -> None:
+        if replica == 0 and not says.startswith(launch.READY):  # the others do the same
+            progress.show(f"{name}: {says}")
+
+    return launch.Fleet(
+        replicas,
+        arguments.written(request.config.getoption, given),
+        launch.variables(os.environ, target.settings.threads),
+        show,
+    )
+
+
+@pytest.fixture
+def record_replicas(
+    benchmark: Any,
+    progress: Progress,
+    state: SessionState,
+    replicas: int,
+    request: pytest.FixtureRequest,
+) -> Callable[[dict[str, Any]], None]:
+    """Return the function that stores what the replicas of a benchmark measured."""
+    from benchmarks.replicas.account import add_scaling
+
+    def store(info: dict[str, Any]) -> None:
+        name = short(request.node.name)
+        one = name.removesuffix(f"-r{replicas}]")
+        if replicas == 1:
+            state.alone[one] = info["metrics"]["tokens_per_s"]
+        add_scaling(info, state.alone.get(one), asked=1 in state.settings.replicas)
+        if benchmark.stats:
+            benchmark.stats.stats.data[:] = [each["round_s"] for each in info["rounds"]]
+        benchmark.has_error = False
+        benchmark.extra_info.update(info)
+        state.summary.add(name, benchmark.extra_info, None)
         progress.say(f"{name}: {headline(info)}")
 
     return store

@@ -16,11 +16,14 @@ ALLOWED = {
     "common": "",
     "machine": "common",
     "sessions": "machine common",
+    "sharing": "sessions common",
     "config": "machine common",
     "modes": "config machine common",
     "model": "modes config machine common",
+    "allocator": "model config machine common",
     "measure": "modes model config machine sessions common",
-    "evidence": "modes model config machine common",
+    "evidence": "allocator modes model config machine common",
+    "replicas": "evidence measure model config machine sessions common",
     "verdicts": "sessions common",
     "environments": "sessions common",
     "duet": "environments verdicts evidence measure model machine config sessions common",
@@ -28,9 +31,11 @@ ALLOWED = {
     "report": "history sessions config common",
     "page.figures": "duet report verdicts sessions machine common",
     "page": "page.figures duet report history verdicts sessions common",
-    "commands": "page report history duet environments verdicts sessions config machine common",
+    "export": "page report history sessions common",
+    "commands": "export page report history duet environments verdicts sharing sessions config "
+    "machine common",
     "pytest_session": "page report verdicts evidence model sessions config machine common",
-    "top": "pytest_session report evidence measure model machine config common",
+    "top": "pytest_session report replicas evidence measure model machine config common",
 }
 MOST = 13  # modules in a folder, so that a reader finds the room for a change in a minute
 

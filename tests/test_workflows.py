@@ -117,8 +117,11 @@ def test_each_job_has_the_least_rights_and_an_end():
         assert "token" not in json.dumps(step)
 
 
-def test_one_gpu_runs_one_job():
-    """Both jobs take the same labels and wait for each other, without being dropped."""
+def test_each_machine_runs_one_job():
+    """Both jobs take the same labels and wait for each other, without being dropped.
+
+    Also those that use other GPUs of it.
+    """
     assert len({json.dumps(job["strategy"]["matrix"]) for job in ON_A_GPU.values()}) == 1
     for job in ON_A_GPU.values():
         assert job["concurrency"] == {
@@ -126,6 +129,17 @@ def test_one_gpu_runs_one_job():
             "cancel-in-progress": False,
             "queue": "max",
         }
+
+
+def test_a_machine_is_measured_with_each_number_of_its_gpus():
+    """The matrix says which; a model over several is sharded, and no artifact hides another."""
+    for job in ON_A_GPU.values():
+        assert job["strategy"]["matrix"]["cards"] == ["0"]
+        assert job["env"]["CUDA_VISIBLE_DEVICES"] == "${{ matrix.cards }}"
+        assert job["env"]["SHARDED"].startswith("${{ contains(matrix.cards, ',') && '--device-map")
+        (upload,) = [s["with"] for s in job["steps"] if "upload-artifact" in s.get("uses", "")]
+        assert upload["name"] == "benchmarks-${{ matrix.gpu }}-${{ matrix.cards }}"
+        assert any('"$OPTIONS $SHARDED"' in step.get("run", "") for step in job["steps"])
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -191,6 +205,8 @@ def test_the_nightly_line_finds_a_new_step(tmp_path):
     """At night only, whatever the gate said; as it stands in the file, on stored sessions."""
     (step,) = [each for each in JOBS["main"]["steps"] if " history" in each.get("run", "")]
     assert step["if"] == "${{ !cancelled() && github.event_name == 'schedule' }}"
+    _, environment = line_with("main", "baselines pull ${HISTORY:-}")
+    assert environment["HISTORY"] == "${{ github.event_name == 'schedule' && '--history' || '' }}"
     summary = tmp_path / "summary.md"
     given = {"GITHUB_STEP_SUMMARY": str(summary)}
     assert in_a_clone(tmp_path, step["run"], given).returncode == 4  # nothing is stored yet
@@ -237,6 +253,7 @@ def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, target):
     line, _ = line_with("main", " ci ")
     given = {
         "OPTIONS": "--device cpu --new-tokens 2 --rounds 3 --warmup-rounds 1 --bounds *=inf",
+        "SHARDED": "",
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
         "XDG_CACHE_HOME": str(home),
     }
@@ -258,7 +275,8 @@ def test_the_lines_that_measure_are_understood(tmp_path, job, chosen):
     line, _ = line_with(job, " ci ")
     assert chosen.split(maxsplit=1)[0] in line
     (tmp_path / ".venv").symlink_to(sys.prefix)  # the tests may run in another environment
-    given = {"OPTIONS": "--model x", "GITHUB_STEP_SUMMARY": "x", "BASE": "main"}
+    given = {"OPTIONS": "--model x", "SHARDED": "--device-map auto"}
+    given |= {"GITHUB_STEP_SUMMARY": "x", "BASE": "main"}
     environment = os.environ | given | {"PYTHONPATH": str(ROOT)}
     done = as_the_runner(line.replace(" ci ", " ci --help ", 1), tmp_path, environment)
     assert done.returncode == 0, done.stderr

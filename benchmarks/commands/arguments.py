@@ -9,10 +9,13 @@ from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.sessions import storage
+from benchmarks.verdicts import thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from benchmarks.verdicts.thresholds import Threshold
 
 ALWAYS = {
     ExitStatus.INTERRUPTED: "interrupted",
@@ -40,6 +43,19 @@ def epilog(examples: str, statuses: Mapping[ExitStatus, str]) -> str:
             *(f"  {status:<2}  {says}" for status, says in means),
         ]
     )
+
+
+THRESHOLDS = (
+    "a file of limits for benchmarks and metrics that the usual ones don't fit "
+    "(default: benchmarks/thresholds.toml, as for --gate)"
+)
+
+
+def own_thresholds(file: Path | None) -> tuple[Threshold, ...]:
+    """Return the limits of a file that was given, or of the suite's own. Raises InputError."""
+    if file is not None and not file.exists():
+        raise InputError(f"--thresholds: expected a file, got {file}; correct its name")
+    return thresholds.read(file or thresholds.FILE)
 
 
 def given_path(text: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,9 @@ from benchmarks.machine.bounds import Bounds
 from benchmarks.report import stored_table
 from benchmarks.report.stored_table import Row
 from benchmarks.sessions import baseline
-from benchmarks.sessions.branch import Branch
 from benchmarks.sessions.session import read_session
 from benchmarks.sessions.storage import STORAGE
+from benchmarks.sharing.branch import Branch
 from benchmarks.verdicts import promotion
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="pull, push: the branch of the baselines (default: %(default)s)",
     )
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="pull: old baselines as well, of which push keeps what a history shows (default: what "
+        "judging needs)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -112,7 +119,8 @@ def run(arguments: argparse.Namespace) -> int:
             print(line)
         return ExitStatus.FINE
     branch = Branch(arguments.remote, arguments.branch, os.environ)
-    move = branch.pull if arguments.action == "pull" else branch.push
+    pull = partial(branch.pull, history=arguments.history)
+    move = pull if arguments.action == "pull" else branch.push
     moved = [path for folder in folders for path in move(folder)]
     for path in moved:
         print(f"{arguments.action}ed: {path.name}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from benchmarks.commands import measuring
 from benchmarks.common import git, packages
 from benchmarks.common.errors import InputError
+from benchmarks.config import models
 from benchmarks.config.options import OPTIONS
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, commit, comparable
@@ -37,6 +38,7 @@ def words(text: str) -> list[str]:
 
 NOT_FOLLOWED = {  # what a session may be given, but not by `ci`, which would go on without it
     "--summary": "give it to ci itself, whose duet adds to it",
+    "--replicas": "a duet has one process a side, and can't decide on them: use pytest --gate",
     "--benchmark-compare": "ci judges, and chooses its duet, by promoted baselines: promote it",
 }
 
@@ -58,6 +60,7 @@ def shared(options: list[str]) -> dict[str, str]:
     for name in NOT_FOLLOWED:
         parser.add_argument(name, dest=name, nargs="?")
     found = vars(parser.parse_known_args(options)[0])
+    models.check_one(models.named(found.get("--model")), measuring.ONE_MODEL)
     for name, step in NOT_FOLLOWED.items():
         if value := found.pop(name, None):
             raise InputError(f"--options: expected no {name}, got {name}={value}; {step}")

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.commands import measuring
-from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
+from benchmarks.commands.arguments import (
+    OF_A_JUDGEMENT,
+    THRESHOLDS,
+    epilog,
+    given_path,
+    own_thresholds,
+)
 from benchmarks.common import interrupts
 from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.common.exit_status import ExitStatus
@@ -19,7 +25,7 @@ from benchmarks.common.files import write_json
 from benchmarks.duet.duet import Duet
 from benchmarks.report import conclusion, github, verdict_lines
 from benchmarks.sessions import comparable, session
-from benchmarks.verdicts import acknowledged, judgement
+from benchmarks.verdicts import acknowledged, judgement, thresholds
 
 if TYPE_CHECKING:
     from benchmarks.verdicts.acknowledged import Acknowledgement
@@ -82,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file of regressions that are accepted, as benchmarks/acknowledged.toml is for "
         "--gate (default: none)",
     )
+    parser.add_argument("--thresholds", type=given_path, metavar="FILE", help=THRESHOLDS)
     measuring.add_arguments(parser)
 
 
@@ -91,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.work:
         refuse_times(arguments)
     conditions = measuring.conditions(arguments)
-    known = _accepted(arguments)
+    known, limits = _accepted(arguments), own_thresholds(arguments.thresholds)
     if arguments.selftest:
         from benchmarks.commands import selftest
 
@@ -110,7 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
             with ExitStack() as stack:
                 sides = measuring.overlays(conditions).sides(specs, stack)
                 voice = measuring.say_folded, measuring.pulse
-                duet = Duet(conditions, sides, budget, out, *voice, acknowledged=known)
+                duet = Duet(
+                    conditions, sides, budget, out, *voice, acknowledged=known, limits=limits
+                )
                 duet.command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
                 measuring.say(duet.cost())
                 duet.run()
@@ -136,6 +145,8 @@ def refuse_times(arguments: argparse.Namespace) -> None:
 
 def _accepted(arguments: argparse.Namespace) -> tuple[Acknowledgement, ...]:
     file: Path | None = arguments.acknowledged
+    if arguments.selftest and arguments.thresholds:
+        raise InputError("--thresholds: expected --base as well; a selftest has no verdicts")
     if file is None:
         return ()
     if arguments.selftest:
@@ -157,6 +168,7 @@ def report(duet: Duet) -> int:
     finally:
         base, head = duet.sides
         notes = [*duet.notes, *session.unchecked_note([*base, *head])]
+        notes += thresholds.notes(duet.limits, duet.verdicts)
         notes += comparable.no_kernels(head) if duet.conditions.work else []
         shown = [*verdict_lines.lines(duet.verdicts, notes), *conclusion.lines(duet.verdicts)]
         for line in (*shown, *github.lines(duet.verdicts, os.environ)):

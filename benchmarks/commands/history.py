@@ -14,7 +14,7 @@ from benchmarks.common.text import count
 from benchmarks.config import settings
 from benchmarks.history import change_points, levels, series
 from benchmarks.report import change_points as shown
-from benchmarks.sessions import baseline
+from benchmarks.sessions import baseline, measures
 from benchmarks.sessions.session import read_session
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this metric, as in decode_device_s; may be given again (default: all)",
+        help="only this metric, as in decode_device_s; may be given again (default: those that "
+        "sessions are judged by)",
     )
     parser.add_argument("--json", type=given_path, metavar="OUT", help="write them there as well")
     parser.add_argument(
@@ -56,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on-new",
         metavar="N",
-        help="exit with 1 if a metric got worse within its last N sessions; a change of a time is "
-        f"found {levels.SHORTEST} sessions or more after it came",
+        help="exit with 1 if a metric got worse within its last N sessions; a change of a time "
+        "shows from its second session on, a small one later",
     )
 
 
@@ -116,16 +117,21 @@ def _read(paths: Sequence[Path]) -> tuple[list[Session], list[str]]:
 
 
 def _check_metrics(wanted: Sequence[str], every: Sequence[Series]) -> None:
-    """Refuse a name that no series has: what is mistyped would never change."""
+    """Refuse a name that no series has, since what is mistyped would never change, and a fact."""
     known = sorted({each.metric for each in every})
     for name in wanted:
+        if name in measures.FACTS:
+            raise InputError(
+                f"--metric {name}: neither more nor less of it is better, so its history has no "
+                "change points; the page draws it, and the times that it is made of have some"
+            )
         if name not in known:
             (near,) = get_close_matches(name, known, n=1, cutoff=0) or ["none"]
             raise InputError(f"--metric {name}: no session has it; the nearest is {near}")
 
 
 def _counts(points: Sequence[ChangePoint], every: Sequence[Series], metrics: Sequence[str]) -> str:
-    looked = [each for each in every if not metrics or each.metric in metrics]
+    looked = change_points.wanted(every, metrics)
     longest = max((len(each.values) for each in looked), default=0)
     worse = sum(each.is_regression for each in points)
     return (

@@ -7,7 +7,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.commands.arguments import OF_A_JUDGEMENT, epilog, given_path
+from benchmarks.commands.arguments import (
+    OF_A_JUDGEMENT,
+    THRESHOLDS,
+    epilog,
+    given_path,
+    own_thresholds,
+)
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import as_json, check, whole
 from benchmarks.config import settings
@@ -15,7 +21,7 @@ from benchmarks.duet import saved_duets
 from benchmarks.report import conclusion, github, verdict_lines
 from benchmarks.sessions import comparable
 from benchmarks.sessions.session import Session, read_session
-from benchmarks.verdicts import judgement
+from benchmarks.verdicts import judgement, thresholds
 
 VERDICTS = "the verdicts"
 EXAMPLES = """
@@ -48,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "REGRESSED; work: no wall time is judged, only counters, calls, device time, memory and "
         "agreement with 16 bits (default: %(default)s)",
     )
+    parser.add_argument("--thresholds", type=given_path, metavar="FILE", help=THRESHOLDS)
     parser.add_argument(
         "--json",
         type=given_path,
@@ -58,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge, print the table, write the verdicts, and return the exit status."""
+    limits = own_thresholds(arguments.thresholds)
     if arguments.json:
         check(arguments.json, VERDICTS)
     base, head = (
@@ -70,8 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         alpha = saved_duets.alpha_after(head)
         notes = [*notes, f"alpha: {alpha:g}, as this duet planned it for so many restarts"]
     verdicts = judgement.judge(
-        base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha
+        base, head, paired=arguments.paired, gate=arguments.gate, alpha=alpha, limits=limits
     )
+    notes = [*notes, *thresholds.notes(limits, verdicts)]
     shown = [*verdict_lines.lines(verdicts, notes), *conclusion.lines(verdicts)]
     for line in (*shown, *github.lines(verdicts, os.environ)):
         print(line)

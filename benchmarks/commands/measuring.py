@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import wrapped
+from benchmarks.config import models
 from benchmarks.config.options import OPTIONS
 from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
@@ -32,10 +33,14 @@ NOT_OURS = (
     "--again-within",
     "--columns",
     "--gate",
+    "--memory-snapshot",
+    "--nvtx",
     "--summary",
+    "--replicas",
     "--report",
     "--work-only",  # a duet has --work
 )
+ONE_MODEL = "a duet compares environments on one: call it once for each"
 RESTARTS = 12
 WORK_RESTARTS = ENOUGH  # of work, whose noise is small
 
@@ -94,8 +99,10 @@ def _add_budget(budget: argparse._ArgumentGroup) -> None:
 def conditions(arguments: argparse.Namespace) -> Conditions:
     """Return what both sides do. Raises InputError for an option that can't be used."""
     options = {option.dest: getattr(arguments, option.dest, option.default) for option in OPTIONS}
+    settings = build_settings(options.get, os.environ)
+    models.check_one(settings.models, ONE_MODEL)
     asked = Conditions(
-        settings=build_settings(options.get, os.environ),
+        settings=settings,
         options=options,
         takes=tuple(map(Take, SIDES)),
         variables=dict(os.environ),

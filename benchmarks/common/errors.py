@@ -34,3 +34,7 @@ class AttestationError(HarnessError):
 
 class OutputError(HarnessError):
     """The model's output is wrong: fast and wrong is not fast."""
+
+
+class ReplicaError(HarnessError):
+    """One of several replicas died, hung or failed, and all others are ended."""

@@ -46,9 +46,9 @@ class Option:
 OPTIONS = (
     Option(
         "--model",
-        "model to measure: hub id, local folder, synthetic:tiny or synthetic:llama-3.1-8b "
+        "one or more of: hub id, local folder, synthetic:tiny, synthetic:llama-3.1-8b "
         "(default: meta-llama/Llama-3.1-8B on CUDA, synthetic:tiny on the CPU)",
-        metavar="ID",
+        metavar="A,B",
     ),
     Option(
         "--revision",
@@ -113,6 +113,13 @@ OPTIONS = (
         metavar="N",
     ),
     Option(
+        "--replicas",
+        "also measure this many processes at once, each with its own copy of the model, on all "
+        "visible GPUs in turn; one number or several, and with a 1 among them scaling efficiency "
+        "(default: none)",
+        metavar="N,M",
+    ),
+    Option(
         "--dtype",
         "data type of what isn't quantized: float16, bfloat16 (default: float16; the quantizations "
         "fp16 and bf16 have their own)",
@@ -146,8 +153,8 @@ OPTIONS = (
     Option(
         "--columns",
         "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
-        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory; "
-        "the stored file has all of them anyway)",
+        "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory, of "
+        "replicas also scaling and cores; the stored file has all of them anyway)",
         metavar="NAME,...",
     ),
     Option(
@@ -159,6 +166,19 @@ OPTIONS = (
         "--artifacts",
         "write profiles into this folder: tables, traces, stacks (default: none)",
         metavar="DIR",
+    ),
+    Option(
+        "--nvtx",
+        "name load, warm-up, benchmarks, rounds, prefill and each decode step for Nsight Systems "
+        "and Nsight Compute; each waits for the GPU at its end, so such a session is compared with "
+        "its like alone",
+        flag=True,
+    ),
+    Option(
+        "--memory-snapshot",
+        "record, in one untimed generation, what holds the memory at the peaks of prefill and "
+        "decode; on CUDA --artifacts gets the allocator's snapshots, for pytorch.org/memory_viz",
+        flag=True,
     ),
     Option(
         "--gate",

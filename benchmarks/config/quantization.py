@@ -27,10 +27,8 @@ class Quantization:
     # times what was measured (docs/agreement.md). Each damage of the weights is found by it.
     weights_relative_error: float
     # On synthetic checkpoints random weights make nearly flat distributions, so the divergence is
-    # small whatever happens, and error has to find what is wrong: its bound lies between a correct
-    # model and one without an o_proj. Errors are 0.007 (fp16), 0.011 (int8-decomp), 0.023 (int8)
-    # and 0.084 (nf4, nf4-dq) against bf16; without an o_proj 0.067 to 0.22. The divergence is
-    # larger at 8B widths (2.7e-4 for int8-decomp on an H100); its bounds are four times it.
+    # small whatever happens, and error has to find what is wrong. It grows with the size of the
+    # model (docs/agreement.md has the figures): bounds are 1.5 to 2 times those at 8B.
     synthetic: Agreement
     # On trained checkpoints a correct model is refused by none of 24 texts of 128 tokens or of 512
     # (docs/agreement.md has the figures, and what damages come to): bounds are 1.5 to 4 times the
@@ -65,7 +63,7 @@ def _nf4(bits: float, *, double: bool) -> Quantization:
     return Quantization(
         bits,
         weights_relative_error=0.4,
-        synthetic=Agreement(0.1, 2e-2),
+        synthetic=Agreement(0.14, 2e-2),
         real=Agreement(1.0, 1.35),
         options={**options, "bnb_4bit_use_double_quant": double},
         linear="Linear4bit",
@@ -79,8 +77,8 @@ def _half(dtype: str) -> Quantization:
 
 QUANTIZATIONS: Mapping[str, Quantization] = {
     # 6.0 is the threshold of Dettmers et al. (2022), and of the old script.
-    "int8-decomp": _int8(6.0, "int8_mixed_scaled_mm", Agreement(0.03, 1e-3), Agreement(0.25, 0.1)),
-    "int8": _int8(0.0, "int8_scaled_mm", Agreement(0.06, 5e-3), Agreement(0.25, 0.3)),
+    "int8-decomp": _int8(6.0, "int8_mixed_scaled_mm", Agreement(0.04, 1e-3), Agreement(0.25, 0.1)),
+    "int8": _int8(0.0, "int8_scaled_mm", Agreement(0.12, 2e-2), Agreement(0.25, 0.3)),
     "nf4": _nf4(4.5, double=False),
     "nf4-dq": _nf4(4.127, double=True),
     "fp16": _half("float16"),

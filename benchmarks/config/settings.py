@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import IMPOSSIBLE
+from benchmarks.config import models
 from benchmarks.config.generation import MODES
 from benchmarks.config.options import (
     ATTENTIONS,
@@ -34,7 +35,7 @@ GATES = ("screen", "strict", "work")  # how wall times are judged: see `judgemen
 class Settings:
     """What to measure, and how long; every value is checked before it gets here."""
 
-    model: str | None  # None: chosen by the device, see checkpoint.default_model
+    models: tuple[str | None, ...]  # None: chosen by the device, see checkpoint.default_model
     revision: str | None
     reference: str | None  # of a model that is quantized already: the one that it was made from
     device: str
@@ -47,12 +48,15 @@ class Settings:
     prompt: str | None
     rounds: int
     warmup_rounds: int
+    replicas: tuple[int, ...]  # empty: no benchmark of them
     dtype: str
     attn_implementation: str
     bounds: Bounds
     again_within_s: float
     threads: int | None  # None: one on the CPU, torch's own default on CUDA
     artifacts: Path | None
+    memory_snapshot: bool
+    nvtx: bool  # parts of a run have names for profilers
     report: Path | None
     columns: str | None  # of the table at the end; None: those that matter most
     gate: str | None  # None: nothing is judged
@@ -61,6 +65,12 @@ class Settings:
     summaries: tuple[Path, ...]  # files to which Markdown is added
     saved_to: Path | None
     cache: Path | None  # None: no home is known
+
+    @property
+    def model(self) -> str | None:
+        """The model, if there is only one."""
+        (model,) = self.models
+        return model
 
     @property
     def cache_dir(self) -> Path:
@@ -97,7 +107,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
             "is measured; write --gate=work"
         )
     return Settings(
-        model=_optional_text("--model", text("--model")),
+        models=models.named(text("--model"), {name: text(name) for name in models.OF_ONE}),
         revision=_optional_text("--revision", text("--revision")),
         reference=_optional_text("--reference", text("--reference")),
         device=_choice("--device", text("--device"), DEVICES),
@@ -114,6 +124,9 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         warmup_rounds=(
             0 if work_only else count("--warmup-rounds", text("--warmup-rounds"), minimum=0)
         ),
+        replicas=_replicas(
+            text("--replicas"), device_map=text("--device-map"), work_only=work_only
+        ),
         dtype=_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=_choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
@@ -122,6 +135,8 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         again_within_s=_seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
         artifacts=_optional_path("--artifacts", text("--artifacts")),
+        memory_snapshot=bool(value("memory_snapshot")),
+        nvtx=bool(value("nvtx")),
         report=_optional_path("--report", text("--report")),
         columns=text("--columns"),
         gate=gate,
@@ -152,6 +167,16 @@ def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | N
             "a text is used at its own length, so leave --prompt-tokens out"
         )
     return prompt, None
+
+
+def _replicas(text: str | None, device_map: str | None, *, work_only: bool) -> tuple[int, ...]:
+    """Return the numbers of replicas, the smallest first: what is alone comes before the others."""
+    other = "--work-only" if work_only else f"--device-map {device_map}"
+    if text and (work_only or device_map != "single"):
+        raise InputError(
+            f"--replicas and {other}: expected one of them, got both; each is timed on one GPU"
+        )
+    return () if text is None else tuple(sorted(_counts("--replicas", text)))
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from benchmarks.sessions.outcome import Verdict
     from benchmarks.sessions.session import Session
     from benchmarks.verdicts.acknowledged import Acknowledgement
+    from benchmarks.verdicts.thresholds import Threshold
 
 
 def look(
@@ -22,6 +23,7 @@ def look(
     earlier: Sequence[Verdict],
     acknowledged: Sequence[Acknowledgement] = (),
     *,
+    limits: Sequence[Threshold] = (),
     work: bool = False,
 ) -> list[Verdict]:
     """Judge the restarts that there are, or their work alone.
@@ -34,7 +36,9 @@ def look(
         if verdict.kind == "time" and verdict.outcome is not Outcome.INCONCLUSIVE
     }
     gate = "work" if work else "screen"
-    verdicts = judge(base, head, paired=True, gate=gate, alpha=alpha, acknowledged=acknowledged)
+    verdicts = judge(
+        base, head, paired=True, gate=gate, alpha=alpha, acknowledged=acknowledged, limits=limits
+    )
     return [decided.get((verdict.benchmark, verdict.metric), verdict) for verdict in verdicts]
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.environments.overlay import Environment
     from benchmarks.sessions.session import Session
     from benchmarks.verdicts.acknowledged import Acknowledgement
+    from benchmarks.verdicts.thresholds import Threshold
 
 GIVE_UP = 3  # restarts in a row that are lost: the next one would be as well
 WRONG = (OutputError, AttestationError)  # what a side does isn't what it is measured for
@@ -41,6 +42,7 @@ class Duet:
     pulse: Callable[[str], None] = lambda _: None  # parts of a line, as each restart goes on
     asked: tuple[str, str] | None = None  # the one benchmark and metric that have to be decided
     acknowledged: Sequence[Acknowledgement] = ()  # regressions that pass
+    limits: Sequence[Threshold] = ()  # in place of the usual ones
     command: str = ""  # that measures the same again
     id: str = field(default_factory=lambda: uuid4().hex)  # the same in all files of this duet
     takes: dict[Take, list[Session]] = field(default_factory=dict)
@@ -121,7 +123,12 @@ class Duet:
 
     def _judged(self, alpha: float) -> list[Verdict]:
         return decisions.look(
-            *self.sides, alpha, self.verdicts, self.acknowledged, work=self.conditions.work
+            *self.sides,
+            alpha,
+            self.verdicts,
+            self.acknowledged,
+            limits=self.limits,
+            work=self.conditions.work,
         )
 
     def within_budget(self) -> Iterator[tuple[int, Restart]]:

@@ -26,7 +26,7 @@ from benchmarks.machine.watch import Watch
 from benchmarks.measure import memory
 from benchmarks.measure.extra_info import extra_info, untimed
 from benchmarks.measure.rounds import Attempt, round_of
-from benchmarks.model import loading
+from benchmarks.model import footprint, loading
 from benchmarks.model.target import find_target
 from benchmarks.sessions import pytest_format
 
@@ -99,7 +99,7 @@ class Side:
                 "python_compiler": platform.python_compiler(),
                 "python_build": platform.python_build(),
             },
-            "describes": describe(self._target.device),
+            "describes": describe(self._target.device, chosen.device_map),
             "commit": pytest_format.commit_info(),  # of the suite that this side holds
         }
 
@@ -147,7 +147,7 @@ class Side:
             clock.now()  # waits for the device
         # In this order: the watch's own thread would share the core, and interrupt the round.
         with attempt.watch, kept_to(self._core), slower(engine, slowdown):
-            round_s = attempt.time(engine, workload)
+            round_s = attempt.time(engine.generate, workload)
         del attempt.generations[:-1]  # tokens of all would fill memory
         attempt.rounds.append(round_of(attempt.generations[-1], round_s))
         return {"round_s": round_s}
@@ -286,7 +286,6 @@ class Side:
         threads = torch.get_num_threads()
         return Watch(self._target.device.type, threads=threads, control=None, gpu=self._find_gpu())
 
-    def _find_gpu(self) -> nvml.Gpu | Unmeasured | None:
-        """Return the GPU to watch, on which both workers are at home; None on the CPU."""
-        device = self._target.device
-        return nvml.find(device, self._own_pids) if device.type == "cuda" else None
+    def _find_gpu(self) -> nvml.Gpu | Unmeasured:
+        """Return the GPUs to watch: the model's, on which both workers are at home."""
+        return nvml.find_all(footprint.gpus(self._loaded.model), self._own_pids)

@@ -31,7 +31,9 @@ COPIES = {
     "DtoH": "copies_device_to_host",
     "HtoD": "copies_host_to_device",
     "DtoD": "copies_device_to_device",
+    "PtoP": "copies_peer_to_peer",
 }
+SHARDED = frozenset({"PtoP"})  # counted only if there are some: one device alone has no peer
 
 
 # What torch.compile writes into a trace beside the operators that it calls. The names of its code
@@ -129,7 +131,11 @@ def _device_counts(inside: Iterable[Event], events: Iterable[Event]) -> dict[str
     return {
         "kernel_launches": len(launches),
         **({"graph_launches": graphs} if graphs else {}),
-        **{name: copies[direction] for direction, name in COPIES.items()},
+        **{
+            name: copies[direction]
+            for direction, name in COPIES.items()
+            if copies[direction] or direction not in SHARDED
+        },
         "synchronizations": {
             "stream": syncs["Stream"],
             "event": syncs["Event"],

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Unmeasured
 from benchmarks.evidence import kineto, tracing
-from benchmarks.evidence.calls import collected
+from benchmarks.evidence.calls import uncollected
 from benchmarks.machine import validity
 from benchmarks.machine.bounds import Bounds
-from benchmarks.machine.nvml import Gpu, Sampler
+from benchmarks.machine.nvml import Gpu
 from benchmarks.machine.readings import Observations
+from benchmarks.machine.watch import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -177,7 +178,7 @@ def measure(
     samples: dict[str, list[Mapping[str, Reading]]] = {}
     for phase, run in phases.items():
         samples[phase] = []
-        with collected():
+        with uncollected():
             found, why = repeats(partial(_record, run, gpu, samples[phase]), count, first[phase])
         if why:
             return Unmeasured(f"{phase}: {why}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.allocator import peaks
 from benchmarks.common.errors import InputError, OutOfMemoryError, OutputError
-from benchmarks.common.quantity import as_stored
+from benchmarks.common.quantity import Unmeasured, as_stored
 from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.evidence import agreement, attestation, output, references, work
 from benchmarks.evidence.tracing import DECODE_STEPS
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     import torch
 
-    from benchmarks.common.quantity import Unmeasured
     from benchmarks.config.workload import Workload
     from benchmarks.evidence.work import Work
     from benchmarks.machine.nvml import Gpu
@@ -115,6 +115,8 @@ class Evidence:
         """
         try:
             self.gather_work()
+            if self._target.settings.memory_snapshot:
+                self._gather_peaks()
             if self._records:
                 self._compare(*self._logits())
         except Exception:
@@ -155,6 +157,19 @@ class Evidence:
             cuda = self._engine.device.type == "cuda"
             compiled["cuda_graphs"] = bool(decode.get("graph_launches")) if cuda else None
             compiled["regions"] = decode["compiled_regions"]
+
+    def _gather_peaks(self) -> None:
+        """Add what holds the memory at its peaks, once for each workload, and write snapshots."""
+        artifacts = self._target.settings.artifacts
+        found: dict[Workload, dict[str, dict[str, Any] | Unmeasured]] = {}
+        for benchmark, workload in self._records:
+            if workload not in found:
+                folder = artifacts and artifacts / benchmark.name
+                found[workload] = peaks.measure(self._engine, workload, folder)
+            info, seen = benchmark.extra_info, found[workload].items()
+            unknown = {phase: each for phase, each in seen if isinstance(each, Unmeasured)}
+            info["memory"] = {phase: None if phase in unknown else each for phase, each in seen}
+            info["unmeasured"] |= {f"memory.{name}": why.reason for name, why in unknown.items()}
 
     def _logits(self) -> tuple[torch.Tensor | None, str | None]:
         """Return the logits of the fixed text, or why there are none, and free the model.

@@ -9,17 +9,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.history import levels
-from benchmarks.sessions import commit, comparable
+from benchmarks.sessions import commit, comparable, measures
+from benchmarks.sessions.measures import Better
 from benchmarks.sessions.outcome import Outcome, Verdict
 from benchmarks.sessions.session import PHASES
-from benchmarks.verdicts import figures, reasons
+from benchmarks.verdicts import exact, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.history.series import Series
     from benchmarks.sessions.comparable import Changes
-    from benchmarks.sessions.session import Session
+    from benchmarks.sessions.session import Measured, Session
 
 CALLS = {"functions": "Python functions", "c_functions": "C functions", "operators": "operators"}
 
@@ -73,21 +74,26 @@ def _place(session: Session) -> dict[str, Any]:
 
 
 def of_series(every: Sequence[Series], metrics: Sequence[str] = ()) -> list[ChangePoint]:
-    """Return the change points of these series, the newest first; only of these metrics, if any.
+    """Return the change points of these series, the newest first.
 
+    Of these metrics, or else of those that sessions are judged by: others mostly follow them.
     Benchmarks of one model share their counters and device time, so what they have in common is
     one change point.
     """
-    wanted = [each for each in every if not metrics or each.metric in metrics]
     shared: dict[Any, list[ChangePoint]] = {}
-    for each in wanted:
-        for point in _of_one(each):
+    for each in wanted(every, metrics):
+        for point in of_one(each):
             shared.setdefault(_same(point), []).append(point)
     points = [
         replace(first, shared=tuple(each.verdict.benchmark for each in others))
         for first, *others in shared.values()
     ]
     return sorted(points, key=lambda each: (each.after.when, each.after.name), reverse=True)
+
+
+def wanted(every: Sequence[Series], metrics: Sequence[str]) -> list[Series]:
+    """Return the series of these metrics; without any, of those that sessions are judged by."""
+    return [each for each in every if (each.metric in metrics if metrics else each.is_judged)]
 
 
 def _same(point: ChangePoint) -> tuple[Any, ...]:
@@ -98,13 +104,11 @@ def _same(point: ChangePoint) -> tuple[Any, ...]:
     return name, verdict.metric, verdict.base, verdict.head, *places
 
 
-def _of_one(one: Series) -> list[ChangePoint]:
-    """Return the change points of one series, oldest first."""
-    if one.kind in figures.NOISY:
-        found = levels.noisy(one.values)
-    else:
-        rounded = one.kind == "memory" or one.metric.endswith("_calls")
-        found = levels.exact(one.values, levels.SMALLEST if rounded else 0.0)
+def of_one(one: Series) -> list[ChangePoint]:
+    """Return the change points of one series, oldest first; none if no way of it is better."""
+    if measures.better(one.metric) is Better.NEITHER:
+        return []
+    found = _changes(one.metric, one.values)
     starts = [0, *(each.at for each in found), len(one.values)]
     return [
         _point(one, change, change.at - start, stop - change.at)
@@ -112,14 +116,26 @@ def _of_one(one: Series) -> list[ChangePoint]:
     ]
 
 
+def _changes(metric: str, values: Sequence[float]) -> list[levels.Change]:
+    kind = measures.kind(metric)
+    if kind == "agreement":
+        return levels.exact(values, room=exact.AGREEMENT[metric])
+    if measures.has_noise(metric):
+        return levels.noisy(values)
+    rounded = kind == "memory" or metric.endswith("_calls")
+    return levels.exact(values, levels.SMALLEST if rounded else 0.0)
+
+
 def _point(one: Series, change: levels.Change, earlier: int, later: int) -> ChangePoint:
     """Return a change with all that is known of it."""
     before, after = one.sessions[change.at - 1], one.sessions[change.at]
+    kind, less = measures.kind(one.metric), change.after < change.before
+    good = less is (measures.better(one.metric) is Better.LESS)
     verdict = Verdict(
         benchmark=one.benchmark,
         metric=one.metric,
-        kind=one.kind,
-        outcome=Outcome.REGRESSED if change.after > change.before else Outcome.IMPROVED,
+        kind=kind,
+        outcome=Outcome.IMPROVED if good else Outcome.REGRESSED,
         base=change.before,
         head=change.after,
         change=change.share,
@@ -129,11 +145,11 @@ def _point(one: Series, change: levels.Change, earlier: int, later: int) -> Chan
     )
     point = ChangePoint(verdict, before, after, earlier, later, len(one.values) - change.at)
     then, now = (each.measured[one.benchmark] for each in (before, after))
-    if one.kind == "device":
+    if kind == "device":
         point = replace(point, verdict=reasons.explain_device(verdict, then, now))
-    elif one.kind == "counter":
+    elif kind == "counter":
         point = replace(point, verdict=reasons.explain_counter(verdict, then, now))
-    counted = (figures.of(each)["counter"] for each in (then, now))
+    counted = (_counters(each) for each in (then, now))
     counters = {
         name: sides for name, sides in comparable.changed(*counted).items() if None not in sides
     }
@@ -148,3 +164,8 @@ def _point(one: Series, change: levels.Change, earlier: int, later: int) -> Chan
         counters=counters,
         calls={kind: number for kind, number in calls.items() if number},
     )
+
+
+def _counters(measured: Measured) -> dict[str, float]:
+    found = measures.values(measured).items()
+    return {name: value for name, value in found if measures.kind(name) == "counter"}

@@ -53,9 +53,14 @@ class Change:
         return self.after / self.before - 1 if self.before else None
 
 
+def can_split() -> bool:
+    """Whether the package that splits series is there."""
+    return find_spec("ruptures") is not None
+
+
 def check() -> None:
     """Raise InputError if the package that splits series is missing."""
-    if find_spec("ruptures") is None:
+    if not can_split():
         raise InputError(
             "a history needs ruptures; can't import it; pip install -e '.[report]' (with Python "
             "3.11 to 3.13: ruptures has no release for newer ones)"
@@ -63,12 +68,12 @@ def check() -> None:
 
 
 def noisy(values: Sequence[float], smallest: float = SMALLEST) -> list[Change]:
-    """Return the changes of a series with noise, oldest first. All values are above 0.
+    """Return the changes of a series with noise, oldest first; none if a value isn't above 0.
 
     From all splits the least sure is taken out until each is sure, and then the smallest until
     none is too small: a split is judged by the levels beside it as they are then.
     """
-    if len(values) < 2 * SHORTEST:
+    if len(values) < 2 * SHORTEST or min(values) <= 0:
         return []
     logs = [log(each) for each in values]
     noise = _noise(logs)
@@ -85,18 +90,18 @@ def noisy(values: Sequence[float], smallest: float = SMALLEST) -> list[Change]:
     return []
 
 
-def exact(values: Sequence[float], smallest: float = 0.0) -> list[Change]:
+def exact(values: Sequence[float], share: float = 0.0, room: float = 0.0) -> list[Change]:
     """Return the changes of a series without noise, oldest first.
 
-    A value beyond all of its level, by more than `smallest` as a share, begins a new one. A level
-    of fewer than SHORTEST values between two that are alike is no level: sessions of the same code
-    may disagree.
+    A value beyond all of its level, by more than a share of it and by more than `room`, begins a
+    new one. A level of fewer than SHORTEST values between two that are alike is no level: sessions
+    of the same code may disagree.
     """
     levels: list[_Level] = []
     for value in values:
-        if levels and levels[-1].holds(value, smallest):
+        if levels and levels[-1].holds(value, share, room):
             levels[-1].values.append(value)  # and no wider, so that small steps add up
-        elif len(levels) > 1 and _returns(value, levels, smallest):
+        elif len(levels) > 1 and _returns(value, levels, share, room):
             for each in (*levels.pop().values, value):
                 levels[-1].add(each)
         else:
@@ -116,9 +121,9 @@ class _Level:
     low: float
     high: float
 
-    def holds(self, value: float, smallest: float) -> bool:
-        """Whether a value lies within the level, or is beyond it by no more than a share."""
-        return self.low * (1 - smallest) <= value <= self.high * (1 + smallest)
+    def holds(self, value: float, share: float, room: float) -> bool:
+        """Whether a value lies within the level, or is beyond it by no more than is given."""
+        return self.low * (1 - share) - room <= value <= self.high * (1 + share) + room
 
     def add(self, value: float) -> None:
         """Take in a value, from now on one of the level's own."""
@@ -126,9 +131,9 @@ class _Level:
         self.low, self.high = min(self.low, value), max(self.high, value)
 
 
-def _returns(value: float, levels: Sequence[_Level], smallest: float) -> bool:
+def _returns(value: float, levels: Sequence[_Level], share: float, room: float) -> bool:
     """Whether a value is back at the level before a short one."""
-    return len(levels[-1].values) < SHORTEST and levels[-2].holds(value, smallest)
+    return len(levels[-1].values) < SHORTEST and levels[-2].holds(value, share, room)
 
 
 def _noise(logs: Sequence[float]) -> float:

@@ -5,26 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.sessions import comparable
-from benchmarks.verdicts import figures
+from benchmarks.sessions import comparable, measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.sessions.session import Session
 
-KINDS = ("device", "counter", "memory", "time")  # work before the wall
+    Place = tuple[str, str]  # a machine, and a benchmark with its workload
 
 
 @dataclass(frozen=True)
 class Series:
     """One metric of one benchmark on one machine: the sessions that have it, oldest first."""
 
+    place: Place
     benchmark: str
     metric: str
-    kind: str
     sessions: Sequence[Session]
     values: Sequence[float]
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether sessions are judged by its metric."""
+        return measures.is_judged(self.sessions[-1].measured[self.benchmark], self.metric)
 
 
 def gather(sessions: Iterable[Session]) -> list[Series]:
@@ -32,17 +36,17 @@ def gather(sessions: Iterable[Session]) -> list[Series]:
 
     Sides of duets, and sessions that failed, are left out; so are figures that can't be trusted.
     """
-    found: dict[tuple[str, ...], list[tuple[Session, float]]] = {}
+    found: dict[tuple[Place, str, str], list[tuple[Session, float]]] = {}
     alone = (each for each in sessions if not each.duet and not comparable.failure(each))
     for session in sorted(alone, key=lambda each: (each.when, each.name)):
         machine = comparable.machine_key(session)
-        for measured in session.measured.values():
-            place = machine, comparable.workload_key(measured), measured.fullname
-            for kind, values in figures.of(measured).items():
-                for metric, value in values.items():
-                    found.setdefault((*place, kind, metric), []).append((session, value))
-    every = [
-        Series(name, metric, kind, *zip(*points, strict=True))
-        for (_, _, name, kind, metric), points in found.items()
-    ]
-    return sorted(every, key=lambda each: (KINDS.index(each.kind), each.benchmark, each.metric))
+        for name, measured in session.measured.items():
+            place = machine, comparable.workload_key(measured)
+            for metric, value in measures.trusted(measured).items():
+                found.setdefault((place, name, metric), []).append((session, value))
+    every = [Series(*which, *zip(*points, strict=True)) for which, points in found.items()]
+    return sorted(every, key=_work_first)
+
+
+def _work_first(each: Series) -> tuple[int, str, str]:
+    return measures.KINDS.index(measures.kind(each.metric)), each.benchmark, each.metric

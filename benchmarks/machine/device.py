@@ -11,7 +11,7 @@ from benchmarks.machine import host, identity, nvml
 from benchmarks.machine.software import software
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -98,11 +98,24 @@ def machine_info(device: torch.device) -> dict[str, Any]:
     return {"hardware": hardware(device), "software": software(device)}
 
 
-def describe(device: torch.device) -> str:
-    """Return the device in a few words, for the header."""
+def describe(device: torch.device, device_map: str = "single") -> str:
+    """Return the device in a few words, for the header; of a sharded model all that it may use."""
     import torch
 
     if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
+        last = torch.cuda.device_count() if device_map == "auto" else 1
+        devices = [device, *(torch.device("cuda", index) for index in range(1, last))]
+        return in_words({str(each): torch.cuda.get_device_name(each) for each in devices})
     threads = torch.get_num_threads()
     return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def in_words(names: Mapping[str, str]) -> str:
+    """Return devices with their names: a name that several share stands once, with their number."""
+    alike: dict[str, list[str]] = {}
+    for device, name in names.items():
+        alike.setdefault(name, []).append(device)
+    return ", ".join(
+        f"{', '.join(devices)} ({f'{len(devices)} x ' if len(devices) > 1 else ''}{name})"
+        for name, devices in alike.items()
+    )

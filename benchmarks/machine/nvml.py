@@ -1,17 +1,16 @@
-"""Readings of the GPU, through NVML, and a thread that takes them during the timed rounds."""
+"""Readings of one GPU through NVML, or of several as if they were one."""
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import deque
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Metric, Reading, Unmeasured
-from benchmarks.machine import clock
+from benchmarks.machine.readings import combine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import torch
 
@@ -27,10 +26,23 @@ CLOCK_REASONS = {
     0x80: "hw_power_brake_slowdown",
     0x100: "display_clock_setting",
 }
-STOPPED_WITHIN_S = 10  # a sample takes microseconds, but the machine may stand still meanwhile
-INTERVAL_S = 0.1  # on an H100 a sample takes 25 microseconds, so sampling costs 0.03 %
-PROCESSES_EVERY = 10  # samples; listing processes, 34 microseconds, is the slowest of NVML's calls
-MOST_SAMPLES = 36_000  # an hour of them; of more, the newest stay
+# How readings of several GPUs become one: what is shared is added up, and of what can go wrong the
+# worst counts. A clock that falls on one of them is a fall of the lowest.
+HOW: Mapping[str, Callable[..., Any]] = {
+    "power_limit_watts": lambda *each: sum(each),
+    "gpu_memory_bytes": lambda *each: sum(each),
+    "slowdown_celsius": min,
+    "sm_clock_hz": min,
+    "memory_clock_hz": min,
+    "temperature_celsius": max,
+    "power_watts": lambda *each: sum(each),
+    "clock_reasons": lambda *each: _union(each, ","),
+    "utilization": lambda *each: fmean(each),
+    "memory_used_bytes": lambda *each: sum(each),
+    "total_energy_joules": lambda *each: sum(each),
+    "total_ecc_corrected_errors": lambda *each: sum(each),
+    "total_ecc_uncorrected_errors": lambda *each: sum(each),
+}
 
 
 def find(device: torch.device, own_pids: Collection[int] | None = None) -> Gpu | Unmeasured:
@@ -49,6 +61,17 @@ def find(device: torch.device, own_pids: Collection[int] | None = None) -> Gpu |
         return Unmeasured(f"can't import {error.name}; install nvidia-ml-py")
     uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
     return Gpu.find(pynvml, uuid, own_pids)
+
+
+def find_all(
+    devices: Sequence[torch.device], own_pids: Collection[int] | None = None
+) -> Gpu | Unmeasured:
+    """Return the GPUs that torch calls `devices`, to be watched, or why one of them can't be."""
+    found = [find(device, own_pids) for device in devices]
+    cards = [each for each in found if isinstance(each, Gpu)]
+    if len(cards) < len(found):
+        return next(each for each in found if isinstance(each, Unmeasured))
+    return cards[0] if len(cards) == 1 else Cards(cards) if cards else NO_GPU
 
 
 def first_name() -> str | None:
@@ -194,49 +217,46 @@ class Gpu:
             return Unmeasured(f"{function} failed ({error})")
 
 
-class Sampler:
-    """Takes a sample every `interval_s` in a thread of its own, and never raises.
+class Cards(Gpu):
+    """Several GPUs, with readings as of one."""
 
-    `read(processes=...)` returns a sample: `Gpu.sample`.
-    """
+    def __init__(self, cards: Sequence[Gpu]) -> None:
+        """Take the readings of all of them."""
+        self._cards = tuple(cards)
 
-    def __init__(
-        self, read: Callable[..., Mapping[str, Reading]], interval_s: float = INTERVAL_S
-    ) -> None:
-        """Prepare; nothing is read before `start`."""
-        self._read = read
-        self._interval_s = interval_s
-        self._stopping = threading.Event()
-        self.samples: deque[Mapping[str, Reading]] = deque(maxlen=MOST_SAMPLES)
-        self.failure: Unmeasured | None = None
+    def driver(self) -> Reading:
+        """Return the version of the driver, which is the same for all."""
+        return self._cards[0].driver()
 
-    def start(self) -> None:
-        """Begin to sample, anew if it was stopped."""
-        self._stopping.clear()
-        self.samples.clear()
-        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError as error:  # the system gives no more threads
-            self.failure = Unmeasured(f"the sampler didn't start ({error})")
+    def memory_bandwidth_bytes_per_s(self) -> Metric:
+        """Return that of the slowest."""
+        found: Metric = combine(min, *(each.memory_bandwidth_bytes_per_s() for each in self._cards))  # type: ignore[assignment]
+        return found
 
-    def stop(self) -> None:
-        """End the sampling, and wait for the sample that is being taken."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=STOPPED_WITHIN_S)
-            if self._thread.is_alive():
-                self.failure = Unmeasured("NVML hung while it was asked for a sample")
+    def facts(self) -> dict[str, Reading]:
+        """Return what doesn't change, of all together."""
+        return _together([each.facts() for each in self._cards])
 
-    def _run(self) -> None:
-        taken = 0
-        while not self._stopping.wait(self._interval_s):
-            try:
-                sample = self._read(processes=taken % PROCESSES_EVERY == 0)
-                self.samples.append({"at_s": clock.read(), **sample})
-            except Exception as error:  # whatever it is, it must not reach the benchmark
-                self.failure = Unmeasured(f"a sample failed ({type(error).__name__}: {error})")
-            taken += 1
+    def counters(self) -> dict[str, Reading]:
+        """Return joules and memory errors of all together."""
+        return _together([each.counters() for each in self._cards])
+
+    def sample(self, *, processes: bool = True) -> dict[str, Reading]:
+        """Return the readings of this moment."""
+        sample = _together([each.sample(processes=False) for each in self._cards])
+        return {**sample, **self.others()} if processes else sample
+
+    def others(self) -> dict[str, Reading]:
+        """Return how many other processes compute on one of the GPUs, at most, and their ids."""
+        found = [each.others() for each in self._cards]
+        counts = [each["other_gpu_processes"] for each in found]
+        hidden = [each for each in counts if isinstance(each, Unmeasured)]
+        most = max((each for each in counts if isinstance(each, int)), default=0)
+        if hidden and not most:  # on a GPU that can't be seen there may be others
+            return {"other_gpu_processes": hidden[0], "other_gpu_pids": hidden[0]}
+        ids = [each["other_gpu_pids"] for each in found]
+        known = [each for each in ids if isinstance(each, str)]
+        return {"other_gpu_processes": most, "other_gpu_pids": _union(known, ", ")}
 
 
 def _on_off(value: int) -> str:
@@ -249,3 +269,15 @@ def _thousandth(value: int) -> float:
 
 def _mega(value: int) -> float:
     return value * 1e6
+
+
+def _together(found: Sequence[Mapping[str, Reading]]) -> dict[str, Reading]:
+    """Return one reading for each name; words that differ, as names and modes, are all named."""
+    words = lambda *each: ", ".join(dict.fromkeys(each))  # noqa: E731
+    return {
+        name: combine(HOW.get(name, words), *(each[name] for each in found)) for name in found[0]
+    }
+
+
+def _union(lists: Sequence[str], mark: str) -> str:
+    return mark.join(dict.fromkeys(name for each in lists for name in each.split(mark) if name))

@@ -1,13 +1,15 @@
-"""Watch the machine around the timed rounds of one benchmark."""
+"""Watch the machine around the timed rounds of one benchmark, and sample its GPUs meanwhile."""
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Reading, Unmeasured, as_stored
 from benchmarks.machine import clock, host
-from benchmarks.machine.nvml import INTERVAL_S, Gpu, Sampler
+from benchmarks.machine.nvml import Gpu
 from benchmarks.machine.readings import Observations, combine
 
 if TYPE_CHECKING:
@@ -22,6 +24,55 @@ SERIES = (
     "memory_used_bytes",
     "clock_reasons",
 )
+STOPPED_WITHIN_S = 10  # a sample takes microseconds, but the machine may stand still meanwhile
+INTERVAL_S = 0.1  # on an H100 a sample takes 25 microseconds, so sampling costs 0.03 %
+PROCESSES_EVERY = 10  # samples; listing processes, 34 microseconds, is the slowest of NVML's calls
+MOST_SAMPLES = 36_000  # an hour of them; of more, the newest stay
+
+
+class Sampler:
+    """Takes a sample every `interval_s` in a thread of its own, and never raises.
+
+    `read(processes=...)` returns a sample: `Gpu.sample`.
+    """
+
+    def __init__(
+        self, read: Callable[..., Mapping[str, Reading]], interval_s: float = INTERVAL_S
+    ) -> None:
+        """Prepare; nothing is read before `start`."""
+        self._read = read
+        self._interval_s = interval_s
+        self._stopping = threading.Event()
+        self.samples: deque[Mapping[str, Reading]] = deque(maxlen=MOST_SAMPLES)
+        self.failure: Unmeasured | None = None
+
+    def start(self) -> None:
+        """Begin to sample, anew if it was stopped."""
+        self._stopping.clear()
+        self.samples.clear()
+        self._thread = threading.Thread(target=self._run, name="gpu-sampler", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system gives no more threads
+            self.failure = Unmeasured(f"the sampler didn't start ({error})")
+
+    def stop(self) -> None:
+        """End the sampling, and wait for the sample that is being taken."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=STOPPED_WITHIN_S)
+            if self._thread.is_alive():
+                self.failure = Unmeasured("NVML hung while it was asked for a sample")
+
+    def _run(self) -> None:
+        taken = 0
+        while not self._stopping.wait(self._interval_s):
+            try:
+                sample = self._read(processes=taken % PROCESSES_EVERY == 0)
+                self.samples.append({"at_s": clock.read(), **sample})
+            except Exception as error:  # whatever it is, it must not reach the benchmark
+                self.failure = Unmeasured(f"a sample failed ({type(error).__name__}: {error})")
+            taken += 1
 
 
 class Watch:

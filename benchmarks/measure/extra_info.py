@@ -105,6 +105,7 @@ def describe(target: Target, engine: Engine, workload: Workload) -> dict[str, An
         "distinct_prompts": workload.distinct_prompts,
         "prompts_sha256": workload.prompts_sha256,
         **_mode(target, workload),
+        **({"nvtx": True} if target.settings.nvtx else {}),  # which costs time
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.quantity import Metric, Unmeasured
 from benchmarks.config.generation import MODES
 from benchmarks.machine import host, nvml
-from benchmarks.measure.metrics import NOT_COMPILED, ModelCost, Peaks
+from benchmarks.measure.metrics import NOT_COMPILED, ModelCost, Peaks, bandwidth_in_turn
 from benchmarks.model import footprint
 from benchmarks.model.footprint import weights_bytes_by_device
 
@@ -40,38 +40,47 @@ def model_cost(engine: Engine, workload: Workload) -> ModelCost:
     )
 
 
-def place(model: Any) -> dict[str, dict[str, int | None]]:
-    """Return, by device, the bytes of weights there, and the peak bytes since the last reset."""
+def place(model: Any) -> dict[str, dict[str, Any]]:
+    """Return, by device, the bytes of weights there, their peak since the last reset, its name."""
     import torch
 
-    placement: dict[str, dict[str, int | None]] = {}
+    placement: dict[str, dict[str, Any]] = {}
     for name, weights in weights_bytes_by_device(model).items():
         entry = placement.setdefault(name, {"weights_bytes": weights})
         cuda = name.startswith("cuda")
         entry["peak_allocated_bytes"] = torch.cuda.max_memory_allocated(name) if cuda else None
         entry["peak_reserved_bytes"] = torch.cuda.max_memory_reserved(name) if cuda else None
+        if cuda:
+            entry["gpu"] = torch.cuda.get_device_name(name)
     return placement
 
 
-def peaks(engine: Engine, placement: Mapping[str, Mapping[str, int | None]]) -> Peaks:
-    """Return the peaks of memory since the last reset, and the device's memory bandwidth."""
-    gpu = nvml.find(engine.device)
+def peaks(engine: Engine, placement: Mapping[str, Mapping[str, Any]]) -> Peaks:
+    """Return the peaks of memory since the last reset, and the memory bandwidth of the devices."""
     return Peaks(
         peak_allocated_bytes=_total(placement, "peak_allocated_bytes"),
         peak_reserved_bytes=_total(placement, "peak_reserved_bytes"),
         peak_resident_bytes=host.peak_resident_bytes()
         if engine.knows_peak_resident
         else Unmeasured("the peak of one benchmark needs Linux's /proc/self/clear_refs"),
-        bandwidth_bytes_per_s=gpu
-        if isinstance(gpu, Unmeasured)
-        else gpu.memory_bandwidth_bytes_per_s(),
+        bandwidth_bytes_per_s=bandwidth_in_turn(
+            {name: each["weights_bytes"] for name, each in placement.items()},
+            {name: _bandwidth(name) for name in placement},
+        ),
     )
 
 
-def _total(placement: Mapping[str, Mapping[str, int | None]], name: str) -> Metric:
+def _bandwidth(name: str) -> Metric:
+    import torch
+
+    gpu = nvml.find(torch.device(name))
+    return gpu if isinstance(gpu, Unmeasured) else gpu.memory_bandwidth_bytes_per_s()
+
+
+def _total(placement: Mapping[str, Mapping[str, Any]], name: str) -> Metric:
     """Add a peak over all devices; on several GPUs each peak counts, whenever it came."""
     values = [entry[name] for entry in placement.values()]
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return Unmeasured("torch counts the bytes of CUDA devices only")
-    return sum(known)
+    return int(sum(known))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -75,6 +75,23 @@ def mean_decode_context(prompt_tokens: int, new_tokens: int) -> float:
 def speed_of_light_s(bytes_read: float, bandwidth_bytes_per_s: float) -> float:
     """Return the least seconds in which so many bytes can be read: bytes / peak bandwidth."""
     return bytes_read / bandwidth_bytes_per_s
+
+
+def bandwidth_in_turn(held: Mapping[str, int], bandwidths: Mapping[str, Metric]) -> Metric:
+    """Return the bandwidth with which devices read the bytes that each holds, one after the other.
+
+    A token passes through the layers of one device before those of the next: bytes of all / (sum of
+    bytes / bandwidth of each).
+    """
+    seconds = 0.0
+    for name, count in held.items():
+        bandwidth = bandwidths[name]
+        if isinstance(bandwidth, Unmeasured):
+            return bandwidth
+        seconds += speed_of_light_s(count, bandwidth)
+    if len({*bandwidths.values()}) == 1:
+        return next(iter(bandwidths.values()))
+    return sum(held.values()) / seconds if seconds else NO_GPU
 
 
 DECODE = (

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured
 from benchmarks.machine import clock, validity
+from benchmarks.machine.ranges import RangedMarks
 from benchmarks.measure import memory
 from benchmarks.measure.metrics import SHORTEST_ENERGY_S, Peaks, Round, split_round
 from benchmarks.modes import attested
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from benchmarks.config.workload import Workload
     from benchmarks.machine.bounds import Bounds
+    from benchmarks.machine.ranges import Ranges
     from benchmarks.machine.validity import Validity
     from benchmarks.machine.watch import Watch
     from benchmarks.model.engine import Engine, Generation
@@ -30,7 +34,7 @@ class Attempt:
     watch: Watch
     generations: list[Generation] = field(default_factory=list)
     starts_s: list[float] = field(default_factory=list)  # of the rounds, on the watch's clock
-    placement: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    placement: dict[str, dict[str, Any]] = field(default_factory=dict)
     rounds: list[Round] = field(default_factory=list)
     validity: Validity | None = None  # None if nothing was timed
     more: bool = False  # generations than were timed, all of them under watch
@@ -38,10 +42,7 @@ class Attempt:
 
     @property
     def energy_joules(self) -> Metric:
-        """What the GPU used over the rounds; its counter is too coarse for short ones by one."""
-        cards = [name for name in self.placement if name.startswith("cuda")]
-        if len(cards) > 1:
-            return Unmeasured(f"the model is on {len(cards)} GPUs, and only one of them is watched")
+        """What the GPUs used over the rounds; their counters are too coarse for a short one."""
         if self.more:
             return Unmeasured("--benchmark-cprofile ran a round more, which is not timed")
         shortest_s = min((each.round_s for each in self.rounds), default=0.0)
@@ -55,11 +56,11 @@ class Attempt:
         """Keep when a round begins."""
         self.starts_s.append(clock.read() - self.watch.start_s)
 
-    def time(self, engine: Engine, workload: Workload) -> float:
+    def time(self, generate: Callable[..., Generation], workload: Workload) -> float:
         """Keep one more generation, and return its seconds."""
         self.begin()
         start = clock.now()
-        engine.generate(workload, self.generations)
+        generate(workload, self.generations)
         return clock.now() - start
 
     def record(self) -> dict[str, Any]:
@@ -99,7 +100,7 @@ class Measurement:
         self.warmup_rounds = self.engine.generated(self.workload)
         with self._attempt() as attempt:
             self.benchmark.pedantic(
-                self.engine.generate,
+                generation_of(self.engine),
                 args=(self.workload, attempt.generations),
                 rounds=rounds,
                 setup=lambda: self._start(attempt),
@@ -110,7 +111,8 @@ class Measurement:
         self._judge(attempt, times)
         if self._worth_again(attempt):
             with self._attempt() as second:
-                times[:] = [self._time(second) for _ in range(rounds)]
+                generate = generation_of(self.engine)
+                times[:] = [self._time(second, generate) for _ in range(rounds)]
             self._judge(second, times)
         return self.attempts[-1].generations
 
@@ -129,14 +131,14 @@ class Measurement:
         self.show(None)
         attempt.begin()
 
-    def _time(self, attempt: Attempt) -> float:
+    def _time(self, attempt: Attempt, generate: Callable[..., Generation]) -> float:
         """Time a generation as pytest-benchmark does, whose fixture can be used only once."""
         self.show(f"again, round {len(attempt.starts_s) + 1}")
         collecting = gc.isenabled() and self.disable_gc
         if collecting:
             gc.disable()
         try:
-            return attempt.time(self.engine, self.workload)
+            return attempt.time(generate, self.workload)
         finally:
             if collecting:
                 gc.enable()
@@ -160,6 +162,25 @@ class Measurement:
             and not self.cold
             and sum(each.round_s for each in attempt.rounds) < self.again_within_s
         )
+
+
+def generation_of(engine: Engine) -> Callable[..., Generation]:
+    """Return what is timed as a round: the engine's own method, unless its parts have names."""
+    return _named(engine, engine.ranges) if engine.ranges else engine.generate
+
+
+def _named(engine: Engine, ranges: Ranges) -> Callable[..., Generation]:
+    numbers = itertools.count(1)
+
+    def generate(workload: Workload, log: list[Generation]) -> Generation:
+        engine.new_marks = partial(RangedMarks, ranges, workload.new_tokens)
+        try:
+            with ranges.inside(f"round {next(numbers)}"):
+                return engine.generate(workload, log)
+        finally:
+            engine.new_marks = clock.StepMarks
+
+    return generate
 
 
 def round_of(generation: Generation, round_s: float, *, cold: bool = False) -> Round:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import WorkError
 from benchmarks.config.generation import MODES
-from benchmarks.machine import clock, host
+from benchmarks.machine import clock, host, ranges
 from benchmarks.machine.steadiness import needs_more_warmup
 from benchmarks.model.out_of_memory import within_memory
 from benchmarks.modes import caches
@@ -56,6 +56,8 @@ class Engine:
         self.knows_peak_resident = False  # whether the host's peak is this workload's alone
         self.decode_step = DecodeStep(model)
         self.cache: Any = None  # that the last generation was given, in modes that give one
+        self.ranges: ranges.Ranges | None = None  # with --nvtx
+        self.new_marks: Callable[[torch.device], clock.StepMarks] = clock.StepMarks
         self.generations: Counter[Workload] = Counter()
         self.backend = target.backend  # of the quantized cache
         self._compiled: defaultdict[Workload, Compiled] = defaultdict(Compiled)
@@ -102,7 +104,7 @@ class Engine:
         Raises WorkError if another number of tokens comes out, OutOfMemoryError if the
         device has too little memory.
         """
-        marks = clock.StepMarks(self.device)
+        marks = self.new_marks(self.device)
         tokens = self.run(workload, workload.new_tokens, marks)
         marks.mark()
         check_work(workload, tokens.shape, steps=marks.count - 2)  # less the start and the end
@@ -174,6 +176,7 @@ class Engine:
         cache = caches.build(workload.generation, self.model.config, workload.room, self.backend)
         return arguments if cache is None else {**arguments, "past_key_values": cache}
 
+    @ranges.named("warm-up")
     def warm_up(
         self, workload: Workload, rounds: int, show: Callable[[str], None] = lambda _: None
     ) -> None:

@@ -33,6 +33,12 @@ ONE_BY_ONE = frozenset(
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
 
+def tensors(model: Any) -> Iterator[torch.Tensor]:
+    """Yield all weights, scales and buffers of a model; some share a storage."""
+    for module in model.modules():
+        yield from _tensors(module)
+
+
 def weights_bytes(model: Any) -> int:
     """Return the bytes of all weights, scales and buffers, each storage once."""
     return sum(_sizes(model.modules()).values())
@@ -44,6 +50,14 @@ def weights_bytes_by_device(model: Any) -> dict[str, int]:
     for (device, _), size in _sizes(model.modules()).items():
         placement[device] = placement.get(device, 0) + size
     return placement
+
+
+def gpus(model: Any) -> list[torch.device]:
+    """Return the GPUs that hold weights of the model, in their order; none on the CPU."""
+    import torch
+
+    held = map(torch.device, weights_bytes_by_device(model))
+    return sorted((each for each in held if each.type == "cuda"), key=lambda each: each.index)
 
 
 def decode_weight_bytes(model: Any) -> int:
@@ -100,11 +114,11 @@ def _row_cache_bytes(model: Any, tokens: int) -> int:
         cache = skeleton.cache_of(model(input_ids=ids, use_cache=True))
     if cache is None:
         raise InputError(fitness.no_cache(model.name_or_path, model))
-    found = {each.data_ptr(): each.numel() * each.element_size() for each in _kept(cache)}
+    found = {each.data_ptr(): each.numel() * each.element_size() for each in kept(cache)}
     return sum(found.values())
 
 
-def _kept(value: Any) -> Iterator[torch.Tensor]:
+def kept(value: Any) -> Iterator[torch.Tensor]:
     """Yield the tensors of a cache: of its layers, by whatever names."""
     import torch
 
@@ -122,7 +136,7 @@ def _kept(value: Any) -> Iterator[torch.Tensor]:
         kinds = (torch.Tensor, Mapping, list, tuple)
         parts = [each for each in vars(value).values() if isinstance(each, kinds)]
     for each in parts:
-        yield from _kept(each)
+        yield from kept(each)
 
 
 def partly_read(config: Any) -> Unmeasured | None:

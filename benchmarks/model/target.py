@@ -77,8 +77,8 @@ def check(settings: Settings) -> None:
     _ = settings.cache_dir  # raises if there is none
     if settings.device == "cpu":
         device.check_map("cpu", settings.device_map)
-    if settings.model:
-        local(settings.model, settings.revision)
+    for model in filter(None, settings.models):
+        local(model, settings.revision)
 
 
 def find_target(settings: Settings, say: Callable[[str], None]) -> Target:

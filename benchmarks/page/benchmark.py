@@ -11,7 +11,7 @@ from benchmarks.common.text import short
 from benchmarks.page import facts
 from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing, work
 from benchmarks.page.figures.hotspots import hotspots
-from benchmarks.report.lines import evidence_line, headline
+from benchmarks.report.lines import evidence_line, headline, placement_line, replicas_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -159,6 +159,10 @@ def _notes(info: Info) -> Iterator[str]:
         yield f"Measured again: {'; '.join(doubts.in_short(refused.get('validity')))}"
     if info.get("attestation") and (checked := _evidence(info)):
         yield f"Checked: {checked}."
+    if replicas := info.get("replicas"):
+        yield f"Replicas: {replicas_line(replicas)}."
+    if placed := placement_line(info):
+        yield f"Placed: {placed}."
 
 
 def _evidence(info: Info) -> str | None:

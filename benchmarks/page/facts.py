@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.page.figures.kit import MOST_NAME, Table
 from benchmarks.report import columns
 from benchmarks.report.columns import UNMEASURED
+from benchmarks.sessions import measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,8 @@ def tables(info: Mapping[str, Any]) -> Iterator[tuple[str, Table]]:
         "Readings of the machine",
         Table(("reading", "value", "not measured because"), rows, (0, 2)),
     )
+    if len(placement := info.get("placement") or {}) > 1:
+        yield "Placement", table(placement)
     yield "Workload", table(info["workload"])
 
 
@@ -39,7 +42,7 @@ def _counters(counters: Mapping[str, Any]) -> Table:
 
     Functions have a figure.
     """
-    steps = columns.counted_steps({"counters": counters}) or 1
+    steps = measures.counted_steps({"counters": counters}) or 1
     counted = [counters.get("prefill") or {}, _per_step(counters.get("decode") or {}, steps)]
     phases = [
         dict(_flat({k: v for k, v in each.items() if k not in FUNCTIONS and v is not None}))

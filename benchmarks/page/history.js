@@ -56,7 +56,7 @@ function historyTicks(rows, width) {
   const ticks = new Map();
   let last = Infinity;
   for (const { t, commit } of dated.reverse()) { // so that the newest has one
-    if (last - t < room) continue;
+    if (last - t < (ticks.size === 1 ? 1.4 : 1) * room) continue; // the newest ends at the edge
     ticks.set(t, commit === "unknown" ? "" : commit.slice(0, 7));
     last = t;
   }
@@ -70,34 +70,71 @@ function historyTicks(rows, width) {
   };
 }
 
-// A level lasts until the next one; its line is the median of its baselines.
-function historyLevels(series, rows) {
-  const starts = [[0, ""], ...series.levels];
-  return starts.map(([start, word], n) => {
-    const end = n + 1 < starts.length ? starts[n + 1][0] : Infinity;
+const NEAR = 3; // sessions: what was accepted so soon after a change is that change
+
+// Where the level of a metric changed, between the last session of one and the first of the next.
+function historyChanges(metric, rows) {
+  return metric.changes.map(([start, says]) => {
+    const at = rows.findIndex((row) => row.n >= start);
+    const [before, first] = [rows[at - 1] || rows[at], rows[at]];
+    return { ...says, start, first, t: (before.t + first.t) / 2 };
+  });
+}
+
+// A level lasts until the next change, and its line is the median of its values.
+function historyLevels(changes, rows) {
+  const starts = [0, ...changes.map(({ start }) => start)];
+  return starts.map((start, n) => {
+    const end = n + 1 < starts.length ? starts[n + 1] : Infinity;
     const within = rows.filter((row) => row.n >= start && row.n < end);
     if (!within.length) return null;
-    const sorted = within.filter((row) => row.standing !== "session").map((row) => row.value).sort((a, b) => a - b);
-    const level = sorted.length
-      ? (sorted[Math.floor((sorted.length - 1) / 2)] + sorted[Math.ceil((sorted.length - 1) / 2)]) / 2 : null;
-    return { from: within[0].t, to: within[within.length - 1].t, level, word, first: within[0] };
+    const trusted = within.filter((row) => row.mark !== "INVALID");
+    const sorted = (trusted.length ? trusted : within).map((row) => row.value).sort((a, b) => a - b);
+    const level = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
+    return { from: within[0].t, to: within[within.length - 1].t, level };
   }).filter((level) => level);
 }
 
-function historySpec(metric, rows, levels, width) {
+// Where the level of the baselines changed, since somebody accepted that.
+function historyAccepted(series, rows) {
+  return series.levels.map(([start, word]) => {
+    const first = rows.find((row) => row.n >= start);
+    return first && { start, word, first, from: first.t };
+  }).filter((accepted) => accepted);
+}
+
+// Words of changes, the newest first, as many as there is room for.
+function historyWords(changes, rows, width) {
+  const span = rows[rows.length - 1].t - rows[0].t;
+  const room = (span * 60) / Math.max(width - 60, 75);
+  let last = Infinity;
+  return changes.slice().reverse().filter(({ t }) => {
+    if (last - t < room) return false;
+    last = t;
+    return true;
+  });
+}
+
+function historySpec(metric, rows, changes, accepted, width) {
   const text = JSON.stringify({ ...data.history.spec, data: {} });
   const spec = JSON.parse(text.replaceAll('"UNIT"', JSON.stringify(metric.unit || "count")));
-  const [began, word, medians, , points] = spec.layer;
+  const layers = Object.fromEntries(spec.layer.map((layer) => [layer.name, layer]));
+  const { points } = layers;
   // Marked ones last, on top of the others; the line takes its order from the axis.
   spec.data = { values: rows.slice().sort((a, b) => (a.mark !== "session") - (b.mark !== "session")) };
-  began.data = word.data = { values: levels.filter((level) => level.word) };
-  medians.data = { values: levels.filter((level) => level.level !== null) };
+  layers.began.data = layers.word.data = { values: accepted };
+  layers.changed.data = layers.over.data = { values: changes };
+  layers.moved.data = { values: historyWords(changes, rows, width) };
+  layers.levels.data = { values: data.history.split ? historyLevels(changes, rows) : [] };
   for (const { encoding: { y } } of spec.layer) {
     if (y && y.scale) Object.assign(y.scale, { domain: metric.domain, nice: true });
   }
   const axis = historyTicks(rows, width);
   for (const layer of spec.layer) layer.encoding.x.axis = axis;
-  if (rows.length > 300) points.encoding.size = { value: 10 };
+  if (rows.length > 300) {
+    points.encoding.size = { value: 10 };
+    spec.layer.sort((a, b) => (a === layers.levels) - (b === layers.levels)); // it would be hidden
+  }
   const present = new Set(rows.map((row) => row.mark));
   for (const channel of ["color", "shape"]) {
     const { scale } = points.encoding[channel];
@@ -109,31 +146,40 @@ function historySpec(metric, rows, levels, width) {
   return spec;
 }
 
-// What the newest is, and how far it is from the first of its level.
-function historySays(rows, levels) {
+// What the newest is, how far it is from the first of its level, and how that level came.
+function historySays(metric, rows, changes, accepted) {
   const newest = rows[rows.length - 1];
   const commit = commitLink(newest, newest.commit.split(" ")[0]);
   const says = make("p", {}, `Newest: ${newest.text} on ${day(newest.t)}, commit `, commit);
-  const { first } = levels[levels.length - 1];
+  const [changed, agreed] = [changes, accepted].map((all) => all[all.length - 1]);
+  const begun = agreed && (!changed || agreed.start > changed.start + NEAR) ? agreed : changed;
+  const first = begun ? begun.first : rows[0];
   if (first !== newest && first.value) {
-    const change = 100 * (newest.value / first.value - 1);
-    const sign = change > 0 ? "+" : "";
-    says.append(`; ${sign}${Number(change.toPrecision(2)).toLocaleString("en")} % since `);
-    says.append(day(first.t) === day(newest.t) ? `${first.saved.slice(11)} UTC` : day(first.t));
-    if (levels.length > 1) says.append(", when this level began");
+    const digits = metric.digits === 5 ? 2 : 1; // as verdicts have them
+    const change = Number((100 * (newest.value / first.value - 1)).toFixed(digits));
+    const moved = change ? `${change > 0 ? "+" : ""}${change.toLocaleString("en")} %` : "no change";
+    const when = day(first.t) === day(newest.t) ? `${first.saved.slice(11)} UTC` : day(first.t);
+    says.append(`; ${moved} since ${when}`);
+    if (begun) says.append(`, when this level ${historyBegan(begun)}`);
   }
   says.append(".");
   return says;
 }
 
+function historyBegan({ word, outcome, short, level }) {
+  if (word) return `began (${word})`;
+  return `began: ${outcome === "IMPROVED" ? "better" : "worse"} by ${short.replace(/^[+-]/, "")}, ${level}`;
+}
+
 function historyFigure(series, metric) {
   const rows = historyRows(series, metric);
-  const levels = historyLevels(series, rows);
+  const changes = historyChanges(metric, rows);
+  const accepted = historyAccepted(series, rows);
   const label = `${metric.title} over ${rows.length} sessions of ${series.workload}`;
   const plot = make("div", { className: "plot" });
   plot.setAttribute("role", "img");
   plot.setAttribute("aria-label", `${label}. Its numbers are in the table below.`);
-  later(plot, data.history.spec.height + 60, () => embed(plot, historySpec(metric, rows, levels, plot.clientWidth)));
+  later(plot, data.history.spec.height + 60, () => embed(plot, historySpec(metric, rows, changes, accepted, plot.clientWidth)));
   const table = make("div", { className: "scroll", tabIndex: 0 });
   table.setAttribute("role", "region");
   table.setAttribute("aria-label", label);
@@ -141,7 +187,7 @@ function historyFigure(series, metric) {
   details.addEventListener("toggle", () => {
     if (details.open && !table.firstChild) table.append(historyTable(rows));
   });
-  const caption = make("figcaption", {}, make("h3", { textContent: metric.title }), historySays(rows, levels));
+  const caption = make("figcaption", {}, make("h3", { textContent: metric.title }), historySays(metric, rows, changes, accepted));
   return make("figure", {}, caption, plot, details);
 }
 

@@ -6,6 +6,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.packages import in_short
+from benchmarks.history import levels
+from benchmarks.page.changes import changes
 from benchmarks.page.figures import over_time
 from benchmarks.page.labels import (
     commit_label,
@@ -13,12 +15,14 @@ from benchmarks.page.labels import (
     workload_label,
 )
 from benchmarks.report import columns
-from benchmarks.sessions import baseline, commit, comparable, schema
-from benchmarks.verdicts import device_times, exact, times
+from benchmarks.sessions import baseline, commit, comparable, measures
+from benchmarks.verdicts import times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from benchmarks.history.series import Place
+    from benchmarks.page.changes import Changes
     from benchmarks.sessions.session import Measured, Session
 
 # Values that a page holds, some 5.4 bytes each; a benchmark that is shown whole costs as much as
@@ -39,8 +43,8 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     sessions = [each for each in sessions if not each.duet]
     if len(sessions) < 2:
         return None
-    kept = _newest(sessions)
-    groups: dict[tuple[str, str], list[tuple[int, Measured]]] = {}
+    kept, changed = _newest(sessions), changes(sessions)
+    groups: dict[Place, list[tuple[int, Measured]]] = {}
     for n, session in enumerate(kept):
         for measured in session.measured.values():
             key = comparable.machine_key(session), comparable.workload_key(measured)
@@ -51,21 +55,36 @@ def history(sessions: Sequence[Session]) -> dict[str, Any] | None:
     workloads = _labels({key: workload_label(found[0][1]) for (_, key), found in groups.items()})
     series = [
         {
-            "machine": machines[machine],
-            "workload": workloads[workload],
+            "machine": machines[place[0]],
+            "workload": workloads[place[1]],
             "sessions": [n for n, _ in found],
-            "marks": [_standing(kept[n]) for n, _ in found],
-            "levels": _levels([(kept[n], measured) for n, measured in found]),
-            "doubts": _doubts([measured for _, measured in found]),
-            "metrics": _columns([(kept[n], measured) for n, measured in found]),
+            **_of_place([(kept[n], measured) for n, measured in found], changed.get(place, {})),
         }
-        for (machine, workload), found in groups.items()
+        for place, found in groups.items()
     ]
     return {
         "sessions": [_describe(session) for session in kept],
         "series": sorted(series, key=_first_choice),
         "spec": over_time.spec(),
         "left_out": len(sessions) - len(kept),
+        "split": levels.can_split(),
+    }
+
+
+def _of_place(
+    found: Sequence[tuple[Session, Measured]], changed: Mapping[str, Changes]
+) -> dict[str, Any]:
+    """Return what is shown of the sessions of one place, oldest first."""
+    number = {session.name: n for n, (session, _) in enumerate(found)}
+    columns = _columns(found)
+    for column in columns:
+        known = changed.get(column["name"], ())
+        column["changes"] = [(number[name], says) for name, says in known if name in number]
+    return {
+        "marks": [_standing(session) for session, _ in found],
+        "levels": _levels(found),
+        "doubts": _doubts([measured for _, measured in found]),
+        "metrics": columns,
     }
 
 
@@ -74,39 +93,12 @@ def _first_choice(series: Mapping[str, Any]) -> tuple[int, bool]:
     return -len(series["sessions"]), not series["workload"].startswith("throughput[")
 
 
-def values(measured: Measured) -> dict[str, float]:
-    """Return what a benchmark measured, by name: round time, metrics, and counters.
-
-    Counters are those of the prefill, and of a decode step, as in the tables of metrics.
-    """
-    rounds = {"round_s": median(measured.rounds_s)} if measured.rounds_s else {}
-    if rounds and measured.info.get("cold_process"):
-        rounds["cold_round_s"] = measured.rounds_s[0]
-    found = rounds | {
-        name: value
-        for name, value in measured.metrics.items()
-        if value is not None and not columns.is_multiple(name)
-    }
-    for phase in ("decode", "prefill"):
-        counted: dict[str, int] = {}
-        for name, count in measured.counters(phase).items():
-            total = name.partition(".")[0]  # synchronizations: of a stream, an event, the device
-            counted[total] = counted.get(total, 0) + count
-        steps = columns.counted_steps(measured.info) if phase == "decode" else 1
-        for name in schema.COUNTERS:
-            if name in counted and name.endswith("_bytes"):  # a peak
-                found[f"{phase}.{name}"] = counted[name]
-            elif name in counted and steps:
-                found[f"{phase}.{name}"] = counted[name] / steps
-    return found
-
-
 def _newest(sessions: Sequence[Session]) -> list[Session]:
     """Return the newest sessions whose values a page holds."""
     kept: list[Session] = []
     room = max(LEAST_VALUES, MOST_VALUES - WHOLE_BENCHMARK * len(sessions[-1].measured))
     for session in reversed(sessions):
-        room -= sum(len(values(measured)) for measured in session.measured.values())
+        room -= sum(len(measures.values(measured)) for measured in session.measured.values())
         if room < 0:
             break
         kept.append(session)
@@ -128,7 +120,7 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
 
     One number if they are all the same, and none is marked.
     """
-    rows = [values(measured) for _, measured in found]
+    rows = [measures.values(measured) for _, measured in found]
     marks = [_marks(session, measured) for session, measured in found]
     names = [name for name in columns.METRICS if any(name in row for row in rows)]
     names.sort(key=ROUNDS.__contains__)  # stable: throughput is the first choice
@@ -152,7 +144,7 @@ def _columns(found: Sequence[tuple[Session, Measured]]) -> list[dict[str, Any]]:
                 "digits": 0 if "." in name else 5 if "device" in name else 4,
                 "values": scaled[0] if same else scaled,
                 "domain": None if same else _domain(name, scaled),
-                "of_the_wall": _is_of_the_wall(name),
+                "of_the_wall": measures.is_of_the_wall(name),
                 "marks": marked,
             }
         )
@@ -176,32 +168,22 @@ def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
             continue
         metric, reason = each["metric"], each["acknowledged"]
         if reason:
-            accepted.setdefault(_name(metric), []).append(f"{metric}: {reason}")
+            accepted.setdefault(measures.name_of(metric), []).append(f"{metric}: {reason}")
         elif each["outcome"] == "REGRESSED":
             says = f"{metric} {columns.change(each['change'])}"
-            regressed.setdefault(_name(metric), []).append(says)
+            regressed.setdefault(measures.name_of(metric), []).append(says)
     device = measured.device_time.get("validity") or {}
     doubts = device["reasons"] if device.get("valid") is False else ()
-    invalid = dict.fromkeys(device_times.METRICS.values(), doubts) if doubts else {}
+    invalid = dict.fromkeys(measures.DEVICE_TIMES.values(), doubts) if doubts else {}
     if measured.doubts:  # then its times of the wall are marked by that
-        accepted = {name: each for name, each in accepted.items() if not _is_of_the_wall(name)}
+        wall = measures.is_of_the_wall
+        accepted = {name: each for name, each in accepted.items() if not wall(name)}
     strongest_last = (("acknowledged", accepted), ("INVALID", invalid), ("REGRESSED", regressed))
     return {
         name: (mark, "; ".join(why))
         for mark, marked in strongest_last
         for name, why in marked.items()
     }
-
-
-def _name(metric: str) -> str:
-    """Return under which name a judged metric has its history: synchronizations in total."""
-    return ".".join(metric.split(".")[:2])
-
-
-def _is_of_the_wall(metric: str) -> bool:
-    """Whether a busy machine touches a metric: no counter, memory, agreement or device time."""
-    work = (*exact.AGREEMENT, *device_times.METRICS.values())
-    return "." not in metric and not metric.endswith("_bytes") and metric not in work
 
 
 def _doubts(measured: Sequence[Measured]) -> dict[int, tuple[str, str]]:
@@ -224,14 +206,14 @@ def _levels(found: Sequence[tuple[Session, Measured]]) -> list[tuple[int, str]]:
 
     That is where a session was promoted whose own verdicts on the benchmark say so.
     """
-    levels = []
+    begun = []
     for n, (session, measured) in enumerate(found):
         said = {v["outcome"] for v in session.verdicts if v["benchmark"] == measured.fullname}
         if _standing(session)[0] == "session" or not said & {"REGRESSED", "IMPROVED"}:
             continue
         word = "accepted" if "REGRESSED" in said else "improved"
-        levels.append((n, "forced" if session.promoted.get("forced") else word))
-    return levels
+        begun.append((n, "forced" if session.promoted.get("forced") else word))
+    return begun
 
 
 def _describe(session: Session) -> dict[str, str]:

@@ -9,7 +9,7 @@ from benchmarks.page.facts import number
 from benchmarks.page.figures.kit import MOST_NAME, Table
 from benchmarks.report import columns
 from benchmarks.report.columns import UNMEASURED
-from benchmarks.sessions import comparable
+from benchmarks.sessions import comparable, measures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -130,7 +130,7 @@ def _counted(measured: Measured) -> dict[str, float]:
 
 def _steps(measured: Measured, phase: str) -> int | None:
     """Return over how many steps a phase was counted; None if that isn't known."""
-    return columns.counted_steps(measured.info) if phase == "decode" else 1
+    return measures.counted_steps(measured.info) if phase == "decode" else 1
 
 
 def _numbers(old: float | None, new: float | None) -> tuple[str, str, str]:

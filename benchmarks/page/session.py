@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import short
-from benchmarks.page.figures import overview, work
+from benchmarks.page.figures import held, overview, work
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import commit_label, machine_label
 from benchmarks.report import columns
@@ -85,6 +85,7 @@ def figures(session: Session) -> list[Figure]:
         work.split(records),
         overview.light(records),
         overview.memory(records),
+        held.figure(records),
     )
     return [figure for figure in drawn if figure]
 

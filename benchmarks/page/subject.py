@@ -10,7 +10,7 @@ from benchmarks.duet import saved_duets
 from benchmarks.report import columns
 from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict, from_record
-from benchmarks.verdicts import judgement
+from benchmarks.verdicts import creep, judgement, thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,8 @@ def choose_sides(sessions: Sequence[Session], stored: Stored | None = None) -> S
     if not known:
         return Sides(newest, notes=notes)
     basis = f"Judged now against {against}: no verdicts were saved with the session"
-    found = judgement.judge(known, [newest])
+    level, limits = baseline.level(earlier, newest), thresholds.read(thresholds.FILE)
+    found = creep.judge(known, level, [newest], limits=limits)
     return Sides(newest, known, base, found, basis, against, notes=notes)
 
 
@@ -92,7 +93,8 @@ def _verdicts(duet: Duet, stored: Stored) -> tuple[Sequence[Verdict], str]:
     if duet.folder in stored and not duet.slowdown:
         own = [from_record(each) for each in stored[duet.folder]]
         return own, "The verdicts are the duet's own, as it stored them"
-    found = judgement.judge(duet.base, duet.head, paired=True, alpha=duet.alpha)
+    limits = thresholds.read(thresholds.FILE)
+    found = judgement.judge(duet.base, duet.head, paired=True, alpha=duet.alpha, limits=limits)
     why = "no verdicts of it alone lie beside its files"
     return found, f"The verdicts are given now, as {why}; alpha is {duet.alpha:g}, the duet's"
 

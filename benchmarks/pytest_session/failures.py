@@ -29,7 +29,14 @@ def take_back(state: SessionState, names: Iterable[str], error: BaseException | 
 
 def name(item: Any, when: str) -> str:
     """Return what failed: a benchmark; or its whole model, which is checked after the last one."""
-    return str(item.callspec.params["quantization"]) if when == "teardown" else short(item.name)
+    return loaded(item) if when == "teardown" else short(item.name)
+
+
+def loaded(item: Any) -> str:
+    """Return which loaded model a benchmark measures: its quantization, and its name if needed."""
+    found = item.callspec.params
+    model = f" of {found['model']}" if "model" in found else ""
+    return f"{found['quantization']}{model}"
 
 
 def as_line(error: BaseException, state: SessionState, test: str) -> str | None:

@@ -17,9 +17,10 @@ from benchmarks.pytest_session.state import Gate, state_of
 from benchmarks.sessions import baseline, comparable
 from benchmarks.sessions.outcome import Verdict
 from benchmarks.sessions.session import Session, parse_session, read_session
-from benchmarks.verdicts import acknowledged
+from benchmarks.verdicts import acknowledged, thresholds
 
-ACKNOWLEDGED = acknowledged.FILE  # tests have one of their own
+ACKNOWLEDGED = acknowledged.FILE  # tests have files of their own
+THRESHOLDS = thresholds.FILE
 ANY = "[0-9][0-9][0-9][0-9]_"  # what pytest-benchmark compares with if no name is given
 JUDGED = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)  # unless something went wrong
 
@@ -43,17 +44,17 @@ def prepare(config: pytest.Config) -> None:
     if not state.settings.gate or config.option.collectonly:
         return
     folder = saving.folder(config)
-    acknowledgements = acknowledged.read(ACKNOWLEDGED)
+    acknowledgements, limits = acknowledged.read(ACKNOWLEDGED), thresholds.read(THRESHOLDS)
     if isinstance(name, str) and name:
         base = [read_session(path) for path in baseline.named(folder, name)]
-        state.gate = Gate(base, [f"baselines: {name}"], acknowledgements, named=True)
+        state.gate = Gate(base, [f"baselines: {name}"], acknowledgements, limits, named=True)
         return
     known = baseline.stored(folder)
     base = [each for each in known.sessions if baseline.is_baseline(each)]
     notes = [f"baselines: {len(base)} promoted of {len(known.sessions)} saved in {folder}"]
     if loose := sum(map(baseline.is_loose, known.sessions)):
         notes.append(f"not checked in full (--bounds), and so no baselines: {loose} promoted")
-    state.gate = Gate(base, [*notes, *known.damaged], acknowledgements)
+    state.gate = Gate(base, [*notes, *known.damaged], acknowledgements, limits)
 
 
 def _check_compare(config: pytest.Config) -> None:
@@ -135,9 +136,11 @@ def finish(session: pytest.Session, content: dict[str, Any] | None) -> int | Non
         heads,
         gate=state.settings.gate or "screen",
         acknowledged=gate.acknowledgements,
+        limits=gate.limits,
         absent=gate.absent,
     )
     gate.notes += filter(None, (each.note(gate.verdicts) for each in gate.acknowledgements))
+    gate.notes += thresholds.notes(gate.limits, gate.verdicts)
     status = judgement.exit_status(gate.verdicts)
     if session.exitstatus not in JUDGED:
         return None

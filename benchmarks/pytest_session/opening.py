@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.errors import InputError
 from benchmarks.common.text import wrapped
 from benchmarks.machine import device, software
 from benchmarks.model.target import find_target
-from benchmarks.pytest_session import plugins, written
+from benchmarks.pytest_session import plugins, selection, written
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import state_of
 from benchmarks.report import columns
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pytest
+
+
+def _check_replicas(numbers: Sequence[int], benchmarks: Sequence[Any]) -> None:
+    """Raise InputError if replicas are asked for, and their benchmark isn't selected."""
+    if numbers and not any("fleet" in each.fixturenames for each in benchmarks):
+        raise InputError(
+            "--replicas: expected their benchmark among those selected, got none of it; name "
+            "benchmarks/test_replicas.py, or leave the option out"
+        )
 
 
 def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
@@ -27,14 +38,19 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     state.progress = progress = Progress(config)
     progress.take_over()
     plugins.check(config, benchmarks)
+    _check_replicas(state.settings.replicas, benchmarks)
     columns.chosen(state.settings.columns)
     written.check(config)
-    state.target = target = find_target(state.settings, progress.say)
+    for name in dict.fromkeys(selection.model_of(each, state.settings) for each in benchmarks):
+        settings = replace(state.settings, models=(name,))
+        state.targets[name] = target = find_target(settings, progress.say)
     if config.get_verbosity() < 0:
         return []
+    models = "model" if len(state.targets) == 1 else "models"
     versions = ", ".join(f"{name} {version}" for name, version in software.versions().items())
+    where = device.describe(target.device, target.settings.device_map)
     says = (
-        f"model: {target.checkpoint.title} on {device.describe(target.device)}",
+        f"{models}: {state.titles} on {where}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
         f"versions: {versions}",
     )

@@ -75,16 +75,17 @@ def _case(benchmark: str, verdicts: Sequence[Verdict], when: When = "call") -> p
 
 def _facts(config: pytest.Config) -> dict[str, str]:
     """Return what was measured, on what, with which versions; nothing if nothing was to be."""
-    if (target := state_of(config).target) is None:
+    state = state_of(config)
+    if (target := state.target) is None:
         return {}
     from benchmarks.machine import device
 
     found = device.machine_info(target.device)
     hardware = {name: each for name, each in found["hardware"].items() if each is not None}
     return {
-        "model": target.checkpoint.title,
+        "model" if len(state.targets) == 1 else "models": state.titles,
         "quantizations": ", ".join(target.settings.quantizations),
-        "device": device.describe(target.device),
+        "device": device.describe(target.device, target.settings.device_map),
         "versions": ", ".join(f"{name} {each}" for name, each in found["software"].items() if each),
         "machine": ", ".join(
             f"{name} {each}" for name, each in hardware.items() if name not in ("device", "card")

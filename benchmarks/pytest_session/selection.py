@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     import pytest
+
+    from benchmarks.config.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,13 @@ def _unlike(one: str, other: str) -> int:
     """Return how many parts of their parameters two names don't share."""
     sides = [set(each.partition("[")[2].rstrip("]").split("-")) for each in (one, other)]
     return len(sides[0] ^ sides[1])
+
+
+def model_of(benchmark: Any, settings: Settings) -> str | None:
+    """Return the model that a benchmark measures: a parameter of it if there are several."""
+    if len(settings.models) == 1:
+        return settings.model
+    return str(benchmark.callspec.params["model"])
 
 
 def leave_out_other_times(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.sessions.outcome import Verdict
     from benchmarks.sessions.session import Session
     from benchmarks.verdicts.acknowledged import Acknowledgement
+    from benchmarks.verdicts.thresholds import Threshold
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Gate:
     base: list[Session]
     notes: list[str]
     acknowledgements: tuple[Acknowledgement, ...]
+    limits: tuple[Threshold, ...]
     named: bool = False  # by --benchmark-compare=NAME: then all of them count, promoted or not
     absent: dict[str, Cause] = field(default_factory=dict)  # by full name, why
     deselected: set[str] = field(default_factory=set)
@@ -49,9 +51,10 @@ class SessionState:
     streams: list[Lasting] = field(default_factory=list)  # of this process
     summary: Summary = field(default_factory=Summary)
     progress: Progress | None = None
-    target: Target | None = None  # once something is to be measured
+    targets: dict[str | None, Target] = field(default_factory=dict)  # of the models to be measured
     evidence: Evidence | None = None  # of the model that is loaded
     history: dict[str, Any] = field(default_factory=lambda: {"loaded": [], "profiled": False})
+    alone: dict[str, float] = field(default_factory=dict)  # tokens/s of one replica, by benchmark
     compared: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     benchmarks: list[Any] = field(default_factory=list)  # pytest-benchmark's fixtures, as used
     gate: Gate | None = None  # with --gate
@@ -69,6 +72,16 @@ class SessionState:
     unversioned: str = ""  # the line that says that its commit isn't known
     json: Path | None = None  # of --benchmark-json
     shown: bool = False  # what was measured, on the terminal
+
+    @property
+    def target(self) -> Target | None:
+        """The first target, whose device is that of all; None if nothing is to be measured."""
+        return next(iter(self.targets.values()), None)
+
+    @property
+    def titles(self) -> str:
+        """What is measured: the models, each in a few words."""
+        return ", ".join(target.checkpoint.title for target in self.targets.values())
 
     @property
     def status(self) -> int:

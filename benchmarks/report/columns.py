@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import change as change
 from benchmarks.common.text import duration, percent, rate, size
+from benchmarks.sessions import measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +30,6 @@ class Shown:
     in_markdown: bool = False
     if_measured: bool = False  # in Markdown only if some benchmark has a number
     is_share: bool = False
-    is_multiple: bool = False  # of another metric, for one workload: a history of it says nothing
 
 
 def _speed(title: str, column: str, **more: bool) -> Shown:
@@ -52,6 +52,15 @@ METRICS = {  # in the order of the columns
     "tokens_per_s": _speed("Throughput, all rows", "tokens/s", in_markdown=True),
     "ttft_s": _speed("Time to first token (TTFT)", "TTFT", in_markdown=True),
     "tpot_s": _speed("Time per output token (TPOT)", "TPOT", in_markdown=True),
+    "scaling_efficiency": Shown(
+        "Scaling efficiency of replicas",
+        "scaling",
+        SPEED,
+        in_markdown=True,
+        if_measured=True,
+        is_share=True,
+    ),
+    "host_cores": _work("Host cores used by replicas", "cores"),
     "itl_p95_s": _speed("Inter-token latency, p95", "p95"),
     "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
     "decode_device_s": _work("Device time of a decode step", "device"),
@@ -60,11 +69,11 @@ METRICS = {  # in the order of the columns
     "decode.c_calls": Shown(f"Decode: {COUNTERS['c_calls']}"),
     "prefill_device_s": Shown("Device time of the prefill"),
     "prefill_busy_share": Shown("Busy share of the prefill"),
-    "script_speed": _speed("The old script's “Speed”", "script's", is_multiple=True),
-    "tokens_per_s_per_row": _page("Throughput, per row", "per row", is_multiple=True),
+    "script_speed": _speed("The old script's “Speed”", "script's"),
+    "tokens_per_s_per_row": _page("Throughput, per row", "per row"),
     "itl_p50_s": _page("Inter-token latency, p50", "ITL p50"),
-    "prefill_tokens_per_s": _page("Prefill rate", "prefill/s", is_multiple=True),
-    "decode_tokens_per_s": _page("Decode rate", "decode/s", is_multiple=True),
+    "prefill_tokens_per_s": _page("Prefill rate", "prefill/s"),
+    "decode_tokens_per_s": _page("Decode rate", "decode/s"),
     "joules_per_token": Shown("Energy per token", "J/token", in_markdown=True),
     "compile_s": Shown("Compiling the decode step", "compile"),
     "load_s": Shown("Loading the model", "load"),
@@ -92,6 +101,8 @@ BY_DEFAULT = (
     "tokens_per_s",
     "ttft_s",
     "tpot_s",
+    "scaling_efficiency",
+    "host_cores",
     "decode_device_s",
     "decode_busy_share",
     "decode.python_calls",
@@ -125,14 +136,9 @@ def figure(info: Mapping[str, Any], metric: str) -> float | None:
     if not dot:
         value: float | None = info["metrics"].get(metric)
         return value
-    total, steps = ((info.get("counters") or {}).get(phase) or {}).get(counter), counted_steps(info)
+    total = ((info.get("counters") or {}).get(phase) or {}).get(counter)
+    steps = measures.counted_steps(info)
     return None if total is None or steps is None else float(total / steps)
-
-
-def counted_steps(info: Mapping[str, Any]) -> int | None:
-    """Return over how many decode steps was counted; None if that isn't known."""
-    first, stop = (info.get("counters") or {}).get("decode_steps") or (0, 0)
-    return int(stop) - int(first) if stop > first else None
 
 
 def title(metric: str) -> str:
@@ -213,11 +219,6 @@ def cell(metric: str, value: float | None) -> str:
         return f"{value:,.0f}"
     found = unit(metric, [value]).name
     return rate(value) if found.endswith("/s") or found == "J" else text(metric, value)
-
-
-def is_multiple(metric: str) -> bool:
-    """Whether a metric is a fixed multiple of another one, for one workload."""
-    return metric in METRICS and METRICS[metric].is_multiple
 
 
 def _is_share(metric: str) -> bool:

@@ -8,7 +8,7 @@ from benchmarks.common.text import duration, number, percent, rate, size
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 def evidence_line(info: Mapping[str, Any]) -> str:
@@ -83,6 +83,40 @@ def device_line(spent: Mapping[str, Any]) -> str:
     says = f"device time of {len(repeats)} repeats {low} to {high} ms a step"
     why = (spent.get("validity") or {}).get("reasons")
     return f"{says}, which can't be trusted: {why[0]}" if why else says
+
+
+def placement_line(info: Mapping[str, Any]) -> str | None:
+    """Return what each of several devices holds and does, in a few words; None if there is one."""
+    placement = info.get("placement") or {}
+    if len(placement) < 2:
+        return None
+    decode = (info.get("device_time") or {}).get("decode") or {}
+    shares = decode.get("share_by_gpu") or {}
+    parts = []
+    for name, there in placement.items():
+        says = [f"{name}: weights {size(there['weights_bytes'])}"]
+        if (peak := there.get("peak_allocated_bytes")) is not None:
+            says.append(f"peak {size(peak)}")
+        if share := shares.get(name.rpartition(":")[2]):
+            says.append(f"{percent(share)} of the device time of a decode step")
+        parts.append(", ".join(says))
+    counters = info.get("counters") or {}
+    copies = (counters.get("decode") or {}).get("copies_peer_to_peer")
+    if copies is not None:
+        first, stop = counters["decode_steps"]
+        parts.append(f"{number(copies / (stop - first))} copies between them in a decode step")
+    return "; ".join(parts)
+
+
+def replicas_line(replicas: Sequence[Mapping[str, Any]]) -> str:
+    """Return what each of several replicas did, by its device."""
+    devices: dict[str, list[str]] = {}
+    several = len({each["host"] for each in replicas}) > 1
+    for each in replicas:
+        where = f"host {each['host']} {each['device']}" if several else each["device"]
+        devices.setdefault(where, []).append(rate(each["metrics"]["tokens_per_s"]))
+    says = "; ".join(f"{', '.join(rates)} on {where}" for where, rates in devices.items())
+    return f"tokens/s of each: {says}"
 
 
 def headline(extra_info: Mapping[str, Any]) -> str:

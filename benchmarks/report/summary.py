@@ -17,7 +17,7 @@ from benchmarks.common.text import (
     wrapped,
 )
 from benchmarks.report import columns
-from benchmarks.report.lines import evidence_line
+from benchmarks.report.lines import evidence_line, placement_line, replicas_line
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -134,24 +134,37 @@ class Summary:
                 yield ""
 
     def _evidence(self) -> Iterator[str]:
-        """Yield a line for each quantization, mode and batch size: what its benchmarks share."""
+        """Yield a line for each loaded model, mode and batch size: what its benchmarks share.
+
+        And for each benchmark of replicas what each of them did.
+        """
         seen = set()
-        for _, info in self.records:
+        for name, info in self.records:
             workload = info["workload"]
             mode = f"-{workload['generation']}" if "generation" in workload else ""
-            key = f"{workload['quantization']}{mode}-b{workload['batch_size']}"
+            key = f"{self._loaded(workload)}{mode}-b{workload['batch_size']}"
             if key not in seen and info.get("attestation"):
                 seen.add(key)
                 yield f"checked ({key}): {evidence_line(info)}"
+                if placed := placement_line(info):
+                    yield f"placed ({key}): {placed}"
+            if replicas := info.get("replicas"):
+                yield f"{name}: {replicas_line(replicas)}"
+
+    def _loaded(self, workload: Mapping[str, Any]) -> str:
+        """Return what tells loaded models apart: quantizations, and names if there are several."""
+        several = len({info["workload"].get("model") for _, info in self.records}) > 1
+        model = f"{workload['model'].rstrip('/').rpartition('/')[2]}-" if several else ""
+        return f"{model}{workload['quantization']}"
 
     def _examples(self) -> Iterator[str]:
         texts: dict[str, str] = {}
         for name, info in self.records:
             if name in self.examples:
-                texts.setdefault(info["workload"]["quantization"], self.examples[name])
-        for quantization, text in texts.items():
+                texts.setdefault(self._loaded(info["workload"]), self.examples[name])
+        for loaded, text in texts.items():
             shown = text if len(text) <= MOST_EXAMPLE else f"{text[:MOST_EXAMPLE]}…"
-            yield f"Example ({quantization}): {shown!r}"
+            yield f"Example ({loaded}): {shown!r}"
         yield ""
 
     @property

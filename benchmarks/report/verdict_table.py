@@ -14,6 +14,7 @@ from benchmarks.common import text as texts
 from benchmarks.common.text import count, duration, least, number, short, size
 from benchmarks.report import columns
 from benchmarks.report.columns import UNMEASURED
+from benchmarks.sessions import measures
 from benchmarks.sessions.outcome import COMPARED, WORK, Cause, Outcome, Verdict, host_and_device
 
 if TYPE_CHECKING:
@@ -239,12 +240,13 @@ def _lacking(verdict: Verdict, cause: Cause) -> str:
 
 
 def _value(verdict: Verdict, value: float) -> str:
+    rate = verdict.kind == "time" and measures.unit(verdict.metric) != "s"  # of a history
+    if rate or verdict.kind == "agreement":
+        return columns.text(verdict.metric, value)
     if verdict.kind in TIMED:
         return duration(value, DEVICE_DIGITS if verdict.kind == "device" else 3)
     if verdict.kind == "memory":
         return size(value)
-    if verdict.kind == "agreement":
-        return columns.text(verdict.metric, value)
     return number(value / (verdict.steps or 1))
 
 

@@ -80,6 +80,7 @@ COUNTERS = (  # in the order in which they are shown
     "copies_device_to_host",
     "copies_host_to_device",
     "copies_device_to_device",
+    "copies_peer_to_peer",
     "synchronizations",
     "allocations",
     "peak_allocated_bytes",
@@ -131,6 +132,17 @@ RECORD = {
             ),
         }
     ),
+    "memory": Maybe(
+        Each(
+            Maybe(
+                {
+                    "decode_steps": Maybe(STEPS),
+                    "peak_allocated_bytes": MAYBE_NUMBER,
+                    "parts": Each(NUMBER),
+                }
+            )
+        )
+    ),
     "work_only": Maybe(bool),
     "process": Maybe(Each(Sayable())),
     "profile": Maybe(
@@ -163,6 +175,7 @@ SAVED = {
     "verdicts": Maybe([VERDICT]),
     "promoted": Maybe(Each(Sayable())),
     "demoted": Maybe(Each(Sayable())),
+    "thinned": Maybe({"when": str, "identity": str}),
     "duet": Maybe(
         {
             "side": frozenset({"base", "head"}),

@@ -112,8 +112,8 @@ class Measured:
 
     @property
     def is_of_its_own(self) -> bool:
-        """Whether it times what work alone has none of: a cold start, or a profiled round."""
-        return "cold_process" in self.info or bool(self.profile)
+        """Whether it times what work alone has none of: a cold start, a profile, or replicas."""
+        return bool("cold_process" in self.info or self.profile or self.info.get("replicas"))
 
     @property
     def work_only(self) -> bool:

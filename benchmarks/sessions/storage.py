@@ -199,8 +199,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def dump(content: Mapping[str, Any], stream: TextIO) -> None:
-    """Write a session as pytest-benchmark does."""
-    json.dump(of_numbers(content), stream, default=_unserializable, **FORMAT)
+    """Write a session as pytest-benchmark does; a thinned one without blanks, as there are many."""
+    thinned = (content.get("llm_int8") or {}).get("thinned")
+    how = FORMAT | {"indent": None, "separators": (",", ":")} if thinned else FORMAT
+    json.dump(of_numbers(content), stream, default=_unserializable, **how)
 
 
 def _unserializable(value: Any) -> str:

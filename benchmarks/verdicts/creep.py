@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import count
-from benchmarks.sessions import baseline, commit
+from benchmarks.sessions import baseline, commit, measures
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
-from benchmarks.verdicts import figures, judgement
+from benchmarks.verdicts import judgement
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -37,7 +37,7 @@ def judge(
         for oldest, with_noise in ((_oldest(level), True), (_of_oldest_code(level), False))
         if _content(oldest) != _content(base)  # the same would be judged the same
         for each in judgement.judge(oldest, head, **how)
-        if each.outcome is Outcome.REGRESSED and (each.kind in figures.NOISY) is with_noise
+        if each.outcome is Outcome.REGRESSED and measures.has_noise(each.metric) is with_noise
     }
     return [
         _crept(each, summed[key], [*level, *head])
@@ -91,7 +91,7 @@ def _crept(passed: Verdict, summed: Verdict, sessions: Sequence[Session]) -> Ver
     first, number = has_it[0].name.rpartition("/")[2], len(has_it) - 1
     says = (
         f"creep: no step was REGRESSED, but their sum is, since {first} "
-        f"({count(number, 'session')} ago)"
+        f"({count(number, 'stored session')} ago)"
     )
     steps = _steps(passed, has_it)
     return replace(
@@ -106,8 +106,8 @@ def _steps(verdict: Verdict, sessions: Sequence[Session]) -> Iterator[tuple[floa
     """Yield by how much each session was worse than the one before, if it was, and in words."""
     before = None
     for session in sessions:
-        known = figures.of(session.measured[verdict.benchmark]).get(verdict.kind, {})
-        value = known.get(verdict.metric)
+        known = measures.trusted(session.measured[verdict.benchmark])
+        value = known.get(measures.name_of(verdict.metric))
         if value and before and value > before:
             change = value / before - 1
             name = session.name.rpartition("/")[2]

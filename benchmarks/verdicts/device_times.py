@@ -11,6 +11,7 @@ from math import log
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.sessions.measures import DEVICE_TIMES
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import times
 from benchmarks.verdicts.estimate import paired, unpaired
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from benchmarks.verdicts.records import ComparableRecords, Record
 
 OTHER_CARD = "measured on another card of the same kind"
-METRICS = {"prefill": "prefill_device_s", "decode": "decode_device_s"}
 
 
 def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
@@ -38,7 +38,7 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     if not (base and head):
         return [], _untrusted(records, base, note)
     found = []
-    for phase, metric in METRICS.items():
+    for phase, metric in DEVICE_TIMES.items():
         then, now = ([_repeats(each, phase) for each in side] for side in (base, head))
         if records.paired:
             pairs = [list(zip(a, b, strict=False)) for a, b in zip(then, now, strict=True)]
@@ -87,7 +87,7 @@ def _missing(records: ComparableRecords) -> list[Verdict]:
     cause = Cause.NEW if head else Cause.GONE
     return [
         replace(_verdict(records, each, Outcome.MISSING, says), cause=cause)
-        for each in METRICS.values()
+        for each in DEVICE_TIMES.values()
     ]
 
 
@@ -100,9 +100,9 @@ def _should_have(record: Record) -> bool:
 def _untrusted(records: ComparableRecords, base: Sequence[Record], why: str) -> list[Verdict]:
     """Return the verdicts if no record of a side can be trusted."""
     if base or records.paired or any(map(_doubt, records.head)):
-        return [_verdict(records, metric, Outcome.INVALID, why) for metric in METRICS.values()]
+        return [_verdict(records, metric, Outcome.INVALID, why) for metric in DEVICE_TIMES.values()]
     says = f"no baseline could be trusted ({why}); demote it, and promote another"
-    return [_verdict(records, metric, Outcome.MISSING, says) for metric in METRICS.values()]
+    return [_verdict(records, metric, Outcome.MISSING, says) for metric in DEVICE_TIMES.values()]
 
 
 def _compared(records: ComparableRecords) -> tuple[list[Record], list[Record], str]:

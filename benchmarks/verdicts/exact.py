@@ -13,7 +13,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import least
-from benchmarks.sessions import commit
+from benchmarks.sessions import commit, measures
+from benchmarks.sessions.measures import Better
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.sessions.session import PHASES
 from benchmarks.verdicts import reasons
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     Values = Callable[[Measured], Mapping[str, float]]
     Side = Sequence[float]
+    Own = Callable[[str], float | None]
 
 MEMORY = 0.01  # peaks and weights: allocators round, so that less is no change
 # Other tokens are other data, and other outliers: decode steps 2 to 9 and 10 to 17 of the same
@@ -38,23 +40,32 @@ CALLS = 0.01
 AGREEMENT = {"logits_relative_error": 0.01, "logits_kl_nats": 0.02, "top1_agreement": 0.03}
 # Hashes of all tokens, and of those that the counters are counted over.
 TOKENS = ("tokens_sha256", "counted_tokens_sha256")
-FALLS = frozenset({"top1_agreement"})  # worse when it gets smaller
 
 
-def verdicts(benchmark: str, base: Sequence[Record], head: Sequence[Record]) -> list[Verdict]:
-    """Judge what has no noise in one benchmark, between sessions that may be compared."""
+def verdicts(
+    benchmark: str, base: Sequence[Record], head: Sequence[Record], own: Own = lambda _: None
+) -> list[Verdict]:
+    """Judge what has no noise in one benchmark, between sessions that may be compared.
+
+    `own` gives the tolerance of a metric in place of the usual one, or None.
+    """
     then, now = newest_code(base), newest_code(head)
     found = _agreement(benchmark, then, now, other=_other_tokens(then, now, *TOKENS))
     short = any(each.measured.work_only for each in (*then, *now))
-    found += _compared(benchmark, "memory", memory_of(short=short), then, now, tolerance=MEMORY)
+    bytes_of, memory = memory_of(short=short), lambda name: _or(own(name), MEMORY)
+    found += _compared(benchmark, "memory", bytes_of, then, now, memory)
     if _steps(then) and _steps(now) and _steps(then) != _steps(now):
         says = f"counted over other decode steps: {_steps(then)} -> {_steps(now)}"
         found.append(Verdict(benchmark, "decode", "counter", Outcome.NOT_COMPARABLE, detail=says))
-    tolerance = OTHER_TOKENS if _other_tokens(then, now, *TOKENS[::-1]) else 0.0
+    other = OTHER_TOKENS if _other_tokens(then, now, *TOKENS[::-1]) else 0.0
+
+    def tolerance(metric: str) -> float:
+        return max(other, _or(own(metric), CALLS if metric.endswith("_calls") else 0.0))
+
     for phase in PHASES:
         if phase in {each.metric for each in found}:
             continue  # counted over other steps
-        counts = _compared(benchmark, "counter", counters(phase), then, now, tolerance=tolerance)
+        counts = _compared(benchmark, "counter", counters(phase), then, now, tolerance)
         if phase == "decode" and (counted := _steps(now) or _steps(then)):
             first, stop = counted[0]
             counts = [replace(each, steps=stop - first) for each in counts]
@@ -128,13 +139,12 @@ def _compared(
     values: Values,
     base: Sequence[Record],
     head: Sequence[Record],
-    *,
-    tolerance: float,
+    tolerance: Callable[[str], float],
 ) -> list[Verdict]:
     """Judge values by their ratio; a larger one is worse."""
     found = []
     for metric, before, after in _sides(values, base, head):
-        says, limit, share = "", None, _tolerance(metric, tolerance)
+        says, limit, share = "", None, tolerance(metric)
         if not (before and after):
             why = head[-1].measured.why_null(metric.rpartition(".")[2])
             found.append(one_sided(benchmark, metric, kind, before, after, why))
@@ -153,8 +163,8 @@ def _compared(
     return found
 
 
-def _tolerance(metric: str, tolerance: float) -> float:
-    return max(tolerance, CALLS) if metric.endswith("_calls") else tolerance
+def _or(own: float | None, usual: float) -> float:
+    return usual if own is None else own
 
 
 def _agreement(
@@ -167,7 +177,7 @@ def _agreement(
         if not (before and after):
             found.append(one_sided(benchmark, metric, "agreement", before, after))
             continue
-        sign, bound = -1 if metric in FALLS else 1, AGREEMENT[metric]
+        sign, bound = -1 if measures.better(metric) is Better.MORE else 1, AGREEMENT[metric]
         then, now = median(before), median(after)
         worse = sign * (now - then)
         moved = Outcome.REGRESSED if worse > 0 else Outcome.IMPROVED

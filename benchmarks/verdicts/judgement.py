@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.sessions import commit, comparable
 from benchmarks.sessions.outcome import COMPARED, Cause, Outcome, Verdict
-from benchmarks.verdicts import blame, device_times, exact, reasons, times
+from benchmarks.verdicts import blame, device_times, exact, reasons, thresholds, times
 from benchmarks.verdicts.acknowledged import Acknowledgement
 from benchmarks.verdicts.records import ComparableRecords, collect, verdict_without_data
+from benchmarks.verdicts.thresholds import Threshold
 from benchmarks.verdicts.times import Timing
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def judge(
     gate: str = "screen",
     alpha: float = ALPHA,
     acknowledged: Sequence[Acknowledgement] = (),
+    limits: Sequence[Threshold] = (),
     absent: Mapping[str, Cause] | None = None,
     today: date | None = None,
 ) -> list[Verdict]:
@@ -50,9 +53,10 @@ def judge(
     `base` are sessions of the past, `head` new ones; or, `paired`, the i-th of both are one
     restart of a duet. `gate`: how wall times are judged against the past: "screen" lets a
     duet decide what is suspicious, "strict" doesn't, "work" leaves them out. `alpha`: the
-    two-sided level for all times together, and once more for all device times. `absent`: why
-    benchmarks have no result in head, by full name. `today`: on which acknowledgements must hold;
-    today's date by default. Raises InputError if a duet lacks a partner.
+    two-sided level for all times together, and once more for all device times. `limits`: thresholds
+    in place of the usual ones. `absent`: why benchmarks have no result in head, by full name.
+    `today`: on which acknowledgements must hold; today's date by default.
+    Raises InputError if a duet lacks a partner.
     """
     if paired and len(base) != len(head):
         raise InputError(
@@ -69,10 +73,11 @@ def judge(
             found.append(verdict)
             continue
         by_name[name] = records
-        found += exact.verdicts(name, records.base, records.head)
+        own = partial(thresholds.tolerance, limits, name)
+        found += exact.verdicts(name, records.base, records.head, own)
         timed = _timings(records) if gate != "work" else ([], [])
         for timings, (more, unjudged) in ((device, device_times.timings(records)), (wall, timed)):
-            timings += more
+            timings += [_with_limits(each, limits) for each in more]
             found += unjudged
     decide = _decide(base, head)
     for timings, strict in ((device, True), (wall, gate == "strict")):
@@ -80,6 +85,7 @@ def judge(
             found += times.duel(timings, alpha=alpha)
         else:
             found += times.screen(timings, alpha=alpha, strict=strict, decide=decide)
+    found = [thresholds.told(each, limits) for each in found]
     found = [device_times.at_their_clocks(each, by_name.get(each.benchmark)) for each in found]
     if not paired:
         found = [
@@ -146,6 +152,11 @@ def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
                 Verdict(name, metric, "time", Outcome.MISSING, detail=says, cause=Cause.GONE)
             )
     return timings, gone
+
+
+def _with_limits(timing: Timing, limits: Sequence[Threshold]) -> Timing:
+    other_card = device_times.OTHER_CARD in timing.note
+    return thresholds.of_timing(limits, timing, at_least=other_card)
 
 
 def _note(left_out: Sequence[str]) -> str:

@@ -119,9 +119,9 @@ def _from_here(session: Session) -> str:
 
 
 def _judged(session: Session, base: Sequence[Session], level: Sequence[Session]) -> Session:
-    from benchmarks.verdicts import creep  # with scipy, which takes its time
+    from benchmarks.verdicts import creep, thresholds  # with scipy, which takes its time
 
-    verdicts = creep.judge(base, level, [session])
+    verdicts = creep.judge(base, level, [session], limits=thresholds.read(thresholds.FILE))
     return replace(
         session, saved={**session.saved, "verdicts": [each.as_record() for each in verdicts]}
     )

@@ -61,6 +61,7 @@ def test_another_storage_is_followed(job, storage):
         "--benchmark-compare=0001",
         "-k x --benchmark-compare 0001",
         "--summary more.md",
+        "--replicas 1,2",
         "--generation static,compiled",
     ],
 )

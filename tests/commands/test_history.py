@@ -85,6 +85,24 @@ def test_the_newest_change_point_comes_first(stored, history):
     assert ["IMPROVED" in line for line in shown] == [True, False]
 
 
+def test_any_metric_can_be_asked_for(stored, history):
+    """One that others follow from has its change points if it is named; a rate that falls is worse.
+
+    By default nobody hears of one change three times.
+    """
+    found = days()
+    for n, each in enumerate(found):
+        metrics = each["benchmarks"][0]["extra_info"]["metrics"]
+        metrics["tokens_per_s"] = 100 * (1 + 0.001 * (n % 2) - 0.1 * (n >= 20))
+        metrics["top1_agreement"] = 0.99 - 0.05 * (n >= 25)
+    stored(*found)
+    _, out = history("--metric", "tokens_per_s")
+    assert "100 tokens/s  ->  90" in out[2].replace("100.1", "100")
+    assert out[2].endswith("REGRESSED")
+    shown = [line.split()[3] for line in history()[1] if line.startswith("2026")]
+    assert shown == ["top1_agreement", "decode_device_s", "prefill_device_s"]
+
+
 def test_only_a_new_regression_fails(stored, history):
     """New is what lies within the last N sessions of its series; an improvement never fails."""
     stored(*days())
@@ -184,6 +202,7 @@ def test_a_summary_is_markdown_that_is_added(stored, history, tmp_path):
         (["empty"], "expected saved sessions, got none below empty"),
         (["bad.json"], "bad.json: expected JSON of pytest-benchmark"),
         (["--metric", "decode_device"], "no session has it; the nearest is decode_device_s"),
+        (["--metric", "decode_busy_share"], "neither more nor less of it is better"),
         (["--fail-on-new", "0"], "--fail-on-new: expected a whole number of at least 1; got '0'"),
         (["--fail-on-new", "some"], "--fail-on-new: expected a whole number"),
         (["--json", "empty"], "can't write"),

@@ -244,3 +244,25 @@ def test_it_runs_as_a_command(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert "1 baseline" in done.stdout
+
+
+@pytest.mark.parametrize(("floor", "status"), [("2", 11), ("10", 0)])
+def test_thresholds_of_ones_own_decide_and_are_told(judge, tmp_path, floor, status):
+    """A change below one's own floor passes; how many verdicts are by one is a note."""
+    path = tmp_path / "thresholds.toml"
+    path.write_text(
+        f'[[threshold]]\nbenchmark = "*"\nmetric = "*_s"\nfloor_percent = {floor}\n'
+        'reason = "a shared host"\n'
+    )
+    found, out = judge(BASE, [saved(1.04)], f"--thresholds={path}")
+    assert found == status, out
+    assert f"threshold of yours, floor {floor} % for *_s of * (a shared host): 3 of" in out
+    assert f"by a threshold of yours: floor {floor} % (a shared host)" in out
+
+
+def test_a_thresholds_file_that_is_not_there_is_status_4(judge, tmp_path, capsys):
+    """A mistyped path must not judge by the usual limits."""
+    with pytest.raises(SystemExit) as ended:
+        judge(BASE, [saved()], f"--thresholds={tmp_path / 'none.toml'}")
+    assert ended.value.code == 4
+    assert "--thresholds: expected a file" in capsys.readouterr().err

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 LOOSE = Bounds(**dict.fromkeys((each.name for each in fields(Bounds)), 1))
 CASES = (  # option, its text, the field it becomes, and the value there
     ("--model", "org/model", "model", "org/model"),
+    (
+        "--model",
+        "synthetic:tiny, org/model,synthetic:tiny",
+        "models",
+        ("synthetic:tiny", "org/model"),
+    ),
     ("--revision", "v1.0", "revision", "v1.0"),
     *(("--device", each, "device", each) for each in DEVICES),
     *(("--device-map", each, "device_map", each) for each in DEVICE_MAPS),
@@ -41,6 +47,7 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--prompt", "Hello", "prompt_tokens", None),
     ("--rounds", "7", "rounds", 7),
     ("--warmup-rounds", "0", "warmup_rounds", 0),
+    ("--replicas", "4,1,2", "replicas", (1, 2, 4)),
     *(("--dtype", each, "dtype", each) for each in DTYPES),
     *(("--attn-implementation", each, "attn_implementation", each) for each in ATTENTIONS),
     ("--threads", "4", "threads", 4),
@@ -49,6 +56,8 @@ CASES = (  # option, its text, the field it becomes, and the value there
     ("--again-within", "0", "again_within_s", 0),
     ("--again-within", "12.5", "again_within_s", 12.5),
     ("--artifacts", "out/profiles", "artifacts", Path("out/profiles")),
+    ("--nvtx", True, "nvtx", True),
+    ("--memory-snapshot", True, "memory_snapshot", True),
     ("--report", "out/page.html", "report", Path("out/page.html")),
     ("--report", "~/page.html", "report", Path.home() / "page.html"),
     ("--columns", "p99,load", "columns", "p99,load"),
@@ -74,7 +83,7 @@ def build(
 def test_defaults() -> None:
     """Without options the workload is the old script's: 8 rows of 16 + 128 tokens, INT8."""
     assert build() == Settings(
-        model=None,
+        models=(None,),
         revision=None,
         reference=None,
         device="auto",
@@ -87,12 +96,15 @@ def test_defaults() -> None:
         prompt=None,
         rounds=5,
         warmup_rounds=3,
+        replicas=(),
         dtype="float16",
         attn_implementation="sdpa",
         bounds=Bounds(),
         again_within_s=300,
         threads=None,
         artifacts=None,
+        memory_snapshot=False,
+        nvtx=False,
         report=None,
         columns=None,
         gate=None,
@@ -207,6 +219,14 @@ def test_a_text_and_a_length_exclude_each_other() -> None:
     with pytest.raises(InputError, match=r"^--prompt and --prompt-tokens: .*got both") as raised:
         build({"--prompt": "Hello", "--prompt-tokens": "16"})
     assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("other", [{"--device-map": "auto"}, {"--work-only": True}])
+def test_replicas_are_on_one_gpu_each_and_timed(other: dict[str, Any]) -> None:
+    """A model that is sharded, or that is not timed, has no replicas."""
+    (name,) = other
+    with pytest.raises(InputError, match=rf"^--replicas and {name}.*: .*got both"):
+        build({"--replicas": "1,2", **other})
 
 
 def test_omp_num_threads_is_honoured() -> None:

@@ -32,11 +32,13 @@ IN_A_ROW = re.compile(r"\| .*`((?:pytest benchmarks|python -m benchmarks [a-z]+)
 OTHERS = {  # commands of other programs, and where they are run
     "for core in": "docs/examples.py",
     "git -C": "tests/commands/test_bisect.py",
+    "otava analyze": "tests/export/test_readers.py",
     "jq -r": "tests/docs/test_commands.py",
     "pip install": "docs/examples.py",
     "pytest-benchmark compare": "tests/pytest_session/test_main_job.py",
     "sh bisect.sh": "tests/commands/test_bisect.py",
 }
+NSIGHT = code(ROOT / "docs" / "nsight.md", "sh")
 TARGETS = set(re.findall(r"^([\w-]+):", read(ROOT / "Makefile"), re.MULTILINE))
 
 
@@ -162,3 +164,18 @@ def test_jq_reads_a_saved_session(session: Callable[..., Outcome], tmp_path: Pat
     name, per_s = done.stdout.split("\t")
     assert name.startswith("test_throughput[")
     assert float(per_s) > 0
+
+
+@pytest.mark.parametrize("command", NSIGHT, ids=["systems", "compute"])
+def test_nsight_is_given_a_range_that_there_is(
+    command: str, understands: Callable[[str], None]
+) -> None:
+    """The range is one that a session of this command line names; nsys and ncu aren't needed."""
+    _, python, session = command.partition("python -m pytest benchmarks")
+    understands(f"pytest benchmarks{session}")
+    options = shlex.split(session)
+    assert python
+    assert "--nvtx" in options
+    (step,) = re.findall(r"'decode step (\d+)(?:@\*|/)'", command)
+    tokens = options[options.index("--new-tokens") + 1] if "--new-tokens" in options else 128
+    assert 0 < int(step) < int(tokens)

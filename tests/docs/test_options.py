@@ -28,7 +28,7 @@ ELSEWHERE = {
     "--reruns",  # of a plugin that is refused
     "--junitxml",  # pytest's own help spells it --junit-xml
 }
-OTHER_TOOLS = re.compile(r"^\$ (?:git|pip|jq|pytest-benchmark|pipx|hf) .*$", re.MULTILINE)
+OTHER_TOOLS = re.compile(r"^\$ (?:git|pip|jq|pytest-benchmark|pipx|hf|otava) .*$", re.MULTILINE)
 
 
 def options(command: str) -> dict[str, argparse.Action]:

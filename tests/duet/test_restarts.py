@@ -228,6 +228,7 @@ def test_only_the_first_signal_interrupts(number, monkeypatch):
         (["duet", "--base="], "--base: expected current, which is this environment; requirements"),
         (["duet", "--base=current", "--report=x.html"], "unknown option --report"),
         (["duet", "--base=current", "--acknowledged=none"], "--acknowledged: expected a file"),
+        (["duet", "--base=current", "--thresholds=none"], "--thresholds: expected a file"),
         (["duet", "--selftest", "--acknowledged=none"], "--acknowledged: expected --base"),
         (["duet", "--base=~nobody-of-this-name/x"], "expected `current`"),
         (["duet", f"--base={'x' * 300}/y"], "expected `current`"),

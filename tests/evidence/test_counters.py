@@ -11,6 +11,7 @@ import torch
 from benchmarks.common.errors import ProfilerError
 from benchmarks.evidence import counters
 from benchmarks.evidence.kineto import Event
+from benchmarks.sessions.schema import COUNTERS
 
 PROCESSES = 2  # beside this one; new interpreters, whose hashes differ as well
 ROWS = 2
@@ -93,6 +94,22 @@ def test_device_work_is_counted_by_the_call_that_asked_for_it():
         "copies_device_to_device": 1,
         "synchronizations": {"stream": 2, "event": 1, "device": 1},
     }
+
+
+def test_copies_between_devices_are_counted():
+    """Of a sharded model; a record of one device has no such counter, as it never had."""
+    events = [
+        WINDOW,
+        event("cudaMemcpyAsync", 117, 7),
+        event("Memcpy PtoP (Device -> Device)", 301, 7, device=True),
+        event("cudaMemcpyPeerAsync", 118, 8),
+        event("Memcpy PtoP (Device -> Device)", 302, 8, device=True),
+    ]
+    counts = counters.count_events(events, cuda=True)
+    assert counts["copies_peer_to_peer"] == 2
+    assert counts["copies_device_to_device"] == 0
+    assert "copies_peer_to_peer" in COUNTERS
+    assert "copies_peer_to_peer" not in counters.count_events(events[:1], cuda=True)
 
 
 def test_what_the_profiler_itself_does_is_not_counted():

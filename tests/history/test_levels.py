@@ -85,6 +85,12 @@ def test_small_steps_add_up_without_noise_as_well():
     assert [each.at for each in levels.exact([5000, 5004, 5004, 5008, 5008], 0.001)] == [3]
 
 
+def test_what_is_compared_by_its_difference_has_room():
+    """A divergence of next to nothing may double: that is no change, whatever its share."""
+    assert not levels.exact([0.0, 0.0, 0.001, 0.001, 0.001], room=0.02)
+    assert [each.at for each in levels.exact([0.0, 0.0, 0.05, 0.05, 0.05], room=0.02)] == [2]
+
+
 def test_false_change_points_are_rare():
     """On simulated noise with drift and outliers; `make history` has the figures of the page."""
     assert history.false_at_once(history.ours, 100, 0.007) < 1.0

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
@@ -39,6 +40,22 @@ def test_limits_of_a_gpu_are_null_where_they_are_unknown(monkeypatch, name, foun
     monkeypatch.setattr(nvml, "find", lambda _: found)
     limits = device._limits("cuda:0", name)
     assert limits == {"mig_mode": mig, "power_limit_watts": watts}
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["NVIDIA H200"], "cuda:0 (NVIDIA H200)"),
+        (["NVIDIA H200"] * 2, "cuda:0, cuda:1 (2 x NVIDIA H200)"),
+        (["NVIDIA H200", "NVIDIA L4"], "cuda:0 (NVIDIA H200), cuda:1 (NVIDIA L4)"),
+    ],
+)
+def test_the_heading_names_every_gpu_that_a_model_may_use(monkeypatch, names, says):
+    """All visible ones if it is sharded, and else the first."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda each: names[each.index])
+    assert device.describe(torch.device("cuda:0"), "auto") == says
+    assert device.describe(torch.device("cuda:0")) == f"cuda:0 ({names[0]})"
 
 
 def test_sharding_needs_gpus():

@@ -7,7 +7,8 @@ from unittest.mock import Mock
 import pytest
 
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.machine.nvml import Gpu, Sampler
+from benchmarks.machine.nvml import Gpu
+from benchmarks.machine.watch import Sampler
 from tests.fake_nvml import MIB, FakeNvml, Steps
 from tests.waiting import PATIENCE_S
 

@@ -223,8 +223,6 @@ def test_rounds_that_fail_end_the_sampling(nvml):
     assert not watch._sampler._thread.is_alive()
 
 
-def test_the_energy_of_several_gpus_is_not_that_of_one():
-    """Only the first is watched, and a model over two of them uses both."""
-    attempt = Attempt(None, placement={"cuda:0": {}, "cuda:1": {}})
-    assert "on 2 GPUs, and only one" in str(attempt.energy_joules)
+def test_a_round_that_is_not_timed_leaves_no_energy():
+    """It took some, and nobody knows how much."""
     assert "ran a round more" in str(Attempt(None, more=True).energy_joules)

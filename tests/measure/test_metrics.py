@@ -28,6 +28,7 @@ from benchmarks.measure.metrics import (
     ModelCost,
     Peaks,
     Round,
+    bandwidth_in_turn,
     generation_metrics,
     mean_decode_context,
     script_speed,
@@ -270,3 +271,12 @@ def test_what_comes_out_as_no_number_was_not_measured(value: float) -> None:
     values, reasons = as_stored({"mbu": value, "tpot_s": 0.5})
     assert values == {"mbu": None, "tpot_s": 0.5}
     assert reasons == {"mbu": f"it came out as {value}, which is no number"}
+
+
+def test_devices_in_turn_read_with_the_bandwidth_between_theirs() -> None:
+    """Three quarters at 4 bytes a second, and a quarter at 2."""
+    held = {"cuda:0": 12, "cuda:1": 4}
+    assert bandwidth_in_turn(held, {"cuda:0": 4.0, "cuda:1": 2.0}) == 16 / 5
+    assert bandwidth_in_turn(held, {"cuda:0": 3.35e12, "cuda:1": 3.35e12}) == 3.35e12
+    unknown = Unmeasured("no NVML")
+    assert bandwidth_in_turn(held, {"cuda:0": 4.0, "cuda:1": unknown}) is unknown

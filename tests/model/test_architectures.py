@@ -37,7 +37,7 @@ def find(target: Target, tmp_path: Path) -> Any:
         if not folder.exists():
             each.write(folder)
         chosen = {
-            "model": str(folder),
+            "models": (str(folder),),
             "attn_implementation": each.attention,
             "quantizations": (each.quantization,),
             "batch_sizes": (2,),
@@ -148,7 +148,7 @@ def test_a_file_is_no_folder(find: Any, tmp_path: Path) -> None:
     """A checkpoint is a folder; of a file of it the line says so."""
     file = BY_NAME["llama"].write(tmp_path / "llama") / "model.safetensors"
     with pytest.raises(InputError, match="expected a folder with a checkpoint, got the file"):
-        find(BY_NAME["llama"], model=str(file))
+        find(BY_NAME["llama"], models=(str(file),))
 
 
 def test_an_encoder_is_refused_and_a_decoder_is_not(find: Any, tmp_path: Path) -> None:

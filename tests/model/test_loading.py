@@ -72,7 +72,7 @@ def test_weights_of_another_shape_than_the_config_says_are_refused(target, tmp_p
         shutil.copy(file, tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"intermediate_size": 1024}))
-    settings = dataclasses.replace(target.settings, model=str(tmp_path))
+    settings = dataclasses.replace(target.settings, models=(str(tmp_path),))
     with pytest.raises(InputError, match=r"expected model\.layers\.0\.mlp.* got \(1408, 512\)"):
         find_target(settings, print)
 

@@ -47,7 +47,7 @@ def find(target: Target) -> Any:
     def find(folder: Path, name: str, reference: str | None = None) -> Target:
         settings = dataclasses.replace(
             target.settings,
-            model=str(folder),
+            models=(str(folder),),
             quantizations=(name,),
             reference=reference,
             batch_sizes=(2,),

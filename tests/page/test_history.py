@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from benchmarks.history import levels
 from benchmarks.page import history, intake
+from benchmarks.sessions import measures
 from tests import builders
 from tests.page.contents import NAME, content, day, read, record
 
@@ -127,12 +130,50 @@ def test_a_change_that_nothing_reports_does_not_fill_a_chart() -> None:
     assert metrics["weights_bytes"]["domain"] is None  # the same in all: no chart
 
 
+def test_a_change_of_a_level_is_told_with_what_came_with_it() -> None:
+    """Of the metric whose level changed: where, before and after, commits, and other changes.
+
+    A rate that falls is worse, and nobody says so of the rates that sessions aren't judged by.
+    """
+    contents = [
+        content(
+            record(n, slower=1.1 if n >= 12 else 1.0),
+            when=day(n + 1),
+            commit={"id": f"{n:040x}"},
+            software=builders.SOFTWARE | ({"torch": "2.14.0"} if n >= 12 else {}),
+        )
+        for n in range(24)
+    ]
+    shown = history.history(read(*contents))
+    assert shown
+    changes = {each["name"]: each["changes"] for each in shown["series"][0]["metrics"]}
+    ((start, says),) = changes["tokens_per_s"]
+    assert (start, says["outcome"]) == (12, "REGRESSED")
+    assert re.fullmatch(r"[\d.]+ tokens/s → [\d.]+ tokens/s", says["level"])
+    assert re.match(r"-[89]\.\d % \[.*\] p < 0.001", says["change"])
+    assert f"commits {'0' * 10} → " in says["between"]
+    assert says["with"] == "torch 2.13.0 → 2.14.0"
+    assert changes["weights_bytes"] == []
+
+
+def test_without_the_package_that_splits_no_change_is_made_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The page is whole, and knows that nobody looked for changes."""
+    monkeypatch.setattr(levels, "find_spec", lambda _: None)
+    shown = history.history(read(*(content(record(n), when=day(n)) for n in range(3))))
+    assert shown
+    assert shown["split"] is False
+    assert not any(each["changes"] for each in shown["series"][0]["metrics"])
+
+
 def test_a_long_history_keeps_its_newest_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     """What doesn't fit is counted, never dropped in silence."""
     contents = [content(record(n), when=day(n)) for n in range(6)]
     kept = intake.select(read(*contents)).sessions
     monkeypatch.setattr(history, "MOST_VALUES", 0)
-    monkeypatch.setattr(history, "LEAST_VALUES", 3 * len(history.values(kept[0].measured[NAME])))
+    room = 3 * len(measures.values(kept[0].measured[NAME]))
+    monkeypatch.setattr(history, "LEAST_VALUES", room)
     shown = history.history(kept)
     assert shown
     assert shown["left_out"] == 3

@@ -214,6 +214,11 @@ def test_a_long_history_is_small_and_can_be_chosen_from(
     said = tab.tooltip(points, page.locator(points).count() - 1)  # marked ones are drawn last
     assert "commit" in said
     assert "REGRESSED" in said or "baseline" in said
+    lines = "#history-plots figure:first-child line[stroke-width='12']"
+    assert page.locator(lines).count() == 2  # slower for a while, and back
+    said = tab.tooltip(lines)  # in the middle, where no session is
+    assert re.search(r"tokens/s → .* tokens/s", said), said
+    assert "nightly.json → " in said
     for title, count in (("Round, median", 1), ("Time per output token", 0)):  # of one verdict
         figure = page.locator("#history-plots figure", has=page.get_by_role("heading", name=title))
         figure.locator("summary").click()

@@ -221,6 +221,23 @@ def test_an_acknowledged_regression_passes_in_sight(gate, model, tmp_path, monke
     assert "2 sessions" in page  # the baseline's, and this one
 
 
+def test_a_threshold_of_ones_own_decides_in_sight(gate, model, tmp_path, monkeypatch):
+    """30 % is within limits of one's own of 40 %, which a note has with their reason."""
+    model.machine.step_s *= 1.3
+    own = tmp_path / "thresholds.toml"
+    own.write_text(
+        '[[threshold]]\nbenchmark = "*"\nmetric = "*_s"\nfloor_percent = 40\nreason = "why"\n'
+    )
+    monkeypatch.setattr(gating, "THRESHOLDS", own)
+    outcome = gate()
+    assert outcome.status == 0, end(outcome)
+    assert "threshold of yours, floor 40 % for *_s of * (why): 3 of " in end(outcome)
+    own.write_text('[[threshold]]\nbenchmark = "*"\n')
+    outcome = gate()
+    assert outcome.status == 4
+    assert "metric is missing" in outcome.err
+
+
 def test_wrong_values_of_the_gate_end_the_session(session):
     """What follows --gate is read as its value, so the message says how to write it."""
     outcome = session("--gate", "benchmarks")

@@ -18,7 +18,7 @@ def full(environment, tmp_path_factory):
     """Run the main job once in a process of its own, saved, with all files, on few tokens."""
     folder = tmp_path_factory.mktemp("full")
     options = [*FAST, "--benchmark-save=main", "--artifacts", str(folder / "artifacts")]
-    options += ["--report", str(folder / "page.html")]
+    options += ["--memory-snapshot", "--report", str(folder / "page.html")]
     arguments = command(folder, *options)
     with virtual.installed(virtual.Machine()):
         done = run_module("pytest", *arguments, environment=environment)
@@ -78,9 +78,21 @@ def test_what_cannot_be_measured_is_null_with_a_reason(full):
     for bench in full.saved["benchmarks"]:
         info = bench["extra_info"]
         nulls = {name for name, value in info["metrics"].items() if value is None}
+        nulls |= {f"memory.{name}" for name, value in info["memory"].items() if value is None}
         assert nulls == set(info["unmeasured"])
         assert {"mbu", "peak_allocated_bytes", "speed_of_light_tpot_s"} <= nulls
         assert all(info["unmeasured"].values())
+
+
+def test_what_holds_the_memory_is_stored_and_drawn(full):
+    """Once for each workload: the single token of the profile has a prefill of its own."""
+    warmup, throughput, profile = (b["extra_info"]["memory"] for b in full.saved["benchmarks"])
+    assert warmup == throughput
+    assert throughput["decode"]["decode_steps"] == [1, 3]
+    assert throughput["prefill"]["parts"]["workspace_bytes"] > 0
+    assert profile["prefill"]["parts"]["weights_bytes"] > 0
+    assert profile["decode"] is None
+    assert "What holds the memory" in (full.folder / "page.html").read_text()
 
 
 def test_records_say_what_was_measured_and_how_warm_it_was(full):

@@ -26,6 +26,7 @@ BAD_OPTIONS = {
     ),
     "elastic": (["--benchmark-storage=elasticsearch+http://h/x"], "expected a folder, got elastic"),
     "nowhere": (["--benchmark-storage="], "--benchmark-storage: expected a path, got an empty one"),
+    "replicas": (["--replicas=1,2", "-k=throughput"], "--replicas: expected their benchmark among"),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import align, duration, percent, rate, size
 from benchmarks.report import columns
-from benchmarks.report.lines import headline
+from benchmarks.report.lines import headline, placement_line
 from benchmarks.report.summary import HOTSPOT_ROWS, Summary, hotspot_table, metric_table
 
 METRICS: dict[str, float | None] = {
@@ -257,3 +257,20 @@ def test_a_benchmark_that_failed_has_no_number() -> None:
     ]
     assert shown.validity() == []
     assert [name for name, _ in shown.records] == ["fine[a]"]
+
+
+def test_a_sharded_model_is_placed_in_a_line() -> None:
+    """Weights, peak and device time of each device, and what goes between them; of one, nothing."""
+    on = {"weights_bytes": 3_230_000_000, "peak_allocated_bytes": 4_100_000_000}
+    info: dict[str, Any] = {
+        "placement": {"cuda:0": on, "cuda:1": on | {"weights_bytes": 5_850_000_000}},
+        "device_time": {"decode": {"share_by_gpu": {"0": 0.36, "1": 0.64}}},
+        "counters": {"decode_steps": [2, 6], "decode": {"copies_peer_to_peer": 12}},
+    }
+    assert placement_line(info) == (
+        "cuda:0: weights 3.23 GB, peak 4.1 GB, 36 % of the device time of a decode step; "
+        "cuda:1: weights 5.85 GB, peak 4.1 GB, 64 % of the device time of a decode step; "
+        "3 copies between them in a decode step"
+    )
+    assert placement_line({"placement": {"cuda:0": on}}) is None
+    assert placement_line({}) is None

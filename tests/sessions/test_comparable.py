@@ -23,6 +23,7 @@ HOST = {"device": "cpu", "threads": 1, "available_cores": 2}
         (on(GPU), on(GPU), []),
         (on(GPU), on({**GPU, "gpu": "B GPU"}), ["gpu A GPU -> B GPU"]),
         (on({**GPU, "mig_mode": None}), on({**GPU, "mig_mode": "on"}), ["mig_mode None -> on"]),
+        (on({**GPU, "gpu_count": 1}), on({**GPU, "gpu_count": 2}), ["gpu_count 1 -> 2"]),
         (on(GPU), on({**GPU, "mig_mode": "on"}), []),  # an older session doesn't know
         (on({**GPU, "power_limit_watts": 700}), on({**GPU, "power_limit_watts": 699.8}), []),
         (on({**GPU, "gpu_memory_bytes": 80 * 2**30 - 4096}), on(GPU), []),

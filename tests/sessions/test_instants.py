@@ -15,8 +15,9 @@ from benchmarks.duet import saved_duets
 from benchmarks.page import history, intake
 from benchmarks.page import session as page_session
 from benchmarks.page.subject import choose_sides
-from benchmarks.sessions import baseline, branch, instants
+from benchmarks.sessions import baseline, instants
 from benchmarks.sessions.session import parse_session
+from benchmarks.sharing import branch
 from benchmarks.verdicts import exact
 from benchmarks.verdicts.judgement import judge
 from benchmarks.verdicts.records import Record

@@ -35,7 +35,7 @@ def device_limits(device: torch.device) -> dict[str, Any]:
     """Return copy rates, the seconds of a launch and of a wait, and what a sample costs."""
     import torch
 
-    from benchmarks.machine import nvml
+    from benchmarks.machine import nvml, watch
 
     def per_call(work: Callable[[], object], times: int) -> float:
         work()
@@ -61,9 +61,9 @@ def device_limits(device: torch.device) -> dict[str, Any]:
     if isinstance(watched, nvml.Gpu):
         plain = _median_s(lambda: watched.sample(processes=False), 200)
         listing = _median_s(watched.sample, 200)
-        every = nvml.PROCESSES_EVERY
+        every = watch.PROCESSES_EVERY
         found["nvml_sample_s"], found["nvml_sample_with_processes_s"] = plain, listing
-        found["nvml_share"] = (plain * (1 - 1 / every) + listing / every) / nvml.INTERVAL_S
+        found["nvml_share"] = (plain * (1 - 1 / every) + listing / every) / watch.INTERVAL_S
     return found
 
 

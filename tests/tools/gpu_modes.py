@@ -156,7 +156,7 @@ def _rounds(
     engine.reset_peaks()
     for _ in range(target.settings.rounds):
         with attempt.watch:
-            round_s = attempt.time(engine, workload)
+            round_s = attempt.time(engine.generate, workload)
         attempt.rounds.append(round_of(attempt.generations[-1], round_s))
     attempt.placement = memory.place(engine.model)
     attempt.peaks = memory.peaks(engine, attempt.placement)

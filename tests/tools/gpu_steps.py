@@ -21,7 +21,7 @@ from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
 from tests.duets import given
-from tests.tools import gpu_limits, gpu_modes, parity
+from tests.tools import gpu_limits, gpu_memory, gpu_modes, parity
 
 if TYPE_CHECKING:
     import argparse
@@ -57,12 +57,25 @@ class Played:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """A quantization whose peaks of memory are taken apart, at batch sizes and new tokens."""
+
+    quantization: str
+    sizes: tuple[tuple[int, int], ...]
+    model: str | None = None  # an option, if it isn't the plan's
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is measured, and how much of it."""
 
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
+    sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
+    replicas: tuple[str, ...] = (  # each number of them loads anew
+        *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
+    )
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
@@ -73,6 +86,14 @@ class Plan:
         Parity("int8-decomp", 8, 16, 2, pairs=60),
         Parity("int8-decomp", 32, 512, 1, pairs=20),
         Parity("int8", 16, 1024, 1, pairs=20),
+    )
+    memory: tuple[Apart, ...] = (
+        Apart("int8-decomp", ((8, 8),), TINY),  # whose history stays, so it is a small one
+        Apart("int8", ((8, 8),), TINY),
+        Apart("nf4", ((8, 8),), TINY),
+        Apart("fp16", ((8, 8), (8, 1)), TINY),
+        Apart("int8-decomp", ((1, 16), (8, 128), (32, 16))),
+        Apart("fp16", ((8, 128),)),
     )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
@@ -87,11 +108,14 @@ class Plan:
 SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
+    replicas=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     modes=("--batch-size=2", "--new-tokens=4", "--rounds=2"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
+    memory=(Apart("int8-decomp", ((2, 4),)),),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),
@@ -131,6 +155,28 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     return _session(folder / "sessions" / "main.json", plan, options)
 
 
+def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Let several processes generate at once; what was measured before a call ended is kept."""
+    found = []
+    for quantization in plan.quantizations.split(","):
+        file = folder / "replicas" / f"{quantization}.json"
+        if not file.exists():
+            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
+            _session(file, plan, options)
+        found.append(f"{file.parent.name}/{file.name}")
+    return {"files": found}
+
+
+def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time a model on one GPU, and the same over all of them."""
+    found = {}
+    for name in ("single", "auto") if plan.device == "cuda" else ("single",):
+        file = folder / "sharded" / f"{name}.json"
+        options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
+        found[name] = _session(file, plan, options)["file"]
+    return {"files": found}
+
+
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Let the mended loop of the old script and rounds of the suite take turns."""
     found = []
@@ -153,6 +199,23 @@ def modes(folder: Path, plan: Plan) -> dict[str, Any]:
     return gpu_modes.measure(
         target, names, sizes, seconds, lambda found: write_json(partial, found)
     )
+
+
+def memory(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Take the peaks of memory apart. Raises InputError if the parts don't add up to them.
+
+    The allocator's history of the first model stays.
+    """
+    found = []
+    for number, each in enumerate(plan.memory):
+        target = _target(plan, *([each.model] if each.model else []))
+        raw = None if number else folder / "memory-history.json.gz"
+        measured = gpu_memory.measure(target, each.quantization, each.sizes, raw)
+        name = {"model": target.checkpoint.name, "quantization": each.quantization}
+        found += [{**name, **one} for one in measured]
+    if wrong := [str(each) for each in found if "reason" in each]:
+        raise InputError(f"expected parts of memory that add up, got {'; '.join(wrong)}")
+    return {"peaks": found}
 
 
 def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -225,9 +288,16 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "slowed": slowed,
     "prefill": prefill,
     "parity": parity_step,
+    "memory": memory,
     "stranger": stranger,
 }
-BY_NAME = {"modes": modes}  # run only if they are asked for
+
+# These run only if they are named: they take more GPUs, or more minutes.
+BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "modes": modes,
+    "replicas": replicas,
+    "sharded": sharded,
+}
 
 
 def _options(plan: Plan, *options: str) -> argparse.Namespace:

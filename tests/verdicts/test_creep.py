@@ -44,7 +44,7 @@ def test_steps_that_each_pass_are_regressed_by_their_sum():
     assert (verdict.outcome, verdict.cause) == (Outcome.REGRESSED, Cause.CREEP)
     assert verdict.low < 0.01 < verdict.high
     assert "creep: no step was REGRESSED, but their sum is, since 0000.json" in verdict.detail
-    assert "(54 sessions ago)" in verdict.detail
+    assert "(54 stored sessions ago)" in verdict.detail
     steps = [each for each in verdict.reasons if each.startswith("step: ")]
     assert len(steps) == 5
     assert steps == sorted(steps)  # in the order in which they came

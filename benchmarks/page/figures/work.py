@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.text import short
 from benchmarks.page.figures.kit import BLUE, GREEN, MOST_NAME, ORANGE, Figure, Table, bars
 from benchmarks.report import columns
+from benchmarks.sessions import measures
 from benchmarks.verdicts.reasons import PHASES
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def kernels(measured: Measured) -> Side | None:
 
 def functions(measured: Measured) -> Side | None:
     """Return the Python calls of a decode step by function; None if they were not counted."""
-    calls, steps = measured.calls("decode", "functions"), columns.counted_steps(measured.info)
+    calls, steps = measured.calls("decode", "functions"), measures.counted_steps(measured.info)
     if calls is None or steps is None:
         return None
     whole = sum(calls.values()) == measured.counters("decode").get("python_calls")

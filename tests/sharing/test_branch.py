@@ -9,7 +9,7 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.common.errors import InputError
 from benchmarks.sessions import baseline, storage
-from benchmarks.sessions.branch import Branch, _copy
+from benchmarks.sharing.branch import Branch, _copy
 from tests.builders import DUET, promoted, save
 from tests.running import GIT, git
 
@@ -109,7 +109,7 @@ def test_a_push_that_is_overtaken_is_to_be_made_again(clone, tmp_path, monkeypat
         other.push(theirs)
         return copied
 
-    monkeypatch.setattr("benchmarks.sessions.branch._copy", late)
+    monkeypatch.setattr("benchmarks.sharing.branch._copy", late)
     with pytest.raises(InputError, match="somebody pushed meanwhile: push again"):
         branch.push(ours)
     branch.push(ours)
@@ -197,3 +197,64 @@ def test_the_command_lists_pulls_and_pushes(clone, tmp_path, monkeypatch, capsys
     with pytest.raises(SystemExit):
         main(["baselines", "pull", "--branch", "baselines", "--storage", "a", "b"])
     assert "expected one folder to pull into, got 2" in capsys.readouterr().err
+
+
+def _year(folder, count=50):
+    for n in range(count):
+        when = f"2026-{1 + n // 28:02}-{1 + n % 28:02}T00:00:00+00:00"
+        save(folder / f"gpu/{n + 1:04}_a.json", when=when, promoted=promoted())
+
+
+def test_a_push_sets_old_sessions_aside_and_a_pull_leaves_them(clone, tmp_path):
+    """Judging needs the newest and the oldest of a level; a history needs all of them."""
+    ours, branch = clone("one")
+    _year(ours)
+    assert len(branch.push(ours)) == 50
+    aside = [name for name in on_branch(tmp_path) if "/history/" in name]
+    assert aside == [f"gpu/history/{n:04}_a.json" for n in range(21, 31)]
+    assert len(on_branch(tmp_path)) == 50
+    assert branch.push(ours) == []  # a whole session here is known there as the thinned one
+
+    theirs, other = clone("two")
+    assert len(other.pull(theirs)) == 40
+    assert not (theirs / "gpu/history").exists()
+    assert len(other.pull(theirs, history=True)) == 10
+    assert other.pull(theirs, history=True) == branch.pull(ours, history=True) == []
+    known = baseline.stored(theirs)
+    assert len(known.sessions) == 50
+    assert not known.damaged
+    assert other.push(theirs) == []
+
+
+def test_a_demotion_of_a_thinned_session_and_one_that_comes_back(clone, tmp_path):
+    """A demotion reaches it; if a newer one is demoted, the next older one counts again."""
+    ours, branch = clone("one")
+    _year(ours)
+    branch.push(ours)
+    for name in ("0022_a", "0050_a"):
+        assert main(["promote", "--demote", str(ours / f"gpu/{name}.json")]) == 0
+    assert {path.name for path in branch.push(ours)} == {"0022_a.json", "0050_a.json"}
+    names = on_branch(tmp_path)
+    assert "gpu/0030_a.json" in names
+    assert {"gpu/history/0022_a.json", "gpu/0050_a.json"} <= {*names}  # a pull brings the demotion
+    theirs, other = clone("two")
+    other.pull(theirs, history=True)
+    for path, is_thin in (("gpu/history/0022_a.json", True), ("gpu/0030_a.json", True)):
+        saved = json.loads((theirs / path).read_text())["llm_int8"]
+        assert bool(saved.get("thinned")) == is_thin
+        assert bool(saved["promoted"]) == ("0030" in path)
+
+
+def test_a_pull_fetches_only_what_it_checks_out(clone, tmp_path):
+    """From a remote that filters, as hosts do, the files of a history aren't even fetched."""
+    ours, branch = clone("one")
+    _year(ours)
+    branch.push(ours)
+    remote = tmp_path / "remote.git"
+    git(remote, "config", "uploadpack.allowFilter", "true")
+    git(remote, "config", "uploadpack.allowAnySHA1InWant", "true")
+    git(tmp_path / "one", "remote", "set-url", "origin", remote.as_uri())
+    with branch._clone(history=False) as clone_:
+        missing = git(clone_, "rev-list", "--objects", "--all", "--missing=print", "FETCH_HEAD")
+        assert sum(line.startswith("?") for line in missing.splitlines()) == 10
+        assert len(baseline.files(clone_)) == 40

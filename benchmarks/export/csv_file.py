@@ -33,11 +33,6 @@ CSV = "the CSV"
 ROUND = ("start_s", "round_s", "ttft_s")
 
 
-def check(out: Path) -> None:
-    """Raise InputError if the file can't be written."""
-    files.check(out, CSV)
-
-
 def write(out: Path, sessions: Sequence[Session]) -> None:
     """Write every metric and every round, in base units, oldest session first.
 

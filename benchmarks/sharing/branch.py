@@ -2,6 +2,8 @@
 
 The branch holds the files of `.benchmarks` and nothing else. Sessions are recognised by what they
 measured, not by their names: two runners may give one number to two sessions, and both are kept.
+Each push thins what no verdict needs whole any more, and sets it aside in folders called `history`,
+which a pull leaves on the branch unless they are asked for.
 """
 
 from __future__ import annotations
@@ -17,12 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import git
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import from_json
 from benchmarks.sessions import baseline, instants, storage
-from benchmarks.sessions.session import read_session
+from benchmarks.sessions.session import parse_session
+from benchmarks.sharing import thinning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from benchmarks.sessions.session import Session
+
+HISTORY = "history"  # in the folder of a machine: what was thinned
+WITHOUT_HISTORY = ("/*", f"!{HISTORY}/")  # patterns of git
 COMMIT = (
     *("-c", "user.name=LLM.int8() benchmarks", "-c", "user.email=benchmarks@example.invalid"),
     *("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message"),
@@ -38,13 +46,14 @@ class Branch:
     environment: Mapping[str, str]
     here: Path = Path()
 
-    def pull(self, folder: Path) -> list[Path]:
+    def pull(self, folder: Path, *, history: bool = False) -> list[Path]:
         """Copy the sessions of the branch that the folder lacks, and return what is new here.
 
-        A later promotion or demotion is taken over. No branch means no baselines yet. Raises
-        InputError if the remote can't be reached: that must not look like no baselines.
+        What was thinned comes along only with `history`: judging needs none of it. A later
+        promotion or demotion is taken over. No branch means no baselines yet. Raises InputError if
+        the remote can't be reached: that must not look like no baselines.
         """
-        with self._clone() as clone:
+        with self._clone(history=history) as clone:
             return _copy(clone, folder)
 
     def push(self, folder: Path) -> list[Path]:
@@ -53,9 +62,10 @@ class Branch:
         So is a later demotion. Raises InputError if the remote can't be written, or if another
         push came first.
         """
-        with self._clone() as clone:
+        with self._clone(history=True) as clone:
             if copied := _copy(folder, clone):
-                self._git("add", "--force", "--", "*.json", cwd=clone)  # no lock files
+                set_aside(clone)
+                self._git("add", "--all", "--force", "--", "*.json", cwd=clone)  # no lock files
                 self._git(*COMMIT, f"Keep {', '.join(each.stem for each in copied)}", cwd=clone)
                 self._git("push", "--quiet", "origin", f"HEAD:{self._ref}", cwd=clone)
             return copied
@@ -65,8 +75,12 @@ class Branch:
         return f"refs/heads/{self.name}"
 
     @contextmanager
-    def _clone(self) -> Iterator[Path]:
-        """Check the branch out into a folder of its own, which is empty if there is none."""
+    def _clone(self, *, history: bool) -> Iterator[Path]:
+        """Check the branch out into a folder of its own, which is empty if there is none.
+
+        Without `history` only files that are checked out are fetched, if the remote knows how to.
+        """
+        little = () if history else ("--filter=blob:none",)
         url = self._git("remote", "get-url", self.remote, cwd=self.here)
         if Path(url).exists():
             url = str(Path(url).resolve())
@@ -76,7 +90,9 @@ class Branch:
             self._git("config", "core.symlinks", "false", cwd=clone)  # files, not ways out
             self._git("remote", "add", "origin", url, cwd=clone)
             if self._git("ls-remote", "origin", self._ref, cwd=clone):
-                self._git("fetch", "--quiet", "--depth=1", "origin", self._ref, cwd=clone)
+                if not history:
+                    self._git("sparse-checkout", "set", "--no-cone", *WITHOUT_HISTORY, cwd=clone)
+                self._git("fetch", "--quiet", "--depth=1", *little, "origin", self._ref, cwd=clone)
                 self._git("checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=clone)
             yield clone
 
@@ -97,14 +113,14 @@ def _copy(source: Path, target: Path) -> list[Path]:
     A name that another session has there gets the next number. Of a session that both have, the
     later promotion or demotion counts.
     """
-    there = {_identity(content): (path, _marked(content)) for path, content in _sessions(target)}
+    there = {_identity(known): (path, _marked(known)) for path, known, _ in _sessions(target)}
     copied = []
-    for path, content in _sessions(source):
+    for path, content, _ in _sessions(source):
         identity, marked = _identity(content), _marked(content)
         if identity in there:
             stored, before = there[identity]
             if marked > before:
-                storage.change(stored, partial(dict.update, llm_int8=content["llm_int8"]))
+                storage.change(stored, partial(_take_over, content["llm_int8"]))
                 copied.append(stored)
         elif marked:
             copied.append(storage.add(target / path.relative_to(source), content))
@@ -112,12 +128,41 @@ def _copy(source: Path, target: Path) -> list[Path]:
     return copied
 
 
-def _sessions(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _take_over(marks: Mapping[str, Any], content: dict[str, Any]) -> None:
+    """Take over how a session ended elsewhere; whether it is thinned is a matter of the file."""
+    thinned = content["llm_int8"].get(thinning.THINNED)
+    content["llm_int8"] = {k: v for k, v in marks.items() if k != thinning.THINNED}
+    if thinned:
+        content["llm_int8"][thinning.THINNED] = thinned
+
+
+def set_aside(folder: Path) -> None:
+    """Thin the sessions below a folder that no verdict needs whole, and move them to `history`.
+
+    One that is needed again, as after a demotion, comes back as it is.
+    """
+    found = list(_sessions(folder))
+    needed = thinning.needed([session for *_, session in found])
+    for path, content, session in found:
+        aside = path.parent.name == HISTORY
+        if session.name in needed and aside:
+            storage.add(path.parent.parent / path.name, content)
+        elif session.name not in needed and not aside:
+            storage.add(
+                path.parent / HISTORY / path.name, thinning.thin(content, _identity(content))
+            )
+        else:
+            continue
+        path.unlink()
+
+
+def _sessions(folder: Path) -> Iterator[tuple[Path, dict[str, Any], Session]]:
     """Yield the sessions of this suite below a folder, and what their files hold."""
     for path in baseline.files(folder) if folder.exists() else ():
-        with suppress(InputError):
-            baseline.own(read_session(path))
-            yield path, json.loads(path.read_text(encoding="utf-8"))
+        with suppress(InputError, OSError, ValueError, RecursionError):  # no file of ours
+            content = from_json(path.read_text(encoding="utf-8"))
+            session = baseline.own(parse_session(content, str(path)))
+            yield path, content, session
 
 
 def _marked(content: Mapping[str, Any]) -> str:
@@ -135,6 +180,8 @@ def _instant(when: Any) -> str:
 
 
 def _identity(content: Mapping[str, Any]) -> str:
-    """Return a hash of all that was measured, which no promotion changes."""
+    """Return a hash of all that was measured, which no promotion changes, nor thinning."""
+    if thinned := content["llm_int8"].get(thinning.THINNED):
+        return str(thinned["identity"])
     measured = {name: value for name, value in content.items() if name != "llm_int8"}
     return hashlib.sha256(json.dumps(measured, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Tests of the peaks of memory, and of what holds them."""

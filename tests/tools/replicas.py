@@ -1,0 +1,113 @@
+"""The table and the plot of replicas, for a page of docs/results.
+
+python -m tests.tools.replicas gpu-check/replicas/*.json --plot replicas.svg
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.report import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+COLUMNS = ("tokens_per_s", "scaling_efficiency", "tpot_s", "host_cores", "joules_per_token")
+TITLES = ("tokens/s", "of each", "scaling", "TPOT, slowest", "cores", "J/token")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a row for each number of replicas, and write the plot if it is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="sessions, plain or compressed")
+    parser.add_argument("--plot", type=Path, help="SVG to write")
+    asked = parser.parse_args(arguments)
+    found = [info for file in asked.files for info in records(file)]
+    print(*table(found), sep="\n")
+    if asked.plot:
+        asked.plot.write_text(svg(found), encoding="utf-8")
+
+
+def records(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a session stored of each number of replicas."""
+    content = file.read_bytes()
+    text = gzip.decompress(content) if file.suffix == ".gz" else content
+    for benchmark in json.loads(text)["benchmarks"]:
+        if benchmark["extra_info"].get("replicas"):
+            yield benchmark["extra_info"]
+
+
+def table(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the lines of a table in Markdown; `!` marks what is INVALID."""
+    head = ("quantization", "replicas", "GPUs", *TITLES)
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
+    for info in found:
+        metrics, work = info["metrics"], info["workload"]
+        total, *others = (columns.cell(name, metrics[name]) for name in COLUMNS)
+        mark = "" if info["validity"]["valid"] else " !"
+        each = (one["metrics"]["tokens_per_s"] for one in info["replicas"])
+        cells = [
+            *(work["quantization"], str(work["replicas"]), str(len(info["placement"]))),
+            *(total + mark, ", ".join(columns.cell("tokens_per_s", one) for one in each)),
+            *others,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def svg(found: Sequence[dict[str, Any]]) -> str:
+    """Return a plot of the tokens/s of all by the number of replicas, a line by quantization."""
+    import vl_convert
+
+    rows = [
+        {
+            "quantization": info["workload"]["quantization"],
+            "replicas": info["workload"]["replicas"],
+            "tokens/s": info["metrics"]["tokens_per_s"],
+            "ideal": info["metrics"]["tokens_per_s"] / info["metrics"]["scaling_efficiency"]
+            if info["metrics"]["scaling_efficiency"]
+            else None,
+        }
+        for info in found
+    ]
+    names = list(dict.fromkeys(row["quantization"] for row in rows))
+    numbers = sorted({row["replicas"] for row in rows})
+    log = {"type": "log", "base": 2, "nice": False, "padding": 10}
+    x = {"field": "replicas", "type": "quantitative", "scale": log, "axis": {"values": numbers}}
+    y = {"type": "quantitative", "scale": log, "title": "tokens/s of all", "axis": {"format": "d"}}
+    scale = {"domain": names, "range": list(COLOURS[: len(names)])}
+    colour = {"field": "quantization", "type": "nominal", "scale": scale}
+    plot = {
+        "width": 520,
+        "height": 320,
+        "background": "white",
+        "data": {"values": rows},
+        "encoding": {"x": x, "color": colour},
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeDash": [4, 4], "opacity": 0.6},
+                "encoding": {"y": {**y, "field": "ideal"}},
+            },
+            {
+                "mark": {"type": "line", "point": True},
+                "encoding": {"y": {**y, "field": "tokens/s"}},
+            },
+        ],
+        "title": {
+            "text": "Replicas: tokens/s of all; dashed: if none disturbed another",
+            "fontWeight": "normal",
+            "fontSize": 12,
+            "anchor": "start",
+        },
+    }
+    drawn: str = vl_convert.vegalite_to_svg(plot)
+    return drawn
+
+
+if __name__ == "__main__":
+    main()
