@@ -31,13 +31,26 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-# What matters most comes first: time may run out, and what is compiled takes most of it.
-ORDER = sorted(MODES, key=lambda mode: (mode != "dynamic", mode != "compiled"))
+# What takes seconds comes first: compilation takes a minute or more.
+ORDER = sorted(MODES, key=lambda mode: MODES[mode].is_compiled)
 SHOWN = ("tokens_per_s", "tpot_s", "decode_device_s", "decode_busy_share", "compile_s")
+LEAST_S = 15.0  # in which a combination can be measured, if it isn't compiled
 
 
-class OutOfTimeError(Exception):
-    """The time for one quantization is over."""
+class OutOfTimeError(BaseException):
+    """The time for one quantization is over. No Exception: torch catches those of its compiler."""
+
+
+class Deadline:
+    """A moment by which something must have ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = clock.read() + seconds
+
+    @property
+    def left(self) -> float:
+        """The seconds until then."""
+        return self._end - clock.read()
 
 
 def measure(
@@ -47,26 +60,30 @@ def measure(
     seconds: float,
     save: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Measure every combination, at most so many seconds for each quantization, load included.
+    """Measure every combination in so many seconds, of which each quantization has its share.
 
-    What is impossible, fails, or has no time left is kept by its reason, and the next one follows.
-    `save` is called with all that is known after each combination.
+    The first batch size comes first, for all quantizations; what one leaves of its share is for
+    those after it. What is impossible, fails, or has no time left is kept by its reason, and the
+    next one follows. `save` is called with all that is known after each combination.
     """
     found: dict[str, Any] = {"refused": {}, "loads": {}, "measured": {}, "failed": {}}
     backends = _possible(target, found["refused"])
-    for quantization in quantizations:
-        with _at_most(seconds) as left:
+    whole = Deadline(seconds)
+    gpu = nvml.find(target.device) if target.device.type == "cuda" else None
+    for batch_size in batch_sizes:
+        for number, quantization in enumerate(quantizations):
+            share = Deadline(whole.left / (len(quantizations) - number))
+            if share.left < 2 * LEAST_S:
+                found["failed"][f"{quantization}-b{batch_size}"] = "no time left"
+                continue
             try:
                 with loading.load(target, quantization, cold=False) as engine:
                     found["loads"][quantization] = engine.load_s
-                    gpu = nvml.find(target.device) if target.device.type == "cuda" else None
-                    _modes_of(target, engine, batch_sizes, backends, gpu, found, save, left)
-            except OutOfTimeError as error:
-                found["failed"][quantization] = str(error)
+                    _modes_of(target, engine, batch_size, backends, gpu, found, save, share)
             except Exception as error:
                 traceback.print_exc()
                 found["failed"][quantization] = f"{type(error).__name__}: {first_line(error)}"
-        save(found)
+            save(found)
     return found
 
 
@@ -86,35 +103,38 @@ def _possible(target: Target, refused: dict[str, str]) -> dict[str, str | None]:
 def _modes_of(
     target: Target,
     engine: Engine,
-    batch_sizes: Sequence[int],
+    batch_size: int,
     backends: dict[str, str | None],
     gpu: Gpu | Unmeasured | None,
     found: dict[str, Any],
     save: Callable[[dict[str, Any]], None],
-    left: Callable[[], float],
+    share: Deadline,
 ) -> None:
     evidence = Evidence(target, engine, lambda: gpu)
-    for batch_size in batch_sizes:
-        for mode, backend in backends.items():
-            name = f"{engine.quantization}-{mode}-b{batch_size}"
-            known = replace(target, backend=backend)
-            engine.backend = backend
-            try:
-                info = _one(known, engine, evidence, batch_size, mode, gpu)
-            except OutOfTimeError:
-                found["failed"][name] = "out of time"
-                print(f"{name}: out of time", flush=True)
-                raise
-            except Exception as error:
-                traceback.print_exc()
-                found["failed"][name] = f"{type(error).__name__}: {str(error)[:2000]}"
-                print(f"{name}: FAILED: {type(error).__name__}: {first_line(error)}", flush=True)
-                engine.decode_step.undo()
-            else:
-                found["measured"][name] = info
-                values = {key: info["metrics"].get(key) for key in SHOWN}
-                print(f"{name}: {values}, {left():.0f} s left", flush=True)
-            save(found)
+    for mode, backend in backends.items():
+        name = f"{engine.quantization}-{mode}-b{batch_size}"
+        engine.backend = backend
+        try:
+            with _at_most(share.left):
+                info = _one(
+                    replace(target, backend=backend), engine, evidence, batch_size, mode, gpu
+                )
+        except OutOfTimeError:
+            found["failed"][name] = "no time left"
+            print(f"{name}: no time left", flush=True)
+            engine.decode_step.undo()
+        except Exception as error:
+            traceback.print_exc()
+            found["failed"][name] = f"{type(error).__name__}: {str(error)[:2000]}"
+            print(f"{name}: FAILED: {type(error).__name__}: {first_line(error)}", flush=True)
+            engine.decode_step.undo()
+        else:
+            found["measured"][name] = info
+            values = {key: info["metrics"].get(key) for key in SHOWN}
+            calls = info["counters"]["decode"].get("python_calls")
+            values |= {"calls_of_4": calls, "peak": info["metrics"].get("peak_allocated_bytes")}
+            print(f"{name}: {values}, {share.left:.0f} s left", flush=True)
+        save(found)
 
 
 def _one(
@@ -130,7 +150,8 @@ def _one(
     workload = target.workload(batch_size, settings.new_tokens, mode)
     engine.prepare(workload)
     start = clock.now()
-    engine.warm_up(workload, settings.warmup_rounds)
+    # What is compiled becomes CUDA graphs in its second generation.
+    engine.warm_up(workload, settings.warmup_rounds + MODES[mode].is_compiled)
     warm_up_s = clock.now() - start
     attempt = _rounds(target, engine, workload, gpu)
     info = extra_info(target, engine, workload, [attempt], {}, warmup_rounds=0)
@@ -178,19 +199,22 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _at_most(seconds: float) -> Iterator[Callable[[], float]]:
+def _at_most(seconds: float) -> Iterator[None]:
     """Let something take at most so long, wherever it is: torch may be compiling for minutes.
 
-    What is given tells how many seconds are left.
+    Again each second: what is raised in a callback of the interpreter is swallowed. If there is
+    too little time for anything, it doesn't begin.
     """
+    if seconds < LEAST_S:
+        raise OutOfTimeError
 
     def stop(*_: object) -> None:
-        raise OutOfTimeError(f"took more than {seconds:.0f} s")
+        raise OutOfTimeError
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
-        yield lambda: signal.getitimer(signal.ITIMER_REAL)[0]
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
