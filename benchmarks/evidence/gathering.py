@@ -65,7 +65,7 @@ class Evidence:
         mode changes the output by too much.
         """
         info = benchmark.extra_info
-        mode = self._attest_mode(workload)
+        mode = self._attest_mode(workload, tokens.shape[1] - 1)
         counted = workload.prompt_tokens + DECODE_STEPS.stop
         whole = tokens.shape[1] == workload.prompt_tokens + workload.new_tokens
         info["attestation"] = {
@@ -81,8 +81,11 @@ class Evidence:
         info["unmeasured"].update(dict.fromkeys(work.METRICS, BEFORE))
         self._records.append((benchmark, workload))
 
-    def _attest_mode(self, workload: Workload) -> dict[str, Any] | None:
-        """Return what the mode of the last generation was; None for the default one."""
+    def _attest_mode(self, workload: Workload, written: int) -> dict[str, Any] | None:
+        """Return what the mode of the last generation was; None for the default one.
+
+        `written`: tokens of each row that its cache must hold, all but the last one.
+        """
         if workload.generation == DEFAULT:
             return None
         engine, mode = self._engine, MODES[workload.generation]
@@ -91,7 +94,7 @@ class Evidence:
         per_token = footprint.cache_bytes(engine.model).per_token
         found = {
             "mode": workload.generation,
-            **attested.attest_cache(engine.quantization, workload, held, per_token),
+            **attested.attest_cache(engine.quantization, workload, held, written, per_token),
         }
         shape = replace(workload, new_tokens=0)
         if shape not in self._agreement:

@@ -17,18 +17,18 @@ REASONS = 5  # that are stored of graph breaks
 
 
 def attest_cache(
-    quantization: str, workload: Workload, held: Held | None, bytes_per_token: int
+    quantization: str, workload: Workload, held: Held | None, written: int, bytes_per_token: int
 ) -> dict[str, Any]:
     """Return what the cache of a finished generation was.
 
-    `bytes_per_token`: of a row in 16 bits. Raises AttestationError if it isn't the mode's cache,
-    wasn't used, or was not quantized though it should be.
+    `written`: tokens of each row that it must hold. `bytes_per_token`: of a row in 16 bits.
+    Raises AttestationError if it isn't the mode's cache, wasn't used, or wasn't quantized though
+    it should be.
     """
     mode = MODES[workload.generation]
     if held is None or held.kind != mode.cache:
         kind = held.kind if held else "no cache of its own"
         raise _other(quantization, workload, f"decoded with {kind}, expected {mode.cache}")
-    written = workload.prompt_tokens + workload.new_tokens - 1
     if held.tokens < written:
         raise _other(
             quantization,
