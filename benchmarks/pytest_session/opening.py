@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pytest
+    import torch
 
 
 def _check_replicas(numbers: Sequence[int], benchmarks: Sequence[Any]) -> None:
@@ -27,6 +28,14 @@ def _check_replicas(numbers: Sequence[int], benchmarks: Sequence[Any]) -> None:
             "--replicas: expected their benchmark among those selected, got none of it; name "
             "benchmarks/test_replicas.py, or leave the option out"
         )
+
+
+def _replicas(numbers: Sequence[int], first: torch.device) -> list[str]:
+    """Return the line that says how many replicas there will be, and where; none without them."""
+    if not numbers:
+        return []
+    where = device.describe(first, "auto" if max(numbers) > 1 else "single")
+    return [f"replicas: {', '.join(map(str, numbers))} on {where}"]
 
 
 def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
@@ -52,6 +61,7 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     says = (
         f"{models}: {state.titles} on {where}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
+        *_replicas(state.settings.replicas, target.device),
         f"versions: {versions}",
     )
     return [line for each in says for line in wrapped(each)]

@@ -143,6 +143,7 @@ class Replica:
             engine.reset_peaks()
             for number in range(1, rounds + 1):
                 self._meet(f"round {number}")
+                self.place.say(f"round {number}")
                 round_s = attempt.time(engine.generate, workload)
                 attempt.rounds.append(round_of(attempt.generations[-1], round_s))
                 del attempt.generations[:-1]  # tokens of all would fill memory
@@ -175,7 +176,6 @@ class Replica:
         except RuntimeError:  # the lost one is to be named, not those that noticed it
             traceback.print_exc()
             signal.pause()
-        self.place.say(what)
 
     def _tell(self, found: Account, workload: dict[str, Any], target: Target) -> None:
         """Gather the accounts; the first replica writes what they come to."""
@@ -187,7 +187,8 @@ class Replica:
         if accounts:
             stored = account.record(accounts, workload, target.settings.bounds)
             files.write_json(self.asked.folder / RESULTS, stored)
-            self.place.say(total(stored))
+            if not self.asked.parent:
+                self.place.say(total(stored))
 
 
 def total(record: dict[str, Any]) -> str:

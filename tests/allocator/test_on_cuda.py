@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
 from typing import Any
 
-from benchmarks.allocator import on_cuda
+import pytest
+
+from benchmarks.allocator import on_cuda, peaks
 from benchmarks.allocator.replay import (
     ACTIVATIONS,
     CACHE,
@@ -13,8 +18,12 @@ from benchmarks.allocator.replay import (
     WEIGHTS,
     Event,
     Held,
+    Peaks,
+    Recorded,
 )
 
+# The tiny model with LLM.int8(), 8 rows of 16 + 8 tokens, on an H200 with torch 2.11.
+RECORDED = Path(__file__).parents[1] / "data" / "memory-h200.json.gz"
 PACKAGES = "/env/lib/python3.11/site-packages/"
 MARK = {"action": "snapshot", "addr": 0, "size": 4096, "frames": [], "stream": 0}
 
@@ -93,3 +102,38 @@ def test_each_gpu_has_a_history_of_its_own() -> None:
     first, second = on_cuda.histories_of(segments, [[MARK, MARK], trace], weights=[0])
     assert (first.before, first.events) == ({512: Held(20, OTHER)}, [])
     assert (second.before, len(second.events)) == ({0: Held(10, WEIGHTS)}, 1)
+
+
+@pytest.mark.parametrize(
+    ("phase", "parts"),
+    [
+        (0, (15_549_696, 8 * 16 * 2048, 920_856, 1_165_824, 33_556_528, 14_776)),
+        (1, (15_549_696, 8 * 23 * 2048, 129_864, 88_704, 33_556_480, 17_208)),
+    ],
+    ids=["prefill", "decode"],
+)
+def test_a_recorded_history_adds_up_to_the_measured_peak(
+    phase: int, parts: tuple[int, ...]
+) -> None:
+    """To the byte; weights and cache are what the model's shapes make of them."""
+    content = json.loads(gzip.decompress(RECORDED.read_bytes()))
+    one = content["phases"][phase]
+    stacks = [[{"filename": each} for each in files] for files in content["stacks"]]
+    names = ("address", "size", "requested_size", "state")
+    segments = [
+        {"device": device, "blocks": [dict(zip(names, row, strict=True), frames=stacks[stack])]}
+        for device, *row, stack in one["blocks"]
+    ]
+    traces = [
+        [
+            {"action": action, "addr": addr, "size": size, "frames": stacks[stack]}
+            for action, addr, size, stack in trace
+        ]
+        for trace in one["traces"]
+    ]
+    histories = on_cuda.histories_of(segments, traces, weights=one["weights"], cache=one["cache"])
+    measured = Peaks(one["allocated_bytes"], one["requested_bytes"])
+    found = peaks.summary(Recorded(None, histories, measured))
+    assert isinstance(found, dict)
+    assert tuple(found["parts"].values()) == parts
+    assert sum(parts) == found["peak_allocated_bytes"] == one["allocated_bytes"]

@@ -78,7 +78,7 @@ def test_a_layer_that_is_faster_and_wrong_is_refused(engine, target, reference):
     linear = engine.model.model.layers[1].mlp.down_proj
     linear.forward = lambda x: torch.zeros(*x.shape[:-1], 512, dtype=x.dtype)
     try:
-        with pytest.raises(OutputError, match=r"logits_relative_error: .* most 0\.03") as caught:
+        with pytest.raises(OutputError, match=r"logits_relative_error: .* most 0\.04") as caught:
             check(engine, target, reference)
     finally:
         del linear.forward

@@ -83,6 +83,7 @@ def test_replicas_are_measured_together(session):
     assert info["placement"]["cpu"]["replicas"] == 2
     assert info["workload"]["replicas"] == 2
     assert len({one["tokens_sha256"] for one in info["replicas"]}) == 1
+    assert "replicas: 1, 2 on cpu (1 thread)\n" in outcome.out
     assert "replicas[bf16-b2-p16-n3-r2]: tokens/s of each: " in outcome.out
     assert re.search(r"benchmark +tokens/s .* scaling +cores", outcome.out)
 

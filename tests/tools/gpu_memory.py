@@ -9,6 +9,7 @@ import gzip
 import json
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -18,12 +19,11 @@ from benchmarks.model import loading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from benchmarks.model.target import Target
 
 FRAMES = 12  # of a stack that are kept, the innermost
-PACKAGES = "site-packages/"
+PACKAGES, ROOT = "site-packages/", Path(__file__).parents[2]
 
 
 def measure(
@@ -92,8 +92,8 @@ def _plain(
 
     def stack(one: Mapping[str, Any]) -> int:
         named = [each["filename"] for each in one.get("frames") or ()]
-        files = [each.rpartition(PACKAGES)[2] for each in named if each][:FRAMES]
-        return stacks.setdefault(json.dumps(files), len(stacks))
+        files = [each.rpartition(PACKAGES)[2].removeprefix(f"{ROOT}/") for each in named if each]
+        return stacks.setdefault(json.dumps(files[:FRAMES]), len(stacks))
 
     fields = ("address", "size", "requested_size", "state")
     return {
