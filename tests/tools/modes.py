@@ -1,0 +1,64 @@
+"""The table of generation modes, for a page of docs/results.
+
+python -m tests.tools.modes gpu-check/modes.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.report import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COLUMNS = {
+    "tokens_per_s": "tokens/s",
+    "tpot_s": "TPOT",
+    "decode_device_s": "device",
+    "decode_busy_share": "busy",
+    "peak_allocated_bytes": "peak memory",
+    "compile_s": "compile",
+}
+CALLS = ("python_calls", "kernel_launches")
+HEAD = ("quantization", "batch", "mode", *COLUMNS.values(), "Python calls", "launches")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print a row for each combination of quantization, batch size and mode."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="of the step `modes`; or compressed")
+    asked = parser.parse_args(arguments)
+    print(*table([info for file in asked.files for info in records(file)]), sep="\n")
+
+
+def records(file: Path) -> list[dict[str, Any]]:
+    """Return what was measured of each combination."""
+    content = file.read_bytes()
+    text = gzip.decompress(content) if file.suffix == ".gz" else content
+    return list(json.loads(text)["measured"].values())
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table in Markdown; `!` marks times that are INVALID.
+
+    Python calls and launches are those of a decode step.
+    """
+    lines = [f"| {' | '.join(HEAD)} |", "|---|--:|---|" + "--:|" * (len(HEAD) - 3)]
+    for info in found:
+        metrics, work, decode = info["metrics"], info["workload"], info["counters"]["decode"]
+        first, last = info["counters"]["decode_steps"]
+        rate, *others = (columns.cell(name, metrics[name]) for name in COLUMNS)
+        mark = "" if info["validity"]["valid"] else " !"
+        calls = (f"{decode[key] / (last - first):,.0f}" for key in CALLS)
+        where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
+        lines.append(f"| {' | '.join((*where, rate + mark, *others, *calls))} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
