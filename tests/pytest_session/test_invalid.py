@@ -16,7 +16,7 @@ from tests.running import ALONE, FAST, LEAST, Outcome
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.model.target import Target
+    from benchmarks.model.checkpoint import Checkpoint
     from tests.virtual import Machine
 
 Run: TypeAlias = Callable[..., Outcome]
@@ -153,10 +153,12 @@ def test_wider_bounds_are_told_wherever_figures_are(
     assert commands.main(["promote", str(file), "--force", "never quiet"]) == 0
 
 
-def test_real_weights_show_what_they_wrote(session: Run, target: Target, tmp_path: Path) -> None:
+def test_real_weights_show_what_they_wrote(
+    session: Run, one_layer: Checkpoint, tmp_path: Path
+) -> None:
     """The new tokens alone, without the prompt, cut to a line."""
-    shutil.copytree(target.checkpoint.path, tmp_path / "real")
-    (tmp_path / "real" / synthetic.MARKER).unlink()
+    shutil.copytree(one_layer.path, tmp_path / "real")
+    (tmp_path / "real" / synthetic.MARKER).unlink(missing_ok=True)
     options = [*ALONE, "--rounds=1", "--warmup-rounds=0", "--new-tokens=250"]
     outcome = session(*options, "--model", str(tmp_path / "real"))
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("Example (")]
