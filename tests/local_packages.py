@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import warnings
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,8 +46,10 @@ def pip_variables(index: Path) -> dict[str, str]:
 @contextmanager
 def pip_in_forks() -> Iterator[None]:
     """Let pip start as a fork of this process, where most of it is imported already."""
-    import pip._internal.commands.index
-    import pip._internal.commands.install  # noqa: F401 (it is there, then)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # setuptools, if it is there, minds that pip comes later
+        import pip._internal.commands.index
+        import pip._internal.commands.install  # noqa: F401 (it is there, then)
 
     from tests import forking
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from contextlib import suppress
 
-# torch's compiler imports it. The first import warns of distutils, and if that is an error, as it
-# is in tests, setuptools takes the wrong distutils and stops.
+# torch's compiler imports setuptools, which wants to be there before pip is: other tests import pip
+# in this process, and then setuptools stops at the distutils that it finds.
 with warnings.catch_warnings(), suppress(ImportError):
     warnings.simplefilter("ignore")
-    import setuptools  # noqa: F401
+    import torch.utils.cpp_extension  # noqa: F401
