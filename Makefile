@@ -14,7 +14,7 @@ help:
 	@echo "make test    run the tests of the suite itself, on the CPU"
 	@echo "make test-real   test a small trained checkpoint too, which is downloaded once"
 	@echo "make smollm2   write that checkpoint to build/smollm2, to measure it"
-	@echo "make test-lowest   the same and a short run, with the oldest versions allowed"
+	@echo "make test-lowest   make test and a short run, with the oldest versions allowed"
 	@echo "make readers   fetch the tools that read exports, so that make test tries them"
 	@echo "make power   show what the verdicts find, and how often they are wrong"
 	@echo "make history   the same of change points; OTAVA=PYTHON puts Apache Otava beside them"
