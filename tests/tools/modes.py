@@ -6,12 +6,11 @@ python -m tests.tools.modes gpu-check/modes.json
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import columns
+from tests.tools import stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,9 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def records(file: Path) -> list[dict[str, Any]]:
     """Return what was measured of each combination."""
-    content = file.read_bytes()
-    text = gzip.decompress(content) if file.suffix == ".gz" else content
-    return list(json.loads(text)["measured"].values())
+    return list(stored.read(file)["measured"].values())
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -6,12 +6,11 @@ python -m tests.tools.replicas gpu-check/replicas/*.json --plot replicas.svg
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.report import columns
+from tests.tools import stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def records(file: Path) -> Iterator[dict[str, Any]]:
     """Yield what a session stored of each number of replicas."""
-    content = file.read_bytes()
-    text = gzip.decompress(content) if file.suffix == ".gz" else content
-    for benchmark in json.loads(text)["benchmarks"]:
+    for benchmark in stored.read(file)["benchmarks"]:
         if benchmark["extra_info"].get("replicas"):
             yield benchmark["extra_info"]
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import gzip
-import json
 import os
 import random
 import subprocess
@@ -24,6 +22,7 @@ from benchmarks.sessions import storage
 from benchmarks.sessions.baseline import MOST
 from benchmarks.sharing import branch, thinning
 from tests.running import GIT, git
+from tests.tools import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,8 +38,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=2_000)
     parser.add_argument("--whole", action="store_true", help="begin with whole sessions")
     arguments = parser.parse_args()
-    read = gzip.decompress if arguments.session.suffix == ".gz" else bytes
-    model = json.loads(read(arguments.session.read_bytes()))
+    model = stored.read(arguments.session)
     with tempfile.TemporaryDirectory() as name:
         ours, theirs = (Path(name) / each for each in ("one", "two"))
         git(ours.parent, "init", "--quiet", "--bare", "remote.git")

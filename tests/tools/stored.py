@@ -1,0 +1,16 @@
+"""Files of JSON as results are stored: plain, or compressed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read(file: Path) -> Any:
+    """Return what a file holds; one whose name ends in .gz is compressed."""
+    content = file.read_bytes()
+    return json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
