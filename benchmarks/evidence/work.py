@@ -59,13 +59,12 @@ def measure(
     Raises AttestationError if another path was taken, and ProfilerError.
     """
     engine.prepare(workload)  # a mode before may have left what it compiled
-    if MODES[workload.generation].is_compiled:
+    is_compiled = MODES[workload.generation].is_compiled
+    if is_compiled:
         for _ in range(SETTLING):
             engine.run(workload, DECODE_STEPS.stop)
     counted = counters.count(engine, workload)
-    if MODES[workload.generation].is_compiled and not counted.record["decode"].get(
-        "compiled_regions"
-    ):
+    if is_compiled and not counted.record["decode"].get("compiled_regions"):
         raise attested.ran_eagerly(engine.quantization, workload, "no traced step called a graph")
     steps = range(*counted.record["decode_steps"])
     path = attestation.attest_workload(engine, workload, counted.record)
