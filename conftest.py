@@ -36,7 +36,9 @@ from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_com
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 from benchmarks.report import columns
 
-REPLICAS = Path(__file__).parent / "benchmarks" / "test_replicas.py"
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+REPLICAS = BENCHMARKS / "test_replicas.py"
+TENSOR = BENCHMARKS / "test_tensor_parallel.py"
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
@@ -101,9 +103,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the benchmark of replicas out unless an option asks for it, or its file is named."""
-    wanted = state_of(config).settings.replicas
-    return True if collection_path == REPLICAS and not wanted else None
+    """Leave out what no option asks for, unless its file is named.
+
+    That is the benchmark of replicas; and that of ranks, or all others if it is asked for.
+    """
+    settings = state_of(config).settings
+    if collection_path.parent != BENCHMARKS or not collection_path.name.startswith("test_"):
+        return None
+    tensor = settings.device_map == "tensor"
+    wanted = (collection_path == TENSOR) == tensor
+    wanted = wanted and (collection_path != REPLICAS or bool(settings.replicas))
+    return None if wanted else True
 
 
 @pytest.hookimpl(trylast=True)
@@ -125,7 +135,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return (-1,)
         model = settings.models.index(selection.model_of(item, settings))
         if "engine" not in names:
-            return len(settings.models), model, item.callspec.params["replicas"]
+            return len(settings.models), model, item.callspec.params.get("replicas", 0)
         first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
         group = _quantization(item), item.callspec.params.get("generation", DEFAULT)
         return model, groups.index(group), bool(last) - bool(first)
@@ -343,8 +353,8 @@ def _quantizations(settings: Settings) -> tuple[Any, Any, list[str] | None]:
 
 
 def _is_benchmark(fixtures: Iterable[str]) -> bool:
-    """Whether a test measures a model, loaded here or in replicas, by its fixtures."""
-    return "benchmark" in fixtures and not {"engine", "fleet"}.isdisjoint(fixtures)
+    """Whether a test measures a model, loaded here or in other processes, by its fixtures."""
+    return "benchmark" in fixtures and not {"engine", "fleet", "ranks"}.isdisjoint(fixtures)
 
 
 def _loaded(item: Any) -> list[Any] | None:

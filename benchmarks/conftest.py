@@ -276,19 +276,21 @@ def record(
 
 
 @pytest.fixture
-def fleet(
+def new_fleet(
     benchmark: Any,
     quantization: str,
     batch_size: int,
-    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the replicas know it)
+    prompt_tokens: int | str,  # noqa: ARG001 (a parameter of every id; the processes know it)
     new_tokens: int,
-    replicas: int,
     generation: str,
     target: Target,
     progress: Progress,
     request: pytest.FixtureRequest,
-) -> Fleet:
-    """Return the replicas of a benchmark; no model is loaded in this process meanwhile."""
+) -> Callable[[int, str], Fleet]:
+    """Return what makes the processes of a benchmark: how many, and of which kind.
+
+    No model is loaded in this process meanwhile.
+    """
     from benchmarks.replicas import arguments, launch
 
     benchmark.has_error = True  # until it is recorded: see `measure`
@@ -306,23 +308,55 @@ def fleet(
         if replica == 0 and not says.startswith(launch.READY):  # the others do the same
             progress.show(f"{name}: {says}")
 
-    return launch.Fleet(
-        replicas,
+    return lambda count, kind: launch.Fleet(
+        count,
         arguments.written(request.config.getoption, given),
         launch.variables(os.environ, target.settings.threads),
         show,
+        kind,
     )
 
 
 @pytest.fixture
+def fleet(new_fleet: Callable[[int, str], Fleet], replicas: int) -> Fleet:
+    """Return the replicas of a benchmark."""
+    return new_fleet(replicas, "replica")
+
+
+@pytest.fixture
+def ranks(new_fleet: Callable[[int, str], Fleet], target: Target) -> Fleet:
+    """Return the processes that hold the model of a benchmark together."""
+    from benchmarks.model import shards
+
+    return new_fleet(shards.ranks(target.device), "rank")
+
+
+@pytest.fixture
+def store_record(
+    benchmark: Any, progress: Progress, state: SessionState, request: pytest.FixtureRequest
+) -> Callable[[dict[str, Any]], None]:
+    """Return the function that stores what other processes measured of a benchmark."""
+
+    def store(info: dict[str, Any]) -> None:
+        name = short(request.node.name)
+        if benchmark.stats:
+            benchmark.stats.stats.data[:] = [each["round_s"] for each in info["rounds"]]
+        benchmark.has_error = False
+        benchmark.extra_info.update(info)
+        state.summary.add(name, benchmark.extra_info, None)
+        progress.say(f"{name}: {headline(info)}")
+
+    return store
+
+
+@pytest.fixture
 def record_replicas(
-    benchmark: Any,
-    progress: Progress,
+    store_record: Callable[[dict[str, Any]], None],
     state: SessionState,
     replicas: int,
     request: pytest.FixtureRequest,
 ) -> Callable[[dict[str, Any]], None]:
-    """Return the function that stores what the replicas of a benchmark measured."""
+    """Return the function that stores what replicas measured, with their scaling efficiency."""
     from benchmarks.replicas.account import add_scaling
 
     def store(info: dict[str, Any]) -> None:
@@ -331,12 +365,7 @@ def record_replicas(
         if replicas == 1:
             state.alone[one] = info["metrics"]["tokens_per_s"]
         add_scaling(info, state.alone.get(one), asked=1 in state.settings.replicas)
-        if benchmark.stats:
-            benchmark.stats.stats.data[:] = [each["round_s"] for each in info["rounds"]]
-        benchmark.has_error = False
-        benchmark.extra_info.update(info)
-        state.summary.add(name, benchmark.extra_info, None)
-        progress.say(f"{name}: {headline(info)}")
+        store_record(info)
 
     return store
 

@@ -9,7 +9,7 @@ from benchmarks.config import generation
 from benchmarks.config.quantization import QUANTIZATIONS
 
 DEVICES = ("auto", "cuda", "cpu")
-DEVICE_MAPS = ("single", "auto")
+DEVICE_MAPS = ("single", "auto", "tensor")
 DTYPES = ("float16", "bfloat16")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
 
@@ -68,8 +68,9 @@ OPTIONS = (
     ),
     Option(
         "--device-map",
-        "single: the whole model on one device; auto: sharded over all visible GPUs "
-        "(default: single)",
+        "single: the whole model on one device; auto: whole layers on each of all visible GPUs; "
+        "tensor: each layer of an fp16 or bf16 model split over all visible GPUs, a process for "
+        "each, or over two processes on the CPU (default: single)",
         "single",
         metavar="MAP",
     ),

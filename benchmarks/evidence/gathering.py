@@ -118,7 +118,7 @@ class Evidence:
             if self._target.settings.memory_snapshot:
                 self._gather_peaks()
             if self._records:
-                self._compare(*self._logits())
+                self.compare(*self._logits())
         except Exception:
             for benchmark, _ in self._records:
                 benchmark.has_error = True  # pytest-benchmark stores no benchmark with an error
@@ -183,7 +183,7 @@ class Evidence:
         finally:
             self._engine.close()
 
-    def _compare(self, logits: torch.Tensor | None, reason: str | None) -> None:
+    def compare(self, logits: torch.Tensor | None, reason: str | None) -> None:
         """Add how far the output is from the reference; null with a reason if that isn't known."""
         figures: dict[str, float | None] = dict.fromkeys(agreement.FIGURES)
         how: dict[str, Any] | None = None

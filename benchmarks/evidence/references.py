@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import beside
-from benchmarks.config import settings
+from benchmarks.config.settings import dtype_name
 from benchmarks.evidence.output import logits
 from benchmarks.machine import device, software
-from benchmarks.model import loading
+from benchmarks.model import loading, shards
 from benchmarks.model.checkpoint import index_sha256
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def _origin(target: Target) -> Target:
             f"{target.checkpoint.name} is quantized already; name the 16-bit checkpoint that it "
             "was made from by --reference"
         )
-    return replace(target, checkpoint=target.origin)
+    settings = target.settings
+    if settings.device_map == shards.MAP:  # its reference is what one device makes of it
+        settings = replace(settings, device_map="single")
+    return replace(target, checkpoint=target.origin, settings=settings)
 
 
 def reference_key(target: Target) -> str:
@@ -76,7 +79,7 @@ def reference_key(target: Target) -> str:
         "files": [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files],
         "config": dict(checkpoint.config),
         "ids": target.agreement_ids,
-        "dtype": settings.dtype_name(target.settings, reference_name(target)),
+        "dtype": dtype_name(target.settings, reference_name(target)),
         "attn_implementation": target.settings.attn_implementation,
         "device": device.describe(target.device)
         if target.device.type == "cuda"

@@ -38,7 +38,7 @@ def resolve(device: str, device_map: str) -> torch.device:
 
 def check_map(device: str, device_map: str) -> None:
     """Raise InputError if a model can't be placed so on this device."""
-    if device == "cpu" and device_map != "single":
+    if device == "cpu" and device_map == "auto":
         raise InputError(f"--device-map {device_map}: expected GPUs; the device is the CPU")
 
 
@@ -103,7 +103,7 @@ def describe(device: torch.device, device_map: str = "single") -> str:
     import torch
 
     if device.type == "cuda":
-        last = torch.cuda.device_count() if device_map == "auto" else 1
+        last = torch.cuda.device_count() if device_map != "single" else 1
         devices = [device, *(torch.device("cuda", index) for index in range(1, last))]
         return in_words({str(each): torch.cuda.get_device_name(each) for each in devices})
     threads = torch.get_num_threads()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.config.workload import Workload
+    from benchmarks.measure.metrics import ModelCost
     from benchmarks.measure.rounds import Attempt
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
@@ -32,11 +33,13 @@ def extra_info(
     more: Mapping[str, Metric],
     *,
     warmup_rounds: int,
+    cost: ModelCost | None = None,
 ) -> dict[str, Any]:
     """Return everything that is stored of a benchmark beside pytest-benchmark's own times.
 
     The last of the attempts counts; rounds that were refused and measured again are kept beside
-    it. `more` are metrics that this benchmark alone has.
+    it. `more` are metrics that this benchmark alone has. `cost` is that of a model of which this
+    process holds a part.
     """
     *refused, attempt = attempts
     metrics = generation_metrics(
@@ -44,7 +47,7 @@ def extra_info(
         batch_size=workload.batch_size,
         prompt_tokens=workload.prompt_tokens,
         new_tokens=workload.new_tokens,
-        cost=model_cost(engine, workload),
+        cost=cost or model_cost(engine, workload),
         peaks=attempt.peaks,
         energy_joules=attempt.energy_joules,
     )

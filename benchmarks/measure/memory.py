@@ -65,12 +65,13 @@ def peaks(engine: Engine, placement: Mapping[str, Mapping[str, Any]]) -> Peaks:
         else Unmeasured("the peak of one benchmark needs Linux's /proc/self/clear_refs"),
         bandwidth_bytes_per_s=bandwidth_in_turn(
             {name: each["weights_bytes"] for name, each in placement.items()},
-            {name: _bandwidth(name) for name in placement},
+            {name: bandwidth(name) for name in placement},
         ),
     )
 
 
-def _bandwidth(name: str) -> Metric:
+def bandwidth(name: str) -> Metric:
+    """Return the memory bandwidth of a device, or why it is not known."""
     import torch
 
     gpu = nvml.find(torch.device(name))

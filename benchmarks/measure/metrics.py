@@ -94,6 +94,20 @@ def bandwidth_in_turn(held: Mapping[str, int], bandwidths: Mapping[str, Metric])
     return sum(held.values()) / seconds if seconds else NO_GPU
 
 
+def bandwidth_at_once(held: Mapping[str, int], bandwidths: Mapping[str, Metric]) -> Metric:
+    """Return the bandwidth with which devices read the bytes that each holds, all at once.
+
+    A token passes through the parts of a layer together: bytes of all / the longest of the times.
+    """
+    seconds = 0.0
+    for name, count in held.items():
+        bandwidth = bandwidths[name]
+        if isinstance(bandwidth, Unmeasured):
+            return bandwidth
+        seconds = max(seconds, speed_of_light_s(count, bandwidth))
+    return sum(held.values()) / seconds if seconds else NO_GPU
+
+
 DECODE = (
     "tpot_s",
     "itl_p50_s",

@@ -18,7 +18,7 @@ from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
 
@@ -232,15 +232,22 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def first_rows(checkpoint: Checkpoint, name: str, rows: int) -> torch.Tensor | None:
-    """Return the first rows of a checkpoint's matrix, in float32; None if it has none."""
+def first_rows(
+    checkpoint: Checkpoint, name: str, rows: int, part: Sequence[slice] = ()
+) -> torch.Tensor | None:
+    """Return the first rows of a checkpoint's matrix, in float32; None if it has none.
+
+    With `part`, a slice of rows and one of columns, those of that part.
+    """
     from safetensors import safe_open
 
     file = checkpoint.files.get(name)
     if file is None:
         return None
     with safe_open(checkpoint.path / file, framework="pt") as stream:
-        found: torch.Tensor = stream.get_slice(name)[:rows]
+        down, *across = part or (slice(None),)
+        first = slice(down.start, min(down.stop, (down.start or 0) + rows)) if part else slice(rows)
+        found: torch.Tensor = stream.get_slice(name)[(first, *across)]
     return found.float()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.model import fitness, skeleton
+from benchmarks.model import fitness, shards, skeleton
 from benchmarks.model.checkpoint import POSITIONS
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _tensors(module: Any) -> Iterator[torch.Tensor]:
     for tensor in (*module._parameters.values(), *module._buffers.values()):
         if tensor is None:
             continue
-        yield tensor
+        yield shards.own(tensor)
         for holder in (tensor, getattr(module, "state", None)):  # Int8Params, MatmulLtState
             for name in ("CB", "SCB"):
                 if getattr(holder, name, None) is not None:

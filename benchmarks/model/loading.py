@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import HarnessError, InputError, plain
@@ -10,7 +11,7 @@ from benchmarks.common.text import first_line
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine import clock
-from benchmarks.model import quantizing
+from benchmarks.model import quantizing, shards
 from benchmarks.model.engine import Engine, generation_config
 from benchmarks.model.out_of_memory import free_bytes, is_out_of_memory, out_of_memory
 
@@ -43,7 +44,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
                 **_quantized_by(checkpoint, quantization, dtype),
                 attn_implementation=settings.attn_implementation,
                 dtype=dtype,
-                device_map="auto" if settings.device_map == "auto" else {"": target.device},
+                **_placed(target),
                 use_safetensors=True,
                 output_loading_info=True,
             )
@@ -74,7 +75,7 @@ def _failure(
     if ran_out is None:
         return _not_loaded(checkpoint, quantization, errors[0])
     needed = f"about {checkpoint.estimated_bytes(quantization) / 1e9:.3g} GB for weights"
-    sharded = target.settings.device_map == "auto"
+    sharded = target.settings.device_map != "single"
     advice = "free the GPU, or choose another --quantization"
     return out_of_memory(
         f"loading {checkpoint.name} with {quantization} ({needed})",
@@ -82,6 +83,22 @@ def _failure(
         free,
         advice if sharded else f"{advice}, or use --device-map auto",
     )
+
+
+def _placed(target: Target) -> dict[str, Any]:
+    """Return what tells transformers where weights go.
+
+    Ranks that hold a model together are told by the variables of torch's launcher.
+    """
+    if target.settings.device_map != shards.MAP:
+        return {
+            "device_map": "auto" if target.settings.device_map == "auto" else {"": target.device}
+        }
+    from transformers.distributed.configuration_utils import DistributedConfig
+
+    if "tp_plan" in {each.name for each in fields(DistributedConfig)}:
+        return {"distributed_config": DistributedConfig(tp_plan="auto")}
+    return {"tp_plan": "auto"}  # before transformers 5.13 or so
 
 
 def _quantized_by(checkpoint: Checkpoint, quantization: str, dtype: torch.dtype) -> dict[str, Any]:

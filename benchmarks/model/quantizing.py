@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import plain
+from benchmarks.model import shards
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ def dequantized(module: torch.nn.Module, rows: int) -> torch.Tensor:
     weight: Any = module.weight
     if isinstance(weight, Params4bit):
         return _dequantized_4bit(weight, rows)
-    found: torch.Tensor = weight[:rows].detach().cpu().float()
+    found: torch.Tensor = shards.own(weight)[:rows].detach().cpu().float()
     if isinstance(weight, Int8Params):
         state: Any = module.state
         scales = weight.SCB if weight.SCB is not None else state.SCB

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.text import wrapped
+from benchmarks.common.text import short, wrapped
 from benchmarks.machine import device, software
+from benchmarks.model import shards
 from benchmarks.model.target import find_target
 from benchmarks.pytest_session import plugins, selection, written
 from benchmarks.pytest_session.progress import Progress
@@ -30,6 +31,25 @@ def _check_replicas(numbers: Sequence[int], benchmarks: Sequence[Any]) -> None:
         )
 
 
+def _check_ranks(device_map: str, benchmarks: Sequence[Any]) -> None:
+    """Raise InputError if a benchmark is selected that is measured with another device map."""
+    together = device_map == shards.MAP
+    for each in benchmarks:
+        if ("ranks" in each.fixturenames) != together:
+            raise InputError(
+                f"--device-map {device_map}: expected benchmarks that are measured with it, got "
+                f"{short(each.name)}; name {'no other file than ' if together else 'another than '}"
+                "benchmarks/test_tensor_parallel.py, or no file"
+            )
+
+
+def _ranks(device_map: str, first: torch.device) -> list[str]:
+    """Return the line that says how many processes hold a model together; none without them."""
+    if device_map != shards.MAP:
+        return []
+    return [f"ranks: {shards.ranks(first)}, each with its part of every layer"]
+
+
 def _replicas(numbers: Sequence[int], first: torch.device) -> list[str]:
     """Return the line that says how many replicas there will be, and where; none without them."""
     if not numbers:
@@ -48,6 +68,7 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     progress.take_over()
     plugins.check(config, benchmarks)
     _check_replicas(state.settings.replicas, benchmarks)
+    _check_ranks(state.settings.device_map, benchmarks)
     columns.chosen(state.settings.columns)
     written.check(config)
     for name in dict.fromkeys(selection.model_of(each, state.settings) for each in benchmarks):
@@ -61,6 +82,7 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     says = (
         f"{models}: {state.titles} on {where}",
         f"quantizations: {', '.join(target.settings.quantizations)}",
+        *_ranks(target.settings.device_map, target.device),
         *_replicas(state.settings.replicas, target.device),
         f"versions: {versions}",
     )

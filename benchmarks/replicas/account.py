@@ -49,12 +49,12 @@ class Account:
     @property
     def wall_s(self) -> Metric:
         """How long its rounds took, with the waiting for the others between them."""
-        return _number(self.seen.counts.get("wall_s"))
+        return number_of(self.seen.counts.get("wall_s"))
 
     @property
     def cpu_s(self) -> Metric:
         """How much CPU time it took meanwhile, in all of its threads."""
-        return _number(self.seen.counts.get("cpu_s"))
+        return number_of(self.seen.counts.get("cpu_s"))
 
     def metrics(self, batch_size: int, new_tokens: int) -> dict[str, Metric]:
         """Return what is told of it beside the others."""
@@ -141,6 +141,13 @@ def add_scaling(record: dict[str, Any], alone: float | None, *, asked: bool) -> 
         )
 
 
+def judge(seen: Observations, cpu_s: Sequence[Metric], bounds: Bounds) -> Validity:
+    """Judge what one process saw of a host on which several worked, with their CPU times."""
+    counts = {**seen.counts, **dict.fromkeys(SHARED, OWN)}
+    counts["cpu_s"] = combine(lambda *each: sum(each), *cpu_s)
+    return validity.judge(replace(seen, counts=counts), bounds)
+
+
 def _of_one(account: Account, metrics: Mapping[str, Metric]) -> dict[str, Any]:
     values, reasons = as_stored(metrics)
     return {
@@ -162,10 +169,8 @@ def _validity(accounts: Sequence[Account], rounds_s: Sequence[float], bounds: Bo
     found = []
     for watcher in (each for each in accounts if each.watches):
         there = [each for each in accounts if each.host == watcher.host]
-        counts = {**watcher.seen.counts, **dict.fromkeys(SHARED, OWN)}
-        counts["cpu_s"] = combine(lambda *each: sum(each), *(each.cpu_s for each in there))
-        seen = replace(watcher.seen, rounds_s=rounds_s, counts=counts)
-        found.append(validity.judge(seen, bounds))
+        cpu_s = [each.cpu_s for each in there]
+        found.append(judge(replace(watcher.seen, rounds_s=rounds_s), cpu_s, bounds))
     worst = {each.reading: each for judged in found for each in judged.findings}
     return replace(found[0], findings=tuple(worst.values()))
 
@@ -174,14 +179,14 @@ def _energy(accounts: Sequence[Account]) -> Metric:
     """Return the joules of all GPUs of all hosts, over the rounds and between them."""
     counts = [each.seen.counts for each in accounts if each.watches]
     energy = [each.get("total_energy_joules", accounts[0].seen.no_gpu) for each in counts]
-    return _number(combine(lambda *each: sum(each), *energy)) if energy else NO_GPU
+    return number_of(combine(lambda *each: sum(each), *energy)) if energy else NO_GPU
 
 
 def _cores(accounts: Sequence[Account]) -> Metric:
     """Return how many cores' worth of time all replicas took together."""
     cpu_s = combine(lambda *each: sum(each), *(each.cpu_s for each in accounts))
     wall_s = combine(lambda *each: max(each), *(each.wall_s for each in accounts))
-    return _number(combine(lambda cpu, wall: cpu / wall, cpu_s, wall_s))
+    return number_of(combine(lambda cpu, wall: cpu / wall, cpu_s, wall_s))
 
 
 def _placement(accounts: Sequence[Account]) -> dict[str, dict[str, Any]]:
@@ -207,13 +212,13 @@ def _place(account: Account, device: str, several: bool) -> str:  # noqa: FBT001
 def _over(
     how: Callable[[Sequence[Any]], Any], each: Sequence[Mapping[str, Metric]], name: str
 ) -> Metric:
-    return _number(combine(lambda *values: how(values), *(one[name] for one in each)))
+    return number_of(combine(lambda *values: how(values), *(one[name] for one in each)))
 
 
 def _sum(values: Sequence[Any]) -> Any:
     return sum(values)
 
 
-def _number(value: Any) -> Metric:
+def number_of(value: Any) -> Metric:
     """Return a reading as a metric; one that isn't there was not read."""
     return Unmeasured("not read") if value is None else value

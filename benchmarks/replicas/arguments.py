@@ -22,8 +22,6 @@ NOT_OURS = frozenset(
         "--again-within",
         "--artifacts",
         "--columns",
-        "--device-map",
-        "--device-repeats",
         "--gate",
         "--memory-snapshot",
         "--nvtx",
@@ -52,7 +50,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return what a replica is asked for: the options of a session, and where results go."""
     parser = argparse.ArgumentParser(
         prog="python -m torch.distributed.run -m benchmarks.replicas.worker",
-        description="One replica of several, which torch's launcher starts.",
+        description="One replica of several, or one rank, which torch's launcher starts.",
     )
     parser.add_argument(
         "--folder", type=_path, required=True, metavar="DIR", help="for logs and results"

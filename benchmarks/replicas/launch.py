@@ -20,7 +20,7 @@ from benchmarks.common import process
 from benchmarks.common.errors import ReplicaError
 from benchmarks.common.text import telling
 from benchmarks.machine import clock
-from benchmarks.replicas.worker import LINE, READY, RESULTS, log_name
+from benchmarks.replicas.place import LINE, READY, RESULTS, log_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,7 +52,7 @@ def variables(environment: Mapping[str, str], threads: int | None) -> dict[str, 
 
 @dataclass
 class Fleet:
-    """So many replicas on this host: `run` measures with them, and none of them stays.
+    """So many replicas on this host, or ranks: `run` measures with them, and none of them stays.
 
     `arguments` are a replica's; `variables` is the environment; `show` is told what each one does,
     by its number.
@@ -62,6 +62,7 @@ class Fleet:
     arguments: Sequence[str]
     variables: Mapping[str, str]
     show: Callable[[int, str], None] = lambda _, __: None
+    kind: str = "replica"
     silent_s: float = SILENT_S
     _doing: dict[int, str] = field(default_factory=dict)
     _pids: list[int] = field(default_factory=list)
@@ -137,8 +138,8 @@ class Fleet:
         doing = self._doing.get(first, "starting")
         also = f", nor did {', '.join(map(str, late[1:]))}" if late[1:] else ""
         return ReplicaError(
-            f"replica {first} said nothing for {self.silent_s:g} s{also}; last it was at: {doing}; "
-            f"{self._last(folder, first)}"
+            f"{self.kind} {first} said nothing for {self.silent_s:g} s{also}; last it was at: "
+            f"{doing}; {self._last(folder, first)}"
         )
 
     def _lost(self, folder: Path) -> ReplicaError:
@@ -153,7 +154,7 @@ class Fleet:
             how = f"was killed by {signal.Signals(-status).name}"
             how += "; if nobody did, memory ran out" if status == -signal.SIGKILL else ""
         return ReplicaError(
-            f"replica {replica} {how}; last it was at: {self._doing.get(replica, 'starting')}; "
+            f"{self.kind} {replica} {how}; last it was at: {self._doing.get(replica, 'starting')}; "
             f"{self._last(folder, replica)}"
         )
 

@@ -112,8 +112,9 @@ class Measured:
 
     @property
     def is_of_its_own(self) -> bool:
-        """Whether it times what work alone has none of: a cold start, a profile, or replicas."""
-        return bool("cold_process" in self.info or self.profile or self.info.get("replicas"))
+        """Whether it times what work alone has none of: a cold start, a profile, or several."""
+        several = self.info.get("replicas") or self.info.get("ranks")
+        return bool("cold_process" in self.info or self.profile or several)
 
     @property
     def work_only(self) -> bool:
