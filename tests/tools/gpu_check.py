@@ -30,7 +30,9 @@ from benchmarks.machine import clock, identity
 from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, pytest_format
 from benchmarks.verdicts.judgement import judge
-from tests.tools.gpu_steps import BY_NAME, ROOT, SMALL, STEPS, Plan
+from tests.tools import gpu_steps
+from tests.tools.gpu_steps import ROOT, SMALL, STEPS, Plan
+from tests.tools.gpu_tensor import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from benchmarks.duet.saved_duets import Duet
     from benchmarks.sessions.outcome import Verdict
 
+BY_NAME = {**gpu_steps.BY_NAME, "tensor": tensor}
 KNOWN = {**STEPS, **BY_NAME}
 PRIVATE = {
     "node",

@@ -74,6 +74,10 @@ class Plan:
     device: str = "cuda"
     main: tuple[str, ...] = ()  # options of the main job: its defaults
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
+    tensor: tuple[str, ...] = (  # each batch size loads anew
+        *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),
+        *("--rounds=5", "--warmup-rounds=2"),
+    )
     replicas: tuple[str, ...] = (  # each number of them loads anew
         *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
     )
@@ -110,6 +114,7 @@ SMALL = Plan(
     model="synthetic:tiny",
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
+    tensor=("--quantization=fp16", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     replicas=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     quantizations="int8-decomp,int8",
     batch_sizes="1",
@@ -147,13 +152,13 @@ def table(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time each quantization at each batch size."""
     options = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
     file = folder / "sessions" / "table.json"
-    return _session(file, plan, ["-k=throughput", *options, *plan.table])
+    return session(file, plan, ["-k=throughput", *options, *plan.table])
 
 
 def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run `pytest benchmarks` at its defaults, with profiles."""
     options = ["--artifacts", str(folder / "artifacts"), *plan.main]
-    return _session(folder / "sessions" / "main.json", plan, options)
+    return session(folder / "sessions" / "main.json", plan, options)
 
 
 def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -163,7 +168,7 @@ def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
         file = folder / "replicas" / f"{quantization}.json"
         if not file.exists():
             options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
-            _session(file, plan, options)
+            session(file, plan, options)
         found.append(f"{file.parent.name}/{file.name}")
     return {"files": found}
 
@@ -174,7 +179,7 @@ def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
     for name in ("single", "auto") if plan.device == "cuda" else ("single",):
         file = folder / "sharded" / f"{name}.json"
         options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
-        found[name] = _session(file, plan, options)["file"]
+        found[name] = session(file, plan, options)["file"]
     return {"files": found}
 
 
@@ -241,7 +246,7 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
         options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
         tiny = replace(plan, model="synthetic:tiny")
         # Beside the others it would be the newest, and a page is of the newest.
-        found = _session(folder / "stranger" / "session.json", tiny, options)
+        found = session(folder / "stranger" / "session.json", tiny, options)
     finally:
         other.kill()
         other.wait()
@@ -314,7 +319,7 @@ def _target(plan: Plan, *options: str) -> Target:
     return find_target(measuring.conditions(_options(plan, *options)).settings, print)
 
 
-def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
+def session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
     """Run a session of pytest, which writes a file. Raises InputError if it fails."""
     file.parent.mkdir(exist_ok=True)
     command = [
