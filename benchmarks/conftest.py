@@ -326,9 +326,9 @@ def fleet(new_fleet: Callable[[int, str], Fleet], replicas: int) -> Fleet:
 @pytest.fixture
 def ranks(new_fleet: Callable[[int, str], Fleet], target: Target) -> Fleet:
     """Return the processes that hold the model of a benchmark together."""
-    from benchmarks.model import shards
+    from benchmarks.splitting import possible
 
-    return new_fleet(shards.ranks(target.device), "rank")
+    return new_fleet(possible.ranks(target.device), "rank")
 
 
 @pytest.fixture

@@ -19,11 +19,12 @@ ALLOWED = {
     "sharing": "sessions common",
     "config": "machine common",
     "modes": "config machine common",
-    "model": "modes config machine common",
+    "splitting": "config machine common",
+    "model": "splitting modes config machine common",
     "allocator": "model config machine common",
     "measure": "modes model config machine sessions common",
-    "evidence": "allocator modes model config machine common",
-    "replicas": "evidence measure model config machine sessions common",
+    "evidence": "allocator modes model splitting config machine common",
+    "replicas": "evidence measure model splitting config machine sessions common",
     "verdicts": "sessions common",
     "environments": "sessions common",
     "duet": "environments verdicts evidence measure model machine config sessions common",
@@ -34,8 +35,9 @@ ALLOWED = {
     "export": "page report history sessions common",
     "commands": "export page report history duet environments verdicts sharing sessions config "
     "machine common",
-    "pytest_session": "page report verdicts evidence model sessions config machine common",
-    "top": "pytest_session report replicas evidence measure model machine config common",
+    "pytest_session": "page report verdicts evidence model splitting sessions config machine "
+    "common",
+    "top": "pytest_session report replicas evidence measure model splitting machine config common",
 }
 MOST = 13  # modules in a folder, so that a reader finds the room for a change in a minute
 

@@ -13,7 +13,7 @@ from benchmarks.commands import measuring
 from benchmarks.common import git, packages
 from benchmarks.common.errors import InputError
 from benchmarks.config import models
-from benchmarks.config.options import OPTIONS
+from benchmarks.config.options import OPTIONS, TENSOR
 from benchmarks.environments import versions
 from benchmarks.sessions import baseline, commit, comparable
 
@@ -64,6 +64,10 @@ def shared(options: list[str]) -> dict[str, str]:
     for name, step in NOT_FOLLOWED.items():
         if value := found.pop(name, None):
             raise InputError(f"--options: expected no {name}, got {name}={value}; {step}")
+    if found.get("--device-map") == TENSOR:
+        raise InputError(
+            f"--options: expected no --device-map={TENSOR}; {measuring.ONE_PROCESS}: pytest --gate"
+        )
     return found
 
 

@@ -18,7 +18,7 @@ from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import wrapped
 from benchmarks.config import models
-from benchmarks.config.options import OPTIONS
+from benchmarks.config.options import OPTIONS, TENSOR
 from benchmarks.config.settings import build_settings, count, positive
 from benchmarks.duet.restart import Conditions
 from benchmarks.duet.schedule import SIDES, Budget, Take
@@ -41,6 +41,7 @@ NOT_OURS = (
     "--work-only",  # a duet has --work
 )
 ONE_MODEL = "a duet compares environments on one: call it once for each"
+ONE_PROCESS = "a side of a duet is one process, so run a session with it again instead"
 RESTARTS = 12
 WORK_RESTARTS = ENOUGH  # of work, whose noise is small
 
@@ -101,6 +102,8 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
     options = {option.dest: getattr(arguments, option.dest, option.default) for option in OPTIONS}
     settings = build_settings(options.get, os.environ)
     models.check_one(settings.models, ONE_MODEL)
+    if settings.device_map == TENSOR:
+        raise InputError(f"--device-map {TENSOR}: expected another one; {ONE_PROCESS}")
     asked = Conditions(
         settings=settings,
         options=options,

@@ -9,7 +9,8 @@ from benchmarks.config import generation
 from benchmarks.config.quantization import QUANTIZATIONS
 
 DEVICES = ("auto", "cuda", "cpu")
-DEVICE_MAPS = ("single", "auto", "tensor")
+TENSOR = "tensor"  # several processes hold a model together
+DEVICE_MAPS = ("single", "auto", TENSOR)
 DTYPES = ("float16", "bfloat16")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
 
@@ -155,7 +156,8 @@ OPTIONS = (
         "--columns",
         "columns of the table at the end, by their headers, as in tokens/s,p99,load; all: every "
         "one that was measured (default: tokens/s, TTFT, TPOT, device, busy, calls, and memory, of "
-        "replicas also scaling and cores; the stored file has all of them anyway)",
+        "several processes also scaling, cores and collectives; the stored file has all of them "
+        "anyway)",
         metavar="NAME,...",
     ),
     Option(

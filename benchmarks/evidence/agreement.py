@@ -12,8 +12,9 @@ from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence.output import compare
 from benchmarks.evidence.references import read_reference, reference_key, reference_name
-from benchmarks.model import quantizing, shards, skeleton
+from benchmarks.model import quantizing, skeleton
 from benchmarks.model.checkpoint import first_rows
+from benchmarks.splitting import shards
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import beside
+from benchmarks.config.options import TENSOR
 from benchmarks.config.settings import dtype_name
 from benchmarks.evidence.output import logits
 from benchmarks.machine import device, software
-from benchmarks.model import loading, shards
+from benchmarks.model import loading
 from benchmarks.model.checkpoint import index_sha256
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _origin(target: Target) -> Target:
             "was made from by --reference"
         )
     settings = target.settings
-    if settings.device_map == shards.MAP:  # its reference is what one device makes of it
+    if settings.device_map == TENSOR:  # its reference is what one device makes of it
         settings = replace(settings, device_map="single")
     return replace(target, checkpoint=target.origin, settings=settings)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.quantity import Unmeasured
-from benchmarks.model import fitness, shards, skeleton
+from benchmarks.model import fitness, skeleton
 from benchmarks.model.checkpoint import POSITIONS
+from benchmarks.splitting import shards
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

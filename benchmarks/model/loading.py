@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import HarnessError, InputError, plain
 from benchmarks.common.text import first_line
+from benchmarks.config.options import TENSOR
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine import clock
-from benchmarks.model import quantizing, shards
+from benchmarks.model import quantizing
 from benchmarks.model.engine import Engine, generation_config
 from benchmarks.model.out_of_memory import free_bytes, is_out_of_memory, out_of_memory
 
@@ -90,7 +91,7 @@ def _placed(target: Target) -> dict[str, Any]:
 
     Ranks that hold a model together are told by the variables of torch's launcher.
     """
-    if target.settings.device_map != shards.MAP:
+    if target.settings.device_map != TENSOR:
         return {
             "device_map": "auto" if target.settings.device_map == "auto" else {"": target.device}
         }

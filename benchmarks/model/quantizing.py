@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import plain
-from benchmarks.model import shards
+from benchmarks.splitting import shards
 
 if TYPE_CHECKING:
     import torch

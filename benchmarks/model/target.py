@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import first_line
 from benchmarks.config.generation import DEFAULT, MODES
+from benchmarks.config.options import TENSOR
 from benchmarks.config.workload import Workload, build_workload, shipped_text
 from benchmarks.machine import device
-from benchmarks.model import fitness, shards, skeleton
+from benchmarks.model import fitness, skeleton
 from benchmarks.model.checkpoint import default_model, local, resolve
 from benchmarks.modes import possible
+from benchmarks.splitting import possible as splitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +79,8 @@ def check(settings: Settings) -> None:
     _ = settings.cache_dir  # raises if there is none
     if settings.device == "cpu":
         device.check_map("cpu", settings.device_map)
-    if settings.device_map == shards.MAP:
-        shards.check_options(settings)
+    if settings.device_map == TENSOR:
+        splitting.check_options(settings)
     for model in filter(None, settings.models):
         local(model, settings.revision)
 
@@ -94,7 +96,7 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     from transformers import PreTrainedModel  # noqa: F401 (likewise)
 
     where = device.resolve(settings.device, settings.device_map)
-    ranks = shards.ranks(where) if settings.device_map == shards.MAP else 1
+    ranks = splitting.ranks(where) if settings.device_map == TENSOR else 1
     if settings.threads or where.type == "cpu":
         # One thread on the CPU: two wait for each other at the end of every operator, and with a
         # busy neighbour on one of two cores a generation took up to 150 times longer.
@@ -106,7 +108,7 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     done = skeleton.dry_pass(model)
     fitness.check(checkpoint, settings.quantizations, model, done)
     if ranks > 1:
-        shards.check_model(checkpoint, model, ranks)
+        splitting.check_model(checkpoint.name, model, ranks)
     devices = torch.cuda.device_count() if settings.device_map == "auto" else 1
     backend = possible.check(settings.generations, checkpoint.name, model, where, devices)
     idle = frozenset(name for name, count in done.linears.items() if not count) if done else ()

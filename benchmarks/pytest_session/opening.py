@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import short, wrapped
+from benchmarks.config.options import TENSOR
 from benchmarks.machine import device, software
-from benchmarks.model import shards
 from benchmarks.model.target import find_target
 from benchmarks.pytest_session import plugins, selection, written
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import state_of
 from benchmarks.report import columns
+from benchmarks.splitting import possible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def _check_replicas(numbers: Sequence[int], benchmarks: Sequence[Any]) -> None:
 
 def _check_ranks(device_map: str, benchmarks: Sequence[Any]) -> None:
     """Raise InputError if a benchmark is selected that is measured with another device map."""
-    together = device_map == shards.MAP
+    together = device_map == TENSOR
     for each in benchmarks:
         if ("ranks" in each.fixturenames) != together:
             raise InputError(
@@ -45,9 +46,9 @@ def _check_ranks(device_map: str, benchmarks: Sequence[Any]) -> None:
 
 def _ranks(device_map: str, first: torch.device) -> list[str]:
     """Return the line that says how many processes hold a model together; none without them."""
-    if device_map != shards.MAP:
+    if device_map != TENSOR:
         return []
-    return [f"ranks: {shards.ranks(first)}, each with its part of every layer"]
+    return [f"ranks: {possible.ranks(first)}, each with its part of every layer"]
 
 
 def _replicas(numbers: Sequence[int], first: torch.device) -> list[str]:

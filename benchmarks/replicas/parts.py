@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import AttestationError
 from benchmarks.common.quantity import Metric
+from benchmarks.config.options import TENSOR
 from benchmarks.evidence import device_time
 from benchmarks.machine.readings import combine
 from benchmarks.measure.extra_info import extra_info
 from benchmarks.measure.memory import bandwidth
 from benchmarks.measure.metrics import bandwidth_at_once
-from benchmarks.model import shards, skeleton
+from benchmarks.model import skeleton
 from benchmarks.replicas.account import judge
+from benchmarks.splitting import shards
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-EXCHANGE = re.compile(r"nccl", re.IGNORECASE)  # ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
+COLLECTIVE = re.compile("nccl")  # as in ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
 SUMMED = ("weights_bytes", "decode_weight_bytes", "kv_bytes_per_token", "state_bytes")
 PHASES = ("prefill", "decode")
 
@@ -73,7 +75,7 @@ def attest(engine: Engine, target: Target) -> dict[str, Any]:
             wrong.append(f"{name} {'split' if asked else 'whole'}, got {tuple(here.shape)} of it")
     if wrong or not split:
         raise AttestationError(
-            f"--device-map {shards.MAP} is not what ran: expected "
+            f"--device-map {TENSOR} is not what ran: expected "
             f"{wrong[0] if wrong else 'split weights, got none'}"
             f"{f' and {len(wrong) - 1} more' if wrong[1:] else ''}; check transformers' version"
         )
@@ -125,34 +127,28 @@ def add_work(info: dict[str, Any], found: Sequence[Work | None]) -> None:
     """Add the device time of each rank; that of the first is the benchmark's own already."""
     for rank, done in zip(info["ranks"], found, strict=True):
         spent = done.device_time if done else info["device_time"]
-        rank["device_time"] = spent and {phase: _spent(spent[phase]) for phase in PHASES}
+        rank["device_time"] = spent and {phase: of_rank(spent[phase]) for phase in PHASES}
+    first = info["ranks"][0]["device_time"]
     for phase in PHASES:
-        each = (info["device_time"] or {}).get(phase)
-        share: Metric = _spent(each)["exchange_s"] if each else None  # type: ignore[assignment]
-        info["metrics"][f"{phase}_exchange_device_s"] = share
-    if not info["device_time"]:
-        why = info["unmeasured"].get("decode_device_s", "")
-        names = [f"{phase}_exchange_device_s" for phase in PHASES]
-        info["unmeasured"].update(dict.fromkeys(names, why))
+        name = f"{phase}_collectives_s"
+        info["metrics"][name] = first and first[phase]["collectives_s"]
+        if not first:
+            info["unmeasured"][name] = info["unmeasured"][f"{phase}_device_s"]
 
 
-def exchanges(phase: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the kernels by which ranks exchange, out of what is stored of a phase's device time.
+def of_rank(phase: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the seconds of a step, out of what is stored of a phase, and its collectives' share.
 
-    Each with its calls and seconds over all steps. A kernel works from the moment at which it
-    begins, so that it waits for the slower ranks as well.
+    Those kernels are listed, with calls and seconds over all steps. Each works from the moment at
+    which it begins, so that the waiting for slower ranks is in it.
     """
-    return [dict(each) for each in phase["kernels"]["top"] if EXCHANGE.search(each["name"])]
-
-
-def _spent(phase: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the seconds of a step, and what of it went into exchanges, kernel by kernel."""
-    kernels = exchanges(phase)
+    kernels = [dict(each) for each in phase["kernels"]["top"] if COLLECTIVE.match(each["name"])]
     return {
         "step_s": device_time.middle_s(phase),
         "repeats_s": phase["repeats_s"],
-        "exchange_s": sum(each["device_s"] for each in kernels) / phase["steps"],
-        "exchanges": kernels,
+        "steps": phase["steps"],
+        "collectives_s": sum(each["device_s"] for each in kernels) / phase["steps"],
+        "collectives": kernels,
     }
 
 

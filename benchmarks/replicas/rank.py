@@ -28,7 +28,7 @@ from benchmarks.replicas.turns import Turns
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
 
@@ -107,13 +107,14 @@ class Rank:
         self.place.say("loading")
         with loading.load(target, quantization, cold=True) as engine:
             evidence = Evidence(target, engine, lambda: nvml.find(target.device, own))
+            weights = parts.attest(engine, target)
             workload = target.workload(batch_size, settings.new_tokens)
             engine.prepare(workload)
             for number in range(1, settings.warmup_rounds + 1):  # as many on each rank
                 self.place.say(f"warm-up {number} of {settings.warmup_rounds}")
                 engine.generate(workload)
             attempt = self._time(engine, workload, target, own)
-            info = self._record(attempt, engine, workload, target)
+            info = self._record(attempt, weights, engine, workload, target)
             benchmark = Recorded("tensor_parallel", info)
             tokens = attempt.generations[-1].tokens
             evidence.add(benchmark, workload, tokens)
@@ -137,7 +138,12 @@ class Rank:
         return self.place.time_rounds(engine, workload, rounds, gpu, self.group.host)
 
     def _record(
-        self, attempt: Attempt, engine: Engine, workload: Workload, target: Target
+        self,
+        attempt: Attempt,
+        weights: Mapping[str, Any],
+        engine: Engine,
+        workload: Workload,
+        target: Target,
     ) -> dict[str, Any]:
         """Return what is stored of the rounds, of this rank and all others' parts.
 
@@ -152,7 +158,7 @@ class Rank:
             peaks=attempt.peaks,
             cost=model_cost(engine, workload),
             cpu_s=number_of(seen.counts.get("cpu_s")),
-            weights=parts.attest(engine, target),
+            weights=weights,
             tokens_sha256=tokens_sha256(attempt.generations[-1].tokens),
         )
         found = self.group.gather(own)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from benchmarks.common import files, process
 from benchmarks.common.errors import HarnessError
 from benchmarks.common.text import duration, rate
+from benchmarks.config.options import TENSOR
 from benchmarks.config.settings import build_settings
 from benchmarks.evidence.agreement import tokens_sha256
 from benchmarks.evidence.gathering import Evidence
 from benchmarks.measure.extra_info import describe
-from benchmarks.model import footprint, loading, shards
+from benchmarks.model import footprint, loading
 from benchmarks.model.target import find_target
 from benchmarks.replicas import account, arguments
 from benchmarks.replicas.account import Account
@@ -117,7 +118,7 @@ def main(given: Sequence[str] | None = None) -> NoReturn:
     """Be one replica, and end; its last line in the log says why if it failed."""
     asked = arguments.parse(given)
     process.die_with(os.getppid(), ctypes.CDLL(None) if sys.platform == "linux" else None)
-    together = asked.device_map == shards.MAP
+    together = asked.device_map == TENSOR
     place = Place.of_launcher("rank" if together else "replica")
     asked.folder.mkdir(parents=True, exist_ok=True)
     log = os.open(asked.folder / log_name(place.number), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)

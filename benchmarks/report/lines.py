@@ -90,6 +90,8 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
     placement = info.get("placement") or {}
     if len(placement) < 2:
         return None
+    if ranks := info.get("ranks"):
+        return "; ".join(map(_rank, placement, placement.values(), ranks))
     decode = (info.get("device_time") or {}).get("decode") or {}
     shares = decode.get("share_by_gpu") or {}
     parts = []
@@ -106,6 +108,21 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
         first, stop = counters["decode_steps"]
         parts.append(f"{number(copies / (stop - first))} copies between them in a decode step")
     return "; ".join(parts)
+
+
+def _rank(name: str, there: Mapping[str, Any], rank: Mapping[str, Any]) -> str:
+    """Return what one of several ranks holds of a model, and what it does in a decode step."""
+    weights = rank["weights"]
+    count = sum(each["tensors"] for each in weights.values())
+    says = [
+        f"weights {size(there['weights_bytes'])}, {weights['split']['tensors']} of {count} split"
+    ]
+    if (peak := there.get("peak_allocated_bytes")) is not None:
+        says.append(f"peak {size(peak)}")
+    if spent := (rank["device_time"] or {}).get("decode"):
+        step, collectives = duration(spent["step_s"]), duration(spent["collectives_s"])
+        says.append(f"a decode step {step} of device time, {collectives} of it collectives")
+    return f"{name}: {', '.join(says)}"
 
 
 def replicas_line(replicas: Sequence[Mapping[str, Any]]) -> str:

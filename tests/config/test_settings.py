@@ -136,7 +136,7 @@ def test_every_option_is_tested() -> None:
         ("--report", "", "a path"),
         ("--summary", " ", "a path"),
         ("--device", "tpu", "one of auto, cuda, cpu"),
-        ("--device-map", "balanced", "one of single, auto"),
+        ("--device-map", "balanced", "one of single, auto, tensor"),
         ("--quantization", "int4", "one of int8-decomp, int8, nf4, nf4-dq, fp16, bf16"),
         ("--quantization", "fp16;int8", "one of int8-decomp, int8, nf4, nf4-dq, fp16, bf16"),
         ("--quantization", "", "one or more of int8-decomp, int8, nf4, nf4-dq, fp16, bf16"),

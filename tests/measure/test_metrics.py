@@ -28,6 +28,7 @@ from benchmarks.measure.metrics import (
     ModelCost,
     Peaks,
     Round,
+    bandwidth_at_once,
     bandwidth_in_turn,
     generation_metrics,
     mean_decode_context,
@@ -280,3 +281,13 @@ def test_devices_in_turn_read_with_the_bandwidth_between_theirs() -> None:
     assert bandwidth_in_turn(held, {"cuda:0": 3.35e12, "cuda:1": 3.35e12}) == 3.35e12
     unknown = Unmeasured("no NVML")
     assert bandwidth_in_turn(held, {"cuda:0": 4.0, "cuda:1": unknown}) is unknown
+
+
+def test_devices_at_once_read_as_long_as_the_slowest() -> None:
+    """The first takes 3 seconds for its part, and meanwhile the second one reads its own."""
+    held = {"cuda:0": 12, "cuda:1": 4}
+    assert bandwidth_at_once(held, {"cuda:0": 4.0, "cuda:1": 2.0}) == 16 / 3
+    equal = {"cuda:0": 8, "cuda:1": 8}
+    assert bandwidth_at_once(equal, dict.fromkeys(equal, 3e12)) == 6e12
+    unknown = Unmeasured("no NVML")
+    assert bandwidth_at_once(held, {"cuda:0": 4.0, "cuda:1": unknown}) is unknown

@@ -27,6 +27,15 @@ BAD_OPTIONS = {
     "elastic": (["--benchmark-storage=elasticsearch+http://h/x"], "expected a folder, got elastic"),
     "nowhere": (["--benchmark-storage="], "--benchmark-storage: expected a path, got an empty one"),
     "replicas": (["--replicas=1,2", "-k=throughput"], "--replicas: expected their benchmark among"),
+    "tensor": (
+        ["--device-map=tensor", "--quantization=fp16,int8,nf4"],
+        "--device-map tensor: expected --quantization fp16 or bf16, whose weights can be split "
+        "over devices; got int8, nf4;",
+    ),
+    "work of ranks": (
+        ["--device-map=tensor", "--quantization=fp16", "--work-only"],
+        "--device-map tensor and --work-only: expected one of them, got both",
+    ),
     "revision": (["--revision", "main"], "--revision: expected a model from the hub"),
 }
 

@@ -1,0 +1,138 @@
+"""Ranks for real: two processes that hold one model together, and what they must not hide."""
+
+import copy
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from benchmarks.common.errors import InputError, ReplicaError
+from benchmarks.config.options import TENSOR
+from benchmarks.evidence import device_time
+from benchmarks.evidence.kineto import Event
+from benchmarks.model import loading, skeleton
+from benchmarks.pytest_session import opening
+from benchmarks.replicas import parts
+from benchmarks.replicas.launch import Fleet, variables
+from benchmarks.splitting import possible
+from tests import virtual
+from tests.waiting import gone
+
+SHORT = ["--batch-size=2", "--new-tokens=3", "--rounds=2", "--warmup-rounds=1"]
+RANKS = [f"--device-map={TENSOR}", "--quantization=fp16"]
+REDUCE = "ncclDevKernel_AllReduce_Sum_f16_RING_LL(ncclDevKernelArgsStorage<4096ul>)"
+GATHER = "ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)"
+
+
+def test_two_processes_hold_one_model(session):
+    """Half of each layer is on each; the output is that of one device, and the record has both."""
+    outcome = session(*SHORT, *RANKS, "--benchmark-save=both")
+    assert outcome.status == 0, outcome.out + outcome.err
+    (bench,) = outcome.saved["benchmarks"]
+    assert bench["name"] == "test_tensor_parallel[fp16-b2-p16-n3]"
+    info = bench["extra_info"]
+    assert info["workload"]["ranks"] == 2
+    assert info["warmup_rounds"] == 1
+    assert bench["stats"]["data"] == [each["round_s"] for each in info["rounds"]]
+    first, second = (each["weights"] for each in info["ranks"])
+    assert first == second
+    assert first["whole"]["names"] == [
+        "model.layers.*.input_layernorm.weight",
+        "model.layers.*.post_attention_layernorm.weight",
+        "model.norm.weight",
+    ]
+    weights = [each["weights_bytes"] for each in info["placement"].values()]
+    assert len(weights) == 2
+    assert sum(weights) == info["metrics"]["weights_bytes"]
+    assert max(weights) < 0.51 * info["metrics"]["weights_bytes"]
+    assert info["attestation"]["weights"]["compared"] > 0
+    assert info["counters"]["decode"]["operators"]["c10d::allreduce_"] > 0
+    assert 0 < info["metrics"]["logits_relative_error"] < 0.01
+    assert info["unmeasured"]["decode_collectives_s"].startswith("on the CPU")
+    assert len({each["tokens_sha256"] for each in info["ranks"]}) == 1
+    assert "ranks: 2, each with its part of every layer\n" in outcome.out
+    assert "cpu, rank 1: weights " in outcome.out
+
+
+@pytest.fixture
+def fleet(environment, machine):  # noqa: ARG001 (it is installed)
+    """Return two ranks."""
+    options = [f"--model={virtual.ONE_LAYER}", "--device=cpu", *RANKS, *SHORT]
+    return Fleet(2, options, variables(os.environ | environment, None), kind="rank")
+
+
+def test_a_weight_that_is_whole_is_named(fleet, machine, monkeypatch):
+    """It would be read twice, and no output shows it."""
+    load = machine.load
+
+    def loaded(*arguments, **more):
+        engine = load(*arguments, **more)
+        linear = engine.model.model.layers[0].mlp.up_proj
+        linear.weight = torch.nn.Parameter(linear.weight.full_tensor())
+        return engine
+
+    monkeypatch.setattr(loading, "load", loaded)
+    with pytest.raises(ReplicaError, match=r"^rank [01] ended with status 1; ") as lost:
+        fleet.run()
+    name = "model.layers.0.mlp.up_proj.weight"
+    says = f"AttestationError: --device-map tensor is not what ran: expected {name} split, got "
+    assert says in str(lost.value)
+    assert len(fleet._pids) == 2
+    assert all(map(gone, fleet._pids))
+
+
+def test_one_gpu_is_refused_with_its_number(monkeypatch):
+    """A model that is split over one is the model."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=r"at least 2 visible GPUs, got 1; .*--device-map single$"):
+        possible.ranks(torch.device("cuda", 0))
+    assert possible.ranks(torch.device("cpu")) == 2
+
+
+def test_what_cannot_be_split_is_refused_before_the_load(tiny_checkpoint):
+    """Heads that can't be shared out, and models for which transformers has no plan."""
+    model = skeleton.build(tiny_checkpoint, "sdpa")
+    possible.check_model(tiny_checkpoint.name, model, 2)
+    with pytest.raises(InputError, match=r"num_attention_heads .* multiple of 3, .*; got 8;"):
+        possible.check_model(tiny_checkpoint.name, model, 3)
+    without = copy.copy(model)
+    without._tp_plan = {}
+    with pytest.raises(InputError, match=r"no plan for synthetic:tiny \(LlamaForCausalLM\);"):
+        possible.check_model(tiny_checkpoint.name, without, 2)
+
+
+def test_collectives_are_listed_by_the_names_of_their_kernels():
+    """Out of the same records as all other kernels: a matrix product is none."""
+    kernels = [("gemm", 700), (REDUCE, 200), (REDUCE, 100), (GATHER, 60), ("gemm", 700)]
+    events = [
+        Event(
+            name,
+            on_host=False,
+            device=1,
+            start_ns=1000 * number,
+            duration_ns=ns,
+            id=number,
+            operator=0,
+            annotation=False,
+            bytes=0,
+        )
+        for number, (name, ns) in enumerate(kernels, start=1)
+    ]
+    stored = device_time.record_of([device_time.repeat(events)] * 2, steps=2)
+    found = parts.of_rank(stored)
+    assert found["step_s"] == pytest.approx(880e-9)
+    assert found["collectives_s"] == pytest.approx(180e-9)
+    assert found["collectives"] == [
+        {"name": REDUCE, "calls": 2, "device_s": pytest.approx(300e-9)},
+        {"name": GATHER, "calls": 1, "device_s": pytest.approx(60e-9)},
+    ]
+
+
+@pytest.mark.parametrize(("device_map", "fixture"), [(TENSOR, "engine"), ("auto", "ranks")])
+def test_ranks_are_measured_alone(device_map, fixture):
+    """A benchmark that loads a whole model is none of theirs, nor is theirs one of the others."""
+    selected = SimpleNamespace(name="test_x[fp16]", fixturenames=["benchmark", fixture])
+    says = rf"^--device-map {device_map}: expected .* measured with it, got x\[fp16\]; name "
+    with pytest.raises(InputError, match=says):
+        opening._check_ranks(device_map, [selected])
