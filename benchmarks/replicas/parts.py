@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-COLLECTIVE = re.compile("nccl")  # as in ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
+COLLECTIVE = re.compile("nccl(?:Dev)?Kernel")  # as in ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
 SUMMED = ("weights_bytes", "decode_weight_bytes", "kv_bytes_per_token", "state_bytes")
 PHASES = ("prefill", "decode")
 
@@ -39,7 +39,6 @@ class Part:
     """What one rank holds, and what it took."""
 
     rank: int
-    host: int
     device: str
     placement: Mapping[str, Mapping[str, Any]]
     peaks: Peaks
@@ -107,7 +106,6 @@ def record(
     info["ranks"] = [
         {
             "rank": each.rank,
-            "host": each.host,
             "device": each.device,
             "weights": dict(each.weights),
             "tokens_sha256": each.tokens_sha256,

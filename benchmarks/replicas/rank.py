@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import files
-from benchmarks.common.errors import WorkError
+from benchmarks.common.errors import InputError, WorkError
+from benchmarks.config.options import TENSOR
 from benchmarks.config.settings import build_settings
 from benchmarks.evidence import output, work
 from benchmarks.evidence.agreement import tokens_sha256
@@ -25,6 +26,7 @@ from benchmarks.replicas.account import number_of
 from benchmarks.replicas.parts import Part
 from benchmarks.replicas.place import RESULTS, Place
 from benchmarks.replicas.turns import Turns
+from benchmarks.splitting import possible
 
 if TYPE_CHECKING:
     import argparse
@@ -101,6 +103,11 @@ class Rank:
         if settings.device == "cpu":  # transformers splits a model over GPUs if it sees any
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         target = self.place.on_own_gpu(find_target(settings, lambda _: None))
+        if (expected := possible.ranks(target.device)) != self.place.count:
+            raise InputError(
+                f"--device-map {TENSOR}: expected {expected} processes, one for each visible GPU "
+                f"of one host or two on a CPU; got {self.place.count}"
+            )
         self.group = Group.join(target.device)
         own = self.place.gather_pids(self.asked.parent, self.group.host)
         (quantization,), (batch_size,) = settings.quantizations, settings.batch_sizes
@@ -152,7 +159,6 @@ class Rank:
         seen = attempt.watch.observations([each.round_s for each in attempt.rounds])
         own = Part(
             rank=self.place.number,
-            host=self.place.host,
             device=str(engine.device),
             placement=attempt.placement,
             peaks=attempt.peaks,

@@ -6,16 +6,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.distributed.tensor import Partial, Replicate, Shard
 
 from benchmarks.common.errors import InputError, ReplicaError
 from benchmarks.config.options import TENSOR
 from benchmarks.evidence import device_time
 from benchmarks.evidence.kineto import Event
 from benchmarks.model import loading, skeleton
+from benchmarks.model.checkpoint import first_rows
 from benchmarks.pytest_session import opening
 from benchmarks.replicas import parts
 from benchmarks.replicas.launch import Fleet, variables
-from benchmarks.splitting import possible
+from benchmarks.splitting import possible, shards
 from tests import virtual
 from tests.waiting import gone
 
@@ -37,15 +39,12 @@ def test_two_processes_hold_one_model(session):
     assert bench["stats"]["data"] == [each["round_s"] for each in info["rounds"]]
     first, second = (each["weights"] for each in info["ranks"])
     assert first == second
-    assert first["whole"]["names"] == [
-        "model.layers.*.input_layernorm.weight",
-        "model.layers.*.post_attention_layernorm.weight",
-        "model.norm.weight",
-    ]
-    weights = [each["weights_bytes"] for each in info["placement"].values()]
-    assert len(weights) == 2
-    assert sum(weights) == info["metrics"]["weights_bytes"]
-    assert max(weights) < 0.51 * info["metrics"]["weights_bytes"]
+    assert "model.layers.*.mlp.down_proj.weight" in first["split"]["names"]
+    assert "model.layers.*.input_layernorm.weight" in first["whole"]["names"]
+    held = sum(each["bytes"] for each in first.values())
+    buffers = 2 * 32 * 4  # the angles of the positions
+    assert [each["weights_bytes"] for each in info["placement"].values()] == [held + buffers] * 2
+    assert info["metrics"]["weights_bytes"] == 2 * (held + buffers)
     assert info["attestation"]["weights"]["compared"] > 0
     assert info["counters"]["decode"]["operators"]["c10d::allreduce_"] > 0
     assert 0 < info["metrics"]["logits_relative_error"] < 0.01
@@ -100,6 +99,31 @@ def test_what_cannot_be_split_is_refused_before_the_load(tiny_checkpoint):
     without._tp_plan = {}
     with pytest.raises(InputError, match=r"no plan for synthetic:tiny \(LlamaForCausalLM\);"):
         possible.check_model(tiny_checkpoint.name, without, 2)
+
+
+def of_a_rank(tensor, rank, *placements):
+    """Return a tensor as one of two ranks has it, without a group of them."""
+    mesh = SimpleNamespace(size=lambda _: 2, get_local_rank=lambda _: rank)
+    return SimpleNamespace(
+        shape=tensor.shape, to_local=None, device_mesh=mesh, placements=placements
+    )
+
+
+def test_each_rank_is_compared_with_its_own_part_of_the_checkpoint(tiny_checkpoint):
+    """The second half of the rows, or of the columns; and of five rows the last two."""
+    name = "model.layers.0.mlp.up_proj.weight"
+    whole = first_rows(tiny_checkpoint, name, 9999)
+    second = whole[len(whole) // 2 :]
+    part = shards.part(of_a_rank(whole, 1, Shard(0)))
+    assert torch.equal(first_rows(tiny_checkpoint, name, 9999, part), second)
+    assert torch.equal(first_rows(tiny_checkpoint, name, 3, part), second[:3])
+    part = shards.part(of_a_rank(whole, 1, Shard(1)))
+    half = whole.shape[1] // 2
+    assert torch.equal(first_rows(tiny_checkpoint, name, 3, part), whole[:3, half:])
+    assert shards.part(of_a_rank(whole[:5], 1, Shard(0)))[0] == slice(3, 5)
+    assert shards.part(of_a_rank(whole[:5], 1, Replicate()))[0] == slice(0, 5)
+    assert shards.part(of_a_rank(whole, 1, Partial())) is None
+    assert shards.part(whole) == ()
 
 
 def test_collectives_are_listed_by_the_names_of_their_kernels():
