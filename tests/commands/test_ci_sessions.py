@@ -63,6 +63,7 @@ def test_another_storage_is_followed(job, storage):
         "--summary more.md",
         "--replicas 1,2",
         "--generation static,compiled",
+        "--device-map tensor --quantization fp16",
     ],
 )
 def test_options_that_ci_cant_follow_are_refused_in_one_line(job, capsys, options):

@@ -289,3 +289,13 @@ def test_work_alone_goes_with_no_duet_of_times(command, capfd, other):
         command("duet", "--base=current", "--work", other)
     assert ended.value.code == 4
     assert f"--work and {other}: expected one of them" in capfd.readouterr().err
+
+
+def test_a_side_is_one_process(command, capfd):
+    """A model that several hold together is refused before anything is installed."""
+    with pytest.raises(SystemExit) as ended:
+        command("duet", "--base=current", "--device-map=tensor", "--quantization=fp16")
+    assert ended.value.code == 4
+    assert "--device-map tensor: expected another one; a side of a duet is one process" in (
+        capfd.readouterr().err
+    )

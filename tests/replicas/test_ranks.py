@@ -17,6 +17,7 @@ from benchmarks.model.checkpoint import first_rows
 from benchmarks.pytest_session import opening
 from benchmarks.replicas import parts
 from benchmarks.replicas.launch import Fleet, variables
+from benchmarks.report.lines import placement_line
 from benchmarks.splitting import possible, shards
 from tests import virtual
 from tests.waiting import gone
@@ -160,3 +161,18 @@ def test_ranks_are_measured_alone(device_map, fixture):
     says = rf"^--device-map {device_map}: expected .* measured with it, got x\[fp16\]; name "
     with pytest.raises(InputError, match=says):
         opening._check_ranks(device_map, [selected])
+
+
+def test_what_each_rank_holds_and_does_is_one_line():
+    """Its bytes, how many weights are split, and what of its device time is collectives."""
+    phase = {"step_s": 5e-3, "collectives_s": 1e-3}
+    weights = {"split": {"tensors": 30}, "whole": {"tensors": 9}}
+    there = {"weights_bytes": 8.1e9, "peak_allocated_bytes": 9.2e9}
+    ranks = [{"weights": weights, "device_time": {"decode": phase}}] * 2
+    placement = {f"cuda:{index}": there for index in range(2)}
+    first, _, second = (placement_line({"placement": placement, "ranks": ranks}) or "").partition(
+        "; "
+    )
+    says = "weights 8.1 GB, 30 of 39 split, peak 9.2 GB, a decode step 5 ms of device time, "
+    assert first == f"cuda:0: {says}1 ms of it collectives"
+    assert second == first.replace("cuda:0", "cuda:1")
