@@ -53,6 +53,15 @@ class Part:
         return self.device if self.device != "cpu" else f"cpu, rank {self.rank}"
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """What this rank measures: its part of a model, with a workload."""
+
+    target: Target
+    engine: Engine
+    workload: Workload
+
+
 def attest(engine: Engine, target: Target) -> dict[str, Any]:
     """Return which weights of this rank are split, which are whole, and their bytes.
 
@@ -88,11 +97,10 @@ def record(
     found: Sequence[Part],
     attempt: Attempt,
     seen: Observations,
-    engine: Engine,
-    workload: Workload,
-    target: Target,
+    loaded: Loaded,
 ) -> dict[str, Any]:
     """Return what is stored of the first rank's rounds, with the weights and peaks of all ranks."""
+    target, engine, workload = loaded.target, loaded.engine, loaded.workload
     attempt.placement = {
         each.place: dict(there) for each in found for there in each.placement.values()
     }

@@ -1,13 +1,13 @@
 """One rank: a process that torch's launcher starts, with its part of each layer of a model.
 
-All ranks do the same in the same order. Where one of them has to decide, they take turns.
+All ranks do the same in the same order; where one of them has to decide, they take turns. The
+session is none of them, so that a rank which is lost ends a benchmark, and not the session.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import files
@@ -23,9 +23,9 @@ from benchmarks.model import loading
 from benchmarks.model.target import find_target
 from benchmarks.replicas import arguments, parts
 from benchmarks.replicas.account import number_of
-from benchmarks.replicas.parts import Part
+from benchmarks.replicas.parts import Loaded, Part
 from benchmarks.replicas.place import RESULTS, Place
-from benchmarks.replicas.turns import Turns
+from benchmarks.replicas.turns import Group
 from benchmarks.splitting import possible
 
 if TYPE_CHECKING:
@@ -34,56 +34,21 @@ if TYPE_CHECKING:
 
     import torch
 
-    from benchmarks.config.workload import Workload
+    from benchmarks.common.quantity import Unmeasured
     from benchmarks.evidence.work import Work
+    from benchmarks.machine.nvml import Gpu
     from benchmarks.measure.rounds import Attempt
-    from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
-
-LOADING = timedelta(minutes=30)  # ranks read a checkpoint at different rates
 
 
 @dataclass
 class Recorded:
     """The benchmark as `Evidence` wants it."""
 
-    fullname: str
     extra_info: dict[str, Any]
+    fullname: str = "tensor_parallel"
     name: str = "tensor_parallel"
     has_error: bool = False
-
-
-@dataclass
-class Group:
-    """The ranks: a group for what the model exchanges, one on the host for words, and turns."""
-
-    turns: Turns
-    host: Any = field(repr=False)
-
-    @classmethod
-    def join(cls, where: torch.device) -> Group:
-        """Meet the other ranks."""
-        import torch.distributed
-
-        own: Any = torch.distributed  # it doesn't list all that it exports
-        store, number, count = next(own.rendezvous("env://", timeout=LOADING))
-        torch.distributed.init_process_group(
-            "nccl" if where.type == "cuda" else "gloo",
-            store=store,
-            rank=number,
-            world_size=count,
-            timeout=LOADING,
-        )
-        host = torch.distributed.new_group(backend="gloo", timeout=LOADING)
-        return cls(Turns(own.PrefixStore("turns", store)), host)
-
-    def gather(self, found: Any) -> list[Any]:
-        """Return what each rank has found, on all of them."""
-        import torch.distributed
-
-        each: list[Any] = [None] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(each, found, self.host)
-        return each
 
 
 class Rank:
@@ -94,11 +59,29 @@ class Rank:
         self.asked = asked
         self.place = place
         self.group: Group
+        self.pids: Sequence[int] = ()  # of all ranks, and their parent
 
     def run(self) -> None:
-        """Load, warm up, time the rounds, gather evidence; the first rank writes the record."""
+        """Load, measure with the others, and compare with one device; the first writes it all."""
         import torch.distributed
 
+        target = self._join()
+        (quantization,), (batch_size,) = target.settings.quantizations, target.settings.batch_sizes
+        self.place.say("loading")
+        with loading.load(target, quantization, cold=True) as engine:
+            workload = target.workload(batch_size, target.settings.new_tokens)
+            loaded = Loaded(target, engine, workload)
+            evidence = Evidence(target, engine, lambda: self._own_gpu(target.device))
+            info = self._measure(loaded, evidence)
+            self.place.say("comparing with one device")
+            logits = output.logits(engine, target).cpu()
+        torch.distributed.destroy_process_group()
+        if self.place.number == 0:
+            evidence.compare(logits, None)
+            files.write_json(self.asked.folder / RESULTS, info)
+
+    def _join(self) -> Target:
+        """Find the target on this rank's GPU, and meet the others."""
         settings = build_settings(arguments.text_of(self.asked), os.environ)
         if settings.device == "cpu":  # transformers splits a model over GPUs if it sees any
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -109,48 +92,31 @@ class Rank:
                 f"of one host or two on a CPU; got {self.place.count}"
             )
         self.group = Group.join(target.device)
-        own = self.place.gather_pids(self.asked.parent, self.group.host)
-        (quantization,), (batch_size,) = settings.quantizations, settings.batch_sizes
-        self.place.say("loading")
-        with loading.load(target, quantization, cold=True) as engine:
-            evidence = Evidence(target, engine, lambda: nvml.find(target.device, own))
-            weights = parts.attest(engine, target)
-            workload = target.workload(batch_size, settings.new_tokens)
-            engine.prepare(workload)
-            for number in range(1, settings.warmup_rounds + 1):  # as many on each rank
-                self.place.say(f"warm-up {number} of {settings.warmup_rounds}")
-                engine.generate(workload)
-            attempt = self._time(engine, workload, target, own)
-            info = self._record(attempt, weights, engine, workload, target)
-            benchmark = Recorded("tensor_parallel", info)
-            tokens = attempt.generations[-1].tokens
-            evidence.add(benchmark, workload, tokens)
-            found = [
-                self._take_turn(leader, evidence, engine, workload, target, own)
-                for leader in range(self.place.count)
-            ]
-            parts.add_work(info, self.group.gather(found[self.place.number]))
-            self.place.say("comparing with one device")
-            logits = output.logits(engine, target).cpu()
-        torch.distributed.destroy_process_group()
-        if self.place.number == 0:
-            evidence.compare(logits, None)
-            files.write_json(self.asked.folder / RESULTS, info)
+        self.pids = self.place.gather_pids(self.asked.parent, self.group.host)
+        return target
 
-    def _time(
-        self, engine: Engine, workload: Workload, target: Target, own: Sequence[int]
-    ) -> Attempt:
-        gpu = self.place.watched(target.device, own)
-        rounds = target.settings.rounds
-        return self.place.time_rounds(engine, workload, rounds, gpu, self.group.host)
+    def _own_gpu(self, where: torch.device) -> Gpu | Unmeasured:
+        return nvml.find(where, self.pids)
+
+    def _measure(self, loaded: Loaded, evidence: Evidence) -> dict[str, Any]:
+        """Warm up, time the rounds and gather evidence; return the record, the same on all."""
+        engine, workload, settings = loaded.engine, loaded.workload, loaded.target.settings
+        weights = parts.attest(engine, loaded.target)
+        engine.prepare(workload)
+        for number in range(1, settings.warmup_rounds + 1):  # as many on each rank
+            self.place.say(f"warm-up {number} of {settings.warmup_rounds}")
+            engine.generate(workload)
+        gpu = self.place.watched(engine.device, self.pids)
+        host = self.group.host
+        attempt = self.place.time_rounds(engine, workload, settings.rounds, gpu, host)
+        info = self._record(attempt, weights, loaded)
+        evidence.add(Recorded(info), workload, attempt.generations[-1].tokens)
+        turns = [self._turn(leader, loaded, evidence) for leader in range(self.place.count)]
+        parts.add_work(info, self.group.gather(turns[self.place.number]))
+        return info
 
     def _record(
-        self,
-        attempt: Attempt,
-        weights: Mapping[str, Any],
-        engine: Engine,
-        workload: Workload,
-        target: Target,
+        self, attempt: Attempt, weights: Mapping[str, Any], loaded: Loaded
     ) -> dict[str, Any]:
         """Return what is stored of the rounds, of this rank and all others' parts.
 
@@ -159,10 +125,10 @@ class Rank:
         seen = attempt.watch.observations([each.round_s for each in attempt.rounds])
         own = Part(
             rank=self.place.number,
-            device=str(engine.device),
+            device=str(loaded.engine.device),
             placement=attempt.placement,
             peaks=attempt.peaks,
-            cost=model_cost(engine, workload),
+            cost=model_cost(loaded.engine, loaded.workload),
             cpu_s=number_of(seen.counts.get("cpu_s")),
             weights=weights,
             tokens_sha256=tokens_sha256(attempt.generations[-1].tokens),
@@ -173,28 +139,21 @@ class Rank:
                 "ranks generated different tokens, expected the same: their logits differ; look "
                 "for a broken all-reduce"
             )
-        return parts.record(found, attempt, seen, engine, workload, target)
+        return parts.record(found, attempt, seen, loaded)
 
-    def _take_turn(
-        self,
-        leader: int,
-        evidence: Evidence,
-        engine: Engine,
-        workload: Workload,
-        target: Target,
-        own: Sequence[int],
-    ) -> Work | None:
+    def _turn(self, leader: int, loaded: Loaded, evidence: Evidence) -> Work | None:
         """Let a rank count and record its own work, while the others generate as often.
 
         The first one gathers the evidence of the benchmark; of the others the device time counts.
         """
+        engine, workload, turns = loaded.engine, loaded.workload, self.group.turns
         self.place.say(f"checking what ran on rank {leader}")
         if leader != self.place.number:
-            self.group.turns.follow(engine, workload)
+            turns.follow(engine, workload)
             return None
-        with self.group.turns.lead(engine):
+        with turns.lead(engine):
             if leader == 0:
                 evidence.gather_work()
                 return None
-            gpu = nvml.find(target.device, own)
-            return work.measure(engine, workload, gpu, target.settings)
+            gpu = self._own_gpu(engine.device)
+            return work.measure(engine, workload, gpu, loaded.target.settings)

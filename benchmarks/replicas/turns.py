@@ -1,4 +1,4 @@
-"""Ranks take turns: one of them decides how often all of them generate.
+"""What ranks say to each other, and their turns: one of them decides how often all generate.
 
 What is counted and recorded on one rank may be recorded again, which the others can't know. They
 have to generate as often: a rank that goes on alone waits for them for ever.
@@ -7,6 +7,7 @@ have to generate as often: a rank that goes on alone waits for them for ever.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.config.workload import Workload
     from benchmarks.model.engine import Engine
 
+LOADING = timedelta(minutes=30)  # ranks read a checkpoint at different rates
 PATIENCE = timedelta(hours=1)  # the parent ends processes that are silent for less
 END = 0  # tokens: the turn is over
 
@@ -59,3 +61,36 @@ class Turns:
     def _hear(self) -> int:
         self._said += 1
         return int(self._store.get(f"turn {self._said}"))
+
+
+@dataclass
+class Group:
+    """The ranks: a group for what the model exchanges, one on the host for words, and turns."""
+
+    turns: Turns
+    host: Any
+
+    @classmethod
+    def join(cls, where: torch.device) -> Group:
+        """Meet the other ranks."""
+        import torch.distributed
+
+        own: Any = torch.distributed  # it doesn't list all that it exports
+        store, number, count = next(own.rendezvous("env://", timeout=LOADING))
+        torch.distributed.init_process_group(
+            "nccl" if where.type == "cuda" else "gloo",
+            store=store,
+            rank=number,
+            world_size=count,
+            timeout=LOADING,
+        )
+        host = torch.distributed.new_group(backend="gloo", timeout=LOADING)
+        return cls(Turns(own.PrefixStore("turns", store)), host)
+
+    def gather(self, found: Any) -> list[Any]:
+        """Return what each rank has found, on all of them."""
+        import torch.distributed
+
+        each: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(each, found, self.host)
+        return each
