@@ -18,7 +18,7 @@ from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
 from benchmarks.config import models
 from benchmarks.config.generation import DEFAULT, MODES
-from benchmarks.config.options import HELP, OPTIONS, TENSOR
+from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import Settings, build_settings
 from benchmarks.machine import clock
 from benchmarks.model.checkpoint import own_quantization
@@ -38,7 +38,6 @@ from benchmarks.report import columns
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 REPLICAS = BENCHMARKS / "test_replicas.py"
-RANKS = BENCHMARKS / "test_tensor_parallel.py"
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
@@ -110,10 +109,9 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     settings = state_of(config).settings
     if collection_path.parent != BENCHMARKS or not collection_path.name.startswith("test_"):
         return None
-    tensor = settings.device_map == TENSOR
-    wanted = (collection_path == RANKS) == tensor
-    wanted = wanted and (collection_path != REPLICAS or bool(settings.replicas))
-    return None if wanted else True
+    wanted = selection.is_of_map(collection_path.name, settings.device_map)
+    replicas = collection_path != REPLICAS or settings.replicas
+    return None if wanted and replicas else True
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.config.options import TENSOR
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
     import pytest
 
     from benchmarks.config.settings import Settings
+
+
+RANKS = "test_tensor_parallel.py"
+
+
+def is_of_map(file: str, device_map: str) -> bool:
+    """Whether the benchmarks of a file, by its name, are measured with this --device-map."""
+    return (file == RANKS) == (device_map == TENSOR)
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Selection:
     prefixes: Sequence[str]  # --deselect
     selected: Collection[str]
     left_out: Collection[str]  # by -k, -m, --deselect, or the suite itself
+    device_map: str
 
     def asks_for(self, name: str) -> bool:
         """Whether it contains a benchmark, by its full name.
@@ -39,6 +50,8 @@ class Selection:
         """
         if name in self.selected or name in self.left_out:
             return name in self.selected
+        if not is_of_map(PurePosixPath(name.partition("::")[0]).name, self.device_map):
+            return False
         if self._is_ignored(name) or name.startswith(tuple(self.prefixes)):
             return False
         nearest = self._nearest(name)
@@ -86,6 +99,7 @@ def of_session(session: pytest.Session, left_out: Collection[str]) -> Selection:
         prefixes=config.getoption("deselect") or (),
         selected={item.nodeid for item in session.items},
         left_out=left_out,
+        device_map=config.option.device_map,
     )
 
 

@@ -12,7 +12,7 @@ from benchmarks.pytest_session.selection import Selection
 THROUGHPUT = "benchmarks/test_throughput.py::test_throughput"
 WARMUP = "benchmarks/test_warmup.py::test_warmup"
 ROOT = Path(__file__).parents[2]
-ALL = Selection(ROOT, ROOT, ["benchmarks"], [], [], set(), set())
+ALL = Selection(ROOT, ROOT, ["benchmarks"], [], [], set(), set(), "single")
 
 
 def after(selected, left_out):
@@ -89,3 +89,12 @@ def test_what_other_options_leave_out_is_not_asked_for(options):
     """--ignore, --ignore-glob and --deselect name it, though it isn't there."""
     assert ALL.asks_for(f"{THROUGHPUT}[int8-n128]")
     assert not dataclasses.replace(ALL, **options).asks_for(f"{THROUGHPUT}[int8-n128]")
+
+
+def test_a_split_model_and_a_whole_one_are_not_asked_for_together():
+    """A baseline of the one misses nothing in a session of the other."""
+    ranks = "benchmarks/test_tensor_parallel.py::test_tensor_parallel[fp16-n128]"
+    assert not ALL.asks_for(ranks)
+    split = dataclasses.replace(ALL, device_map="tensor")
+    assert split.asks_for(ranks)
+    assert not split.asks_for(f"{THROUGHPUT}[int8-n128]")
