@@ -27,10 +27,12 @@ END = 0  # tokens: the turn is over
 class Turns:
     """What ranks say to each other through the store of their group: no operator, no collective."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, number: int, count: int) -> None:
         """Say everything through this store, which all ranks have."""
         store.set_timeout(PATIENCE)
         self._store = store
+        self._number = number
+        self._others = [each for each in range(count) if each != number]
         self._said = 0
 
     @contextmanager
@@ -55,12 +57,19 @@ class Turns:
             engine.run(workload, new_tokens)
 
     def _say(self, new_tokens: int) -> None:
+        """Say it, and wait until all have heard it: whoever records begins last.
+
+        So its GPU doesn't wait in the first collective for ranks that have yet to begin.
+        """
         self._said += 1
         self._store.set(f"turn {self._said}", str(new_tokens))
+        self._store.wait([f"heard {self._said} by {each}" for each in self._others])
 
     def _hear(self) -> int:
         self._said += 1
-        return int(self._store.get(f"turn {self._said}"))
+        said = int(self._store.get(f"turn {self._said}"))
+        self._store.set(f"heard {self._said} by {self._number}", "")
+        return said
 
 
 @dataclass
@@ -85,7 +94,7 @@ class Group:
             timeout=LOADING,
         )
         host = torch.distributed.new_group(backend="gloo", timeout=LOADING)
-        return cls(Turns(own.PrefixStore("turns", store)), host)
+        return cls(Turns(own.PrefixStore("turns", store), number, count), host)
 
     def gather(self, found: Any) -> list[Any]:
         """Return what each rank has found, on all of them."""

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.model.checkpoint import first_rows
 from benchmarks.pytest_session import opening
 from benchmarks.replicas import parts
 from benchmarks.replicas.launch import Fleet, variables
+from benchmarks.replicas.turns import Turns
 from benchmarks.report.lines import placement_line
 from benchmarks.splitting import possible, shards
 from tests import virtual
@@ -161,6 +163,27 @@ def test_ranks_are_measured_alone(device_map, fixture):
     says = rf"^--device-map {device_map}: expected .* measured with it, got x\[fp16\]; name "
     with pytest.raises(InputError, match=says):
         opening._check_ranks(device_map, [selected])
+
+
+def test_the_others_generate_as_often_as_the_one_whose_turn_it_is():
+    """As many tokens each time; then it is another one's turn."""
+    store = torch.distributed.HashStore()
+    ran = {0: [], 1: []}
+
+    def rank(number):
+        turns = Turns(store, number, 2)
+        engine = SimpleNamespace(run=lambda _, tokens, *_others: ran[number].append(tokens))
+        for leader, asked in ((0, [2, 1, 1, 6]), (1, [2, 5])):
+            if leader != number:
+                turns.follow(engine, "workload")
+                continue
+            with turns.lead(engine):
+                for tokens in asked:
+                    engine.run("workload", tokens, "a processor")
+
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(rank, ran))
+    assert ran[0] == ran[1] == [2, 1, 1, 6, 2, 5]
 
 
 def test_what_each_rank_holds_and_does_is_one_line():
