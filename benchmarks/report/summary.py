@@ -16,7 +16,7 @@ from benchmarks.common.text import (
     short,
     wrapped,
 )
-from benchmarks.report import columns
+from benchmarks.report import columns, half_lines
 from benchmarks.report.lines import evidence_line, placement_line, replicas_line
 from benchmarks.sessions import doubts, unchecked
 
@@ -119,6 +119,8 @@ class Summary:
         folded = (line for each in prose for line in (wrapped(each) or [""]))
         for line in (*self._profiles(), *folded, *self._tables(metrics, width)):
             terminal.write_line(line)
+        for line in (line for each in self.against_half() for line in wrapped(each)):
+            terminal.write_line(line)
         for says, colour in ((self.failures(), "red"), (self.validity(), "yellow")):
             for line in (line for each in says for line in wrapped(each)):
                 terminal.write_line(line, **{colour: True})
@@ -191,6 +193,10 @@ class Summary:
             *(each.line(count) for each in self.causes),
             *unchecked.of_records(info["validity"] for _, info in self.records).lines(),
         ]
+
+    def against_half(self) -> list[str]:
+        """Return how the quantizations compare with 16 bits: a line for each."""
+        return half_lines.lines(self.records)
 
     def failures(self) -> list[str]:
         """Return why benchmarks have no result: a line for each reason."""
