@@ -10,6 +10,7 @@ from benchmarks.config.generation import DEFAULT
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.report import columns
 from benchmarks.report.conclusion import STEADY
+from benchmarks.report.lines import mode_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +61,7 @@ class Pair:
     @property
     def mode(self) -> str:
         """The generation mode of both."""
-        return str(self.workload.get("generation", DEFAULT))
+        return mode_of(self.workload)
 
     @property
     def is_int8(self) -> bool:

@@ -139,20 +139,22 @@ def title(metric: str) -> str:
     return f"{phase.capitalize()}: {COUNTERS.get(counter, counter.replace('_', ' '))}"
 
 
-def rows(records: Records, table: str = "", *, in_markdown: bool = False) -> list[list[str]]:
-    """Return a header, and a row for each benchmark, of name and record; of one table, or of all.
+def known(records: Records, table: str) -> list[str]:
+    """Return the metrics of a table of the page that some benchmark has a number for."""
+    return [
+        metric
+        for metric, each in METRICS.items()
+        if each.column and each.table == table and _is_known(metric, records)
+    ]
+
+
+def markdown_rows(records: Records) -> list[list[str]]:
+    """Return a header, and a row for each benchmark, of name and record: what matters most.
 
     A column that no benchmark has a number for is left out.
     """
-    metrics = [
-        metric
-        for metric, each in METRICS.items()
-        if each.column
-        and table in ("", each.table)
-        and (each.in_markdown or not in_markdown)
-        and _is_known(metric, records)
-    ]
-    return _table(records, metrics)
+    metrics = [metric for metric, each in METRICS.items() if each.in_markdown]
+    return _table(records, [each for each in metrics if _is_known(each, records)])
 
 
 def chosen(names: str | None) -> tuple[str, ...] | None:

@@ -205,7 +205,7 @@ class Summary:
     def markdown(self) -> str:
         """Return the figures of a session that matter most, as a table in Markdown."""
         marked = [(f"`{name}`{_marks(info)}", info) for name, info in self.rows]
-        header, *rows = columns.rows(marked, in_markdown=True)
+        header, *rows = columns.markdown_rows(marked)
         table = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
         return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *self._notes(), ""])
 
