@@ -58,6 +58,10 @@ def test_a_mode_is_shown_as_it_was_attested() -> None:
     assert found["their first reasons"] == "data-dependent branch"
     assert found["time to compile"] == "37.8 s"
     assert found["logits off dynamic by"] == "0.21 %"
+    unbroken = {"graph_breaks": 0, "reasons": [], "cuda_graphs": None}  # as on the CPU
+    found = mode_table(of_mode(COMPILED | {"compiled": unbroken}))
+    assert found["graph breaks"] == "0"
+    assert not {"their first reasons", "CUDA graphs used"} & set(found)
     found = mode_table(of_mode(QUANTIZED))
     assert found["quantized bytes"] == "47 kB"
     assert found["the same in 16 bits"] == "168 kB"
