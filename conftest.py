@@ -15,7 +15,7 @@ import pytest
 from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
-from benchmarks.common.text import wrapped
+from benchmarks.common.text import first_line, wrapped
 from benchmarks.config import models
 from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import HELP, OPTIONS
@@ -334,7 +334,9 @@ def _in_one_line() -> Iterator[None]:
     except InputError as error:
         raise pytest.UsageError(str(error)) from error
     except ImportError as error:
-        raise pytest.UsageError(f"can't import {error.name}: {error}; install it again") from error
+        what = error.name or "what a package needs"  # which of them it is, the text says
+        told = f"can't import {what}: {first_line(error)}; install it again"
+        raise pytest.UsageError(told) from error
 
 
 def _quantizations(settings: Settings) -> tuple[Any, Any, list[str] | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.allocator import replay
 from benchmarks.allocator.on_cpu import OnCpu
 from benchmarks.allocator.on_cuda import OnCuda
-from benchmarks.common.quantity import Unmeasured
+from benchmarks.common.quantity import ONE_TOKEN, Unmeasured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 STEPS = 2  # decode steps of a history: of an 8B model each has 16,000 events, and a KB for each
 TOLERANCE = 0.02  # of the measured peak, by which what is replayed may be off
 SEEN = (replay.WEIGHTS, replay.CACHE, replay.ACTIVATIONS, replay.WORKSPACE)  # on the CPU
-NO_DECODE = Unmeasured("a single new token has no decode step")
 
 
 def measure(
@@ -42,7 +41,7 @@ def measure(
     found = record(engine, workload)
     if folder:
         write(found, folder)
-    return {"prefill": NO_DECODE, "decode": NO_DECODE} | {
+    return {"prefill": ONE_TOKEN, "decode": ONE_TOKEN} | {
         phase: summary(each) for phase, each in found.items()
     }
 

@@ -17,6 +17,11 @@ class Unmeasured:
 IMPOSSIBLE = 1e100  # no second, byte or count is as many; files that hold it are damaged
 
 NO_GPU = Unmeasured("no GPU was watched")
+# Why a benchmark has no such figure, as it was asked for: nothing failed, and nothing is missing.
+ONE_TOKEN = Unmeasured("a single new token has no decode step")
+NOT_WHOLE = Unmeasured("the old script timed whole generations, not single tokens")
+NOT_COMPILED = Unmeasured("only the generation mode compiled compiles the decode step")
+BY_NATURE = frozenset(each.reason for each in (ONE_TOKEN, NOT_WHOLE, NOT_COMPILED))
 
 Metric = float | int | Unmeasured
 Reading = Metric | str

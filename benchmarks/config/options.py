@@ -194,8 +194,8 @@ OPTIONS = (
     ),
     Option(
         "--device-repeats",
-        "how often the GPU's work is recorded; the median is the device time (default: 3)",
-        "3",
+        "how often the GPU's work is recorded; the median is the device time (default: 2)",
+        "2",
         metavar="N",
     ),
     Option(

@@ -14,7 +14,7 @@ from benchmarks.config.generation import MODES
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine.software import provenance
-from benchmarks.model import skeleton
+from benchmarks.model import footprint, skeleton
 from benchmarks.model.checkpoint import index_sha256
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def attest_model(target: Target, engine: Engine) -> dict[str, Any]:
         **found,
         "linears_expected": len(names),
         "linears_kept": kept,
+        "weights_kept_bytes": footprint.kept_bytes(engine.model, classes),
         "quantized_on_device": engine.quantized_on_device,
         "checkpoint": {
             "name": checkpoint.name,

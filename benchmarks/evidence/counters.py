@@ -78,18 +78,18 @@ def count(engine: Engine, workload: Workload, steps: range = DECODE_STEPS) -> Co
     engine.run(workload, 2)  # what happens only once happens here, before the trace
     record: dict[str, Any] = {"decode_steps": [steps.start, steps.stop]}
     events, uncalled = {}, None
-    for phase, run in phases(engine, workload, steps).items():
-        with collected():
+    cuda = engine.device.type == "cuda"
+    with collected():
+        for phase, run in phases(engine, workload, steps).items():
             events[phase], memory, calls = _complete(engine.device, run)
-        cuda = engine.device.type == "cuda"
-        record[phase] = count_events(events[phase], cuda=cuda) | memory | calls.record()
-        if calls.other:
-            uncalled = f"another profiler is active: {calls.other}"
-        if cuda and not record[phase]["kernel_launches"]:
-            raise ProfilerError(
-                "the trace for the counters has no GPU activity: CUPTI can't be used; "
-                "end other profilers, and check the driver's profiling permissions"
-            )
+            record[phase] = count_events(events[phase], cuda=cuda) | memory | calls.record()
+            if calls.other:
+                uncalled = f"another profiler is active: {calls.other}"
+            if cuda and not record[phase]["kernel_launches"]:
+                raise ProfilerError(
+                    "the trace for the counters has no GPU activity: CUPTI can't be used; "
+                    "end other profilers, and check the driver's profiling permissions"
+                )
     return Counted(record, events, uncalled)
 
 

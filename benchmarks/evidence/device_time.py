@@ -101,25 +101,26 @@ def repeat(events: Iterable[Event]) -> Repeat:
 
 
 def repeats(
-    record: Callable[[], list[Event]], count: int, first: Sequence[Event]
+    record: Callable[[], list[Event]], count: int, first: Repeat
 ) -> tuple[list[Repeat], str | None]:
     """Return `count` repeats of a phase, and why they can't be trusted; None if they can.
 
-    `first` is one that is recorded already, complete and with operators; `record` records another.
-    One that isn't complete, or did other work than the first, is recorded again, ATTEMPTS times at
-    most.
+    `first` is recorded already, complete and with operators; `record` records another. One that
+    isn't complete, or did other work than the first, is recorded again, ATTEMPTS times at most.
     """
-    found = [repeat(first)]
-    for number in range(2, count + 1):
+    # Recording operators slows the host down. A copy between GPUs takes longer if the host is
+    # slow, by 4 % of a step on H200s; nothing else does. So of several GPUs it is no repeat.
+    found = [] if len(first.devices) > 1 else [first]
+    while len(found) < count:
         for _ in range(ATTEMPTS):
             events = record()
             one = repeat(events)
-            why = kineto.damage(events) or other_work(found[0], one)
+            why = kineto.damage(events) or other_work(first, one)
             if why is None:
                 found.append(one)
                 break
         else:
-            return found, f"repeat {number} of {count}, recorded {ATTEMPTS} times: {why}"
+            return found, f"repeat {len(found) + 1} of {count}, recorded {ATTEMPTS} times: {why}"
     return found, None
 
 
@@ -136,11 +137,11 @@ def other_work(first: Repeat, other: Repeat) -> str | None:
     return f"other work than in the first repeat: {gained[name]:+,} calls of {name[:60]}"
 
 
-def record_of(found: Sequence[Repeat], steps: int) -> dict[str, Any]:
+def record_of(found: Sequence[Repeat], steps: int, operators: Spent) -> dict[str, Any]:
     """Return what is stored of the repeats of a phase; `steps` are those that each one covers.
 
-    `repeats_s` are seconds of a step. `kernels` and `operators` are over all steps of one repeat:
-    of kernels the one whose total is the median, of operators the one that knows them.
+    `repeats_s` are seconds of a step. `kernels` are over all steps of one repeat, whose total is
+    the median; `operators` over those of the recording that knows them.
     """
     middle = sorted(found, key=lambda each: each.seconds)[len(found) // 2]
     total = sum(middle.devices.values()) or 1
@@ -148,7 +149,7 @@ def record_of(found: Sequence[Repeat], steps: int) -> dict[str, Any]:
         "steps": steps,
         "repeats_s": [each.seconds / steps for each in found],
         "kernels": middle.kernels.record(),
-        "operators": found[0].operators.record(),
+        "operators": operators.record(),
         "share_by_gpu": {str(index): ns / total for index, ns in sorted(middle.devices.items())},
     }
 
@@ -170,7 +171,8 @@ def measure(
     """Return the device time of each phase as it is stored, or why it can't be had.
 
     `phases` run each phase once; `steps` are those that each covers; `first` are the events of a
-    run of each that is recorded already, with operators, and is the first of `count` repeats.
+    run of each that is recorded already, with operators. On one GPU it is the first of `count`
+    repeats.
     `gpu`, if NVML can be used, is watched while it works: its clocks, throttling, and other
     processes.
     """
@@ -178,11 +180,12 @@ def measure(
     samples: dict[str, list[Mapping[str, Reading]]] = {}
     for phase, run in phases.items():
         samples[phase] = []
+        known = repeat(first[phase])
         with uncollected():
-            found, why = repeats(partial(_record, run, gpu, samples[phase]), count, first[phase])
+            found, why = repeats(partial(_record, run, gpu, samples[phase]), count, known)
         if why:
             return Unmeasured(f"{phase}: {why}")
-        stored[phase] = record_of(found, steps[phase])
+        stored[phase] = record_of(found, steps[phase], known.operators)
     no_gpu = gpu if isinstance(gpu, Unmeasured) else NO_GPU
     repeats_s = {phase: each["repeats_s"] for phase, each in stored.items()}
     return {**stored, **judged(repeats_s, samples, no_gpu, bounds)}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.quantity import Metric, Unmeasured
+from benchmarks.common.quantity import NOT_COMPILED, Metric, Unmeasured
 from benchmarks.config.generation import MODES
 from benchmarks.machine import host, nvml
-from benchmarks.measure.metrics import NOT_COMPILED, ModelCost, Peaks, bandwidth_in_turn
+from benchmarks.measure.metrics import ModelCost, Peaks, bandwidth_in_turn
 from benchmarks.model import footprint
 from benchmarks.model.footprint import weights_bytes_by_device
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured, percentile
+from benchmarks.common.quantity import (
+    NO_GPU,
+    NOT_COMPILED,
+    NOT_WHOLE,
+    ONE_TOKEN,
+    Metric,
+    Unmeasured,
+    percentile,
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,6 @@ DECODE = (
 )
 
 
-NOT_COMPILED = Unmeasured("only the generation mode compiled compiles the decode step")
 SHORTEST_ENERGY_S = 2.0  # the counters of GPUs move in steps of up to a tenth of a second
 
 
@@ -179,7 +186,7 @@ def generation_metrics(
         "prefill_tokens_per_s": batch_size * prompt_tokens / ttft_s,
         "script_speed": script_speed(prompt_tokens, new_tokens, rounds_s)
         if new_tokens > 1
-        else Unmeasured("the old script timed whole generations, not single tokens"),
+        else NOT_WHOLE,
         "joules_per_token": joules_per_token(energy_joules, rounds_s, batch_size * new_tokens),
         "compile_s": cost.compile_s,
         "load_s": cost.load_s,
@@ -209,7 +216,7 @@ def _decode_metrics(
     peaks: Peaks,
 ) -> dict[str, Metric]:
     if new_tokens < 2:
-        return dict.fromkeys(DECODE, Unmeasured("a single new token has no decode step"))
+        return dict.fromkeys(DECODE, ONE_TOKEN)
     tpot = median(tpot_s(each, new_tokens) for each in rounds)
     gaps = [gap for each in rounds for gap in each.step_s]
     context = mean_decode_context(prompt_tokens, new_tokens)

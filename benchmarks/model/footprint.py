@@ -45,6 +45,12 @@ def weights_bytes(model: Any) -> int:
     return sum(_sizes(model.modules()).values())
 
 
+def kept_bytes(model: Any, quantizable: Collection[str]) -> int:
+    """Return the bytes of all weights and buffers that aren't of these modules, by their names."""
+    rest = (module for name, module in model.named_modules() if name not in quantizable)
+    return sum(_sizes(rest).values())
+
+
 def weights_bytes_by_device(model: Any) -> dict[str, int]:
     """Return the bytes of all weights, scales and buffers by the device that holds them."""
     placement: dict[str, int] = {}

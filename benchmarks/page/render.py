@@ -53,6 +53,7 @@ def page(intake: Intake, out: Path, artifacts: Path | None = None) -> str:
         "commit_page": commit.page(subject),
         "comparison": found.verdicts is not None and comparison.compare(found),
         "metrics": session.metrics(subject),
+        "against_half": session.against_half(subject),
         "figures": session.figures(subject),
         "unmeasured": session.unmeasured(subject),
         "machine": facts.table(subject.machine),

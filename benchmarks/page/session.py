@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common.quantity import BY_NATURE
 from benchmarks.common.text import short
+from benchmarks.page.benchmark import MISFITS
 from benchmarks.page.figures import held, overview, work
 from benchmarks.page.figures.kit import Figure, Table
 from benchmarks.page.labels import commit_label, machine_label
-from benchmarks.report import columns
+from benchmarks.report import columns, half_lines
 from benchmarks.report.columns import UNMEASURED
+from benchmarks.report.lines import mode_of
 from benchmarks.report.summary import NO_RESULT
 from benchmarks.sessions import instants
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.sessions.session import Session
 
     Info = Mapping[str, Any]
 
+NONE = "-"  # in place of a figure that a benchmark has none of
+OTHERS = "other benchmarks have this figure"
 GROUPS = (
     ("Speed and work", columns.SPEED),
     ("Other figures of speed", columns.PAGE_ONLY),
@@ -37,6 +44,7 @@ def facts(session: Session) -> list[tuple[str, str]]:
     return [
         ("Model", ", ".join(models)),
         ("Quantizations", ", ".join(dict.fromkeys(each["quantization"] for each in workloads))),
+        ("Generation", ", ".join(dict.fromkeys(map(mode_of, workloads)))),
         ("Machine", machine_label(session)),
         ("Commit", commit_label(session)),
         ("Saved", _saved(session.when)),
@@ -58,13 +66,36 @@ def _saved(when: str) -> str:
 
 def metrics(session: Session) -> list[tuple[str, Table]]:
     """Return the tables of metrics: a row for each benchmark, no column without a number."""
-    tables = []
-    for title, group in GROUPS:
-        header, *rows = columns.rows([*_records(session), *_failed(session)], group)
-        if len(header) > 1:
-            told = [[UNMEASURED if cell == "-" else cell for cell in row] for row in rows]
-            tables.append((title, Table(tuple(header), told)))
-    return tables
+    records = [*_records(session), *_failed(session)]
+    found = ((title, columns.known(records, group)) for title, group in GROUPS)
+    return [(title, _table(records, names)) for title, names in found if names]
+
+
+def _table(records: Sequence[tuple[str, Info]], names: Sequence[str]) -> Table:
+    rows: list[list[str]] = []
+    hints: dict[tuple[int, int], str] = {}
+    for at, (benchmark, info) in enumerate(records):
+        cells = [benchmark]
+        for metric in names:
+            value = columns.figure(info, metric)
+            says = columns.cell(metric, value)
+            if value is None:
+                says, hint = _instead(info, metric)
+                hints |= {(at, len(cells)): hint} if hint else {}
+            cells.append(says)
+        rows.append(cells)
+    return Table(
+        ("benchmark", *(columns.METRICS[each].column for each in names)), rows, hints=hints
+    )
+
+
+def _instead(info: Info, metric: str) -> tuple[str, str]:
+    """Return what stands in place of a figure, and why: a dash if the benchmark has none of it."""
+    counter = metric.partition(".")[2]
+    if why := (info.get("unmeasured") or {}).get(counter or metric):
+        return (NONE if why in BY_NATURE else UNMEASURED), why
+    has_it = not info.get("replicas") if counter else metric in info["metrics"]
+    return (UNMEASURED, "") if has_it or info is NO_RESULT else (NONE, OTHERS)
 
 
 def unmeasured(session: Session) -> Table | None:
@@ -72,7 +103,8 @@ def unmeasured(session: Session) -> Table | None:
     found: dict[str, dict[str, None]] = {}
     for _, info in _records(session):
         for metric, reason in (info.get("unmeasured") or {}).items():
-            found.setdefault(reason, {})[metric] = None
+            if reason not in BY_NATURE:
+                found.setdefault(reason, {})[metric] = None
     rows = [(", ".join(names), reason) for reason, names in found.items()]
     return Table(("not measured", "because"), rows, left=(0, 1)) if rows else None
 
@@ -88,6 +120,14 @@ def figures(session: Session) -> list[Figure]:
         held.figure(records),
     )
     return [figure for figure in drawn if figure]
+
+
+def against_half(session: Session) -> list[str]:
+    """Return how the quantizations compare with 16 bits; nothing if the evidence is another's."""
+    try:
+        return half_lines.lines(_records(session))
+    except MISFITS:
+        return []
 
 
 def _failed(session: Session) -> list[tuple[str, Info]]:

@@ -28,16 +28,11 @@ class Shown:
     column: str = ""  # its header, if it has a column
     table: str = SPACE
     in_markdown: bool = False
-    if_measured: bool = False  # in Markdown only if some benchmark has a number
     is_share: bool = False
 
 
 def _speed(title: str, column: str, **more: bool) -> Shown:
     return Shown(title, column, SPEED, **more)
-
-
-def _work(title: str, column: str) -> Shown:
-    return Shown(title, column, SPEED, in_markdown=True, if_measured=True)
 
 
 def _page(title: str, column: str, **more: bool) -> Shown:
@@ -52,21 +47,18 @@ METRICS = {  # in the order of the columns
     "tokens_per_s": _speed("Throughput, all rows", "tokens/s", in_markdown=True),
     "ttft_s": _speed("Time to first token (TTFT)", "TTFT", in_markdown=True),
     "tpot_s": _speed("Time per output token (TPOT)", "TPOT", in_markdown=True),
-    "scaling_efficiency": Shown(
-        "Scaling efficiency of replicas",
-        "scaling",
-        SPEED,
-        in_markdown=True,
-        if_measured=True,
-        is_share=True,
+    "scaling_efficiency": _speed(
+        "Scaling efficiency of replicas", "scaling", in_markdown=True, is_share=True
     ),
-    "host_cores": _work("Host cores used by replicas", "cores"),
+    "host_cores": _speed("Host cores used by replicas", "cores", in_markdown=True),
     "itl_p95_s": _speed("Inter-token latency, p95", "p95"),
     "itl_p99_s": _speed("Inter-token latency, p99", "p99"),
-    "decode_device_s": _work("Device time of a decode step", "device"),
-    "decode_busy_share": _work("Busy share of a decode step", "busy"),
-    "decode_collectives_s": _work("Device time of collectives in a decode step", "collectives"),
-    "decode.python_calls": _work(f"Decode: {COUNTERS['python_calls']}", "calls"),
+    "decode_device_s": _speed("Device time of a decode step", "device", in_markdown=True),
+    "decode_busy_share": _speed("Busy share of a decode step", "busy", in_markdown=True),
+    "decode_collectives_s": _speed(
+        "Device time of collectives in a decode step", "collectives", in_markdown=True
+    ),
+    "decode.python_calls": _speed(f"Decode: {COUNTERS['python_calls']}", "calls", in_markdown=True),
     "decode.c_calls": Shown(f"Decode: {COUNTERS['c_calls']}"),
     "prefill_device_s": Shown("Device time of the prefill"),
     "prefill_collectives_s": Shown("Device time of collectives in the prefill"),
@@ -152,20 +144,22 @@ def title(metric: str) -> str:
     return f"{phase.capitalize()}: {COUNTERS.get(counter, counter.replace('_', ' '))}"
 
 
-def rows(records: Records, table: str = "", *, in_markdown: bool = False) -> list[list[str]]:
-    """Return a header, and a row for each benchmark, of name and record; of one table, or of all.
-
-    A column that no benchmark has a number for is left out, unless it always is in Markdown.
-    """
-    metrics = [
+def known(records: Records, table: str) -> list[str]:
+    """Return the metrics of a table of the page that some benchmark has a number for."""
+    return [
         metric
         for metric, each in METRICS.items()
-        if each.column
-        and table in ("", each.table)
-        and (each.in_markdown or not in_markdown)
-        and ((in_markdown and not each.if_measured) or _is_known(metric, records))
+        if each.column and each.table == table and _is_known(metric, records)
     ]
-    return _table(records, metrics)
+
+
+def markdown_rows(records: Records) -> list[list[str]]:
+    """Return a header, and a row for each benchmark, of name and record: what matters most.
+
+    A column that no benchmark has a number for is left out.
+    """
+    metrics = [metric for metric, each in METRICS.items() if each.in_markdown]
+    return _table(records, [each for each in metrics if _is_known(each, records)])
 
 
 def chosen(names: str | None) -> tuple[str, ...] | None:

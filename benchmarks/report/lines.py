@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.text import duration, number, percent, rate, size
+from benchmarks.config.generation import DEFAULT
 from benchmarks.config.workload import TOPICS
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def evidence_line(info: Mapping[str, Any]) -> str:
             f"logits off by {percent(metrics['logits_relative_error'])}"
         )
     return "; ".join(parts)
+
+
+def mode_of(workload: Mapping[str, Any]) -> str:
+    """Return the generation mode of a workload, which is stored only if it isn't the default."""
+    return str(workload.get("generation", DEFAULT))
 
 
 def _mode_line(mode: Mapping[str, Any]) -> str:

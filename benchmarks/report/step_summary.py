@@ -38,7 +38,7 @@ def markdown(facts: Mapping[str, str], summary: Summary, judged: Judgement | Non
         parts.append(verdict_markdown.markdown(shown, judged.notes, title=title))
     if summary.rows:
         parts += ["### Figures", summary.markdown()]
-        parts.append(_listed(summary.failures()))
+        parts.append(_listed([*summary.against_half(), *summary.failures()]))
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 

@@ -16,7 +16,7 @@ from benchmarks.common.text import (
     short,
     wrapped,
 )
-from benchmarks.report import columns
+from benchmarks.report import columns, half_lines
 from benchmarks.report.lines import evidence_line, placement_line, replicas_line
 from benchmarks.sessions import doubts, unchecked
 
@@ -119,6 +119,8 @@ class Summary:
         folded = (line for each in prose for line in (wrapped(each) or [""]))
         for line in (*self._profiles(), *folded, *self._tables(metrics, width)):
             terminal.write_line(line)
+        for line in (line for each in self.against_half() for line in wrapped(each)):
+            terminal.write_line(line)
         for says, colour in ((self.failures(), "red"), (self.validity(), "yellow")):
             for line in (line for each in says for line in wrapped(each)):
                 terminal.write_line(line, **{colour: True})
@@ -192,6 +194,10 @@ class Summary:
             *unchecked.of_records(info["validity"] for _, info in self.records).lines(),
         ]
 
+    def against_half(self) -> list[str]:
+        """Return how the quantizations compare with 16 bits: a line for each."""
+        return half_lines.lines(self.records)
+
     def failures(self) -> list[str]:
         """Return why benchmarks have no result: a line for each reason."""
         return failures(self.failed)
@@ -199,7 +205,7 @@ class Summary:
     def markdown(self) -> str:
         """Return the figures of a session that matter most, as a table in Markdown."""
         marked = [(f"`{name}`{_marks(info)}", info) for name, info in self.rows]
-        header, *rows = columns.rows(marked, in_markdown=True)
+        header, *rows = columns.markdown_rows(marked)
         table = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
         return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *self._notes(), ""])
 

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.allocator import on_cpu, peaks
 from benchmarks.allocator.replay import CACHE, WEIGHTS, Event, Held, History, Peaks, Recorded
-from benchmarks.common.quantity import Unmeasured
+from benchmarks.common.quantity import ONE_TOKEN, Unmeasured
 from benchmarks.model import footprint
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_a_single_token_has_no_decode_step(engine: Engine, workload: Workload) -
     engine.prepare(short)
     found = peaks.measure(engine, short, None)
     assert found["prefill"]["parts"]["weights_bytes"] > 0
-    assert found["decode"] == peaks.NO_DECODE
+    assert found["decode"] == ONE_TOKEN
 
 
 def test_a_generation_that_fails_leaves_nothing_recording(

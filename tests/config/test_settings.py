@@ -108,7 +108,7 @@ def test_defaults() -> None:
         report=None,
         columns=None,
         gate=None,
-        device_repeats=3,
+        device_repeats=2,
         work_only=False,
         summaries=(),
         saved_to=None,

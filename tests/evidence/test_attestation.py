@@ -40,10 +40,14 @@ def up_proj(engine):
 
 
 def test_an_honest_model_is_described(engine, target):
-    """All 28 linears, their threshold and types, where they are, and what they were made from."""
+    """All 28 linears, their threshold and types, what is beside them, and what all is made from."""
     facts = attestation.attest_model(target, engine)
     assert facts["linears"] == {"Linear8bitLt": 28}
     assert (facts["linears_expected"], facts["linears_kept"]) == (28, ["lm_head"])
+    shapes = (shape for name, shape in target.checkpoint.shapes.items() if "proj" not in name)
+    buffers = sum(each.nbytes for each in set(engine.model.buffers()))
+    kept = 2 * sum(torch.Size(shape).numel() for shape in shapes) + buffers
+    assert facts["weights_kept_bytes"] == kept
     assert (facts["threshold"], facts["weight_dtype"], facts["dtype"]) == (6.0, "int8", "float16")
     assert (facts["devices"], facts["attn_implementation"]) == ("cpu", "sdpa")
     assert facts["checkpoint"]["weights"] == "synthetic"

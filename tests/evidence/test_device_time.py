@@ -37,6 +37,11 @@ def index_of(events, wanted):
     return next(index for index, each in enumerate(events) if wanted(each))
 
 
+def over_two(events):
+    """Return the events as if two GPUs had shared the work."""
+    return [each._replace(device=1) if each.is_work and each.id % 2 else each for each in events]
+
+
 def test_all_that_the_gpu_did_is_summed_by_kernel_operator_and_device(events):
     """Kernels, copies and memsets; each counts for the operator that asked for it."""
     found = device_time.repeat(events)
@@ -55,7 +60,7 @@ def test_what_is_stored_adds_up(events, monkeypatch):
     """The longest by name, the rest in one, seconds of a step by repeat."""
     monkeypatch.setattr(device_time, "TOP", 30)
     found = device_time.repeat(events)
-    stored = device_time.record_of([found, found, found], steps=8)
+    stored = device_time.record_of([found, found, found], 8, found.operators)
     kernels = stored["kernels"]
     assert len(kernels["top"]) == device_time.TOP
     total = sum(each["device_s"] for each in kernels["top"]) + kernels["rest"]["device_s"]
@@ -97,7 +102,8 @@ def test_a_damaged_repeat_is_recorded_again(events):
     at = index_of(events, lambda each: each.is_work)
     lost = events[:at] + events[at + 1 :]
     recordings = iter([lost, events, events])
-    found, why = device_time.repeats(lambda: next(recordings), 3, events)
+    first = device_time.repeat(events)
+    found, why = device_time.repeats(lambda: next(recordings), 3, first)
     assert why is None
     assert len(found) == 3
     assert next(recordings, None) is None
@@ -109,7 +115,7 @@ def test_a_repeat_that_did_less_is_refused(events):
     work = index_of(events, lambda each: each.is_work and each.name.startswith("void "))
     both = [each for each in events if each.id != events[work].id or each.is_operator]
     assert kineto.damage(both) is None
-    found, why = device_time.repeats(lambda: both, 3, events)
+    found, why = device_time.repeats(lambda: both, 3, device_time.repeat(events))
     assert len(found) == 1
     assert "repeat 2 of 3, recorded 3 times: other work than in the first repeat: -1 calls" in why
 
@@ -193,10 +199,19 @@ def test_counters_are_read_from_a_complete_record_alone(events, monkeypatch):
 
 def test_gpus_are_told_apart(events):
     """Of a model on two GPUs each has its share."""
-    second = [each._replace(device=1) if each.is_work and each.id % 2 else each for each in events]
-    stored = device_time.record_of([device_time.repeat(second)], steps=1)
+    found = device_time.repeat(over_two(events))
+    stored = device_time.record_of([found], 1, found.operators)
     assert stored["share_by_gpu"].keys() == {"0", "1"}
     assert sum(stored["share_by_gpu"].values()) == pytest.approx(1)
+
+
+def test_over_several_gpus_the_recording_with_operators_is_no_repeat(events):
+    """It slows the host down, and with it the copies between GPUs: 4 % on two H200s."""
+    events = over_two(events)
+    slowed = device_time.repeat(each._replace(duration_ns=2 * each.duration_ns) for each in events)
+    found, why = device_time.repeats(lambda: events, 2, slowed)
+    assert why is None
+    assert [each.seconds for each in found] == [slowed.seconds / 2] * 2
 
 
 def test_names_of_kernels_are_counted_alike(events):

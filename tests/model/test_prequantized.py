@@ -122,6 +122,7 @@ def test_a_session_takes_the_checkpoints_own_quantization(
     assert info["workload"]["quantization"] == "nf4"
     assert info["metrics"]["logits_relative_error"] is None
     assert "--reference" in info["unmeasured"]["logits_relative_error"]
+    assert " ".join(done.out.split()).count("Agreement with 16 bits was not measured: ") == 1
 
 
 def test_another_quantization_than_its_own_is_refused(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.page import facts, history, intake, moved, render
+from benchmarks.page import facts, history, intake, moved, render, session
 from benchmarks.page.figures import work
 from benchmarks.report import columns, verdict_table
 from benchmarks.verdicts.judgement import judge
@@ -17,8 +18,6 @@ from tests.page import contents
 from tests.page.contents import NAME, content, read
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from benchmarks.sessions.session import Session
 
 UNMEASURED = "not measured"
@@ -137,3 +136,37 @@ def test_a_verdict_says_which_side_was_not_measured() -> None:
         each.metric: each for each in judge([base], [both(record(), without("device_time"))[1]])
     }
     assert verdict_table.cells(nothing["decode_device_s"])[4] == UNMEASURED
+
+
+def test_what_a_benchmark_has_none_of_is_a_dash() -> None:
+    """Replicas count no calls, and nothing else scales; a failure to measure is another matter."""
+    ordinary, single, replicas = record(), contents.record(new_tokens=1, on_gpu=True), record()
+    ordinary["metrics"]["decode_busy_share"] = None
+    ordinary["unmeasured"]["decode_busy_share"] = "a record was lost"
+    for name in ("itl_p95_s", "decode_device_s"):
+        del replicas["metrics"][name]
+    one = {"host": 0, "device": "cpu", "metrics": {"tokens_per_s": 9.0}}
+    replicas |= {"replicas": [one], "counters": None, "device_time": None}
+    replicas["metrics"]["scaling_efficiency"] = 0.9
+    benchmarks = zip(("a", "b", "c"), (ordinary, single, replicas), strict=True)
+    (found,) = read(builders.content(*benchmarks, failed={"d": "OutputError"}))
+    (table, *_) = (each for _, each in session.metrics(found))
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    hints = {(table.rows[row][0], table.columns[at]): why for (row, at), why in table.hints.items()}
+    assert [rows[name]["scaling"] for name in "abc"] == ["-", "-", "90 %"]
+    assert rows["a"]["busy"] == UNMEASURED
+    assert hints["a", "busy"] == "a record was lost"
+    assert rows["b"]["TPOT"] == rows["b"]["p95"] == "-"
+    assert hints["b", "TPOT"] == "a single new token has no decode step"
+    assert rows["c"]["p95"] == rows["c"]["device"] == rows["c"]["calls"] == "-"
+    assert hints["c", "calls"] == session.OTHERS
+    assert set(list(rows["d FAILED"].values())[1:]) == {UNMEASURED}
+    reasons = session.unmeasured(found)
+    assert reasons
+    assert {row[0] for row in reasons.rows if row[1] == "a record was lost"} == {
+        "decode_busy_share"
+    }
+    assert "single new token" not in str(reasons.rows)
+    page = render.page(intake.select([found]), Path("page.html"))
+    assert '<td class=" none" title="a record was lost">not measured</td>' in page
+    assert f'<td class=" none" title="{session.OTHERS}">-</td>' in page

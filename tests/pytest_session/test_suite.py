@@ -203,6 +203,13 @@ def test_one_session_loads_each_quantization_once(session, monkeypatch):
     expected = [("int8-decomp", True), ("int8", False), ("fp16", False)]
     assert [(name, cold) for name, cold, _ in loads] == expected
     assert len({alive for *_, alive in loads}) == 1  # those of other tests, none of this session
+    against = [line for line in outcome.out.splitlines() if ": weights 1." in line]
+    assert [line.partition(":")[0] for line in against] == [
+        f"{name} against fp16, batch {rows}" for name in ("int8-decomp", "int8") for rows in (1, 2)
+    ]
+    said = " ".join(outcome.out.split())
+    assert said.count("Not so here: weights take ") == 1
+    assert said.count(" since embeddings, norms and lm_head (") == 1
 
 
 def test_a_benchmark_asked_for_alone_warms_up_and_q_silences_progress(session):

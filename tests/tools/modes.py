@@ -1,4 +1,4 @@
-"""The table of generation modes, for a page of docs/results.
+"""The table of generation modes, and each quantization against 16 bits: for docs/results.
 
 python -m tests.tools.modes gpu-check/modes.json
 """
@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.report import columns
+from benchmarks.report import columns, half_lines
 from tests.tools import stored
 
 if TYPE_CHECKING:
@@ -28,16 +28,22 @@ HEAD = ("quantization", "batch", "mode", *COLUMNS.values(), "Python calls", "lau
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print a row for each combination of quantization, batch size and mode."""
+    """Print a row for each combination of quantization, batch size and mode, then the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path, help="of the step `modes`; or compressed")
     asked = parser.parse_args(arguments)
-    print(*table([info for file in asked.files for info in records(file)]), sep="\n")
+    found = benchmarks(asked.files)
+    print(*table([info for _, info in found]), "", sep="\n")
+    print(*(f"- {line}" for line in half_lines.lines(found)), sep="\n")
 
 
-def records(file: Path) -> list[dict[str, Any]]:
-    """Return what was measured of each combination."""
-    return list(stored.read(file)["measured"].values())
+def benchmarks(files: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
+    """Return what was measured of each combination, by its name."""
+    return [
+        (f"throughput[{name}]", info)
+        for file in files
+        for name, info in stored.read(file)["measured"].items()
+    ]
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -59,6 +59,9 @@ class Table:
     rows: Sequence[Sequence[str]]
     left: Sequence[int] = (0,)
     links: Mapping[str, str] = field(default_factory=dict)  # of cells, to pages on the web
+    hints: Mapping[tuple[int, int], str] = field(
+        default_factory=dict
+    )  # of cells, by row and column
 
 
 @dataclass(frozen=True)
