@@ -146,8 +146,8 @@ def test_collectives_are_listed_by_the_names_of_their_kernels():
         )
         for number, (name, ns) in enumerate(kernels, start=1)
     ]
-    stored = device_time.record_of([device_time.repeat(events)] * 2, steps=2)
-    found = parts.of_rank(stored)
+    each = device_time.repeat(events)
+    found = parts.of_rank(device_time.record_of([each] * 2, 2, each.operators))
     assert found["step_s"] == pytest.approx(880e-9)
     assert found["collectives_s"] == pytest.approx(180e-9)
     assert found["collectives"] == [
