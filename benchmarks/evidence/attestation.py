@@ -77,7 +77,7 @@ def attest_workload(
     `counters` are those of this engine and workload. Raises AttestationError if the quantized
     operators weren't called, activations have another dtype, or a kernel fell back to fp32.
     """
-    linears = [m for name, m in _quantized(engine.model) if name not in engine.idle_linears]
+    linears = [m for name, m in _quantized(engine.model) if name not in engine.idle]
     if MODES[workload.generation].is_compiled:  # whose linears call no hooks
         workload = replace(workload, generation="static")
     seen, dtypes, messages = _watch(engine, workload, linears)

@@ -18,7 +18,7 @@ from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     import torch
 
@@ -236,12 +236,38 @@ def first_rows(checkpoint: Checkpoint, name: str, rows: int) -> torch.Tensor | N
     """Return the first rows of a checkpoint's matrix, in float32; None if it has none."""
     from safetensors import safe_open
 
-    file = checkpoint.files.get(name)
-    if file is None:
+    stored = stored_name(checkpoint.files, name)
+    if stored is None:
         return None
-    with safe_open(checkpoint.path / file, framework="pt") as stream:
-        found: torch.Tensor = stream.get_slice(name)[:rows]
+    with safe_open(checkpoint.path / checkpoint.files[stored], framework="pt") as stream:
+        found: torch.Tensor = stream.get_slice(stored)[:rows]
     return found.float()
+
+
+def stored_name(stored: Collection[str], name: str) -> str | None:
+    """Return what a model's tensor is called in its files; None if they don't have it.
+
+    Of a model with a vision tower, files may name its parts in another order, or leave one out:
+    `language_model.model.layers.0` is `model.language_model.layers.0`. From the first number on
+    both are the same.
+    """
+    if name in stored:
+        return name
+    words, rest = _split(name)
+    shared = {}
+    for other in stored:
+        front, end = _split(other)
+        if end == rest and (words <= front or front <= words):
+            shared[other] = len(words & front)
+    best = [other for other, count in shared.items() if count == max(shared.values())]
+    return best[0] if len(best) == 1 else None
+
+
+def _split(name: str) -> tuple[set[str], str]:
+    """Return the words of a tensor's name before its first number, and all that follows them."""
+    parts = name.split(".")
+    cut = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts) - 2)
+    return set(parts[:cut]), ".".join(parts[cut:])
 
 
 def index_sha256(folder: Path) -> str:

@@ -139,7 +139,7 @@ def _check_share(option: str, checkpoint: Checkpoint, model: Any) -> None:
         raise InputError(
             f"{option}: expected linears, but {share:.0%} of the weights of "
             f"{checkpoint.name} are in none, such as {max(others, key=others.__getitem__)}, and "
-            "would stay in 16 bits; choose a dense model, or fp16"
+            "would stay in 16 bits; write --quantization fp16, or choose another model"
         )
 
 
@@ -147,7 +147,7 @@ def _check_calls(option: str, checkpoint: Checkpoint, model: Any, done: skeleton
     """Refuse linears that don't run once in a pass: which work was quantized isn't known then."""
     names, _ = skeleton.quantizable(model)
     often = [name for name in names if done.linears[name] > 1]
-    beside = [name for name in names if not done.linears[name] and _has_run_beside(name, done)]
+    beside = [name for name in names if not done.linears[name] and name not in done.idle]
     for wrong, what in (
         (often, "run more than once"),
         (beside, "have their weights read directly"),
@@ -169,9 +169,3 @@ def _check_inputs(quantized: Sequence[str], checkpoint: Checkpoint, done: skelet
             f"multiplies in INT8; {len(done.deep)} linears of {checkpoint.name} have 4, such as "
             f"{min(done.deep)}; write --quantization nf4 or fp16"
         )
-
-
-def _has_run_beside(name: str, done: skeleton.Pass) -> bool:
-    """Tell if other linears of the same module ran: then this one's weight is used otherwise."""
-    around = name.rpartition(".")[0] + "."
-    return any(count and other.startswith(around) for other, count in done.linears.items())

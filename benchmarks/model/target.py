@@ -37,7 +37,7 @@ class Target:
     checkpoint: Checkpoint
     tokenizer: Any
     reference: Checkpoint | None = None  # of a checkpoint that is quantized already: its origin
-    idle_linears: frozenset[str] = frozenset()  # that text doesn't reach: a vision tower's
+    idle: frozenset[str] = frozenset()  # modules that text doesn't reach: a vision tower's
     backend: str | None = None  # of the quantized cache, if that is asked for
 
     def encode(self, text: str) -> list[int]:
@@ -104,12 +104,12 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     fitness.check(checkpoint, settings.quantizations, model, done)
     devices = torch.cuda.device_count() if settings.device_map == "auto" else 1
     backend = possible.check(settings.generations, checkpoint.name, model, where, devices)
-    idle = frozenset(name for name, count in done.linears.items() if not count) if done else ()
+    idle = done.idle if done else frozenset()
     reference = (
         resolve(settings.reference, None, settings.cache_dir, say) if settings.reference else None
     )
     fitness.check_reference(checkpoint, reference)
-    target = Target(settings, where, checkpoint, tokenizer, reference, frozenset(idle), backend)
+    target = Target(settings, where, checkpoint, tokenizer, reference, idle, backend)
     workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
     fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
     prompt = workload.prompt_tokens
