@@ -138,7 +138,12 @@ def _found(model: Any, names: Iterable[str]) -> dict[str, Any]:
     tensors += [each for state in states for each in (state.CB, state.SCB) if each is not None]
     weights = [module.weight for module in linears if hasattr(module, "weight")]
     inside = {id(weight) for weight in weights}
-    rest = [each for each in model.parameters() if id(each) not in inside]
+    kept = skeleton.kept_in_32_bits(model)
+    rest = [
+        each
+        for name, each in model.named_parameters()
+        if id(each) not in inside and not skeleton.is_part(name, kept)
+    ]
     formats = [_format(weight) for weight in weights if hasattr(weight, "quant_state")]
     return {
         "linears": dict(Counter(_class(module) for module in linears)),

@@ -159,9 +159,10 @@ def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
     own = config.get("quantization_config")
     if own is None:
         return None
+    own = own if isinstance(own, dict) else {"quant_method": "an unknown method"}
     found = name_of(own) if own.get("quant_method", "bitsandbytes") == "bitsandbytes" else None
     if found is None:
-        kind = own.get("quant_method", "an unknown method")
+        kind = own.get("quant_method", "bitsandbytes")
         raise InputError(
             f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
             f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "

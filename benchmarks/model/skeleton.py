@@ -115,12 +115,12 @@ def quantizable(model: Any, skipped: Iterable[str] = ()) -> tuple[list[str], lis
     import torch
 
     head = model.get_output_embeddings()
-    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ()) | set(skipped)
+    kept = {*kept_in_32_bits(model), *skipped}
     replaced: list[str] = []
     left: list[str] = []
     for name, module in linears(model).items():
         ours = type(module) is torch.nn.Linear and module is not head
-        out = kept & {name, *name.split(".")}
+        out = is_part(name, kept)
         (replaced if ours and not out else left).append(name)
     return replaced, left
 
@@ -151,6 +151,17 @@ def _own(module: Any) -> list[torch.Tensor]:
 def _storage(tensor: torch.Tensor) -> int:
     """Return what a tensor and its views have in common; without weights none has an address."""
     return int(tensor.untyped_storage()._cdata)
+
+
+def kept_in_32_bits(model: Any) -> set[str]:
+    """Return the parts of names of what an architecture keeps in 32 bits, whatever is asked for."""
+    lists = ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict")
+    return {part for each in lists for part in getattr(model, each, None) or ()}
+
+
+def is_part(name: str, parts: Iterable[str]) -> bool:
+    """Tell if a name has one of these parts, which may be several words: `indexer.proj`."""
+    return any(f".{part}." in f".{name}." for part in parts)
 
 
 def _can_be_built(checkpoint: Checkpoint, attention: str) -> bool:

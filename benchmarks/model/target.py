@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from benchmarks.model.checkpoint import default_model, local, resolve
 from benchmarks.modes import possible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -79,6 +80,9 @@ def check(settings: Settings) -> None:
         device.check_map("cpu", settings.device_map)
     for model in filter(None, settings.models):
         local(model, settings.revision)
+    if settings.reference:
+        with _of_reference():
+            local(settings.reference, None)
 
 
 def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
@@ -98,17 +102,20 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
         torch.set_num_threads(settings.threads or 1)
     name = settings.model or default_model(where.type)
     checkpoint = resolve(name, settings.revision, settings.cache_dir, say)
-    tokenizer = _tokenizer(checkpoint)
+    fitness.check_kind(checkpoint)
+    settings = replace(settings, dtype=fitness.own_dtype(checkpoint, settings.dtype))
+    _quieten()
     model = skeleton.build(checkpoint, settings.attn_implementation)
     done = skeleton.dry_pass(model)
     fitness.check(checkpoint, settings.quantizations, model, done)
     devices = torch.cuda.device_count() if settings.device_map == "auto" else 1
     backend = possible.check(settings.generations, checkpoint.name, model, where, devices)
     idle = done.idle if done else frozenset()
-    reference = (
-        resolve(settings.reference, None, settings.cache_dir, say) if settings.reference else None
-    )
+    with _of_reference():
+        given = settings.reference
+        reference = resolve(given, None, settings.cache_dir, say) if given else None
     fitness.check_reference(checkpoint, reference)
+    tokenizer = _tokenizer(checkpoint)
     target = Target(settings, where, checkpoint, tokenizer, reference, idle, backend)
     workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
     fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
@@ -122,15 +129,31 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     return target
 
 
-def _tokenizer(checkpoint: Checkpoint) -> Any:
-    from transformers import AutoTokenizer
+@contextmanager
+def _of_reference() -> Iterator[None]:
+    """Let what is wrong with a checkpoint be said of the option that gave it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("--model", "--reference", 1)) from error
+
+
+def _quieten() -> None:
+    """Turn off the advice and the progress bars of third parties, which would drown the result.
+
+    bitsandbytes logs a line per call of a linear if activations aren't float16: milliseconds per
+    token.
+    """
     from transformers.utils import logging as transformers_logging
 
-    # The advice and the progress bars of third parties would drown the result. bitsandbytes logs
-    # a line per call of a linear if activations aren't float16: milliseconds per token.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoTokenizer
+
     try:
         return AutoTokenizer.from_pretrained(checkpoint.path)
     except Exception as error:

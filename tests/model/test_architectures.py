@@ -191,6 +191,29 @@ def test_an_encoder_is_refused_and_a_decoder_is_not(find: Any, tmp_path: Path) -
     find(BY_NAME["bert"])
 
 
+def test_a_config_that_describes_no_model_is_refused_for_its_true_reason(
+    find: Any, tmp_path: Path
+) -> None:
+    """Of an encoder with a decoder half would run; and a wrong number is no wrong tokenizer."""
+    folder = BY_NAME["llama"].write(tmp_path / "llama")
+    change(folder, is_encoder_decoder=True)
+    with pytest.raises(InputError, match="expected a decoder, got an encoder and a decoder"):
+        find(BY_NAME["llama"])
+    change(folder, is_encoder_decoder=False, num_attention_heads=3)
+    with pytest.raises(InputError, match=r"can't build it from its config.json: .* \(64\) is not"):
+        find(BY_NAME["llama"])
+
+
+def test_what_an_architecture_keeps_in_32_bits_is_not_asked_for_in_16(target: Target) -> None:
+    """Names of it may be several words, in either of transformers' lists."""
+    model = skeleton.build(target.checkpoint, "sdpa")
+    names, _ = skeleton.quantizable(model)
+    model._keep_in_fp32_modules_strict = ["mlp.up_proj"]
+    left, kept = skeleton.quantizable(model)
+    assert set(names) - set(left) == {name for name in kept if name.endswith(".mlp.up_proj")}
+    assert len(names) - len(left) == 4
+
+
 def test_the_table_of_the_docs_is_the_one_that_is_walked() -> None:
     """`python -m tests.model.architectures` prints it; at least forty architectures are in it."""
     assert table() in DOCS.read_text(encoding="utf-8")
