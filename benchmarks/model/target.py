@@ -120,10 +120,12 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
     workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
     fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
     prompt = workload.prompt_tokens
-    if checkpoint.positions and prompt + settings.new_tokens > checkpoint.positions:
+    new_tokens = max(settings.new_tokens, LEAST_ROOM)
+    if checkpoint.positions and prompt + new_tokens > checkpoint.positions:
+        least = f" (evidence takes {LEAST_ROOM})" if new_tokens > settings.new_tokens else ""
         raise InputError(
             f"prompt and --new-tokens: expected at most {checkpoint.positions} tokens together, "
-            f"the positions of {checkpoint.name}; got {prompt} + {settings.new_tokens}; "
+            f"the positions of {checkpoint.name}; got {prompt} + {new_tokens}{least}; "
             "shorten one of them"
         )
     return target

@@ -151,6 +151,10 @@ def test_few_positions_shorten_the_text_that_is_compared(find: Any) -> None:
     assert len(found.agreement_ids) == 64
     with loading.load(found, "int8", cold=False) as engine:
         assert len(output.logits(engine, found)) == 64
+    # Evidence is gathered over 8 new tokens, whatever is timed.
+    find(short, prompt_tokens=56)
+    with pytest.raises(InputError, match=r"expected at most 64 tokens .* got 57 \+ 8 \(evidence"):
+        find(short, prompt_tokens=57)
 
 
 def test_an_encoder_that_says_it_decodes_is_found_out(find: Any) -> None:
