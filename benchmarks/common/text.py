@@ -138,5 +138,6 @@ def count(number: int, what: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message."""
-    return (str(error).strip().splitlines() or [""])[0]
+    """Return the first line of an error's message, and the second if the first announces it."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])

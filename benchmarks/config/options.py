@@ -12,6 +12,7 @@ DEVICES = ("auto", "cuda", "cpu")
 TENSOR = "tensor"  # several processes hold a model together
 DEVICE_MAPS = ("single", "auto", TENSOR)
 DTYPES = ("float16", "bfloat16")
+DTYPE = "float16"  # of what isn't quantized, if none is asked for
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
 
 DEFAULT_PROMPT_TOKENS = 16  # what Llama-3.1's own tokenizer makes of the old script's prompt
@@ -125,7 +126,7 @@ OPTIONS = (
         "--dtype",
         "data type of what isn't quantized: float16, bfloat16 (default: float16; the quantizations "
         "fp16 and bf16 have their own)",
-        "float16",
+        DTYPE,
     ),
     Option(
         "--attn-implementation",

@@ -64,7 +64,7 @@ def _nf4(bits: float, *, double: bool) -> Quantization:
         bits,
         weights_relative_error=0.4,
         synthetic=Agreement(0.14, 2e-2),
-        real=Agreement(1.0, 1.35),
+        real=Agreement(1.0, 1.6),
         options={**options, "bnb_4bit_use_double_quant": double},
         linear="Linear4bit",
         weights="uint8",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import OutputError
 from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.quantization import QUANTIZATIONS
-from benchmarks.evidence.output import compare
+from benchmarks.evidence.output import beyond, compare
 from benchmarks.evidence.references import read_reference, reference_key, reference_name
 from benchmarks.model import quantizing, skeleton
 from benchmarks.model.checkpoint import first_rows
@@ -54,10 +54,12 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
             worst, name = error, each
     bound = QUANTIZATIONS[engine.quantization].weights_relative_error
     if not worst <= bound:
+        what = "damaged files, wrong scales, or another layer's weights"
+        if not worst < float("inf"):
+            what += f", or values {beyond(engine.quantization)}"
         raise OutputError(
             f"{engine.quantization}: expected weights within {bound:g} of those of {source.name}, "
-            f"got {name} off by {worst:.3g} (relative error): look for damaged files, wrong "
-            "scales, or another layer's weights"
+            f"got {name} off by {worst:.3g} (relative error): look for {what}"
         )
     return {"compared": compared, "rows": ROWS, "worst": name, "relative_error": worst}
 

@@ -78,7 +78,7 @@ def attest_workload(
     `counters` are those of this engine and workload. Raises AttestationError if the quantized
     operators weren't called, activations have another dtype, or a kernel fell back to fp32.
     """
-    linears = [m for name, m in _quantized(engine.model) if name not in engine.idle_linears]
+    linears = [m for name, m in _quantized(engine.model) if name not in engine.idle]
     if MODES[workload.generation].is_compiled:  # whose linears call no hooks
         workload = replace(workload, generation="static")
     seen, dtypes, messages = _watch(engine, workload, linears)
@@ -139,7 +139,12 @@ def _found(model: Any, names: Iterable[str]) -> dict[str, Any]:
     tensors += [each for state in states for each in (state.CB, state.SCB) if each is not None]
     weights = [module.weight for module in linears if hasattr(module, "weight")]
     inside = {id(weight) for weight in weights}
-    rest = [each for each in model.parameters() if id(each) not in inside]
+    kept = skeleton.kept_in_32_bits(model)
+    rest = [
+        each
+        for name, each in model.named_parameters()
+        if id(each) not in inside and not skeleton.is_part(name, kept)
+    ]
     formats = [_format(weight) for weight in weights if hasattr(weight, "quant_state")]
     return {
         "linears": dict(Counter(_class(module) for module in linears)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import OutputError
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.model.out_of_memory import within_memory
 
 if TYPE_CHECKING:
@@ -70,6 +71,18 @@ def check_reads(engine: Engine, ids: Sequence[int]) -> None:
         )
 
 
+def beyond(quantization: str) -> str:
+    """Return beyond which dtype values of a correct model may be, and which option holds them."""
+    known = QUANTIZATIONS[quantization]
+    if known.dtype == "bfloat16":
+        return "beyond bfloat16"
+    if known.is_4bit:
+        return "beyond float16: --dtype bfloat16 holds them"
+    if known.weights:
+        return "beyond float16, in which INT8 kernels compute: --quantization bf16 holds them"
+    return "beyond float16: --quantization bf16 holds them"
+
+
 def logits(engine: Engine, target: Target) -> torch.Tensor:
     """Return the logits of the fixed text, of shape (positions, vocabulary).
 
@@ -89,7 +102,6 @@ def logits(engine: Engine, target: Target) -> torch.Tensor:
     if bad := int((~found.isfinite()).sum()):
         raise OutputError(
             f"{engine.quantization}: {bad:,} of {found.numel():,} logits are NaN or infinite; "
-            "look for damaged weights, a broken kernel, or values beyond float16: --dtype bfloat16 "
-            "holds them, but for INT8, whose kernels compute in float16"
+            f"look for damaged weights, a broken kernel, or values {beyond(engine.quantization)}"
         )
     return found

@@ -30,7 +30,7 @@ def model_cost(engine: Engine, workload: Workload) -> ModelCost:
     return ModelCost(
         load_s=engine.load_s,
         weights_bytes=footprint.weights_bytes(engine.model),
-        decode_weight_bytes=footprint.decode_weight_bytes(engine.model),
+        decode_weight_bytes=footprint.decode_weight_bytes(engine.model, engine.idle),
         kv_bytes_per_token=cache.per_token,
         state_bytes=cache.state,
         partly_read=footprint.partly_read(engine.model.config),

@@ -18,7 +18,7 @@ from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import torch
 
@@ -159,9 +159,10 @@ def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
     own = config.get("quantization_config")
     if own is None:
         return None
+    own = own if isinstance(own, dict) else {"quant_method": "an unknown method"}
     found = name_of(own) if own.get("quant_method", "bitsandbytes") == "bitsandbytes" else None
     if found is None:
-        kind = own.get("quant_method", "an unknown method")
+        kind = own.get("quant_method", "bitsandbytes")
         raise InputError(
             f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
             f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "
@@ -241,14 +242,40 @@ def first_rows(
     """
     from safetensors import safe_open
 
-    file = checkpoint.files.get(name)
-    if file is None:
+    stored = stored_name(checkpoint.files, name)
+    if stored is None:
         return None
-    with safe_open(checkpoint.path / file, framework="pt") as stream:
+    with safe_open(checkpoint.path / checkpoint.files[stored], framework="pt") as stream:
         down, *across = part or (slice(None),)
         first = slice(down.start, min(down.stop, (down.start or 0) + rows)) if part else slice(rows)
-        found: torch.Tensor = stream.get_slice(name)[(first, *across)]
+        found: torch.Tensor = stream.get_slice(stored)[(first, *across)]
     return found.float()
+
+
+def stored_name(stored: Collection[str], name: str) -> str | None:
+    """Return what a model's tensor is called in its files; None if they don't have it.
+
+    Of a model with a vision tower, files may name its parts in another order, or leave one out:
+    `language_model.model.layers.0` is `model.language_model.layers.0`. From the first number on
+    both are the same.
+    """
+    if name in stored:
+        return name
+    words, rest = _split(name)
+    shared = {}
+    for other in stored:
+        front, end = _split(other)
+        if end == rest and (words <= front or front <= words):
+            shared[other] = len(words & front)
+    best = [other for other, count in shared.items() if count == max(shared.values())]
+    return best[0] if len(best) == 1 else None
+
+
+def _split(name: str) -> tuple[set[str], str]:
+    """Return the words of a tensor's name before its first number, and all that follows them."""
+    parts = name.split(".")
+    cut = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts) - 2)
+    return set(parts[:cut]), ".".join(parts[cut:])
 
 
 def index_sha256(folder: Path) -> str:

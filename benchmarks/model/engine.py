@@ -51,7 +51,7 @@ class Engine:
         self.quantization = quantization
         self.load_s = load_s
         self.cold = cold  # nothing was generated in this process yet
-        self.idle_linears = target.idle_linears
+        self.idle = target.idle
         self.quantized_on_device = 0  # weights that skipped the way over the host
         self.knows_peak_resident = False  # whether the host's peak is this workload's alone
         self.decode_step = DecodeStep(model)

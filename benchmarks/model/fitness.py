@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.config.options import DTYPE
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.model import skeleton
 
@@ -91,13 +93,58 @@ def check_reference(checkpoint: Checkpoint, reference: Checkpoint | None) -> Non
             f"--reference {reference.name}: expected a model that is quantized already, got "
             f"{checkpoint.name}, which is compared with itself in 16 bits; leave the option away"
         )
-    kept = [name for name in checkpoint.shapes if "embed" in name or "norm" in name]
-    same = all(checkpoint.shapes[name] == reference.shapes.get(name) for name in kept)
-    if reference.quantization or not same:
+    own, other = checkpoint.config.get("model_type"), reference.config.get("model_type")
+    if reference.quantization:
+        got = f"one that is quantized as {reference.quantization}"
+    elif own != other:
+        got = f"a model of type {other} instead of {own}"
+    elif _sizes(checkpoint) != _sizes(reference):
+        got = "one with weights of other names or sizes"
+    else:
+        return
+    raise InputError(
+        f"--reference {reference.name}: expected the 16-bit checkpoint that {checkpoint.name} was "
+        f"made from, got {got}; give its origin"
+    )
+
+
+def check_kind(checkpoint: Checkpoint) -> None:
+    """Raise InputError for an encoder with a decoder: as a decoder alone it would be half of it."""
+    if checkpoint.config.get("is_encoder_decoder"):
         raise InputError(
-            f"--reference {reference.name}: expected the 16-bit checkpoint that {checkpoint.name} "
-            "was made from, got one with other weights; give its origin"
+            f"--model {checkpoint.name}: expected a decoder, got an encoder and a decoder, by "
+            "is_encoder_decoder in its config.json; choose another model"
         )
+
+
+def own_dtype(checkpoint: Checkpoint, dtype: str) -> str:
+    """Return the dtype of what isn't quantized: that of its files, if a checkpoint is quantized.
+
+    transformers loads it as it is stored. Raises InputError if another one was asked for.
+    """
+    stored = checkpoint.half if checkpoint.quantization else None
+    if stored and dtype not in (stored, DTYPE):
+        raise InputError(
+            f"--dtype {dtype}: expected {stored}, in which {checkpoint.name} keeps what isn't "
+            "quantized; leave the option away"
+        )
+    return stored or dtype
+
+
+def _sizes(checkpoint: Checkpoint) -> dict[str, int]:
+    """Return how many values the weights of the layers have.
+
+    Embeddings and heads are left out, since either may be missing where they are the same.
+    """
+    own = checkpoint.config.get("quantization_config") or {}
+    storage = str(own.get("bnb_4bit_quant_storage", "uint8"))
+    packed = 2 * {"float32": 4, "float16": 2, "bfloat16": 2}.get(storage, 1)
+    return {
+        # Four bits are stored without a shape.
+        name: prod(shape) * (packed if own.get("load_in_4bit") and shape[1:] == (1,) else 1)
+        for name, shape in checkpoint.shapes.items()
+        if name.endswith(".weight") and any(part.isdigit() for part in name.split("."))
+    }
 
 
 def _check_classes(
@@ -139,7 +186,7 @@ def _check_share(option: str, checkpoint: Checkpoint, model: Any) -> None:
         raise InputError(
             f"{option}: expected linears, but {share:.0%} of the weights of "
             f"{checkpoint.name} are in none, such as {max(others, key=others.__getitem__)}, and "
-            "would stay in 16 bits; choose a dense model, or fp16"
+            "would stay in 16 bits; write --quantization fp16, or choose another model"
         )
 
 
@@ -147,7 +194,7 @@ def _check_calls(option: str, checkpoint: Checkpoint, model: Any, done: skeleton
     """Refuse linears that don't run once in a pass: which work was quantized isn't known then."""
     names, _ = skeleton.quantizable(model)
     often = [name for name in names if done.linears[name] > 1]
-    beside = [name for name in names if not done.linears[name] and _has_run_beside(name, done)]
+    beside = [name for name in names if not done.linears[name] and name not in done.idle]
     for wrong, what in (
         (often, "run more than once"),
         (beside, "have their weights read directly"),
@@ -169,9 +216,3 @@ def _check_inputs(quantized: Sequence[str], checkpoint: Checkpoint, done: skelet
             f"multiplies in INT8; {len(done.deep)} linears of {checkpoint.name} have 4, such as "
             f"{min(done.deep)}; write --quantization nf4 or fp16"
         )
-
-
-def _has_run_beside(name: str, done: skeleton.Pass) -> bool:
-    """Tell if other linears of the same module ran: then this one's weight is used otherwise."""
-    around = name.rpartition(".")[0] + "."
-    return any(count and other.startswith(around) for other, count in done.linears.items())

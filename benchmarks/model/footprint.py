@@ -67,12 +67,12 @@ def gpus(model: Any) -> list[torch.device]:
     return sorted((each for each in held if each.type == "cuda"), key=lambda each: each.index)
 
 
-def decode_weight_bytes(model: Any) -> int:
+def decode_weight_bytes(model: Any, idle: Collection[str] = ()) -> int:
     """Return the bytes that one decode step reads: all but the embedding, and tables by position.
 
-    Of the embedding a step reads one row for each token, and so it does of masks and of angles
-    that are kept for each position. If the output head shares the embedding's storage, the head's
-    share counts.
+    `idle` are the modules that text doesn't reach: a vision tower's. Of the embedding a step reads
+    one row for each token, and so it does of masks and of angles that are kept for each position.
+    If the output head shares the embedding's storage, the head's share counts.
     """
     import torch
 
@@ -82,7 +82,11 @@ def decode_weight_bytes(model: Any) -> int:
         for buffer in model.buffers()
         if buffer.dim() > 1 and any(longest and size >= longest for size in buffer.shape)
     }
-    modules = (each for each in model.modules() if not isinstance(each, torch.nn.Embedding))
+    modules = (
+        module
+        for name, module in model.named_modules()
+        if name not in idle and not isinstance(module, torch.nn.Embedding)
+    )
     return sum(_sizes(modules, tables).values())
 
 

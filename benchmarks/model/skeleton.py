@@ -24,10 +24,12 @@ PROMPT = 4  # tokens of the pass
 class Pass:
     """What one pass did: how often each linear ran, and whether it returned a cache.
 
-    `deep` are the linears whose inputs had more dimensions than rows, tokens and features.
+    `idle` are the modules of whose weights it read none: a vision tower's. `deep` are the linears
+    whose inputs had more dimensions than rows, tokens and features.
     """
 
     linears: Mapping[str, int]
+    idle: frozenset[str]
     deep: frozenset[str]
     has_cache: bool
 
@@ -60,6 +62,7 @@ def dry_pass(model: Any) -> Pass | None:
     """
     import torch
 
+    read: set[int] = set()
     names = {module: name for name, module in linears(model).items()}
     ran = Counter(dict.fromkeys(names.values(), 0))
     deep: set[str] = set()
@@ -74,7 +77,7 @@ def dry_pass(model: Any) -> Pass | None:
     ids = torch.zeros(1, PROMPT, dtype=torch.long, device="meta")
     try:
         model.set_attn_implementation("eager")  # the others look at the mask's values
-        with torch.inference_mode():
+        with torch.inference_mode(), _keeping(read):
             found = model.eval()(input_ids=ids, use_cache=True)
     except Exception:  # whatever needs values raises
         return None
@@ -82,7 +85,12 @@ def dry_pass(model: Any) -> Pass | None:
         for hook in hooks:
             hook.remove()
         model.set_attn_implementation(asked)
-    return Pass(ran, frozenset(deep), cache_of(found) is not None)
+    idle = {
+        name
+        for name, module in model.named_modules()
+        if (own := _own(module)) and not read.intersection(map(_storage, own))
+    }
+    return Pass(ran, frozenset(idle), frozenset(deep), cache_of(found) is not None)
 
 
 def cache_of(output: Any) -> Any:
@@ -107,14 +115,53 @@ def quantizable(model: Any, skipped: Iterable[str] = ()) -> tuple[list[str], lis
     import torch
 
     head = model.get_output_embeddings()
-    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ()) | set(skipped)
+    kept = {*kept_in_32_bits(model), *skipped}
     replaced: list[str] = []
     left: list[str] = []
     for name, module in linears(model).items():
         ours = type(module) is torch.nn.Linear and module is not head
-        out = kept & {name, *name.split(".")}
+        out = is_part(name, kept)
         (replaced if ours and not out else left).append(name)
     return replaced, left
+
+
+def _keeping(read: set[int]) -> Any:
+    """Return a context that keeps whose storages operators read.
+
+    A weight may be used without its linear, which hooks of modules don't see.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class Reading(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's own lack types
+        def __torch_dispatch__(self, func: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
+            given = tree_leaves((args, kwargs))
+            read.update(_storage(each) for each in given if isinstance(each, torch.Tensor))
+            return func(*args, **(kwargs or {}))
+
+    return Reading()  # type: ignore[no-untyped-call] # likewise
+
+
+def _own(module: Any) -> list[torch.Tensor]:
+    """Return the weights and buffers of a module without those of its parts."""
+    return [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """Return what a tensor and its views have in common; without weights none has an address."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+def kept_in_32_bits(model: Any) -> set[str]:
+    """Return the parts of names of what an architecture keeps in 32 bits, whatever is asked for."""
+    lists = ("_keep_in_fp32_modules", "_keep_in_fp32_modules_strict")
+    return {part for each in lists for part in getattr(model, each, None) or ()}
+
+
+def is_part(name: str, parts: Iterable[str]) -> bool:
+    """Tell if a name has one of these parts, which may be several words: `indexer.proj`."""
+    return any(f".{part}." in f".{name}." for part in parts)
 
 
 def _can_be_built(checkpoint: Checkpoint, attention: str) -> bool:

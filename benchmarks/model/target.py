@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from benchmarks.modes import possible
 from benchmarks.splitting import possible as splitting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -39,7 +40,7 @@ class Target:
     checkpoint: Checkpoint
     tokenizer: Any
     reference: Checkpoint | None = None  # of a checkpoint that is quantized already: its origin
-    idle_linears: frozenset[str] = frozenset()  # that text doesn't reach: a vision tower's
+    idle: frozenset[str] = frozenset()  # modules that text doesn't reach: a vision tower's
     backend: str | None = None  # of the quantized cache, if that is asked for
 
     def encode(self, text: str) -> list[int]:
@@ -83,6 +84,9 @@ def check(settings: Settings) -> None:
         splitting.check_options(settings)
     for model in filter(None, settings.models):
         local(model, settings.revision)
+    if settings.reference:
+        with _of_reference():
+            local(settings.reference, None)
 
 
 def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
@@ -103,7 +107,9 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
         torch.set_num_threads(settings.threads or 1)
     name = settings.model or default_model(where.type)
     checkpoint = resolve(name, settings.revision, settings.cache_dir, say)
-    tokenizer = _tokenizer(checkpoint)
+    fitness.check_kind(checkpoint)
+    settings = replace(settings, dtype=fitness.own_dtype(checkpoint, settings.dtype))
+    _quieten()
     model = skeleton.build(checkpoint, settings.attn_implementation)
     done = skeleton.dry_pass(model)
     fitness.check(checkpoint, settings.quantizations, model, done)
@@ -111,33 +117,52 @@ def find_target(settings: Settings, say: Callable[[str], None]) -> Target:
         splitting.check_model(checkpoint.name, model, ranks)
     devices = torch.cuda.device_count() if settings.device_map == "auto" else 1
     backend = possible.check(settings.generations, checkpoint.name, model, where, devices)
-    idle = frozenset(name for name, count in done.linears.items() if not count) if done else ()
-    reference = (
-        resolve(settings.reference, None, settings.cache_dir, say) if settings.reference else None
-    )
+    idle = done.idle if done else frozenset()
+    with _of_reference():
+        given = settings.reference
+        reference = resolve(given, None, settings.cache_dir, say) if given else None
     fitness.check_reference(checkpoint, reference)
-    target = Target(settings, where, checkpoint, tokenizer, reference, frozenset(idle), backend)
+    tokenizer = _tokenizer(checkpoint)
+    target = Target(settings, where, checkpoint, tokenizer, reference, idle, backend)
     workload = target.workload(max(settings.batch_sizes), settings.new_tokens)
     fitness.check_ids(checkpoint, model, chain(target.agreement_ids, *workload.prompts))
     prompt = workload.prompt_tokens
-    if checkpoint.positions and prompt + settings.new_tokens > checkpoint.positions:
+    new_tokens = max(settings.new_tokens, LEAST_ROOM)
+    if checkpoint.positions and prompt + new_tokens > checkpoint.positions:
+        least = f" (evidence takes {LEAST_ROOM})" if new_tokens > settings.new_tokens else ""
         raise InputError(
             f"prompt and --new-tokens: expected at most {checkpoint.positions} tokens together, "
-            f"the positions of {checkpoint.name}; got {prompt} + {settings.new_tokens}; "
+            f"the positions of {checkpoint.name}; got {prompt} + {new_tokens}{least}; "
             "shorten one of them"
         )
     return target
 
 
-def _tokenizer(checkpoint: Checkpoint) -> Any:
-    from transformers import AutoTokenizer
+@contextmanager
+def _of_reference() -> Iterator[None]:
+    """Let what is wrong with a checkpoint be said of the option that gave it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("--model", "--reference", 1)) from error
+
+
+def _quieten() -> None:
+    """Turn off the advice and the progress bars of third parties, which would drown the result.
+
+    bitsandbytes logs a line per call of a linear if activations aren't float16: milliseconds per
+    token.
+    """
     from transformers.utils import logging as transformers_logging
 
-    # The advice and the progress bars of third parties would drown the result. bitsandbytes logs
-    # a line per call of a linear if activations aren't float16: milliseconds per token.
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def _tokenizer(checkpoint: Checkpoint) -> Any:
+    from transformers import AutoTokenizer
+
     try:
         return AutoTokenizer.from_pretrained(checkpoint.path)
     except Exception as error:

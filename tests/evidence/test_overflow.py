@@ -50,7 +50,15 @@ def test_what_is_itself_not_finite_is_refused(measured):
     outcome = measured("--quantization=int8")
     assert outcome.status == 1
     assert "logits are NaN or infinite" in outcome.out
-    assert "--dtype bfloat16 holds them, but for INT8" in outcome.out
+    assert "in which INT8 kernels compute: --quantization bf16 holds them" in outcome.out
+
+
+def test_weights_beyond_float16_are_said_to_be_so(measured):
+    """A weight that float16 can't hold is no damaged file."""
+    outcome = measured("--quantization=fp16")
+    assert outcome.status == 1
+    assert "off by inf (relative error)" in outcome.out
+    assert "or values beyond float16: --quantization bf16 holds them" in outcome.out
 
 
 def test_a_reference_that_is_not_finite_leaves_null_and_its_reason(measured, folder):

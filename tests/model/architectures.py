@@ -45,6 +45,7 @@ class Architecture:
     refused: str | None = None  # part of the line that refuses it; None: it runs
     kv: int = 256  # bytes of a token: 2 x 2 layers x 2 heads x 16 x 2 bytes, if nothing is special
     state: int = 0  # bytes of a row beside its tokens
+    kind: str = ""  # what the table says beside its name
 
     def config(self) -> Any:
         """Return a tiny config: what all have in common, and what this one wants."""
@@ -75,6 +76,15 @@ def change(folder: Path, **values: Any) -> None:
 
 
 EAGER = {"attention": "eager"}
+# A vision tower of one layer, so small that what is in none of its linears hardly counts.
+TOWER = {
+    "hidden_size": 8,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 4,
+    "patch_size": 2,
+}
 ALL_HEADS = 512  # keys and values of all four heads
 LATENT = 2 * (16 + 8) * 2  # of each layer: a compressed vector, and a rotated key for all heads
 NO_CACHE = "keeps a cache"
@@ -84,6 +94,8 @@ WHY = {
     "Conv1D": "its linears are transposed, and can't be attested",
     "of the weights": "experts are in no linear, and would stay in 16 bits",
     "weights read directly": "a linear's weight is used without the linear",
+    "run more than once": "a linear runs twice in a step, so its work isn't known",
+    "are in none": "its recurrent gates are in no linear, and would stay in 16 bits",
 }
 ARCHITECTURES = (
     Architecture("llama"),
@@ -142,6 +154,28 @@ ARCHITECTURES = (
         quantization="nf4", kv=LATENT,
     ),
     Architecture("lfm2", {"layer_types": ["conv", "full_attention"]}, kv=128, state=64 * 3 * 2),
+    Architecture("vaultgemma", **EAGER),
+    Architecture(
+        "gemma3",
+        {"text_config": TINY, "vision_config": TOWER, "mm_tokens_per_image": 4},
+        kind="with its vision tower",
+    ),
+    Architecture(
+        "git", {"vision_config": TOWER}, **EAGER, kv=ALL_HEADS, kind="with its vision tower"
+    ),
+    Architecture(
+        "fuyu",
+        {"text_config": TINY | {"model_type": "persimmon"}, "patch_size": 2, "image_size": 4},
+        kv=ALL_HEADS, kind="with its embedding of images",
+    ),
+    Architecture(
+        "gemma3n_text",
+        {"num_kv_shared_layers": 1, "layer_types": ["full_attention"] * 2, "laurel_rank": 8,
+         "activation_sparsity_pattern": [0.0, 0.0], "hidden_size_per_layer_input": 16,
+         "vocab_size_per_layer_input": VOCABULARY},
+        refused="run more than once", kv=128,
+    ),
+    Architecture("recurrent_gemma", refused="are in none"),
     Architecture("falcon", refused="FalconLinear"),
     Architecture("gpt2", refused="Conv1D"),
     Architecture("mixtral", refused="of the weights"),
@@ -165,7 +199,8 @@ def table() -> str:
             options.append(f"`--quantization {each.quantization}`; INT8 is refused")
         runs = f"refused: {WHY[each.refused]}" if each.refused else "yes"
         kv = "" if each.refused else f"{each.kv}" + (f", and {each.state} a row" * bool(each.state))
-        rows.append(f"| {each.name} | {runs} | {kv} | {', '.join(options)} |")
+        name = f"{each.name}, {each.kind}" if each.kind else each.name
+        rows.append(f"| {name} | {runs} | {kv} | {', '.join(options)} |")
     return "\n".join(rows)
 
 

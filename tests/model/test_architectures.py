@@ -12,19 +12,23 @@ import pytest
 import torch
 
 from benchmarks.common.errors import InputError, OutputError
-from benchmarks.evidence import attestation, output
+from benchmarks.evidence import agreement, attestation, counters, output
 from benchmarks.model import fitness, footprint, loading, skeleton
 from benchmarks.model.target import find_target
 from tests.model.architectures import ARCHITECTURES, Architecture, change, table
+from tests.tools import damages
 
 if TYPE_CHECKING:
     from benchmarks.model.target import Target
 
 DOCS = Path(__file__).parents[2] / "docs" / "architectures.md"
-# Tensors that are looked up by token or position, and output heads, by all names they go by here.
+# Tensors that are looked up by token or position, and output heads, by all names they go by here;
+# and what a vision tower's own attention, and a projection into text, have beside linears.
 LOOKED_UP = re.compile(
-    r"embed|wte|wpe|lm_head\.weight$|^decoder\.weight$|output_projection|\bw\.weight"
+    r"(?<!vision_)embed|wte|wpe|lm_head\.weight$|^decoder\.weight$|output_projection|^output\.weight"
+    r"|\bw\.weight|in_proj_weight|projection_weight|head\.attention"
 )
+TOWER = re.compile("vision|image_encoder|multi_modal|visual")
 BY_NAME = {each.name: each for each in ARCHITECTURES}
 
 
@@ -65,7 +69,11 @@ def test_what_runs_is_counted_right(find: Any, name: str) -> None:
         assert sum(facts["linears"].values()) == len(linears)
         expected = sum(map(_quantized_bytes(each), linears)) + rest + made
         assert footprint.weights_bytes(engine.model) == expected
-        assert footprint.decode_weight_bytes(engine.model) <= expected
+        assert footprint.decode_weight_bytes(engine.model, engine.idle) <= expected
+        names = skeleton.linears(engine.model)
+        assert engine.idle & names.keys() == set(filter(TOWER.search, names))
+        compared = agreement.check_weights(engine, target)["compared"]
+        assert compared >= len(linears)  # and the head, if it is in the files
         assert footprint.cache_bytes(engine.model) == footprint.CacheBytes(each.kv, each.state)
 
 
@@ -78,6 +86,31 @@ def test_what_does_not_run_is_refused_for_its_true_reason(find: Any, name: str) 
     assert "\n" not in str(caught.value)
     if str(caught.value).startswith("--quantization"):
         find(each, quantizations=("fp16",))
+
+
+def test_a_vision_tower_is_attested_and_the_text_part_is_measured(find: Any) -> None:
+    """Its linears have the right class and weights; no step calls them, or reads them."""
+    found = find(BY_NAME["gemma3"], new_tokens=4)
+    with loading.load(found, "int8", cold=False) as engine:
+        attestation.attest_model(found, engine)
+        workload = found.workload(2, 4)
+        engine.prepare(workload)
+        counted = counters.count(engine, workload, range(2, 4)).record
+        path = attestation.attest_workload(engine, workload, counted)
+        # Seven linears in each of two layers; of the tower's eight none.
+        assert path["quantized_operators"]["bitsandbytes::int8_scaled_mm"] == 2 * 7 * 2
+        tensors = {**engine.model.state_dict(), **dict(engine.model.named_buffers())}
+        named = {n: t.nbytes for n, t in tensors.items() if not n.endswith("weight_format")}
+        tower = sum(size for name, size in named.items() if TOWER.search(name))
+        read = footprint.decode_weight_bytes(engine.model, engine.idle)
+        rest = footprint.decode_weight_bytes(engine.model) - read
+        # An embedding never counts.
+        looked_up = sum(size for name, size in named.items() if "position_embedding.w" in name)
+        assert looked_up
+        assert rest == tower - looked_up
+        damages.zero(engine.model.model.language_model.layers[1].mlp.up_proj)
+        with pytest.raises(OutputError, match=r"language_model\.layers\.1\.mlp\.up_proj off by 1 "):
+            agreement.check_weights(engine, found)
 
 
 def test_an_attention_that_a_model_does_not_have_is_refused(find: Any) -> None:
@@ -120,6 +153,10 @@ def test_few_positions_shorten_the_text_that_is_compared(find: Any) -> None:
     assert len(found.agreement_ids) == 64
     with loading.load(found, "int8", cold=False) as engine:
         assert len(output.logits(engine, found)) == 64
+    # Evidence is gathered over 8 new tokens, whatever is timed.
+    find(short, prompt_tokens=56)
+    with pytest.raises(InputError, match=r"expected at most 64 tokens .* got 57 \+ 8 \(evidence"):
+        find(short, prompt_tokens=57)
 
 
 def test_an_encoder_that_says_it_decodes_is_found_out(find: Any) -> None:
@@ -158,6 +195,29 @@ def test_an_encoder_is_refused_and_a_decoder_is_not(find: Any, tmp_path: Path) -
         find(BY_NAME["bert"])
     change(folder, is_decoder=True)
     find(BY_NAME["bert"])
+
+
+def test_a_config_that_describes_no_model_is_refused_for_its_true_reason(
+    find: Any, tmp_path: Path
+) -> None:
+    """Of an encoder with a decoder half would run; and a wrong number is no wrong tokenizer."""
+    folder = BY_NAME["llama"].write(tmp_path / "llama")
+    change(folder, is_encoder_decoder=True)
+    with pytest.raises(InputError, match="expected a decoder, got an encoder and a decoder"):
+        find(BY_NAME["llama"])
+    change(folder, is_encoder_decoder=False, num_attention_heads=3)
+    with pytest.raises(InputError, match=r"its config\.json"):
+        find(BY_NAME["llama"])
+
+
+def test_what_an_architecture_keeps_in_32_bits_is_not_asked_for_in_16(target: Target) -> None:
+    """Names of it may be several words, in either of transformers' lists."""
+    model = skeleton.build(target.checkpoint, "sdpa")
+    names, _ = skeleton.quantizable(model)
+    model._keep_in_fp32_modules_strict = ["mlp.up_proj"]
+    left, kept = skeleton.quantizable(model)
+    assert set(names) - set(left) == {name for name in kept if name.endswith(".mlp.up_proj")}
+    assert len(names) - len(left) == 4
 
 
 def test_the_table_of_the_docs_is_the_one_that_is_walked() -> None:

