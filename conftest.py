@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,14 +11,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks import collecting
 from benchmarks.common import interrupts, output
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import first_line, wrapped
-from benchmarks.config import models
-from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import HELP, OPTIONS
-from benchmarks.config.settings import Settings, build_settings
+from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
 from benchmarks.model.checkpoint import own_quantization
 from benchmarks.pytest_session import (
@@ -36,8 +34,6 @@ from benchmarks.pytest_session.finish import doubtful, judge_and_save, write_com
 from benchmarks.pytest_session.state import STATE, SessionState, state_of
 from benchmarks.report import columns
 
-BENCHMARKS = Path(__file__).parent / "benchmarks"
-REPLICAS = BENCHMARKS / "test_replicas.py"
 DEFAULT_TIMER = "time.perf_counter"  # pytest-benchmark's
 
 
@@ -82,68 +78,29 @@ def pytest_report_header() -> Generator[None, list[Any], list[list[str]]]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize every benchmark that wants an engine. Ids hold scalars: they join baselines."""
-    if not _is_benchmark(metafunc.fixturenames):
-        return
-    state = state_of(metafunc.config)
-    state.collected, settings = True, state.settings
-    if len(settings.models) > 1:
-        names = models.ids(settings.models)
-        metafunc.parametrize("model", settings.models, ids=names, scope="session")
-    arguments, values, ids = _quantizations(settings)
-    metafunc.parametrize(arguments, values, ids=ids, scope="session")
-    metafunc.parametrize("batch_size", settings.batch_sizes, ids="b{}".format)
-    metafunc.parametrize("prompt_tokens", [settings.prompt_id], ids="p{}".format)
-    own = {mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")}
-    if "new_tokens" not in own:
-        metafunc.parametrize("new_tokens", [settings.new_tokens], ids="n{}".format)
-    if "replicas" in metafunc.fixturenames:
-        metafunc.parametrize("replicas", settings.replicas or [1], ids="r{}".format)
+    """Parametrize every benchmark of a model."""
+    if collecting.is_benchmark(metafunc.fixturenames):
+        state_of(metafunc.config).collected = True
+        collecting.parametrize(metafunc, state_of(metafunc.config).settings)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out what no option asks for, unless its file is named.
-
-    That is the benchmark of replicas; and that of ranks, or all others if it is asked for.
-    """
-    settings = state_of(config).settings
-    if collection_path.parent != BENCHMARKS or not collection_path.name.startswith("test_"):
-        return None
-    wanted = selection.is_of_map(collection_path.name, settings.device_map)
-    replicas = collection_path != REPLICAS or settings.replicas
-    return None if wanted and replicas else True
+    """Leave out what no option asks for, unless its file is named."""
+    return collecting.is_left_out(collection_path, state_of(config).settings) or None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Group benchmarks by model and quantization, so that each loads once, and by generation mode.
-
-    What is compiled comes last: it is there still when its work is counted. Within a mode warm-up
-    comes first, and the profile last. Replicas come when no model is loaded here any more.
-    """
+    """Put benchmarks into the order in which each model is loaded once."""
     settings = state_of(config).settings
     if settings.work_only:
         selection.leave_out_other_times(config, items)
-    modes = sorted(settings.generations, key=lambda mode: MODES[mode].is_compiled)
-    groups: list[tuple[Any, Any]] = [*itertools.product(settings.quantizations, modes)]
-
-    def order(item: Any) -> tuple[int, ...]:
-        names = getattr(item, "fixturenames", ())
-        if not _is_benchmark(names):
-            return (-1,)
-        model = settings.models.index(selection.model_of(item, settings))
-        if "engine" not in names:
-            return len(settings.models), model, item.callspec.params.get("replicas", 0)
-        first, last = map(item.get_closest_marker, ("runs_first", "runs_last"))
-        group = _quantization(item), item.callspec.params.get("generation", DEFAULT)
-        return model, groups.index(group), bool(last) - bool(first)
-
-    items.sort(key=order)
+    items.sort(key=lambda item: collecting.order(item, settings))
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Find the model, and say what will be measured. Wrong input ends the session before that."""
-    wanted = [item for item in items if _is_benchmark(getattr(item, "fixturenames", ()))]
+    wanted = [item for item in items if collecting.is_benchmark(getattr(item, "fixturenames", ()))]
     if not wanted or config.option.collectonly or config.option.benchmark_skip:
         return []
     if hasattr(config, "workerinput"):  # of pytest-xdist, whose controller refuses benchmarks
@@ -167,7 +124,8 @@ def pytest_runtest_teardown(
 ) -> Generator[None, object, object]:
     """Check what really ran when the last benchmark of a model is done, while it is loaded."""
     failure, state = None, state_of(item.config)
-    evidence, done = state.evidence, not nextitem or _loaded(nextitem) != _loaded(item)
+    loaded = collecting.loaded
+    evidence, done = state.evidence, not nextitem or loaded(nextitem) != loaded(item)
     if evidence and state.progress and done:
         state.evidence = None
         state.history["profiled"] = True
@@ -197,7 +155,7 @@ def pytest_runtest_makereport(
         progress.say(f"{failures.name(item, report.when)}: FAILED")
         if "benchmark" in getattr(item, "funcargs", {}):
             item.funcargs["benchmark"].has_error = True  # a failed benchmark is no result
-        if _is_benchmark(getattr(item, "fixturenames", ())):
+        if collecting.is_benchmark(getattr(item, "fixturenames", ())):
             failures.take_back(state, [item.nodeid], call.excinfo and call.excinfo.value)
     if (report.failed or report.skipped) and state.gate:
         state.gate.miss(item.nodeid, report.outcome)
@@ -337,32 +295,3 @@ def _in_one_line() -> Iterator[None]:
         what = error.name or "what a package needs"  # which of them it is, the text says
         told = f"can't import {what}: {first_line(error)}; install it again"
         raise pytest.UsageError(told) from error
-
-
-def _quantizations(settings: Settings) -> tuple[Any, Any, list[str] | None]:
-    """Return what quantization and mode are parametrized with: names, values, and their ids.
-
-    The default mode is in no id, and alone it is no parameter either: stored ids stay what they
-    are.
-    """
-    if settings.generations == (DEFAULT,):
-        return "quantization", settings.quantizations, None
-    pairs = [*itertools.product(settings.quantizations, settings.generations)]
-    ids = [name if mode == DEFAULT else f"{name}-{mode}" for name, mode in pairs]
-    return ("quantization", "generation"), pairs, ids
-
-
-def _is_benchmark(fixtures: Iterable[str]) -> bool:
-    """Whether a test measures a model, loaded here or in other processes, by its fixtures."""
-    return "benchmark" in fixtures and not {"engine", "fleet", "ranks"}.isdisjoint(fixtures)
-
-
-def _loaded(item: Any) -> list[Any] | None:
-    """Return what the model is of that a test wants loaded in this process: name, quantization."""
-    if "engine" not in getattr(item, "fixturenames", ()) or not hasattr(item, "callspec"):
-        return None
-    return [item.callspec.params.get(name) for name in ("model", "quantization")]
-
-
-def _quantization(item: Any) -> str | None:
-    return item.callspec.params.get("quantization") if hasattr(item, "callspec") else None
