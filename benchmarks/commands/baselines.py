@@ -15,7 +15,7 @@ from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus, first
 from benchmarks.common.text import wrapped
-from benchmarks.config.settings import bounds, count
+from benchmarks.config.values import bounds, count
 from benchmarks.machine.bounds import Bounds
 from benchmarks.report import stored_table
 from benchmarks.report.stored_table import Row

@@ -11,7 +11,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.exit_status import ExitStatus
 from benchmarks.common.files import append, as_json, check, whole
 from benchmarks.common.text import count
-from benchmarks.config import settings
+from benchmarks.config import values
 from benchmarks.history import change_points, levels, series
 from benchmarks.report import change_points as shown
 from benchmarks.sessions import baseline, measures
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _newest(given: str | None) -> int:
     """Return how many sessions are new; 0 if nothing fails."""
-    return settings.count("--fail-on-new", given) if given is not None else 0
+    return values.count("--fail-on-new", given) if given is not None else 0
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Session], list[str]]:

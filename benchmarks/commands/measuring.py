@@ -19,7 +19,8 @@ from benchmarks.common.errors import InputError
 from benchmarks.common.text import wrapped
 from benchmarks.config import models
 from benchmarks.config.options import OPTIONS, TENSOR
-from benchmarks.config.settings import build_settings, count, positive
+from benchmarks.config.settings import build_settings
+from benchmarks.config.values import count, positive
 from benchmarks.duet.restart import Conditions
 from benchmarks.duet.schedule import SIDES, Budget, Take
 from benchmarks.environments.overlay import Overlays

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from dataclasses import dataclass, fields, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.common import files
 from benchmarks.common.errors import InputError
-from benchmarks.common.quantity import IMPOSSIBLE
-from benchmarks.config import models
+from benchmarks.config import models, values
 from benchmarks.config.generation import MODES
 from benchmarks.config.options import (
     ATTENTIONS,
@@ -25,7 +22,7 @@ from benchmarks.config.quantization import DEFAULT, QUANTIZATIONS
 from benchmarks.machine.bounds import Bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 SAVED_TO = "LLM_INT8_SAVED_TO"  # names a file that a session writes into where it was saved
 GATES = ("screen", "strict", "work")  # how wall times are judged: see `judgement.judge`
@@ -108,42 +105,42 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         )
     return Settings(
         models=models.named(text("--model"), {name: text(name) for name in models.OF_ONE}),
-        revision=_optional_text("--revision", text("--revision")),
-        reference=_optional_text("--reference", text("--reference")),
-        device=_choice("--device", text("--device"), DEVICES),
-        device_map=_choice("--device-map", text("--device-map"), DEVICE_MAPS),
-        quantizations=_choices(
-            "--quantization", _given(text("--quantization"), DEFAULT), tuple(QUANTIZATIONS)
+        revision=values.optional_text("--revision", text("--revision")),
+        reference=values.optional_text("--reference", text("--reference")),
+        device=values.choice("--device", text("--device"), DEVICES),
+        device_map=values.choice("--device-map", text("--device-map"), DEVICE_MAPS),
+        quantizations=values.choices(
+            "--quantization", values.given(text("--quantization"), DEFAULT), tuple(QUANTIZATIONS)
         ),
-        generations=_choices("--generation", text("--generation"), tuple(MODES)),
-        batch_sizes=_counts("--batch-size", text("--batch-size")),
-        new_tokens=count("--new-tokens", text("--new-tokens")),
+        generations=values.choices("--generation", text("--generation"), tuple(MODES)),
+        batch_sizes=values.counts("--batch-size", text("--batch-size")),
+        new_tokens=values.count("--new-tokens", text("--new-tokens")),
         prompt_tokens=prompt_tokens,
         prompt=prompt,
-        rounds=count("--rounds", text("--rounds")),
+        rounds=values.count("--rounds", text("--rounds")),
         warmup_rounds=(
-            0 if work_only else count("--warmup-rounds", text("--warmup-rounds"), minimum=0)
+            0 if work_only else values.count("--warmup-rounds", text("--warmup-rounds"), minimum=0)
         ),
         replicas=_replicas(
             text("--replicas"), device_map=text("--device-map"), work_only=work_only
         ),
-        dtype=_choice("--dtype", text("--dtype"), DTYPES),
-        attn_implementation=_choice(
+        dtype=values.choice("--dtype", text("--dtype"), DTYPES),
+        attn_implementation=values.choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
         ),
-        bounds=bounds(text("--bounds")),
-        again_within_s=_seconds("--again-within", text("--again-within")),
+        bounds=values.bounds(text("--bounds")),
+        again_within_s=values.seconds("--again-within", text("--again-within")),
         threads=_threads(text("--threads"), environment.get("OMP_NUM_THREADS")),
-        artifacts=_optional_path("--artifacts", text("--artifacts")),
+        artifacts=values.optional_path("--artifacts", text("--artifacts")),
         memory_snapshot=bool(value("memory_snapshot")),
         nvtx=bool(value("nvtx")),
-        report=_optional_path("--report", text("--report")),
+        report=values.optional_path("--report", text("--report")),
         columns=text("--columns"),
         gate=gate,
-        device_repeats=count("--device-repeats", text("--device-repeats"), minimum=2),
+        device_repeats=values.count("--device-repeats", text("--device-repeats"), minimum=2),
         work_only=work_only,
         summaries=_summaries(
-            _optional_path("--summary", text("--summary")),
+            values.optional_path("--summary", text("--summary")),
             environment.get("GITHUB_STEP_SUMMARY"),
             gate=gate,
         ),
@@ -154,7 +151,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
 
 def _prompts(prompt: str | None, given: str | None) -> tuple[str | None, int | None]:
     """Return a text for every row, or the length of the prompts."""
-    tokens = _optional_count("--prompt-tokens", given)
+    tokens = values.optional_count("--prompt-tokens", given)
     if prompt is None:
         return None, tokens or DEFAULT_PROMPT_TOKENS
     if prompt != prompt.encode(errors="ignore").decode():  # Python's stand-ins for other bytes
@@ -176,7 +173,7 @@ def _replicas(text: str | None, device_map: str | None, *, work_only: bool) -> t
         raise InputError(
             f"--replicas and {other}: expected one of them, got both; each is timed on one GPU"
         )
-    return () if text is None else tuple(sorted(_counts("--replicas", text)))
+    return () if text is None else tuple(sorted(values.counts("--replicas", text)))
 
 
 def _cache(environment: Mapping[str, str]) -> Path | None:
@@ -190,8 +187,9 @@ def _cache(environment: Mapping[str, str]) -> Path | None:
 
 def _threads(given: str | None, inherited: str | None) -> int | None:
     if given is None and inherited:
-        return count("OMP_NUM_THREADS", inherited.split(",")[0])  # OpenMP: one for each level
-    return _optional_count("--threads", given)
+        one, *_ = inherited.split(",")  # OpenMP: one for each level
+        return values.count("OMP_NUM_THREADS", one)
+    return values.optional_count("--threads", given)
 
 
 def _gate(text: str | None) -> str | None:
@@ -207,107 +205,6 @@ def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -
     """Return the files that want Markdown, each once, by whatever path."""
     files = [Path(of_github) if of_github and (given or gate) else None, given]
     return tuple({each.resolve(): each for each in files if each}.values())[::-1]
-
-
-def bounds(text: str | None) -> Bounds:
-    """Return the bounds with those of `name=value,...` moved; a name may be a pattern.
-
-    Raises InputError, in one line, for any other text.
-    """
-    found, names = Bounds(), [each.name for each in fields(Bounds)]
-    for part in _split(text) or ([] if text is None else [text]):
-        pattern, equals, value = part.partition("=")
-        if not equals:
-            raise InputError(f"--bounds: expected NAME=NUMBER, as in trend_size=0.2; got {part!r}")
-        moved = [name for name in names if fnmatchcase(name, pattern.strip())]
-        if not moved:
-            raise InputError(f"--bounds: expected one of {', '.join(names)}; got {pattern!r}")
-        bound = _number("--bounds", part, value)
-        if bound == -math.inf:  # which JSON can't hold
-            raise InputError(f"--bounds: expected a number, as in 0.1 or inf; got {part!r}")
-        found = replace(found, **dict.fromkeys(moved, bound))
-    return found
-
-
-def positive(option: str, text: str) -> float:
-    """Return a number above 0. Raises InputError, in one line, for any other text."""
-    number = _number(option, text, text)
-    if not 0 < number < math.inf:
-        raise InputError(f"{option}: expected a number above 0; got {text!r}")
-    return number
-
-
-def _seconds(option: str, text: str | None) -> float:
-    seconds = _number(option, text or "", text or "")
-    if seconds < 0:
-        raise InputError(f"{option}: expected seconds of at least 0; got {text!r}")
-    return seconds
-
-
-def _number(option: str, given: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if math.isnan(number):
-        raise InputError(f"{option}: expected a number, as in 0.1 or inf; got {given!r}")
-    if IMPOSSIBLE <= abs(number) < math.inf:  # a file that holds it would be damaged
-        raise InputError(f"{option}: expected less than {IMPOSSIBLE:g}, or inf; got {given!r}")
-    return number
-
-
-def _optional_text(option: str, text: str | None) -> str | None:
-    if text is not None and not text.strip():
-        raise InputError(f"{option}: expected a name, got an empty one; leave the option out")
-    return text
-
-
-def _optional_path(option: str, text: str | None) -> Path | None:
-    try:
-        return None if text is None else files.given(text)
-    except InputError as error:
-        raise InputError(f"{option}: {error}; leave the option out") from error
-
-
-def _given(text: str | None, default: str) -> str:
-    return default if text is None else text
-
-
-def _choice(option: str, text: str | None, allowed: Sequence[str]) -> str:
-    if text is None or text not in allowed:
-        raise InputError(f"{option}: expected one of {', '.join(allowed)}; got {text!r}")
-    return text
-
-
-def _choices(option: str, text: str | None, allowed: Sequence[str]) -> tuple[str, ...]:
-    names = _split(text)
-    if not names:
-        raise InputError(f"{option}: expected one or more of {', '.join(allowed)}; got {text!r}")
-    return tuple(dict.fromkeys(_choice(option, name, allowed) for name in names))
-
-
-def _counts(option: str, text: str | None) -> tuple[int, ...]:
-    numbers = _split(text)
-    if not numbers:
-        raise InputError(f"{option}: expected whole numbers of at least 1, as in 1,8; got {text!r}")
-    return tuple(dict.fromkeys(count(option, number) for number in numbers))
-
-
-def _optional_count(option: str, text: str | None) -> int | None:
-    return None if text is None else count(option, text)
-
-
-def count(option: str, text: str | None, minimum: int = 1) -> int:
-    """Return a whole number. Raises InputError, in one line, for any other text."""
-    number = int(text) if text and text.isascii() and text.isdigit() and len(text) < 100 else None
-    if number is None or number < minimum:
-        shown = text if text is None or len(text) < 100 else f"{text[:20]}…"
-        raise InputError(f"{option}: expected a whole number of at least {minimum}; got {shown!r}")
-    return number
-
-
-def _split(text: str | None) -> list[str]:
-    return [part for part in (piece.strip() for piece in (text or "").split(",")) if part]
 
 
 def dtype_name(settings: Settings, quantization: str) -> str:
