@@ -19,10 +19,10 @@ import pytest
 
 from benchmarks import __main__ as door
 from tests import forking, virtual
-from tests.tools import gpu_check, gpu_steps
+from tests.tools import gpu_check, gpu_plan, gpu_steps
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
-PLAN = dataclasses.replace(gpu_steps.SMALL, device="cpu", model=virtual.ONE_LAYER)
+PLAN = dataclasses.replace(gpu_plan.SMALL, device="cpu", model=virtual.ONE_LAYER)
 RUN = ["--small", "--device=cpu"]
 
 

@@ -31,7 +31,8 @@ from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, pytest_format
 from benchmarks.verdicts.judgement import judge
 from tests.tools import gpu_steps
-from tests.tools.gpu_steps import ROOT, SMALL, STEPS, Plan
+from tests.tools.gpu_plan import SMALL, Plan
+from tests.tools.gpu_steps import ROOT, STEPS
 from tests.tools.gpu_tensor import tensor
 
 if TYPE_CHECKING:

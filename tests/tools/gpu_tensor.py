@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.tools.gpu_steps import Plan, session
+from tests.tools.gpu_plan import Plan
+from tests.tools.gpu_steps import session
 
 if TYPE_CHECKING:
     from pathlib import Path
