@@ -64,7 +64,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.add_argument(
                 option.name, default=option.default, metavar=option.metavar, help=says
             )
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    if asked.device_map == "auto":  # each replica would be on all GPUs
+        parser.error("--device-map auto: expected single, a GPU for each replica, or tensor")
+    return asked
 
 
 def text_of(asked: argparse.Namespace) -> Callable[[str], str | None]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-COLLECTIVE = re.compile("nccl(?:Dev)?Kernel")  # as in ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
+COLLECTIVE = re.compile(r"nccl\w*Kernel")  # as in ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
 SUMMED = ("weights_bytes", "decode_weight_bytes", "kv_bytes_per_token", "state_bytes")
 PHASES = ("prefill", "decode")
 
@@ -134,6 +134,8 @@ def add_work(info: dict[str, Any], found: Sequence[Work | None]) -> None:
     for rank, done in zip(info["ranks"], found, strict=True):
         spent = done.device_time if done else info["device_time"]
         rank["device_time"] = spent and {phase: of_rank(spent[phase]) for phase in PHASES}
+        if done and done.no_device_time:
+            rank["unmeasured"] = {"device_time": done.no_device_time.reason}
     first = info["ranks"][0]["device_time"]
     for phase in PHASES:
         name = f"{phase}_collectives_s"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 COLUMNS = ("tokens_per_s", "scaling_efficiency", "tpot_s", "host_cores", "joules_per_token")
-TITLES = ("tokens/s", "of each", "scaling", "TPOT, slowest", "cores", "J/token")
+TITLES = ("tokens/s", "rounds", "of each", "sum", "scaling", "TPOT, slowest", "cores", "J/token")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +58,11 @@ def scaling(info: dict[str, Any], one: dict[str, float]) -> float | None:
 
 
 def table(found: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the lines of a table in Markdown; `!` marks what is INVALID."""
+    """Return the lines of a table in Markdown; `!` marks what is INVALID.
+
+    `tokens/s` is of whole rounds, which last until the slowest replica is done; `sum` adds up what
+    each one made while it ran.
+    """
     head = ("quantization", "replicas", "GPUs", *TITLES)
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
     one = alone(found)
@@ -69,10 +73,12 @@ def table(found: Sequence[dict[str, Any]]) -> list[str]:
         )
         total, *others = (columns.cell(name, metrics[name]) for name in COLUMNS)
         mark = "" if info["validity"]["valid"] else " !"
-        each = (one["metrics"]["tokens_per_s"] for one in info["replicas"])
+        each = [one["metrics"]["tokens_per_s"] for one in info["replicas"]]
+        rounds = sorted(one["round_s"] for one in info["rounds"])
         cells = [
             *(work["quantization"], str(work["replicas"]), str(len(info["placement"]))),
-            *(total + mark, ", ".join(columns.cell("tokens_per_s", one) for one in each)),
+            *(total + mark, f"{rounds[0]:.2f} to {rounds[-1]:.2f} s"),
+            *(", ".join(f"{one:.0f}" for one in each), columns.cell("tokens_per_s", sum(each))),
             *others,
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -121,7 +121,10 @@ def _traced(engine: Engine, workload: Workload) -> list[Event]:
 
 def figures(events: Sequence[Event]) -> dict[str, Any]:
     """Return how long kernels took, the GPU paused between them, and calls waited for it."""
-    calls = [each for each in events if each.is_call]
+    launched = [each.start_ns for each in events if kineto.LAUNCH.match(each.name)]
+    start, end = min(launched, default=0), max(launched, default=0)
+    # Around them are waits of the recording's own.
+    calls = [each for each in events if each.is_call and start <= each.start_ns <= end]
     return {
         "steps": len(DECODE_STEPS),
         "damage": kineto.damage(events),
