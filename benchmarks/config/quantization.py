@@ -23,15 +23,15 @@ class Quantization:
     """How linears are quantized, and what is then expected of the model."""
 
     bits: float  # of a weight, with its share of the scales
-    # Of a linear's weights against the checkpoint's, in the worst of their first rows: at least two
-    # times what was measured (docs/agreement.md). Each damage of the weights is found by it.
+    # Of a linear's weights against the checkpoint's, in the worst of the rows that are read: at
+    # least two times what was measured (docs/agreement.md). Each damage of the weights is found.
     weights_relative_error: float
     # On synthetic checkpoints random weights make nearly flat distributions, so the divergence is
     # small whatever happens, and error has to find what is wrong. It grows with the size of the
     # model (docs/agreement.md has the figures): bounds are 1.5 to 2 times those at 8B.
     synthetic: Agreement
     # On trained checkpoints a correct model is refused by none of 24 texts of 128 tokens or of 512
-    # (docs/agreement.md has the figures, and what damages come to): bounds are 1.5 to 4 times the
+    # (docs/agreement.md has the figures, and what damages come to): bounds are 1.5 to 5 times the
     # worst of them. In plain int8 larger models differ more: at 13B parameters the logarithm of the
     # perplexity rises by 0.28 (Dettmers et al., 2022, table 1).
     real: Agreement

@@ -13,7 +13,7 @@ from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence.output import beyond, compare
 from benchmarks.evidence.references import read_reference, reference_key, reference_name
 from benchmarks.model import quantizing, skeleton
-from benchmarks.model.checkpoint import first_rows
+from benchmarks.model.checkpoint import rows_of
 from benchmarks.splitting import shards
 
 if TYPE_CHECKING:
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.config.workload import Workload
+    from benchmarks.model.checkpoint import Checkpoint
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
 
 FIGURES = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
 FORCED = 8  # tokens of each row over which a generation mode is compared with the default
-ROWS = 256  # of each linear, the first ones, that are read from the checkpoint once more
+# Of each linear, read from the checkpoint once more: bands that are spread over it, since part of a
+# weight may be wrong.
+ROWS, BANDS = 256, 4
+ROUNDED = 0.01  # of vectors: what 16 bits may round away, 0.004 at most
 
 
 def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
@@ -37,7 +41,8 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
     Output can't show it: in 4 bits a correct model is further from the reference than INT8 without
     one of its linears. None if the checkpoint has no such weights, since it is quantized itself.
     Call it before the first generation, since on the CPU that unpacks 4-bit weights. Raises
-    OutputError for a linear with other weights: zeroed, of another layer, or with wrong scales.
+    OutputError for a linear with other weights: zeroed, of another layer, or with wrong scales; and
+    for a norm or a bias that isn't the checkpoint's.
     """
     source = target.origin
     if source is None:
@@ -45,14 +50,21 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
     worst, name, compared = 0.0, None, 0
     for each, module in skeleton.linears(engine.model).items():
         part = shards.part(module.weight)  # what is here of it
-        expected = None if part is None else first_rows(source, f"{each}.weight", ROWS, part)
-        if expected is None or module.weight.is_meta:
+        if part is None or module.weight.is_meta:
             continue
-        error = _worst_row(quantizing.dequantized(module, ROWS), expected)
-        compared += 1
-        if not error <= worst:  # NaN as well
-            worst, name = error, each
+        for rows in bands(part[0].stop - part[0].start if part else module.out_features):
+            expected = rows_of(source, f"{each}.weight", rows, part)
+            if expected is None:
+                break
+            error = _worst_row(quantizing.dequantized(module, rows), expected)
+            if not error <= worst:  # NaN as well
+                worst, name = error, each
+        else:
+            compared += 1
     bound = QUANTIZATIONS[engine.quantization].weights_relative_error
+    vector, vectors = _worst_vector(engine.model, source)
+    if not vectors <= ROUNDED:  # no quantization touches them
+        worst, name, bound = vectors, vector, ROUNDED
     if not worst <= bound:
         what = "damaged files, wrong scales, or another layer's weights"
         if not worst < float("inf"):
@@ -62,6 +74,31 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
             f"got {name} off by {worst:.3g} (relative error): look for {what}"
         )
     return {"compared": compared, "rows": ROWS, "worst": name, "relative_error": worst}
+
+
+def bands(rows: int) -> list[slice]:
+    """Return the rows of a matrix that are compared: ROWS at most, in bands spread over it."""
+    each = ROWS // BANDS
+    if rows <= ROWS:
+        return [slice(0, rows)]
+    starts = (round((rows - each) * band / (BANDS - 1)) // 2 * 2 for band in range(BANDS))
+    return [slice(start, start + each) for start in starts]
+
+
+def _worst_vector(model: Any, source: Checkpoint) -> tuple[str | None, float]:
+    """Return which norm or bias is furthest from the checkpoint's, and its relative error."""
+    worst, name = 0.0, None
+    for each, vector in model.named_parameters():
+        if vector.dim() != 1 or vector.is_meta or shards.part(vector) != ():
+            continue
+        expected = rows_of(source, each, slice(None))
+        if expected is None or expected.shape != vector.shape:
+            continue
+        off = float((vector.detach().cpu().float() - expected).norm())
+        error = off / max(float(expected.norm()), 1e-30) if off else 0.0
+        if not error <= worst:
+            worst, name = error, each
+    return name, worst
 
 
 def check(

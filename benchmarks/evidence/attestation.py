@@ -123,7 +123,7 @@ def _asked(target: Target, quantization: str, classes: Mapping[str, str]) -> dic
         "linears": dict(Counter(classes.values())),
         "quantized_elsewhere": 0,
         "threshold": known.threshold,
-        "weight_dtype": known.weights or dtype,
+        "weight_dtype": (known.weights or dtype) if classes else None,
         "weight_format": quantization if known.is_4bit else None,
         "dtype": dtype,
         "devices": str(target.device),

@@ -233,10 +233,10 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def first_rows(
-    checkpoint: Checkpoint, name: str, rows: int, part: Sequence[slice] = ()
+def rows_of(
+    checkpoint: Checkpoint, name: str, rows: slice, part: Sequence[slice] = ()
 ) -> torch.Tensor | None:
-    """Return the first rows of a checkpoint's matrix, in float32; None if it has none.
+    """Return rows of a checkpoint's matrix, or values of a vector, in float32; None without it.
 
     With `part`, a slice of rows and one of columns, those of that part.
     """
@@ -246,9 +246,10 @@ def first_rows(
     if stored is None:
         return None
     with safe_open(checkpoint.path / checkpoint.files[stored], framework="pt") as stream:
+        tensor = stream.get_slice(stored)
         down, *across = part or (slice(None),)
-        first = slice(down.start, min(down.stop, (down.start or 0) + rows)) if part else slice(rows)
-        found: torch.Tensor = stream.get_slice(stored)[(first, *across)]
+        inside = range(*down.indices(tensor.get_shape()[0]))[rows]
+        found: torch.Tensor = tensor[(slice(inside.start, inside.stop), *across)]
     return found.float()
 
 

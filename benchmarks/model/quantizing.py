@@ -87,8 +87,8 @@ def quantized(weight: torch.Tensor, parameter: torch.nn.Parameter) -> torch.nn.P
     return found
 
 
-def dequantized(module: torch.nn.Module, rows: int) -> torch.Tensor:
-    """Return the first rows of a linear's weight as its quantization has it, in float32.
+def dequantized(module: torch.nn.Module, rows: slice) -> torch.Tensor:
+    """Return rows of a linear's weight as its quantization has it, in float32.
 
     Computed on the host from the weight and its scales, so that no kernel of the device is trusted,
     or loaded.
@@ -98,28 +98,33 @@ def dequantized(module: torch.nn.Module, rows: int) -> torch.Tensor:
     weight: Any = module.weight
     if isinstance(weight, Params4bit):
         return _dequantized_4bit(weight, rows)
-    found: torch.Tensor = shards.own(weight)[:rows].detach().cpu().float()
+    found: torch.Tensor = shards.own(weight)[rows].detach().cpu().float()
     if isinstance(weight, Int8Params):
         state: Any = module.state
         scales = weight.SCB if weight.SCB is not None else state.SCB
-        found *= scales[:rows].cpu().float()[:, None] / 127
+        found *= scales[rows].cpu().float()[:, None] / 127
     return found
 
 
-def _dequantized_4bit(weight: Any, rows: int) -> torch.Tensor:
-    """Return rows of a 4-bit weight: two codes in a byte, the first in the upper half."""
+def _dequantized_4bit(weight: Any, rows: slice) -> torch.Tensor:
+    """Return rows of a 4-bit weight: two codes in a byte, the first in the upper half.
+
+    The first of them must have an even number.
+    """
     import torch
 
     state = weight.quant_state
     width = state.shape[1]
-    codes = weight.reshape(-1)[: rows * width // 2].cpu().view(torch.uint8)
-    pairs = torch.stack((codes >> 4, codes & 15), dim=-1).reshape(-1).long()
+    start, stop = (number * width for number in rows.indices(state.shape[0])[:2])
+    codes = weight.reshape(-1)[start // 2 : -(-stop // 2)].cpu().view(torch.uint8)
+    pairs = torch.stack((codes >> 4, codes & 15), dim=-1).reshape(-1)[: stop - start].long()
     scales = state.absmax
     if state.nested:
         inner = state.state2
         blocks = inner.absmax.cpu().repeat_interleave(inner.blocksize)[: scales.numel()]
         scales = inner.code.cpu()[scales.cpu().long().reshape(-1)] * blocks + state.offset.cpu()
-    each = scales.cpu().float().reshape(-1).repeat_interleave(state.blocksize)[: pairs.numel()]
+    blocks_of = torch.arange(start, stop) // state.blocksize
+    each = scales.cpu().float().reshape(-1)[blocks_of]
     found: torch.Tensor = (state.code.cpu().float()[pairs] * each).reshape(-1, width)
     return found
 

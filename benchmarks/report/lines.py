@@ -16,7 +16,7 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     """Return a benchmark's evidence in a few words, for the terminal."""
     found, metrics = info["attestation"], info["metrics"]
     kinds = ", ".join(f"{count} {name}" for name, count in found["linears"].items())
-    parts = [f"{kinds} of {found['linears_expected']}"]
+    parts = [f"{kinds} of {found['linears_expected']}" if kinds else "no linears"]
     if mode := found.get("generation"):
         parts.append(_mode_line(mode))
     work = info["workload"]

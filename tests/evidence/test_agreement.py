@@ -12,7 +12,7 @@ import torch
 from benchmarks.common.errors import OutputError
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import agreement, output, references
-from benchmarks.model import checkpoint, loading
+from benchmarks.model import checkpoint, loading, quantizing
 from benchmarks.model.target import Target
 
 
@@ -116,6 +116,42 @@ def test_damaged_weights_are_refused_whichever_layer_has_them(target, quantizati
             damage(layers[3].get_submodule(linear))
             with pytest.raises(OutputError, match=rf"got model\.layers\.3\.{linear} off by"):
                 agreement.check_weights(engine, target)
+
+
+@pytest.mark.lie("damage beyond the first rows of a weight, or in a norm")
+def test_damage_is_found_wherever_it_is(target):
+    """In the last rows of a linear, and in what no quantization touches."""
+    with loading.load(target, "int8", cold=False) as engine:
+        layer = engine.model.model.layers[1]
+        rows = layer.mlp.up_proj.weight.data[-40:]
+        kept = rows.clone()
+        rows.zero_()
+        with pytest.raises(OutputError, match=r"got model\.layers\.1\.mlp\.up_proj off by 1 "):
+            agreement.check_weights(engine, target)
+        rows.copy_(kept)
+        layer.input_layernorm.weight.data.mul_(1.02)
+        wanted = r"within 0\.01 of .* got model\.layers\.1\.input_layernorm\.weight off by 0\.02"
+        with pytest.raises(OutputError, match=wanted):
+            agreement.check_weights(engine, target)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "nf4", "nf4-dq", "fp16"])
+def test_rows_in_the_middle_of_a_weight_are_those_of_the_whole(target, quantization):
+    """Codes and scales of any rows are found, in 4 bits in the middle of blocks as well."""
+    with loading.load(target, quantization, cold=False) as engine:
+        linear = engine.model.model.layers[0].mlp.up_proj
+        whole = quantizing.dequantized(linear, slice(None))
+        assert whole.shape == (linear.out_features, linear.in_features)
+        for rows in (*agreement.bands(linear.out_features), slice(2, 9)):
+            assert torch.equal(quantizing.dequantized(linear, rows), whole[rows])
+
+
+def test_bands_are_spread_over_a_matrix():
+    """A small one is compared whole; of a large one its start, its end, and two between."""
+    assert agreement.bands(256) == [slice(0, 256)]
+    assert agreement.bands(4096) == [
+        *(slice(0, 64), slice(1344, 1408), slice(2688, 2752), slice(4032, 4096))
+    ]
 
 
 def test_a_checkpoint_is_compared_with_its_own_half(target):

@@ -95,7 +95,6 @@ WHY = {
     "of the weights": "experts are in no linear, and would stay in 16 bits",
     "weights read directly": "a linear's weight is used without the linear",
     "run more than once": "a linear runs twice in a step, so its work isn't known",
-    "are in none": "its recurrent gates are in no linear, and would stay in 16 bits",
 }
 ARCHITECTURES = (
     Architecture("llama"),
@@ -175,7 +174,8 @@ ARCHITECTURES = (
          "vocab_size_per_layer_input": VOCABULARY},
         refused="run more than once", kv=128,
     ),
-    Architecture("recurrent_gemma", refused="are in none"),
+    # Its third layer is the first with attention. It keeps its state inside its modules.
+    Architecture("recurrent_gemma", {"num_hidden_layers": 3}, refused=NO_CACHE),
     Architecture("falcon", refused="FalconLinear"),
     Architecture("gpt2", refused="Conv1D"),
     Architecture("mixtral", refused="of the weights"),

@@ -85,7 +85,12 @@ def test_what_does_not_run_is_refused_for_its_true_reason(find: Any, name: str) 
         find(each)
     assert "\n" not in str(caught.value)
     if str(caught.value).startswith("--quantization"):
-        find(each, quantizations=("fp16",))
+        target = find(each, quantizations=("fp16",))
+        with loading.load(target, "fp16", cold=False) as engine:
+            attestation.attest_model(target, engine)
+            workload = target.workload(2, 2)
+            engine.prepare(workload)
+            engine.generate(workload)
 
 
 def test_a_vision_tower_is_attested_and_the_text_part_is_measured(find: Any) -> None:

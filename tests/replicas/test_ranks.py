@@ -14,7 +14,7 @@ from benchmarks.config.options import TENSOR
 from benchmarks.evidence import device_time
 from benchmarks.evidence.kineto import Event
 from benchmarks.model import loading, skeleton
-from benchmarks.model.checkpoint import first_rows
+from benchmarks.model.checkpoint import rows_of
 from benchmarks.pytest_session import opening
 from benchmarks.replicas import parts
 from benchmarks.replicas.launch import Fleet, variables
@@ -115,14 +115,14 @@ def of_a_rank(tensor, rank, *placements):
 def test_each_rank_is_compared_with_its_own_part_of_the_checkpoint(tiny_checkpoint):
     """The second half of the rows, or of the columns; and of five rows the last two."""
     name = "model.layers.0.mlp.up_proj.weight"
-    whole = first_rows(tiny_checkpoint, name, 9999)
+    whole = rows_of(tiny_checkpoint, name, slice(None))
     second = whole[len(whole) // 2 :]
     part = shards.part(of_a_rank(whole, 1, Shard(0)))
-    assert torch.equal(first_rows(tiny_checkpoint, name, 9999, part), second)
-    assert torch.equal(first_rows(tiny_checkpoint, name, 3, part), second[:3])
+    assert torch.equal(rows_of(tiny_checkpoint, name, slice(None), part), second)
+    assert torch.equal(rows_of(tiny_checkpoint, name, slice(3), part), second[:3])
     part = shards.part(of_a_rank(whole, 1, Shard(1)))
     half = whole.shape[1] // 2
-    assert torch.equal(first_rows(tiny_checkpoint, name, 3, part), whole[:3, half:])
+    assert torch.equal(rows_of(tiny_checkpoint, name, slice(3), part), whole[:3, half:])
     assert shards.part(of_a_rank(whole[:5], 1, Shard(0)))[0] == slice(3, 5)
     assert shards.part(of_a_rank(whole[:5], 1, Replicate()))[0] == slice(0, 5)
     assert shards.part(of_a_rank(whole, 1, Partial())) is None
