@@ -131,7 +131,17 @@ class Fleet:
             self.show(replica, says)
 
     def _hung(self, folder: Path) -> ReplicaError:
-        """Name those that the others wait for; all of them if none waits."""
+        """Name those that the others wait for; all of them if none waits.
+
+        Ranks wait for one another within a step, and can't say so. So all of them are named.
+        """
+        if self.kind == "rank":
+            at = ", ".join(f"{n} at: {self._doing.get(n, 'starting')}" for n in range(self.count))
+            logs = "; ".join(f"{n}: {self._last(folder, n)}" for n in range(self.count))
+            return ReplicaError(
+                f"the ranks said nothing for {self.silent_s:g} s; one that hangs stops all; last "
+                f"they were {at}; {logs}"
+            )
         waits = {each for each, says in self._doing.items() if says.startswith(READY)}
         late = [each for each in range(self.count) if each not in waits]
         first = (late or [*range(self.count)])[0]

@@ -77,6 +77,7 @@ class Rank:
             logits = output.logits(engine, target).cpu()
         torch.distributed.destroy_process_group()
         if self.place.number == 0:
+            self.place.say("computing what one device makes of it")
             evidence.compare(logits, None)
             files.write_json(self.asked.folder / RESULTS, info)
 
@@ -91,7 +92,7 @@ class Rank:
                 f"--device-map {TENSOR}: expected {expected} processes, one for each visible GPU "
                 f"of one host or two on a CPU; got {self.place.count}"
             )
-        self.group = Group.join(target.device)
+        self.group = Group.join(target.device, self.place.say)
         self.pids = self.place.gather_pids(self.asked.parent, self.group.host)
         return target
 

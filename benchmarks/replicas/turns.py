@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import torch
 
@@ -27,10 +27,13 @@ END = 0  # tokens: the turn is over
 class Turns:
     """What ranks say to each other through the store of their group: no operator, no collective."""
 
-    def __init__(self, store: Any, number: int, count: int) -> None:
-        """Say everything through this store, which all ranks have."""
+    def __init__(
+        self, store: Any, number: int, count: int, show: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Say everything through this store, which all ranks have; `show` tells the parent."""
         store.set_timeout(PATIENCE)
         self._store = store
+        self._show = show
         self._number = number
         self._others = [each for each in range(count) if each != number]
         self._said = 0
@@ -41,6 +44,7 @@ class Turns:
         run = engine.run
 
         def led(workload: Workload, new_tokens: int, *processors: Any) -> torch.Tensor:
+            self._show(f"generating {new_tokens} tokens that are recorded")
             self._say(new_tokens)
             return run(workload, new_tokens, *processors)
 
@@ -80,7 +84,7 @@ class Group:
     host: Any
 
     @classmethod
-    def join(cls, where: torch.device) -> Group:
+    def join(cls, where: torch.device, show: Callable[[str], None]) -> Group:
         """Meet the other ranks."""
         import torch.distributed
 
@@ -94,7 +98,7 @@ class Group:
             timeout=LOADING,
         )
         host = torch.distributed.new_group(backend="gloo", timeout=LOADING)
-        return cls(Turns(own.PrefixStore("turns", store), number, count), host)
+        return cls(Turns(own.PrefixStore("turns", store), number, count, show), host)
 
     def gather(self, found: Any) -> list[Any]:
         """Return what each rank has found, on all of them."""

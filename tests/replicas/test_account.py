@@ -119,8 +119,11 @@ def test_a_page_of_results_has_a_row_for_each_number(tmp_path):
     stored = {"benchmarks": [{"extra_info": info} for info in (*found, {})]}
     file.write_bytes(gzip.compress(json.dumps(stored).encode()))
     *_, alone, both = table([*records(file)])
-    assert alone == "| int8 | 1 | 1 | 4.8 | 4.8 | 100 % | 1.88 s | 0.9167 | 83.33 |"
-    assert both.startswith("| int8 | 2 | 1 | 8 ! | 4, 4.8 | 83.3 % |")
+    assert (
+        alone
+        == "| int8 | 1 | 1 | 4.8 | 5.00 to 5.00 s | 5 | 4.8 | 100 % | 1.88 s | 0.9167 | 83.33 |"
+    )
+    assert both.startswith("| int8 | 2 | 1 | 8 ! | 5.00 to 9.00 s | 4, 5 | 8.8 | 83.3 % |")
     assert "<svg" in svg(found)
 
 

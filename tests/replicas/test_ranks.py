@@ -84,6 +84,17 @@ def test_a_weight_that_is_whole_is_named(fleet, machine, monkeypatch):
     assert all(map(gone, fleet._pids))
 
 
+def test_ranks_that_hang_are_all_named(tmp_path):
+    """They wait for one another in every layer, so none can say which of them it is."""
+    (tmp_path / "replica-1.log").write_text("a last word\n")
+    both = Fleet(2, [], {}, kind="rank")
+    for line in ("rank 0: round 2", "rank 1: round 1"):
+        both._hear(line)
+    says = str(both._hung(tmp_path))
+    assert says.startswith("the ranks said nothing for 600 s; one that hangs stops all; last they")
+    assert "0 at: round 2, 1 at: round 1; 0: its log says nothing; 1: a last word" in says
+
+
 def test_one_gpu_is_refused_with_its_number(monkeypatch):
     """A model that is split over one is the model."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
