@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -125,12 +123,8 @@ class Place:
         return attempt
 
     def meet(self, what: str, group: Any = None) -> None:
-        """Wait for the others. If one of them is lost, the launcher ends this one, too."""
+        """Wait for the others."""
         import torch.distributed
 
         self.say(f"{READY} {what}")
-        try:
-            torch.distributed.barrier(group)
-        except RuntimeError:  # the lost one is to be named, not those that noticed it
-            traceback.print_exc()
-            signal.pause()
+        torch.distributed.barrier(group)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from benchmarks.machine.nvml import Gpu
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
+
+HELD_S = 30  # the launcher ends this process sooner if another one is lost
 
 
 class Replica:
@@ -128,20 +131,38 @@ def main(given: Sequence[str] | None = None) -> NoReturn:
 
 
 def _ended(run: Callable[[], None]) -> NoReturn:
-    """End with what came of it, at once: taking torch apart takes longer than forgetting it."""
+    """End with what came of it, at once: taking torch apart takes longer than forgetting it.
+
+    Whoever notices that another one is lost waits a while before it ends: the launcher is to see
+    the lost one first, and name it. An error of the exchange that has another cause ends all.
+    """
     status = 0
     try:
         run()
-    except HarnessError as error:
+    except Exception as error:
         traceback.print_exc()
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        status = 1
-    except Exception:
-        traceback.print_exc()
+        if isinstance(error, HarnessError):
+            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        if _is_of_the_exchange(error):
+            sys.stderr.flush()
+            time.sleep(HELD_S)
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _is_of_the_exchange(error: BaseException | None) -> bool:
+    """Whether it comes from what connects the processes: gloo's errors are known by their text."""
+    import torch.distributed
+
+    while error is not None:
+        if isinstance(error, torch.distributed.DistError):
+            return True
+        if isinstance(error, RuntimeError) and "gloo" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 if __name__ == "__main__":

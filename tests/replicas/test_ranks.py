@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -9,14 +10,14 @@ import pytest
 import torch
 from torch.distributed.tensor import Partial, Replicate, Shard
 
-from benchmarks.common.errors import InputError, ReplicaError
+from benchmarks.common.errors import InputError, ReplicaError, WorkError
 from benchmarks.config.options import TENSOR
-from benchmarks.evidence import device_time
+from benchmarks.evidence import device_time, work
 from benchmarks.evidence.kineto import Event
 from benchmarks.model import loading, skeleton
 from benchmarks.model.checkpoint import rows_of
 from benchmarks.pytest_session import opening
-from benchmarks.replicas import parts
+from benchmarks.replicas import parts, worker
 from benchmarks.replicas.launch import Fleet, variables
 from benchmarks.replicas.turns import Turns
 from benchmarks.report.lines import placement_line
@@ -80,8 +81,73 @@ def test_a_weight_that_is_whole_is_named(fleet, machine, monkeypatch):
     name = "model.layers.0.mlp.up_proj.weight"
     says = f"AttestationError: --device-map tensor is not what ran: expected {name} split, got "
     assert says in str(lost.value)
-    assert len(fleet._pids) == 2
-    assert all(map(gone, fleet._pids))
+    assert nothing_stays(fleet)
+
+
+def nothing_stays(fleet):
+    """Whether both ranks have ended."""
+    return len(fleet._pids) == 2 and all(map(gone, fleet._pids))
+
+
+def test_a_rank_that_is_killed_is_named(fleet, second):
+    """Not the one that notices it, in the middle of a layer: its connection is closed."""
+    second(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(ReplicaError, match=r"^rank 1 was killed by SIGKILL; .* at: round 1; "):
+        fleet.run()
+    assert nothing_stays(fleet)
+
+
+def test_ranks_of_which_one_is_stopped_are_ended(fleet, second, machine):
+    """The other one waits within a layer, and says nothing either."""
+    second(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    heard = set()
+
+    def show(rank, says):
+        heard.add((rank, says))
+        machine.hung = heard >= {(0, "round 1"), (1, "round 1")}  # nothing more comes
+
+    fleet.show = show
+    with pytest.raises(ReplicaError, match=r"^the ranks .* 0 at: round 1, 1 at: round 1; 0: "):
+        fleet.run()
+    assert nothing_stays(fleet)
+
+
+def test_a_rank_that_fails_in_its_turn_is_named(fleet, monkeypatch):
+    """The others wait for what it will generate next, until the launcher ends them."""
+    measure = work.measure
+
+    def measured(engine, workload, gpu, settings):
+        if os.environ["RANK"] == "1":
+            engine.run(workload, 1)
+            raise WorkError("its own error")
+        return measure(engine, workload, gpu, settings)
+
+    monkeypatch.setattr(work, "measure", measured)
+    with pytest.raises(ReplicaError, match=r"^rank 1 ended with status 1; .* recorded; ") as lost:
+        fleet.run()
+    assert str(lost.value).endswith("WorkError: its own error")
+    assert nothing_stays(fleet)
+
+
+def wrapped(error):
+    """Return an error that was raised while another one was handled."""
+    try:
+        try:
+            raise error
+        except RuntimeError as cause:
+            raise WorkError("no trace") from cause
+    except WorkError as outer:
+        return outer
+
+
+def test_errors_of_the_exchange_are_told_from_others():
+    """Whoever has one waits for the launcher to see the lost one; another error ends at once."""
+    closed = RuntimeError("[third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed")
+    for error in (closed, torch.distributed.DistNetworkError("reset"), wrapped(closed)):
+        assert worker._is_of_the_exchange(error)
+    for error in (RuntimeError("shapes differ"), OSError("gloo")):
+        assert not worker._is_of_the_exchange(error)
+    assert not worker._is_of_the_exchange(wrapped(RuntimeError("shapes differ")))
 
 
 def test_ranks_that_hang_are_all_named(tmp_path):

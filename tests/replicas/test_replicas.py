@@ -11,7 +11,6 @@ import sys
 import pytest
 
 from benchmarks.common.errors import OutOfMemoryError, ReplicaError
-from benchmarks.model import loading
 from benchmarks.replicas.launch import ROOT, Fleet, variables
 from benchmarks.replicas.worker import RESULTS
 from tests import virtual
@@ -19,29 +18,6 @@ from tests.waiting import PATIENCE_S, gone
 
 SHORT = ["--batch-size=2", "--new-tokens=3", "--rounds=2", "--warmup-rounds=0"]
 MODEL = [f"--model={virtual.ONE_LAYER}", "--device=cpu", "--quantization=bf16"]
-
-
-@pytest.fixture
-def second(machine, monkeypatch):
-    """Return a function that lets something happen in the second replica's first timed round."""
-    load = machine.load
-
-    def then(act):
-        def loaded(*arguments, **more):
-            engine = load(*arguments, **more)
-            generate = engine.generate
-
-            def changed(workload, log=None):
-                if log is not None and os.environ["RANK"] == "1":
-                    act()
-                return generate(workload, log)
-
-            engine.generate = changed
-            return engine
-
-        monkeypatch.setattr(loading, "load", loaded)
-
-    return then
 
 
 @pytest.fixture
