@@ -52,15 +52,15 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
         part = shards.part(module.weight)  # what is here of it
         if part is None or module.weight.is_meta:
             continue
-        for rows in bands(part[0].stop - part[0].start if part else module.out_features):
-            expected = rows_of(source, f"{each}.weight", rows, part)
-            if expected is None:
-                break
-            error = _worst_row(quantizing.dequantized(module, rows), expected)
+        spread = bands(part[0].stop - part[0].start if part else module.out_features)
+        expected = rows_of(source, f"{each}.weight", spread, part)
+        if expected is None:
+            continue
+        compared += 1
+        for rows, band in zip(spread, expected, strict=True):
+            error = _worst_row(quantizing.dequantized(module, rows), band)
             if not error <= worst:  # NaN as well
                 worst, name = error, each
-        else:
-            compared += 1
     bound = QUANTIZATIONS[engine.quantization].weights_relative_error
     vector, vectors = _worst_vector(engine.model, source)
     if not vectors <= ROUNDED:  # no quantization touches them
@@ -91,7 +91,7 @@ def _worst_vector(model: Any, source: Checkpoint) -> tuple[str | None, float]:
     for each, vector in model.named_parameters():
         if vector.dim() != 1 or vector.is_meta or shards.part(vector) != ():
             continue
-        expected = rows_of(source, each, slice(None))
+        (expected,) = rows_of(source, each, [slice(None)]) or (None,)
         if expected is None or expected.shape != vector.shape:
             continue
         off = float((vector.detach().cpu().float() - expected).norm())

@@ -234,11 +234,11 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def rows_of(
-    checkpoint: Checkpoint, name: str, rows: slice, part: Sequence[slice] = ()
-) -> torch.Tensor | None:
-    """Return rows of a checkpoint's matrix, or values of a vector, in float32; None without it.
+    checkpoint: Checkpoint, name: str, bands: Sequence[slice], part: Sequence[slice] = ()
+) -> list[torch.Tensor] | None:
+    """Return bands of rows of a checkpoint's matrix, or of a vector's values, in float32.
 
-    With `part`, a slice of rows and one of columns, those of that part.
+    None if it has none. With `part`, a slice of rows and one of columns, those of that part.
     """
     from safetensors import safe_open
 
@@ -248,9 +248,9 @@ def rows_of(
     with safe_open(checkpoint.path / checkpoint.files[stored], framework="pt") as stream:
         tensor = stream.get_slice(stored)
         down, *across = part or (slice(None),)
-        inside = range(*down.indices(tensor.get_shape()[0]))[rows]
-        found: torch.Tensor = tensor[(slice(inside.start, inside.stop), *across)]
-    return found.float()
+        rows = range(*down.indices(tensor.get_shape()[0]))
+        inside = [rows[band] for band in bands]
+        return [tensor[(slice(each.start, each.stop), *across)].float() for each in inside]
 
 
 def stored_name(stored: Collection[str], name: str) -> str | None:

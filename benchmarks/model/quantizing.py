@@ -118,13 +118,13 @@ def _dequantized_4bit(weight: Any, rows: slice) -> torch.Tensor:
     start, stop = (number * width for number in rows.indices(state.shape[0])[:2])
     codes = weight.reshape(-1)[start // 2 : -(-stop // 2)].cpu().view(torch.uint8)
     pairs = torch.stack((codes >> 4, codes & 15), dim=-1).reshape(-1)[: stop - start].long()
-    scales = state.absmax
+    first, last = start // state.blocksize, -(-stop // state.blocksize)  # blocks with a scale each
+    scales = state.absmax.reshape(-1)[first:last].cpu()
     if state.nested:
         inner = state.state2
-        blocks = inner.absmax.cpu().repeat_interleave(inner.blocksize)[: scales.numel()]
-        scales = inner.code.cpu()[scales.cpu().long().reshape(-1)] * blocks + state.offset.cpu()
-    blocks_of = torch.arange(start, stop) // state.blocksize
-    each = scales.cpu().float().reshape(-1)[blocks_of]
+        outer = inner.absmax.cpu()[torch.arange(first, last) // inner.blocksize]
+        scales = inner.code.cpu()[scales.long()] * outer + state.offset.cpu()
+    each = scales.float()[torch.arange(start, stop) // state.blocksize - first]
     found: torch.Tensor = (state.code.cpu().float()[pairs] * each).reshape(-1, width)
     return found
 

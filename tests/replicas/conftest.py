@@ -7,6 +7,7 @@ from torch.distributed.elastic.multiprocessing.subprocess_handler import subproc
 
 from benchmarks.model import loading
 from tests import forking
+from tests.waiting import gone
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,25 @@ def second(machine, monkeypatch):
         monkeypatch.setattr(loading, "load", loaded)
 
     return then
+
+
+@pytest.fixture
+def silent_after(machine):
+    """Return what makes a `show`: once all that it waits for was heard, nothing comes any more."""
+
+    def then(*wanted):
+        heard = set()
+
+        def show(number, says):
+            heard.add((number, says))
+            machine.hung = heard >= set(wanted)
+
+        return show
+
+    return then
+
+
+@pytest.fixture
+def nothing_stays():
+    """Return a function that says whether both processes of a fleet have ended."""
+    return lambda fleet: len(fleet._pids) == 2 and all(map(gone, fleet._pids))

@@ -23,7 +23,6 @@ from benchmarks.replicas.turns import Turns
 from benchmarks.report.lines import placement_line
 from benchmarks.splitting import possible, shards
 from tests import virtual
-from tests.waiting import gone
 
 SHORT = ["--batch-size=2", "--new-tokens=3", "--rounds=2", "--warmup-rounds=1"]
 RANKS = [f"--device-map={TENSOR}", "--quantization=fp16"]
@@ -65,7 +64,7 @@ def fleet(environment, machine):  # noqa: ARG001 (it is installed)
     return Fleet(2, options, variables(os.environ | environment, None), kind="rank")
 
 
-def test_a_weight_that_is_whole_is_named(fleet, machine, monkeypatch):
+def test_a_weight_that_is_whole_is_named(fleet, machine, monkeypatch, nothing_stays):
     """It would be read twice, and no output shows it."""
     load = machine.load
 
@@ -84,12 +83,7 @@ def test_a_weight_that_is_whole_is_named(fleet, machine, monkeypatch):
     assert nothing_stays(fleet)
 
 
-def nothing_stays(fleet):
-    """Whether both ranks have ended."""
-    return len(fleet._pids) == 2 and all(map(gone, fleet._pids))
-
-
-def test_a_rank_that_is_killed_is_named(fleet, second):
+def test_a_rank_that_is_killed_is_named(fleet, second, nothing_stays):
     """Not the one that notices it, in the middle of a layer: its connection is closed."""
     second(lambda: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(ReplicaError, match=r"^rank 1 was killed by SIGKILL; .* at: round 1; "):
@@ -97,22 +91,16 @@ def test_a_rank_that_is_killed_is_named(fleet, second):
     assert nothing_stays(fleet)
 
 
-def test_ranks_of_which_one_is_stopped_are_ended(fleet, second, machine):
+def test_ranks_of_which_one_is_stopped_are_ended(fleet, second, silent_after, nothing_stays):
     """The other one waits within a layer, and says nothing either."""
     second(lambda: os.kill(os.getpid(), signal.SIGSTOP))
-    heard = set()
-
-    def show(rank, says):
-        heard.add((rank, says))
-        machine.hung = heard >= {(0, "round 1"), (1, "round 1")}  # nothing more comes
-
-    fleet.show = show
+    fleet.show = silent_after((0, "round 1"), (1, "round 1"))
     with pytest.raises(ReplicaError, match=r"^the ranks .* 0 at: round 1, 1 at: round 1; 0: "):
         fleet.run()
     assert nothing_stays(fleet)
 
 
-def test_a_rank_that_fails_in_its_turn_is_named(fleet, monkeypatch):
+def test_a_rank_that_fails_in_its_turn_is_named(fleet, monkeypatch, nothing_stays):
     """The others wait for what it will generate next, until the launcher ends them."""
     measure = work.measure
 
@@ -192,14 +180,14 @@ def of_a_rank(tensor, rank, *placements):
 def test_each_rank_is_compared_with_its_own_part_of_the_checkpoint(tiny_checkpoint):
     """The second half of the rows, or of the columns; and of five rows the last two."""
     name = "model.layers.0.mlp.up_proj.weight"
-    whole = rows_of(tiny_checkpoint, name, slice(None))
+    whole = rows_of(tiny_checkpoint, name, [slice(None)])[0]
     second = whole[len(whole) // 2 :]
     part = shards.part(of_a_rank(whole, 1, Shard(0)))
-    assert torch.equal(rows_of(tiny_checkpoint, name, slice(None), part), second)
-    assert torch.equal(rows_of(tiny_checkpoint, name, slice(3), part), second[:3])
+    assert torch.equal(rows_of(tiny_checkpoint, name, [slice(None)], part)[0], second)
+    assert torch.equal(rows_of(tiny_checkpoint, name, [slice(3)], part)[0], second[:3])
     part = shards.part(of_a_rank(whole, 1, Shard(1)))
     half = whole.shape[1] // 2
-    assert torch.equal(rows_of(tiny_checkpoint, name, slice(3), part), whole[:3, half:])
+    assert torch.equal(rows_of(tiny_checkpoint, name, [slice(3)], part)[0], whole[:3, half:])
     assert shards.part(of_a_rank(whole[:5], 1, Shard(0)))[0] == slice(3, 5)
     assert shards.part(of_a_rank(whole[:5], 1, Replicate()))[0] == slice(0, 5)
     assert shards.part(of_a_rank(whole, 1, Partial())) is None

@@ -14,7 +14,7 @@ from benchmarks.common.errors import OutOfMemoryError, ReplicaError
 from benchmarks.replicas.launch import ROOT, Fleet, variables
 from benchmarks.replicas.worker import RESULTS
 from tests import virtual
-from tests.waiting import PATIENCE_S, gone
+from tests.waiting import PATIENCE_S
 
 SHORT = ["--batch-size=2", "--new-tokens=3", "--rounds=2", "--warmup-rounds=0"]
 MODEL = [f"--model={virtual.ONE_LAYER}", "--device=cpu", "--quantization=bf16"]
@@ -34,11 +34,6 @@ def fleet(environment, machine):  # noqa: ARG001 (it is installed)
 def run_out():
     """Find that the device has too little memory."""
     raise OutOfMemoryError("no room")
-
-
-def nothing_stays(fleet):
-    """Whether both replicas have ended."""
-    return len(fleet._pids) == 2 and all(map(gone, fleet._pids))
 
 
 def test_replicas_are_measured_together(session):
@@ -72,7 +67,7 @@ def test_replicas_are_measured_together(session):
     ],
     ids=["killed", "out of memory"],
 )
-def test_a_replica_that_is_lost_is_named(fleet, second, act, says):
+def test_a_replica_that_is_lost_is_named(fleet, second, act, says, nothing_stays):
     """By its number, what it was at, and the end of its log; the other one is ended."""
     second(act)
     both = fleet()
@@ -83,23 +78,16 @@ def test_a_replica_that_is_lost_is_named(fleet, second, act, says):
     assert nothing_stays(both)
 
 
-def test_a_replica_that_hangs_is_named(fleet, second, machine):
+def test_a_replica_that_hangs_is_named(fleet, second, silent_after, nothing_stays):
     """Not the one that waits for it."""
     second(lambda: os.kill(os.getpid(), signal.SIGSTOP))
-
-    heard = set()
-
-    def show(replica, says):
-        heard.add((replica, says))
-        machine.hung = heard >= {(0, "ready for round 2"), (1, "round 1")}  # nothing more comes
-
-    both = fleet(show)
+    both = fleet(silent_after((0, "ready for round 2"), (1, "round 1")))
     with pytest.raises(ReplicaError, match=r"^replica 1 said nothing for 600 s; last .* round 1;"):
         both.run()
     assert nothing_stays(both)
 
 
-def test_ctrl_c_ends_all_replicas(fleet, second):
+def test_ctrl_c_ends_all_replicas(fleet, second, nothing_stays):
     """Also one that would not hear of it."""
     second(lambda: os.kill(os.getpid(), signal.SIGSTOP))
 
