@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.quantity import NO_GPU, Metric, Unmeasured, as_stored
+from benchmarks.common.quantity import NO_GPU, ONE_TOKEN, Metric, Unmeasured, as_stored
 from benchmarks.machine import validity
 from benchmarks.machine.readings import combine
 from benchmarks.measure.metrics import joules_per_token, tokens_per_s, tpot_s
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from benchmarks.machine.validity import Validity
     from benchmarks.measure.metrics import Peaks, Round
 
-ONE_TOKEN = Unmeasured("a single new token has no decode step")
 OWN = Unmeasured("replicas wait for each other, and share the cores: that is measured here")
 # Of one process among several these say how much it waits for the others of its own benchmark.
 SHARED = ("core_wait_s", "involuntary_switches", "voluntary_switches")

@@ -30,10 +30,8 @@ from benchmarks.machine import clock, identity
 from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, pytest_format
 from benchmarks.verdicts.judgement import judge
-from tests.tools import gpu_steps
 from tests.tools.gpu_plan import SMALL, Plan
-from tests.tools.gpu_steps import ROOT, STEPS
-from tests.tools.gpu_tensor import tensor
+from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +39,6 @@ if TYPE_CHECKING:
     from benchmarks.duet.saved_duets import Duet
     from benchmarks.sessions.outcome import Verdict
 
-BY_NAME = {**gpu_steps.BY_NAME, "tensor": tensor}
 KNOWN = {**STEPS, **BY_NAME}
 PRIVATE = {
     "node",

@@ -61,13 +61,13 @@ def table(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time each quantization at each batch size."""
     options = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
     file = folder / "sessions" / "table.json"
-    return session(file, plan, ["-k=throughput", *options, *plan.table])
+    return _session(file, plan, ["-k=throughput", *options, *plan.table])
 
 
 def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run `pytest benchmarks` at its defaults, with profiles."""
     options = ["--artifacts", str(folder / "artifacts"), *plan.main]
-    return session(folder / "sessions" / "main.json", plan, options)
+    return _session(folder / "sessions" / "main.json", plan, options)
 
 
 def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
         file = folder / "replicas" / f"{quantization}.json"
         if not file.exists():
             options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
-            session(file, plan, options)
+            _session(file, plan, options)
         found.append(f"{file.parent.name}/{file.name}")
     return {"files": found}
 
@@ -88,7 +88,17 @@ def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
     for name in ("single", "auto") if plan.device == "cuda" else ("single",):
         file = folder / "sharded" / f"{name}.json"
         options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
-        found[name] = session(file, plan, options)["file"]
+        found[name] = _session(file, plan, options)["file"]
+    return {"files": found}
+
+
+def tensor(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time each layer on one device, and with a part of it on each; both sessions are kept."""
+    found = {}
+    for device_map, benchmark in (("single", "throughput"), ("tensor", "tensor_parallel")):
+        file = folder / "tensor" / f"{device_map}.json"
+        options = [f"-k={benchmark}", f"--device-map={device_map}", *plan.tensor]
+        found[device_map] = _session(file, plan, options)["file"]
     return {"files": found}
 
 
@@ -154,7 +164,7 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
         options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
         tiny = replace(plan, model="synthetic:tiny")
         # Beside the others it would be the newest, and a page is of the newest.
-        found = session(folder / "stranger" / "session.json", tiny, options)
+        found = _session(folder / "stranger" / "session.json", tiny, options)
     finally:
         other.kill()
         other.wait()
@@ -215,6 +225,7 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "modes": modes,
     "replicas": replicas,
     "sharded": sharded,
+    "tensor": tensor,
 }
 
 
@@ -227,7 +238,7 @@ def _target(plan: Plan, *options: str) -> Target:
     return find_target(measuring.conditions(_options(plan, *options)).settings, print)
 
 
-def session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
+def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
     """Run a session of pytest, which writes a file. Raises InputError if it fails."""
     file.parent.mkdir(exist_ok=True)
     command = [
