@@ -37,6 +37,17 @@ class Apart:
 
 
 @dataclass(frozen=True)
+class Gated:
+    """What the gate is tried with, from end to end: `rounds` are those on a busy host."""
+
+    baselines: int
+    pull_requests: tuple[str, ...]
+    layers: int  # of the model
+    options: tuple[str, ...]
+    rounds: tuple[str, ...] = ("--rounds=3", "--new-tokens=16", "--warmup-rounds=1")
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is measured, and how much of it."""
 
@@ -70,6 +81,9 @@ class Plan:
         Apart("int8-decomp", ((1, 16), (8, 128), (32, 16))),
         Apart("fp16", ((8, 128),)),
     )
+    gate: Gated = Gated(
+        5, ("same", "device", "host", "busy"), 32, ("-k=throughput", "--quantization=int8")
+    )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
     slowed: Played = Played((TINY, "--new-tokens=2"), pairs=120, restarts=5)
@@ -92,6 +106,7 @@ SMALL = Plan(
     modes=("--batch-size=2", "--new-tokens=4", "--rounds=2"),
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
     memory=(Apart("int8-decomp", ((2, 4),)),),
+    gate=Gated(1, ("host",), 1, ("-k=throughput", "--quantization=int8", FEW_ROWS)),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),

@@ -21,7 +21,7 @@ from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
 from tests.duets import given
-from tests.tools import gpu_limits, gpu_memory, gpu_modes, parity
+from tests.tools import gpu_gate, gpu_limits, gpu_memory, gpu_modes, parity
 from tests.tools.gpu_plan import SMALL, Plan, Played
 
 if TYPE_CHECKING:
@@ -100,6 +100,12 @@ def tensor(folder: Path, plan: Plan) -> dict[str, Any]:
         options = [f"-k={benchmark}", f"--device-map={device_map}", *plan.tensor]
         found[device_map] = _session(file, plan, options)["file"]
     return {"files": found}
+
+
+def gate(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Run the gate as a workflow does, on code that is unchanged, slower, or on a busy host."""
+    options = [f"--model={plan.model}", f"--device={plan.device}"]
+    return gpu_gate.measure(folder / "gate", plan.gate, options, cuda=plan.device == "cuda")
 
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -222,6 +228,7 @@ STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
 
 # These run only if they are named: they take more GPUs, or more minutes.
 BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
+    "gate": gate,
     "modes": modes,
     "replicas": replicas,
     "sharded": sharded,

@@ -1,0 +1,219 @@
+"""The gate from end to end, as the workflow runs it: baselines, then pull requests.
+
+Git, the sessions and `ci` are real; of the runner there are the variables that GitHub sets.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.common.errors import InputError
+from benchmarks.machine import clock
+from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.session import read_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.tools.gpu_plan import Gated
+
+ROOT = Path(__file__).parents[2]
+SHARE = 0.005  # of a decode step, by which the GPU works longer
+SPIN_S = 0.64e-6  # that a kernel takes which spins for no cycle: measured on an H200
+EVERY = 2  # layers; with a kernel in each, those of int8 would be shorter than that
+SOMEBODY = {
+    f"GIT_{who}_{what}": "somebody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+}
+
+# What a pull request changes: a plug-in that slows the model down.
+PLUG_IN = '''
+"""Slows the model down."""
+
+import pytest
+
+
+def extra_call(forward):
+    """Return a function that calls another one, and is called itself."""
+    return lambda *given, **named: forward(*given, **named)
+
+
+def pytest_collection_finish(session):
+    """Change the classes, once they can be imported."""
+    import torch
+    from bitsandbytes.nn import Linear8bitLt
+    from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+    {change}
+'''
+HOST = "Linear8bitLt.forward = extra_call(Linear8bitLt.forward)"
+DEVICE = """
+    forward = LlamaDecoderLayer.forward
+
+    def longer(self, *given, **named):
+        if self.self_attn.layer_idx % {every} == 0:
+            torch.cuda._sleep({cycles})
+        return forward(self, *given, **named)
+
+    LlamaDecoderLayer.forward = longer
+"""
+EXPECTED = {"same": 0, "device": 1, "host": 1, "busy": 0}  # exit status of each pull request
+
+
+def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -> dict[str, Any]:
+    """Return status, seconds and verdicts of each pull request, and of the baselines before it.
+
+    `options` are those of every session, which measures work alone; of the one on a busy host
+    rounds are timed as well. Raises InputError if a status isn't as expected.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    main = repository(folder)
+    work = " ".join([*options, *gated.options, "--work-only"])
+    baselines = [
+        _ci(main, "--promote", "--gate=work", "--options", work) for _ in range(gated.baselines)
+    ]
+    _run(main, sys.executable, "-m", "benchmarks", "baselines", "push")
+    step_s, clock_hz = _device_time(_newest(main)) if cuda else (0.0, 0.0)
+    changes = {"same": "", "host": HOST, "busy": ""}
+    if cuda:
+        spin = cycles(step_s, clock_hz, gated.layers)
+        changes["device"] = DEVICE.format(every=EVERY, cycles=spin)
+    found: dict[str, Any] = {"baselines": baselines, "pull_requests": {}}
+    for name in [each for each in EXPECTED if each in changes and each in gated.pull_requests]:
+        clone = pull_request(folder, name, changes[name])
+        _run(clone, sys.executable, "-m", "benchmarks", "baselines", "pull")
+        asked = " ".join([*options, *gated.options, *gated.rounds]) if name == "busy" else work
+        with _busy() if name == "busy" else _quiet():
+            one = _ci(clone, "--base", "origin/main", "--gate=work", "--options", asked)
+        found["pull_requests"][name] = {**one, "expected": EXPECTED[name]}
+    wrong = {
+        name: each["status"]
+        for name, each in found["pull_requests"].items()
+        if each["status"] != each["expected"]
+    }
+    if wrong:
+        raise InputError(f"expected {EXPECTED}, got {wrong}; {folder} has what each one said")
+    return found
+
+
+def repository(folder: Path) -> Path:
+    """Return a clone of a bare repository that holds the code of this checkout, committed."""
+    main, origin = folder / "main", folder / "origin.git"
+    # What a folder holds beside the code, as .git, environments and results, is its own.
+    names = ("benchmarks", "conftest.py", "pytest.ini", "pyproject.toml", "constraints.txt")
+    main.mkdir(parents=True)
+    for name in names:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, main / name)
+    (main / ".gitignore").write_text("__pycache__/\n.benchmarks/\nartifacts/\n*.egg-info/\n")
+    _run(folder, "git", "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    _run(main, "git", "init", "--quiet", "--initial-branch=main")
+    _run(main, "git", "remote", "add", "origin", str(origin))
+    _commit(main, "main")
+    _run(main, "git", "push", "--quiet", "origin", "main")
+    return main
+
+
+def pull_request(folder: Path, name: str, change: str) -> Path:
+    """Return a clone of main in which a change is committed on a branch."""
+    clone = folder / name
+    _run(folder, "git", "clone", "--quiet", str(folder / "origin.git"), str(clone))
+    _run(clone, "git", "checkout", "--quiet", "-b", name)
+    if change:
+        (clone / "slower.py").write_text(PLUG_IN.format(change=change.strip()))
+        with (clone / "conftest.py").open("a") as stream:
+            stream.write('\npytest_plugins = ["slower"]\n')
+    else:
+        (clone / "CHANGES").write_text("None that is measured.\n")
+    _commit(clone, name)
+    return clone
+
+
+def cycles(step_s: float, clock_hz: float, layers: int) -> int:
+    """Return for how many cycles each extra kernel has to spin to make SHARE of a step together."""
+    each_s = SHARE * step_s / (layers / EVERY)
+    return max(0, round((each_s - SPIN_S) * clock_hz))
+
+
+def _device_time(session: Path) -> tuple[float, float]:
+    """Return the device time of a decode step, in s, and the clock meanwhile, in Hz."""
+    (bench,) = read_session(session).measured.values()
+    return (
+        float(bench.metrics["decode_device_s"] or 0.0),
+        float(bench.info["device_time"]["clocks"]["sm_clock_hz"]),
+    )
+
+
+def _ci(clone: Path, *options: str) -> dict[str, Any]:
+    """Run `ci` as a step of a job, and return its status, its seconds, and its verdicts."""
+    start = clock.read()
+    summary = clone.parent / f"{clone.name}.summary.md"
+    with (clone.parent / f"{clone.name}.log").open("a") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks", "ci", *options, "--summary", str(summary)],
+            cwd=clone,
+            env=_variables({"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    session = read_session(_newest(clone))
+    told = [each for each in session.verdicts if each["outcome"] != Outcome.NO_CHANGE.value]
+    keys = ("metric", "kind", "outcome", "change", "detail", "reasons")
+    return {
+        "status": done.returncode,
+        "seconds": clock.read() - start,
+        "verdicts": len(session.verdicts),
+        "told": [{key: each.get(key) for key in keys} for each in told],
+        "wall": [reason for each in session.measured.values() for reason in each.doubts],
+    }
+
+
+def _newest(clone: Path) -> Path:
+    """Return the session that was saved last."""
+    files = (clone / ".benchmarks").glob("*/*_ci.json")
+    return max(files, key=lambda file: file.stat().st_mtime_ns)
+
+
+def _variables(more: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which git knows neither this checkout nor the user's habits."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {**ours, "GIT_CONFIG_GLOBAL": os.devnull, **more}
+
+
+def _commit(clone: Path, message: str) -> None:
+    _run(clone, "git", "add", "--all")
+    _run(clone, "git", "commit", "--quiet", "--message", message)
+
+
+def _run(folder: Path, *command: str) -> None:
+    """Run a command. Raises InputError if it fails."""
+    done = subprocess.run(
+        command, cwd=folder, env=_variables(SOMEBODY), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = done.stderr.strip() or done.stdout.strip()
+        raise InputError(f"{' '.join(command)}: expected 0, got {done.returncode}: {said}")
+
+
+@contextmanager
+def _busy() -> Iterator[None]:
+    """Keep each core that this process may use busy."""
+    spin = [sys.executable, "-S", "-c", "while True: pass"]
+    others = [subprocess.Popen(spin) for _ in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for each in others:
+            each.kill()
+            each.wait()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    yield
