@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.files import write_json
 from benchmarks.machine import clock
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.sessions.session import read_session
@@ -68,8 +69,8 @@ EXPECTED = {"same": 0, "device": 1, "host": 1, "busy": 0}  # exit status of each
 def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -> dict[str, Any]:
     """Return status, seconds and verdicts of each pull request, and of the baselines before it.
 
-    `options` are those of every session, which measures work alone; of the one on a busy host
-    rounds are timed as well. Raises InputError if a status isn't as expected.
+    `options` are those of every session. They measure work alone, but for the one on a busy host,
+    of which rounds are timed as well. Raises InputError if a status isn't as expected.
     """
     shutil.rmtree(folder, ignore_errors=True)
     main = repository(folder)
@@ -91,6 +92,7 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
         with _busy() if name == "busy" else _quiet():
             one = _ci(clone, "--base", "origin/main", "--gate=work", "--options", asked)
         found["pull_requests"][name] = {**one, "expected": EXPECTED[name]}
+        write_json(folder / "so-far.json", found)
     wrong = {
         name: each["status"]
         for name, each in found["pull_requests"].items()

@@ -44,7 +44,7 @@ class Gated:
     pull_requests: tuple[str, ...]
     layers: int  # of the model
     options: tuple[str, ...]
-    rounds: tuple[str, ...] = ("--rounds=3", "--new-tokens=16", "--warmup-rounds=1")
+    rounds: tuple[str, ...] = ("--rounds=3", "--warmup-rounds=1")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,10 @@ class Plan:
         Apart("fp16", ((8, 128),)),
     )
     gate: Gated = Gated(
-        5, ("same", "device", "host", "busy"), 32, ("-k=throughput", "--quantization=int8")
+        baselines=5,
+        pull_requests=("same", "device", "host", "busy"),
+        layers=32,
+        options=("-k=throughput", "--quantization=int8", "--new-tokens=16"),
     )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
