@@ -6,8 +6,8 @@ import pytest
 
 from tests.tools import power
 
-DRAWS = 1000
-SIMULATED = 300
+DRAWS = 500
+SIMULATED = 200
 
 
 @pytest.mark.parametrize(
