@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools import power
 
-DRAWS = 500
+DRAWS = 1000
 SIMULATED = 200
 
 
