@@ -4,6 +4,8 @@ VENV := .venv
 LOWEST := .venv.lowest
 CONSTRAINTS := constraints.txt
 BIN := $(VENV)/bin
+# Tests start many processes that import the same files: they are compiled once, whatever is set.
+export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
 .PHONY: help bench examples test test-real smollm2 test-lowest readers power history figures gpu-check lint format clean

@@ -1,4 +1,4 @@
-"""Duets as the tests run them: of the tiny model, in few short rounds."""
+"""Duets as the tests run them: of the tests' own model, in few short rounds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from benchmarks.commands import measuring
 from benchmarks.duet import duet, restart, schedule
 from benchmarks.environments.overlay import CURRENT
 from benchmarks.sessions import pytest_format
+from tests import virtual
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
-SHORT = ["--device=cpu", "--batch-size=1", "--new-tokens=2", "--rounds=2", "--seed=1"]
+SMALL = [f"--model={virtual.ONE_LAYER}", "--device=cpu", "--batch-size=1"]
+SHORT = [*SMALL, "--new-tokens=2", "--rounds=2", "--seed=1"]
 FAST = [*SHORT, "--quantization=bf16"]  # which is loaded and runs in half the time
 
 
@@ -39,7 +41,7 @@ def duet_of(
 ) -> duet.Duet:
     """Return a duet of identical sides, as the command makes it, but for some of its conditions."""
     arguments = given(*FAST, *options)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, virtual.one_layer():
         for name, value in variables.items():
             patch.setenv(name, value)
         usual = measuring.conditions(arguments)

@@ -41,7 +41,7 @@ def results(environment, tmp_path_factory):
 def test_each_step_leaves_what_it_measured(results):
     """What only a GPU has is left out with its reason; all else is there."""
     found = {name: json.loads((results / f"{name}.json").read_text()) for name in gpu_steps.STEPS}
-    assert found["checkpoint"]["bytes"] > 5e6
+    assert found["checkpoint"]["bytes"] > 1e6
     assert found["limits"]["read_bytes_per_s"] > 0
     assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [2, 2]
     assert found["stranger"]["skipped"] == "needs a GPU"

@@ -238,7 +238,8 @@ def test_the_lines_that_pull_and_push_run_here(tmp_path):
 def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, one_layer):
     """On a tiny model, in a copy of the suite: nothing to compare with, so 10, and saved.
 
-    It is no baseline: bounds are lifted, since this machine may be busy.
+    In new interpreters, without anything that the tests bring: they import, read the real clock,
+    and count over all steps. It is no baseline: bounds are lifted, since this machine may be busy.
     """
     home = tmp_path / "home"
     home.mkdir()
@@ -262,6 +263,12 @@ def test_the_line_that_measures_main_runs_here(tmp_path, cache_dir, one_layer):
     (session,) = baseline.stored(copy / ".benchmarks").sessions
     assert session.saved["passed"]
     assert not baseline.is_baseline(session)
+    (file,) = baseline.files(copy / ".benchmarks")
+    benchmarks = {each["name"]: each for each in json.loads(file.read_text())["benchmarks"]}
+    bench = benchmarks["test_throughput[int8-decomp-b1-p16-n2]"]
+    assert bench["extra_info"]["attestation"]["linears"] == {"Linear8bitLt": 7}
+    assert bench["extra_info"]["counters"]["decode_steps"] == [2, 6]
+    assert bench["stats"]["min"] > 0
     (line,) = [line for line in done.stdout.splitlines() if "not promoted: " in line]
     assert "not checked (--bounds): anything about the machine; no baseline" in line
     assert (tmp_path / "summary.md").read_text()

@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.common.quantity import Unmeasured
 from benchmarks.machine import clock, control_work, host
-from benchmarks.model import loading, synthetic, synthetic_weights
+from benchmarks.model import loading, synthetic, synthetic_weights, target
 from tests import forking
 
 if TYPE_CHECKING:
@@ -26,7 +26,15 @@ TICK_S = 1e-7  # each look at the clock moves it: a loop that waits for it ends
 PATIENCE_S = 600  # of the real clock, with a process that isn't known to hang
 NOT_READ = Unmeasured("the tests' machine doesn't have it")
 ACTIVE: list[Machine] = []  # the one that is installed, for code that isn't given it
-ONE_LAYER = "synthetic:one-layer"  # synthetic:tiny with one layer of its four: as much is called
+ONE_LAYER = "synthetic:one-layer"
+# What synthetic:tiny has four of, and half as wide: sessions spend their time beside it.
+NARROW = {
+    "num_hidden_layers": 1,
+    "hidden_size": 256,
+    "intermediate_size": 704,
+    "num_attention_heads": 4,
+}
+AGREEMENT_TOKENS = 64  # of 512, whose logits took a sixth of each session
 
 
 @dataclass
@@ -159,10 +167,10 @@ def cpu() -> dict[str, Any]:
 
 @contextmanager
 def one_layer() -> Iterator[None]:
-    """Let there be a model that is a quarter of `synthetic:tiny`, for what any model shows."""
+    """Let there be a model that calls all that `synthetic:tiny` does, with as little to compute."""
     name = ONE_LAYER.removeprefix("synthetic:")
     with pytest.MonkeyPatch.context() as patch:
-        config = synthetic_weights.CONFIGS["tiny"] | {"num_hidden_layers": 1}
+        config = synthetic_weights.CONFIGS["tiny"] | NARROW
         patch.setitem(synthetic_weights.CONFIGS, name, config)
         patch.setitem(synthetic.SHARD_BYTES, name, synthetic.SHARD_BYTES["tiny"])
         yield
@@ -178,6 +186,7 @@ def installed(machine: Machine) -> Iterator[Machine]:
         patch.setattr(host, "facts", machine.facts)
         patch.setattr(control_work, "measure", machine.control)
         patch.setattr(loading, "load", machine.load)
+        patch.setattr(target, "AGREEMENT_TOKENS", AGREEMENT_TOKENS)
         patch.setattr(cpuinfo, "get_cpu_info", cpu)
         ACTIVE.append(machine)
         with forking.instead_of_new_processes(), one_layer():

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.__main__ import COMMANDS, Parser, main
 from benchmarks.common.exit_status import ExitStatus
+from tests import forking
 from tests.builders import write
 from tests.page import contents
 from tests.running import run_module
@@ -116,7 +117,8 @@ def _glob(folder: Path, word: str) -> list[Path | str]:
 
 def test_the_help_of_pytest_has_them_as_well() -> None:
     """Above the suite's options: what for, examples, what a session exits with; all in a minute."""
-    done = run_module("pytest", "benchmarks", "--help", environment={"COLUMNS": "100"})
+    with forking.instead_of_new_processes():
+        done = run_module("pytest", "benchmarks", "--help", environment={"COLUMNS": "100"})
     assert done.returncode == 0, done.stderr
     text = done.stdout.partition("LLM.int8() benchmarks: ")[2]
     text = text.partition("\n[pytest] configuration")[0]
@@ -124,6 +126,7 @@ def test_the_help_of_pytest_has_them_as_well() -> None:
     assert "--gate=[HOW]" in text
     for example in examples(text):
         words = shlex.split(example)[2:]
-        ran = run_module(*words, "--collect-only", "-p", "no:cacheprovider", environment={})
+        with forking.instead_of_new_processes():
+            ran = run_module(*words, "--collect-only", "-p", "no:cacheprovider", environment={})
         assert ran.returncode == 0, ran.stdout + ran.stderr
         assert "3 tests collected" in ran.stdout

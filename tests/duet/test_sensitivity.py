@@ -7,7 +7,7 @@ import pytest
 from tests.tools import power
 
 DRAWS = 1000
-SIMULATED = 300
+SIMULATED = 200
 
 
 @pytest.mark.parametrize(

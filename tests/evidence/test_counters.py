@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from contextlib import ExitStack
 
 import pytest
 import torch
@@ -12,8 +11,8 @@ from benchmarks.common.errors import ProfilerError
 from benchmarks.evidence import counters
 from benchmarks.evidence.kineto import Event
 from benchmarks.sessions.schema import COUNTERS
+from tests import forking
 
-PROCESSES = 2  # beside this one; new interpreters, whose hashes differ as well
 ROWS = 2
 COUNT = """
 import dataclasses, json, sys
@@ -172,15 +171,17 @@ def test_every_process_counts_the_same(engine, workload, target, tmp_path, figur
     The range of steps is fixed, whatever the workload's number of tokens, and every linear is in
     it. The planted outliers cost work, as they do in real checkpoints.
     """
-    files = [tmp_path / f"{number}.json" for number in range(PROCESSES)]
+    files = [tmp_path / "new.json", tmp_path / "forked.json"]
     begin = [sys.executable, "-c", COUNT, target.settings.cache_dir]
-    with ExitStack() as stack:
-        processes = [
-            stack.enter_context(subprocess.Popen([*begin, file, str(ROWS)])) for file in files
-        ]
+    with subprocess.Popen([*begin, files[0], str(ROWS)]) as new:  # whose hashes differ as well
         before = dict(engine.generations)
         counted = counters.count(engine, workload, range(2, 4)).record
-        assert [process.wait() for process in processes] == [0] * PROCESSES
+        with (
+            forking.instead_of_new_processes(),
+            subprocess.Popen([*begin, files[1], str(ROWS)]) as forked,
+        ):
+            assert forked.wait() == 0
+        assert new.wait() == 0
     assert engine.generations == before  # nothing that was counted passes for a timed round
     assert counted["decode_steps"] == [2, 4]
     assert counted["prefill"]["int8_operators"]["bitsandbytes::int8_mixed_scaled_mm"] == 28
@@ -189,5 +190,5 @@ def test_every_process_counts_the_same(engine, workload, target, tmp_path, figur
     assert all(other == first for other in others)
     assert json.loads(json.dumps(counted)) == first["int8-decomp"]
     totals = {name: each["decode"]["operators_total"] for name, each in first.items()}
-    figure(f"operators of 2 decode steps, equal in {PROCESSES} fresh processes: {totals}")
+    figure(f"operators of 2 decode steps, equal in three processes: {totals}")
     assert totals["int8-decomp"] > totals["int8"] > totals["fp16"] > 0

@@ -154,12 +154,12 @@ def test_wider_bounds_are_told_wherever_figures_are(
 
 
 def test_real_weights_show_what_they_wrote(
-    session: Run, one_layer: Checkpoint, tmp_path: Path
+    session: Run, tiny_checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     """The new tokens alone, without the prompt, cut to a line."""
-    shutil.copytree(one_layer.path, tmp_path / "real")
+    shutil.copytree(tiny_checkpoint.path, tmp_path / "real")
     (tmp_path / "real" / synthetic.MARKER).unlink(missing_ok=True)
-    options = [*ALONE, "--rounds=1", "--warmup-rounds=0", "--new-tokens=250"]
+    options = [*ALONE, "--rounds=1", "--warmup-rounds=0", "--batch-size=1", "--new-tokens=80"]
     outcome = session(*options, "--model", str(tmp_path / "real"))
     (line,) = [line for line in outcome.out.splitlines() if line.startswith("Example (")]
     assert "question" not in line

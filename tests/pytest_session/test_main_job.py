@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.machine import host, identity
 from tests import virtual
-from tests.running import ALONE, FAST, LEAST, SECRET, Outcome, command, run_module
+from tests.running import ALONE, FAST, SECRET, Outcome, command, run_module
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +23,6 @@ def full(environment, tmp_path_factory):
     with virtual.installed(virtual.Machine()):
         done = run_module("pytest", *arguments, environment=environment)
     return Outcome(done.returncode, done.stdout, done.stderr, folder)
-
-
-def test_a_new_interpreter_measures_as_well(environment, one_layer, tmp_path):
-    """Without anything that the tests bring: it imports, reads the real clock, and saves."""
-    bounds = "--bounds=*=inf"  # whatever the machine does meanwhile
-    options = [*LEAST, bounds, "--benchmark-save=new"]
-    arguments = command(tmp_path, *options, model=str(one_layer.path))
-    done = run_module("pytest", *arguments, environment=environment)
-    outcome = Outcome(done.returncode, done.stdout, done.stderr, tmp_path)
-    assert outcome.status == 0, outcome.out + outcome.err
-    (bench,) = outcome.saved["benchmarks"]
-    assert bench["name"] == "test_throughput[int8-decomp-b1-p16-n2]"
-    assert bench["extra_info"]["attestation"]["linears"] == {"Linear8bitLt": 7}
-    assert bench["extra_info"]["counters"]["decode_steps"] == [2, 6]
-    assert bench["stats"]["min"] > 0
 
 
 def test_the_main_job_passes_and_stores_every_benchmark(full):

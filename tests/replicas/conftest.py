@@ -11,9 +11,15 @@ from tests.waiting import gone
 
 
 @pytest.fixture(autouse=True)
-def _launcher_forks(monkeypatch):
-    """Let the launcher fork, too: it took `subprocess.Popen` for itself when it was imported."""
-    monkeypatch.setattr(subprocess_handler, "Popen", forking.Forked)
+def _launcher_forks():
+    """Let the launcher fork, too: it took `subprocess.Popen` for itself when it was imported.
+
+    Not by `monkeypatch`, which would then begin before `machine`, and end after it: what `second`
+    replaces would stay the machine's.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess_handler, "Popen", forking.Forked)
+        yield
 
 
 @pytest.fixture
