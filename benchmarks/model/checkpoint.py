@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import InputError
 from benchmarks.config.quantization import QUANTIZATIONS, name_of
 from benchmarks.model import synthetic
-from benchmarks.model.hub import HUB_MODEL, download
+from benchmarks.model.hub import HUB_MODEL, config_folder, download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -142,17 +142,20 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
 
 
-def own_quantization(model: str | None) -> str | None:
-    """Return the quantization of a local folder that is quantized already; None of all others.
+def own_quantization(model: str | None, revision: str | None) -> str | None:
+    """Return the quantization of a model that is quantized already; None of all others.
 
-    What is wrong with a folder is said when it is measured.
+    Of a hub model the config.json is looked up, and InputError is raised if it can't be had. What
+    is wrong with a folder is said when it is measured.
     """
-    try:
-        file = Path(os.path.expanduser(model or ""), "config.json")  # noqa: PTH111 (as above)
-        own = json.loads(file.read_text(encoding="utf-8")).get("quantization_config")
-    except (OSError, ValueError, AttributeError):
+    if model is None or model.startswith("synthetic:"):
         return None
-    return name_of(own) if isinstance(own, dict) else None
+    try:
+        if found := local(model, revision):
+            return found.quantization
+    except InputError:
+        return None
+    return _own_quantization(model, _read_json(config_folder(model, revision), "config.json"))
 
 
 def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -159,11 +161,24 @@ def test_what_is_stored_in_bfloat16_is_measured_in_it(
         find(saved["nf4"], "nf4", dtype="bfloat16")
 
 
-def test_a_session_takes_the_checkpoints_own_quantization(
-    saved: dict[str, Path], session: Any
-) -> None:
+@pytest.fixture
+def hub(saved: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a cache of the hub, without a network: org/model is in nf4, and v8 of it in INT8."""
+    cache, repository = tmp_path / "hub", tmp_path / "hub" / "models--org--model"
+    for revision, name in (("main", "nf4"), ("v8", "int8-decomp")):
+        commit = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+        shutil.copytree(saved[name], repository / "snapshots" / commit)
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / revision).write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return repository
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_session_takes_the_checkpoints_own_quantization(session: Any) -> None:
     """`--quantization` may be left away; agreement is null with its reason."""
-    done = session(*LEAST, f"--model={saved['nf4']}", "--benchmark-save=x", model=None)
+    done = session(*LEAST, "--model=org/model", "--benchmark-save=x", model=None)
     assert done.status == 0, done.out + done.err
     (benchmark,) = done.saved["benchmarks"]
     info = benchmark["extra_info"]
@@ -171,6 +186,23 @@ def test_a_session_takes_the_checkpoints_own_quantization(
     assert info["metrics"]["logits_relative_error"] is None
     assert "--reference" in info["unmeasured"]["logits_relative_error"]
     assert " ".join(done.out.split()).count("Agreement with 16 bits was not measured: ") == 1
+
+
+def test_the_own_quantization_is_that_of_the_revision(saved: dict[str, Path], hub: Path) -> None:
+    """Of a folder as well, whose faults are said later; what can't be had is said in one line."""
+    own = checkpoint.own_quantization
+    assert [own("org/model", each) for each in (None, "v8")] == ["nf4", "int8-decomp"]
+    assert own(str(saved["nf4-dq"]), None) == "nf4-dq"
+    for other in (None, "synthetic:tiny", "./none"):
+        assert own(other, None) is None
+    for model, revision in (("org/model", "v9"), ("org/other", None)):
+        with pytest.raises(InputError, match=f"^--model {model}: can't reach the hub, and this"):
+            own(model, revision)
+    for file in hub.glob("snapshots/*/config.json"):
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
+    with pytest.raises(InputError, match=r"^--model org/model: expected weights in 16 .* got awq"):
+        own("org/model", None)
 
 
 def test_another_quantization_than_its_own_is_refused(
