@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common import foreign
 from benchmarks.common.errors import InputError
-from benchmarks.common.text import first_line
 from benchmarks.config.options import ATTENTIONS
 
 if TYPE_CHECKING:
@@ -49,10 +49,8 @@ def build(checkpoint: Checkpoint, attention: str) -> Any:
                     f"and that is installed, got one that transformers can't use here; write "
                     f"--attn-implementation {other}"
                 ) from error
-        raise InputError(
-            f"--model {checkpoint.name}: transformers can't build it from its config.json: "
-            f"{type(error).__name__}: {first_line(error)}"
-        ) from error
+        what = f"--model {checkpoint.name}: transformers can't build it from its config.json"
+        raise foreign.wrapped(what, error) from error
 
 
 def dry_pass(model: Any) -> Pass | None:
