@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -275,6 +276,7 @@ def stored_name(stored: Collection[str], name: str) -> str | None:
     return best[0] if len(best) == 1 else None
 
 
+@functools.cache
 def _split(name: str) -> tuple[set[str], str]:
     """Return the words of a tensor's name before its first number, and all that follows them."""
     parts = name.split(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from benchmarks.common.errors import InputError
 from benchmarks.config.options import DTYPE
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.model import skeleton
+from benchmarks.model.checkpoint import stored_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,6 +30,7 @@ def check(
     """
     _check_shapes(checkpoint, model)
     _check_own(checkpoint, quantizations)
+    _check_complete(checkpoint, model)
     if done and not done.has_cache:
         raise InputError(no_cache(checkpoint.name, model))
     quantized = [name for name in quantizations if QUANTIZATIONS[name].weights]
@@ -82,6 +85,38 @@ def _check_own(checkpoint: Checkpoint, quantizations: Sequence[str]) -> None:
             f"{checkpoint.name} is quantized already; write --quantization {own}, or give the "
             "original model"
         )
+
+
+def _check_complete(checkpoint: Checkpoint, model: Any) -> None:
+    """Refuse files that lack a linear's weight or scales: the load would take minutes to say so.
+
+    A linear that the files have in no layer may go by another name in them; of those that share a
+    weight they have one.
+    """
+    own = checkpoint.config.get("quantization_config") or {}
+    names, _ = skeleton.quantizable(model, own.get("llm_int8_skip_modules") or ())
+    scales = QUANTIZATIONS[checkpoint.quantization].parts if checkpoint.quantization else ()
+    weights = {name: id(model.get_submodule(name).weight) for name in names}
+    often = Counter(weights.values())
+    alone = [name for name in names if often[weights[name]] == 1]
+    stored = {name: stored_name(checkpoint.files, f"{name}.weight") for name in alone}
+    known = {_in_any_layer(name) for name, weight in stored.items() if weight}
+    lacking = []
+    for name, weight in stored.items():
+        if weight is None and _in_any_layer(name) in known:
+            lacking.append(f"{name}.weight")
+        elif weight:
+            needed = (weight.removesuffix("weight") + part for part in scales)
+            lacking += [each for each in needed if each not in checkpoint.files]
+    if lacking:
+        raise InputError(
+            f"--model {checkpoint.name}: expected the weight and the scales of every linear in its "
+            f"files, got none of {lacking[0]} ({len(lacking)} missing in all); fetch it again"
+        )
+
+
+def _in_any_layer(name: str) -> str:
+    return re.sub(r"\d+", "*", name)
 
 
 def check_reference(checkpoint: Checkpoint, reference: Checkpoint | None) -> None:

@@ -18,7 +18,8 @@ from benchmarks.splitting import shards
 if TYPE_CHECKING:
     import torch
 
-STEPS = ("Bnb8bitQuantize", "Bnb4bitQuantize")  # of transformers' loader
+# Of transformers' loader; the last two load what is quantized already.
+STEPS = ("Bnb8bitQuantize", "Bnb4bitQuantize", "Bnb8bitDeserialize", "Bnb4bitDeserialize")
 
 
 @dataclass

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from benchmarks.common.errors import InputError, LibraryError, OutOfMemoryError
-from benchmarks.model import loading
+from benchmarks.model import fitness, loading, skeleton
 from benchmarks.model.checkpoint import Checkpoint, read
 from benchmarks.model.target import find_target
 
@@ -78,6 +78,17 @@ def test_a_missing_weight_is_never_measured(target, tmp_path, quantization):
     with pytest.raises(InputError) as caught:
         loading.load(damaged, quantization, cold=False)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_linear_is_found_before_the_load(target, tmp_path):
+    """Of a checkpoint in 16 bits as well; of linears that share a weight files have one."""
+    name = "model.layers.2.mlp.up_proj"
+    damaged = rewritten(target, tmp_path, lambda tensors: tensors.pop(f"{name}.weight", None))
+    model = skeleton.build(damaged.checkpoint, "sdpa")
+    with pytest.raises(InputError, match=rf"got none of {name}\.weight \(1 missing in all\)"):
+        fitness.check(damaged.checkpoint, ["fp16"], model, None)
+    model.get_submodule(name).weight = model.model.layers[1].mlp.up_proj.weight
+    fitness.check(damaged.checkpoint, ["fp16"], model, None)
 
 
 def test_weights_of_another_shape_than_the_config_says_are_refused(target, tmp_path):

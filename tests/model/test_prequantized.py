@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.common.errors import InputError, OutputError
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import agreement, attestation, counters, output, references
-from benchmarks.model import checkpoint, fitness, loading
+from benchmarks.model import checkpoint, fitness, loading, skeleton
 from benchmarks.model import target as targets
 from benchmarks.model.target import find_target
 from tests.running import LEAST
@@ -203,6 +205,32 @@ def test_the_own_quantization_is_that_of_the_revision(saved: dict[str, Path], hu
         file.write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
     with pytest.raises(InputError, match=r"^--model org/model: expected weights in 16 .* got awq"):
         own("org/model", None)
+
+
+LACKING = {
+    "int8-decomp": ("SCB", "weight"),
+    "nf4": ("weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__nf4", "weight"),
+    "nf4-dq": ("weight.nested_absmax", "weight.nested_quant_map"),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_part_of_a_linear_that_is_missing_is_found_before_the_load(
+    saved: dict[str, Path], find: Any, name: str
+) -> None:
+    """By the headers of the files; the line names the linear."""
+    found = find(saved[name], name).checkpoint
+    model = skeleton.build(found, "sdpa")
+    for part in LACKING[name]:
+        missing = LINEAR.removesuffix("weight") + part
+        files = {each: file for each, file in found.files.items() if each != missing}
+        says = re.escape(f"got none of {missing} (1 missing in all); fetch it again")
+        with pytest.raises(InputError, match=says):
+            fitness.check(dataclasses.replace(found, files=files), (name,), model, None)
+    files = {each: file for each, file in found.files.items() if each.endswith("weight")}
+    scales = 28 * len(QUANTIZATIONS[name].parts)
+    with pytest.raises(InputError, match=rf"\({scales} missing in all\)"):  # of 16 bits
+        fitness.check(dataclasses.replace(found, files=files), (name,), model, None)
 
 
 def test_another_quantization_than_its_own_is_refused(
