@@ -56,7 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings = build_settings(config.getoption, os.environ)
         alone = settings.models[0] if len(settings.models) == 1 else None
         if config.option.quantization is None:
-            own = own_quantization(alone, settings.revision)
+            fetch = not (config.option.collectonly or config.option.help)
+            own = own_quantization(alone, settings.revision, fetch=fetch)
             settings = replace(settings, quantizations=(own,) if own else settings.quantizations)
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)

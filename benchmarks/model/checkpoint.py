@@ -143,11 +143,11 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
 
 
-def own_quantization(model: str | None, revision: str | None) -> str | None:
+def own_quantization(model: str | None, revision: str | None, *, fetch: bool) -> str | None:
     """Return the quantization of a model that is quantized already; None of all others.
 
-    Of a hub model the config.json is looked up, and InputError is raised if it can't be had. What
-    is wrong with a folder is said when it is measured.
+    Of a hub model with `fetch` the config.json is looked up on the hub, and InputError is raised if
+    it can't be had. What is wrong with a folder is said when it is measured.
     """
     if model is None or model.startswith("synthetic:"):
         return None
@@ -156,7 +156,8 @@ def own_quantization(model: str | None, revision: str | None) -> str | None:
             return found.quantization
     except InputError:
         return None
-    return _own_quantization(model, _read_json(config_folder(model, revision), "config.json"))
+    folder = config_folder(model, revision, fetch=fetch)
+    return _own_quantization(model, _read_json(folder, "config.json")) if folder else None
 
 
 def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:

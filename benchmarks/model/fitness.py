@@ -8,7 +8,6 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.config.options import DTYPE
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.model import skeleton
 from benchmarks.model.checkpoint import stored_name
@@ -152,13 +151,13 @@ def check_kind(checkpoint: Checkpoint) -> None:
         )
 
 
-def own_dtype(checkpoint: Checkpoint, dtype: str) -> str:
+def own_dtype(checkpoint: Checkpoint, dtype: str | None) -> str | None:
     """Return the dtype of what isn't quantized: that of its files, if a checkpoint is quantized.
 
     transformers loads it as it is stored. Raises InputError if another one was asked for.
     """
     stored = checkpoint.half if checkpoint.quantization else None
-    if stored and dtype not in (stored, DTYPE):
+    if stored and dtype not in (stored, None):
         raise InputError(
             f"--dtype {dtype}: expected {stored}, in which {checkpoint.name} keeps what isn't "
             "quantized; leave the option away"

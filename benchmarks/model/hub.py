@@ -35,13 +35,20 @@ def download(model: str, revision: str | None, say: Callable[[str], None]) -> tu
     return Path(folder), Path(folder).name
 
 
-def config_folder(model: str, revision: str | None) -> Path:
-    """Return the folder in the hub's cache that has a model's config.json; fetches that alone."""
+def config_folder(model: str, revision: str | None, *, fetch: bool) -> Path | None:
+    """Return the folder in the hub's cache that has a model's config.json, which is fetched alone.
+
+    Without `fetch` it is the one that is there; None if none is.
+    """
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(model, "config.json", revision=revision)).parent
+        return Path(
+            hf_hub_download(model, "config.json", revision=revision, local_files_only=not fetch)
+        ).parent
     except Exception as error:  # as above
+        if not fetch:
+            return None
         raise InputError(_advice(error, model, revision)) from error
 
 

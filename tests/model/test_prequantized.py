@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -86,6 +87,8 @@ def test_what_was_saved_is_loaded_attested_and_compared(
     reference = references.ensure_reference(found)
     figures, how = agreement.check(name, logits, found, reference)
     assert how["checkpoint"] == "synthetic:tiny"
+    with pytest.raises(OutputError, match=f"^{name} disagrees with bf16 of synthetic:tiny: "):
+        agreement.check(name, logits.flip(0), found, reference)
     assert figures["logits_relative_error"] > 0
     with loading.load(target, name, cold=False) as engine:
         assert torch.equal(output.logits(engine, target).cpu(), logits)
@@ -159,8 +162,36 @@ def test_what_is_stored_in_bfloat16_is_measured_in_it(
     found = find(tmp_path, "nf4")
     with loading.load(found, "nf4", cold=False) as engine:
         assert attestation.attest_model(found, engine)["dtype"] == "bfloat16"
-    with pytest.raises(InputError, match="--dtype bfloat16: expected float16, in which"):
-        find(saved["nf4"], "nf4", dtype="bfloat16")
+    for folder, other, own in (
+        (saved["nf4"], "bfloat16", "float16"),
+        (tmp_path, "float16", "bfloat16"),  # the default of the rest, if it is asked for
+    ):
+        with pytest.raises(InputError, match=f"--dtype {other}: expected {own}, in which"):
+            find(folder, "nf4", dtype=other)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "own", "says"),
+    [
+        ("nf4", None, None, "beyond float16: --dtype bfloat16 holds them"),
+        ("nf4", "bfloat16", None, "beyond bfloat16"),
+        ("nf4", "bfloat16", "nf4", "beyond bfloat16"),
+        ("nf4", "float16", "nf4", "beyond float16: give the original model, and --dtype bfloat16"),
+        ("int8", "bfloat16", None, "in which INT8 kernels compute: --quantization bf16 holds them"),
+        ("int8", None, "int8", "compute: give the original model, and --quantization bf16 holds"),
+        ("fp16", "bfloat16", None, "beyond float16: --quantization bf16 holds them"),
+        ("bf16", None, None, "beyond bfloat16"),
+    ],
+)
+def test_advice_names_no_option_that_is_refused(
+    target: Target, name: str, dtype: str | None, own: str | None, says: str
+) -> None:
+    """What is quantized already takes neither another dtype nor another quantization."""
+    settings = dataclasses.replace(target.settings, dtype=dtype)
+    other = dataclasses.replace(target.checkpoint, quantization=own)
+    found = output.beyond(name, dataclasses.replace(target, settings=settings, checkpoint=other))
+    assert says in found
+    assert ("holds" in found) == (found != "beyond bfloat16")
 
 
 @pytest.fixture
@@ -192,7 +223,7 @@ def test_a_session_takes_the_checkpoints_own_quantization(session: Any) -> None:
 
 def test_the_own_quantization_is_that_of_the_revision(saved: dict[str, Path], hub: Path) -> None:
     """Of a folder as well, whose faults are said later; what can't be had is said in one line."""
-    own = checkpoint.own_quantization
+    own = functools.partial(checkpoint.own_quantization, fetch=True)
     assert [own("org/model", each) for each in (None, "v8")] == ["nf4", "int8-decomp"]
     assert own(str(saved["nf4-dq"]), None) == "nf4-dq"
     for other in (None, "synthetic:tiny", "./none"):
@@ -200,6 +231,7 @@ def test_the_own_quantization_is_that_of_the_revision(saved: dict[str, Path], hu
     for model, revision in (("org/model", "v9"), ("org/other", None)):
         with pytest.raises(InputError, match=f"^--model {model}: can't reach the hub, and this"):
             own(model, revision)
+        assert own(model, revision, fetch=False) is None
     for file in hub.glob("snapshots/*/config.json"):
         config = json.loads(file.read_text())
         file.write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
