@@ -168,10 +168,11 @@ def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
     found = name_of(own) if own.get("quant_method", "bitsandbytes") == "bitsandbytes" else None
     if found is None:
         kind = own.get("quant_method", "bitsandbytes")
+        kind = f"{kind} with other settings" if kind == "bitsandbytes" else kind
         raise InputError(
             f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
             f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "
-            f"{kind} with other settings; give the original model, and --quantization to choose"
+            f"{kind}; give the original model, and --quantization to choose"
         )
     return found
 
@@ -203,7 +204,7 @@ def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str
     """
     if (path / "model.safetensors.index.json").exists():
         weight_map = _read_json(path, "model.safetensors.index.json").get("weight_map")
-        files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
+        files = sorted(set(map(str, weight_map.values()))) if isinstance(weight_map, dict) else []
     else:
         files = sorted(file.name for file in path.glob("model*.safetensors"))
     if not files:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.model.checkpoint import Checkpoint
 
+SCALES = (".SCB", ".absmax")  # ends of tensors' names, of weights that are quantized
 LEFT_OUT = 0.01  # share of the weights: small convolutions and the like
 
 
@@ -27,6 +28,7 @@ def check(
 
     `done` is what one pass of it did, None if that isn't known.
     """
+    _check_said(checkpoint)
     _check_shapes(checkpoint, model)
     _check_own(checkpoint, quantizations)
     _check_complete(checkpoint, model)
@@ -58,6 +60,16 @@ def check_ids(checkpoint: Checkpoint, model: Any, ids: Iterable[int]) -> None:
         raise InputError(
             f"--model {checkpoint.name}: expected token ids below {rows}, its vocabulary, got "
             f"{highest} from its tokenizer; fetch tokenizer and model again, from one place"
+        )
+
+
+def _check_said(checkpoint: Checkpoint) -> None:
+    """Refuse quantized files whose config.json doesn't say so: codes would be read as weights."""
+    scales = next((name for name in checkpoint.files if name.endswith(SCALES)), None)
+    if scales and not checkpoint.quantization:
+        raise InputError(
+            f"--model {checkpoint.name}: expected a quantization_config in its config.json, since "
+            f"its files have {scales}, got none; fetch both files again"
         )
 
 

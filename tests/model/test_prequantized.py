@@ -259,6 +259,9 @@ def test_a_part_of_a_linear_that_is_missing_is_found_before_the_load(
         says = re.escape(f"got none of {missing} (1 missing in all); fetch it again")
         with pytest.raises(InputError, match=says):
             fitness.check(dataclasses.replace(found, files=files), (name,), model, None)
+    unsaid = dataclasses.replace(found, config={}, quantization=None)
+    with pytest.raises(InputError, match=r"expected a quantization_config in its config\.json"):
+        fitness.check(unsaid, (name,), model, None)
     files = {each: file for each, file in found.files.items() if each.endswith("weight")}
     scales = 28 * len(QUANTIZATIONS[name].parts)
     with pytest.raises(InputError, match=rf"\({scales} missing in all\)"):  # of 16 bits
