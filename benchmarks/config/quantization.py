@@ -32,8 +32,8 @@ class Quantization:
     synthetic: Agreement
     # On trained checkpoints a correct model is refused by none of 24 texts of 128 tokens or of 512
     # (docs/agreement.md has the figures, and what damages come to): bounds are 1.5 to 5 times the
-    # worst of those of 512. In plain int8 larger models differ more: at 13B parameters the logarithm of the
-    # perplexity rises by 0.28 (Dettmers et al., 2022, table 1).
+    # worst of those of 512. In plain int8 larger models differ more: at 13B parameters the
+    # logarithm of the perplexity rises by 0.28 (Dettmers et al., 2022, table 1).
     real: Agreement
     options: Mapping[str, Any] = field(default_factory=dict)  # of BitsAndBytesConfig
     linear: str = "Linear"  # the class
