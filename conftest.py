@@ -55,8 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
         alone = settings.models[0] if len(settings.models) == 1 else None
-        if config.option.quantization is None and (own := own_quantization(alone)):
-            settings = replace(settings, quantizations=(own,))
+        if config.option.quantization is None:
+            fetch = not (config.option.collectonly or config.option.help)
+            own = own_quantization(alone, settings.revision, fetch=fetch)
+            settings = replace(settings, quantizations=(own,) if own else settings.quantizations)
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
         # pytest-benchmark reads its options after this hook; a timer that the user gave wins.

@@ -7,13 +7,12 @@ class HarnessError(Exception):
     """Something went wrong that the suite understands: what, expected, got, next step."""
 
 
-def plain(error: Exception) -> Exception:
-    """Return an error that says the same, without frames: those may hold a model and tensors."""
-    return RuntimeError(f"{type(error).__name__}: {str(error).strip()}")
-
-
 class InputError(HarnessError):
     """An option, a model or a file can't be used; found before anything is measured."""
+
+
+class LibraryError(InputError):
+    """Another library can't use an input, for a reason of its own: see `foreign.wrapped`."""
 
 
 class WorkError(HarnessError):

@@ -78,7 +78,7 @@ OPTIONS = (
     ),
     Option(
         "--quantization",
-        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp; of a local folder that "
+        f"one or more of {', '.join(QUANTIZATIONS)} (default: int8-decomp; of a checkpoint that "
         "is quantized already, its own)",
         metavar="A,B",
     ),
@@ -124,9 +124,9 @@ OPTIONS = (
     ),
     Option(
         "--dtype",
-        "data type of what isn't quantized: float16, bfloat16 (default: float16; the quantizations "
-        "fp16 and bf16 have their own)",
-        DTYPE,
+        f"data type of what isn't quantized: {', '.join(DTYPES)} (default: {DTYPE}; the "
+        "quantizations fp16 and bf16 have their own, and so has a checkpoint that is quantized "
+        "already)",
     ),
     Option(
         "--attn-implementation",

@@ -32,14 +32,15 @@ class Quantization:
     synthetic: Agreement
     # On trained checkpoints a correct model is refused by none of 24 texts of 128 tokens or of 512
     # (docs/agreement.md has the figures, and what damages come to): bounds are 1.5 to 5 times the
-    # worst of them. In plain int8 larger models differ more: at 13B parameters the logarithm of the
-    # perplexity rises by 0.28 (Dettmers et al., 2022, table 1).
+    # worst of those of 512. In plain int8 larger models differ more: at 13B parameters the
+    # logarithm of the perplexity rises by 0.28 (Dettmers et al., 2022, table 1).
     real: Agreement
     options: Mapping[str, Any] = field(default_factory=dict)  # of BitsAndBytesConfig
     linear: str = "Linear"  # the class
     weights: str | None = None  # the dtype of quantized weights; None: they stay as they are loaded
     operator: str | None = None  # that each linear calls once: a kernel's replacement lies below it
     dtype: str | None = None  # of activations, if it brings its own
+    parts: tuple[str, ...] = ()  # what a file has of a linear beside its weight
 
     @property
     def threshold(self) -> float | None:
@@ -55,11 +56,15 @@ class Quantization:
 def _int8(threshold: float, operator: str, synthetic: Agreement, real: Agreement) -> Quantization:
     options = {"load_in_8bit": True, "llm_int8_threshold": threshold}
     name = f"bitsandbytes::{operator}"
-    return Quantization(8, 0.2, synthetic, real, options, "Linear8bitLt", "int8", name)
+    return Quantization(
+        8, 0.2, synthetic, real, options, "Linear8bitLt", "int8", name, parts=("SCB",)
+    )
 
 
 def _nf4(bits: float, *, double: bool) -> Quantization:
     options = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    parts = ["absmax", "quant_map", "quant_state.bitsandbytes__nf4"]
+    parts += ["nested_absmax", "nested_quant_map"] * double
     return Quantization(
         bits,
         weights_relative_error=0.4,
@@ -68,6 +73,7 @@ def _nf4(bits: float, *, double: bool) -> Quantization:
         options={**options, "bnb_4bit_use_double_quant": double},
         linear="Linear4bit",
         weights="uint8",
+        parts=tuple(f"weight.{each}" for each in parts),
     )
 
 

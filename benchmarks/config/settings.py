@@ -16,6 +16,7 @@ from benchmarks.config.options import (
     DEFAULT_PROMPT_TOKENS,
     DEVICE_MAPS,
     DEVICES,
+    DTYPE,
     DTYPES,
 )
 from benchmarks.config.quantization import DEFAULT, QUANTIZATIONS
@@ -46,7 +47,7 @@ class Settings:
     rounds: int
     warmup_rounds: int
     replicas: tuple[int, ...]  # empty: no benchmark of them
-    dtype: str
+    dtype: str | None  # None: float16, or that in which a quantized checkpoint has the rest
     attn_implementation: str
     bounds: Bounds
     again_within_s: float
@@ -124,7 +125,7 @@ def build_settings(value: Callable[[str], str | None], environment: Mapping[str,
         replicas=_replicas(
             text("--replicas"), device_map=text("--device-map"), work_only=work_only
         ),
-        dtype=values.choice("--dtype", text("--dtype"), DTYPES),
+        dtype=values.optional_choice("--dtype", text("--dtype"), DTYPES),
         attn_implementation=values.choice(
             "--attn-implementation", text("--attn-implementation"), ATTENTIONS
         ),
@@ -209,4 +210,4 @@ def _summaries(given: Path | None, of_github: str | None, *, gate: str | None) -
 
 def dtype_name(settings: Settings, quantization: str) -> str:
     """Return the name of the dtype of activations, and of what isn't quantized."""
-    return QUANTIZATIONS[quantization].dtype or settings.dtype
+    return QUANTIZATIONS[quantization].dtype or settings.dtype or DTYPE

@@ -93,6 +93,11 @@ def choice(option: str, text: str | None, allowed: Sequence[str]) -> str:
     return text
 
 
+def optional_choice(option: str, text: str | None, allowed: Sequence[str]) -> str | None:
+    """Return the text, if there is one. Raises InputError if it isn't one of the allowed."""
+    return None if text is None else choice(option, text, allowed)
+
+
 def choices(option: str, text: str | None, allowed: Sequence[str]) -> tuple[str, ...]:
     """Return each of the names once. Raises InputError if there is none, or an unknown one."""
     names = split(text)

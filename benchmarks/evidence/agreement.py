@@ -68,7 +68,7 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
     if not worst <= bound:
         what = "damaged files, wrong scales, or another layer's weights"
         if not worst < float("inf"):
-            what += f", or values {beyond(engine.quantization)}"
+            what += f", or values {beyond(engine.quantization, target)}"
         raise OutputError(
             f"{engine.quantization}: expected weights within {bound:g} of those of {source.name}, "
             f"got {name} off by {worst:.3g} (relative error): look for {what}"
@@ -120,11 +120,14 @@ def check(
     known, synthetic = QUANTIZATIONS[quantization], target.checkpoint.weights == "synthetic"
     bounds = asdict(known.synthetic if synthetic else known.real)
     quantized = known.weights is not None
-    _judge(quantization, figures, bounds, reference_name(target), must_differ=quantized)
+    origin = target.origin.name if target.origin else None
+    where = f"of {origin}" if target.reference else "on the same checkpoint"
+    what = f"{reference_name(target)} {where}"
+    _judge(quantization, figures, bounds, what, must_differ=quantized)
     share, positions = figures["top1_agreement"], len(expected)
     return figures, {
         "with": reference_name(target),
-        "checkpoint": target.origin.name if target.origin else None,
+        "checkpoint": origin,
         "positions": positions,
         "top1_standard_error": (share * (1 - share) / positions) ** 0.5,
         "bounds": bounds,
@@ -175,11 +178,11 @@ def _judge(
         if not figures[name] <= limit
     ]
     if must_differ and figures["logits_relative_error"] == 0:
-        problems = [f"the logits are {reference}'s to the last bit, so nothing was quantized"]
+        problems = ["the logits are the same to the last bit, so nothing was quantized"]
     if problems:
         raise OutputError(
-            f"{what} disagrees with {reference} on the same checkpoint: "
-            f"{'; '.join(problems)}; fast and wrong is not fast: look for a broken kernel"
+            f"{what} disagrees with {reference}: {'; '.join(problems)}; fast and wrong is not "
+            "fast: look for a broken kernel"
         )
 
 

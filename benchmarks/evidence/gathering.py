@@ -195,7 +195,7 @@ class Evidence:
             except (OutOfMemoryError, InputError) as error:
                 reason = f"{name}, to compare with, can't be loaded: {error}"
             except OutputError as error:  # its logits aren't finite, and those above are
-                reason = f"{name} is nothing to compare with: {error}"
+                reason = str(error)
             except OSError as error:
                 reason = f"{name}'s logits, to compare with, can't be kept: {error}"
             else:

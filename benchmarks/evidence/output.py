@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import OutputError
 from benchmarks.config.quantization import QUANTIZATIONS
+from benchmarks.config.settings import dtype_name
 from benchmarks.model.out_of_memory import within_memory
 
 if TYPE_CHECKING:
@@ -71,37 +72,51 @@ def check_reads(engine: Engine, ids: Sequence[int]) -> None:
         )
 
 
-def beyond(quantization: str) -> str:
+def beyond(quantization: str, target: Target) -> str:
     """Return beyond which dtype values of a correct model may be, and which option holds them."""
-    known = QUANTIZATIONS[quantization]
-    if known.dtype == "bfloat16":
+    known, dtype = QUANTIZATIONS[quantization], dtype_name(target.settings, quantization)
+    if known.operator:
+        says = "beyond float16, in which INT8 kernels compute"
+    elif dtype == "bfloat16":
         return "beyond bfloat16"
-    if known.is_4bit:
-        return "beyond float16: --dtype bfloat16 holds them"
-    if known.weights:
-        return "beyond float16, in which INT8 kernels compute: --quantization bf16 holds them"
-    return "beyond float16: --quantization bf16 holds them"
+    else:
+        says = "beyond float16"
+    option = "--dtype bfloat16" if known.is_4bit else "--quantization bf16"
+    if target.checkpoint.quantization:  # for which both are refused
+        return f"{says}: give the original model, and {option} holds them"
+    return f"{says}: {option} holds them"
 
 
-def logits(engine: Engine, target: Target) -> torch.Tensor:
+def computed(engine: Engine, target: Target) -> torch.Tensor:
     """Return the logits of the fixed text, of shape (positions, vocabulary).
 
-    Raises OutputError if one of them isn't finite, OutOfMemoryError if there is too little
-    memory.
+    Raises OutputError for a model that doesn't read its prompt, OutOfMemoryError if there is too
+    little memory.
     """
     import torch
 
     check_reads(engine, target.agreement_ids)
     ids = torch.tensor([target.agreement_ids], device=engine.device)
-    found = within_memory(
+    return within_memory(
         lambda: engine.model(input_ids=ids, use_cache=False).logits[0],
         f"computing the logits of {ids.shape[1]} tokens with {engine.quantization}",
         engine.device,
         "free the GPU",
     )
-    if bad := int((~found.isfinite()).sum()):
+
+
+def not_finite(logits: torch.Tensor) -> str | None:
+    """Say how many logits aren't finite; None if all are."""
+    bad = int((~logits.isfinite()).sum())
+    return f"{bad:,} of {logits.numel():,} logits are NaN or infinite" if bad else None
+
+
+def logits(engine: Engine, target: Target) -> torch.Tensor:
+    """Return the logits as `computed` does. Raises OutputError if one of them isn't finite."""
+    found = computed(engine, target)
+    if wrong := not_finite(found):
         raise OutputError(
-            f"{engine.quantization}: {bad:,} of {found.numel():,} logits are NaN or infinite; "
-            f"look for damaged weights, a broken kernel, or values {beyond(engine.quantization)}"
+            f"{engine.quantization}: {wrong}; look for damaged weights, a broken kernel, or values "
+            f"{beyond(engine.quantization, target)}"
         )
     return found

@@ -7,11 +7,11 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.common.errors import InputError
+from benchmarks.common.errors import InputError, OutputError
 from benchmarks.common.files import beside
 from benchmarks.config.options import TENSOR
 from benchmarks.config.settings import dtype_name
-from benchmarks.evidence.output import logits
+from benchmarks.evidence.output import computed, not_finite
 from benchmarks.machine import device, software
 from benchmarks.model import loading
 from benchmarks.model.checkpoint import index_sha256
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmarks.model.target import Target
+
 FORMAT = 2  # of the stored references
 
 
@@ -47,11 +48,25 @@ def ensure_reference(target: Target) -> Path:
     if read_reference(path, key) is not None:
         return path
     with loading.load(_origin(target), reference_name(target), cold=False) as engine:
-        expected = logits(engine, _origin(target)).cpu().contiguous()
+        expected = computed(engine, _origin(target)).cpu().contiguous()
+    if wrong := not_finite(expected):
+        raise OutputError(_nothing(target, wrong))
     metadata = {"key": key, "sha256": _tensor_sha256(expected)}
     with beside(path) as partial:
         partial.write_bytes(save({"logits": expected}, metadata))
     return path
+
+
+def _nothing(target: Target, wrong: str) -> str:
+    """Return why a reference is nothing to compare with, and what would be."""
+    name = reference_name(target)
+    says = f"the reference, {_origin(target).checkpoint.name} in {name}, isn't finite: {wrong}"
+    if name == "bf16":
+        return f"{says}; look for damaged weights"
+    return (
+        f"{says}, so its values are beyond float16; give a copy of it in bfloat16, whose reference "
+        "is bf16"
+    )
 
 
 def _origin(target: Target) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.errors import InputError
 from benchmarks.config.quantization import QUANTIZATIONS, name_of
 from benchmarks.model import synthetic
-from benchmarks.model.hub import HUB_MODEL, download
+from benchmarks.model.hub import HUB_MODEL, config_folder, download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -142,17 +143,21 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
 
 
-def own_quantization(model: str | None) -> str | None:
-    """Return the quantization of a local folder that is quantized already; None of all others.
+def own_quantization(model: str | None, revision: str | None, *, fetch: bool) -> str | None:
+    """Return the quantization of a model that is quantized already; None of all others.
 
-    What is wrong with a folder is said when it is measured.
+    Of a hub model with `fetch` the config.json is looked up on the hub, and InputError is raised if
+    it can't be had. What is wrong with a folder is said when it is measured.
     """
-    try:
-        file = Path(os.path.expanduser(model or ""), "config.json")  # noqa: PTH111 (as above)
-        own = json.loads(file.read_text(encoding="utf-8")).get("quantization_config")
-    except (OSError, ValueError, AttributeError):
+    if model is None or model.startswith("synthetic:"):
         return None
-    return name_of(own) if isinstance(own, dict) else None
+    try:
+        if found := local(model, revision):
+            return found.quantization
+    except InputError:
+        return None
+    folder = config_folder(model, revision, fetch=fetch)
+    return _own_quantization(model, _read_json(folder, "config.json")) if folder else None
 
 
 def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
@@ -163,10 +168,11 @@ def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
     found = name_of(own) if own.get("quant_method", "bitsandbytes") == "bitsandbytes" else None
     if found is None:
         kind = own.get("quant_method", "bitsandbytes")
+        kind = f"{kind} with other settings" if kind == "bitsandbytes" else kind
         raise InputError(
             f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
             f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "
-            f"{kind} with other settings; give the original model, and --quantization to choose"
+            f"{kind}; give the original model, and --quantization to choose"
         )
     return found
 
@@ -198,7 +204,7 @@ def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str
     """
     if (path / "model.safetensors.index.json").exists():
         weight_map = _read_json(path, "model.safetensors.index.json").get("weight_map")
-        files = sorted(set(weight_map.values())) if isinstance(weight_map, dict) else []
+        files = sorted(set(map(str, weight_map.values()))) if isinstance(weight_map, dict) else []
     else:
         files = sorted(file.name for file in path.glob("model*.safetensors"))
     if not files:
@@ -272,6 +278,7 @@ def stored_name(stored: Collection[str], name: str) -> str | None:
     return best[0] if len(best) == 1 else None
 
 
+@functools.cache
 def _split(name: str) -> tuple[set[str], str]:
     """Return the words of a tensor's name before its first number, and all that follows them."""
     parts = name.split(".")

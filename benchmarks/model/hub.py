@@ -35,12 +35,31 @@ def download(model: str, revision: str | None, say: Callable[[str], None]) -> tu
     return Path(folder), Path(folder).name
 
 
+def config_folder(model: str, revision: str | None, *, fetch: bool) -> Path | None:
+    """Return the folder in the hub's cache that has a model's config.json, which is fetched alone.
+
+    Without `fetch` it is the one that is there; None if none is.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(
+            hf_hub_download(model, "config.json", revision=revision, local_files_only=not fetch)
+        ).parent
+    except Exception as error:  # as above
+        if not fetch:
+            return None
+        raise InputError(_advice(error, model, revision)) from error
+
+
 def _advice(error: Exception, model: str, revision: str | None) -> str:
     """Return what went wrong and what to do, without the error's text, which may hold a token."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.RevisionNotFoundError):
         return f"--revision: {model} has no revision {revision!r}"
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return f"--model {model}: expected a model with a config.json, got a repository without one"
     if isinstance(error, errors.HFValidationError):
         return f"--model: expected a hub id, a folder or synthetic:NAME; got {model!r}"
     if isinstance(error, errors.GatedRepoError):

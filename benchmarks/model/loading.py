@@ -6,8 +6,8 @@ import gc
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.errors import HarnessError, InputError, plain
-from benchmarks.common.text import first_line
+from benchmarks.common import foreign
+from benchmarks.common.errors import HarnessError, InputError
 from benchmarks.config.options import TENSOR
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
@@ -50,7 +50,8 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
                 output_loading_info=True,
             )
         except Exception as error:  # whatever transformers and its loaders raise
-            failure = _failure(target, quantization, [*seen.errors, plain(error)], free)
+            errors = [*seen.errors, foreign.PlainError(error)]
+            failure = _failure(target, quantization, errors, free)
         else:
             load_s = clock.now() - start
             if target.device.type == "cuda":
@@ -138,10 +139,8 @@ def _checked(engine: Engine, checkpoint: Checkpoint, info: Mapping[str, Any]) ->
 def _not_loaded(checkpoint: Checkpoint, quantization: str, error: Exception) -> HarnessError:
     if "dispatched on the CPU or the disk" in str(error):
         return _does_not_fit(checkpoint, f"not even with {quantization}")
-    return InputError(
-        f"--model {checkpoint.name}: transformers can't load it with {quantization}: "
-        f"{first_line(error)}"
-    )
+    what = f"--model {checkpoint.name}: transformers can't load it with {quantization}"
+    return foreign.wrapped(what, error)
 
 
 def _does_not_fit(checkpoint: Checkpoint, how: str) -> InputError:

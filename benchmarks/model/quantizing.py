@@ -12,13 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.errors import plain
+from benchmarks.common.foreign import PlainError
 from benchmarks.splitting import shards
 
 if TYPE_CHECKING:
     import torch
 
-STEPS = ("Bnb8bitQuantize", "Bnb4bitQuantize")  # of transformers' loader
+# Of transformers' loader; the last two load what is quantized already.
+STEPS = ("Bnb8bitQuantize", "Bnb4bitQuantize", "Bnb8bitDeserialize", "Bnb4bitDeserialize")
 
 
 @dataclass
@@ -61,7 +62,7 @@ def _watched(step: Any, seen: Seen, *, ours: bool) -> Iterator[None]:
                     return found
             return original(self, input_dict, *more, model=model, **others)
         except Exception as error:
-            seen.errors.append(plain(error))
+            seen.errors.append(PlainError(error))
             raise
 
     step.convert = convert

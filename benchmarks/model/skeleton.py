@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common import foreign
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import first_line
 from benchmarks.config.options import ATTENTIONS
@@ -45,14 +46,12 @@ def build(checkpoint: Checkpoint, attention: str) -> Any:
         for other in ATTENTIONS:
             if other != attention and _can_be_built(checkpoint, other):
                 raise InputError(
-                    f"--attn-implementation {attention}: expected one that {checkpoint.name} has "
-                    f"and that is installed, got one that transformers can't use here; write "
+                    f"--attn-implementation {attention}: expected one that works for "
+                    f"{checkpoint.name}, got {_unusable(error, checkpoint)}; write "
                     f"--attn-implementation {other}"
                 ) from error
-        raise InputError(
-            f"--model {checkpoint.name}: transformers can't build it from its config.json: "
-            f"{type(error).__name__}: {first_line(error)}"
-        ) from error
+        what = f"--model {checkpoint.name}: transformers can't build it from its config.json"
+        raise foreign.wrapped(what, error) from error
 
 
 def dry_pass(model: Any) -> Pass | None:
@@ -162,6 +161,17 @@ def kept_in_32_bits(model: Any) -> set[str]:
 def is_part(name: str, parts: Iterable[str]) -> bool:
     """Tell if a name has one of these parts, which may be several words: `indexer.proj`."""
     return any(f".{part}." in f".{name}." for part in parts)
+
+
+def _unusable(error: Exception, checkpoint: Checkpoint) -> str:
+    """Return why an attention can't be used: its package is missing, or the architecture has none.
+
+    transformers looks first for what the architecture has.
+    """
+    if "does not support" in str(error):
+        return f"one that transformers doesn't have for {checkpoint.config.get('model_type')}"
+    missing = "whose package isn't installed, or " if isinstance(error, ImportError) else "that "
+    return f"one {missing}can't be used here ({first_line(error).rstrip('.')})"
 
 
 def _can_be_built(checkpoint: Checkpoint, attention: str) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.common import foreign
 from benchmarks.common.errors import InputError
-from benchmarks.common.text import first_line
 from benchmarks.config.generation import DEFAULT, MODES
 from benchmarks.config.options import TENSOR
 from benchmarks.config.workload import Workload, build_workload, shipped_text
@@ -166,7 +166,5 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     try:
         return AutoTokenizer.from_pretrained(checkpoint.path)
     except Exception as error:
-        raise InputError(
-            f"--model {checkpoint.name}: can't read its tokenizer ({type(error).__name__}: "
-            f"{first_line(error)})"
-        ) from error
+        what = f"--model {checkpoint.name}: transformers can't read its tokenizer"
+        raise foreign.wrapped(what, error) from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.common.errors import HarnessError
+from benchmarks.common import foreign
+from benchmarks.common.errors import HarnessError, InputError, LibraryError
 from benchmarks.common.text import first_line, short
 from benchmarks.sessions.outcome import Cause
 
@@ -39,31 +38,27 @@ def loaded(item: Any) -> str:
     return f"{found['quantization']}{model}"
 
 
-def as_line(error: BaseException, state: SessionState, test: str) -> str | None:
-    """Return an error that ends a benchmark in one line; None if the test itself raised it.
+def as_line(error: BaseException, state: SessionState, name: str) -> str | None:
+    """Return an error in one line; None if the test itself raised it.
 
     One that the suite understands says all. Of another library's the line has the library and the
-    last frame in it, and names the file that the traceback was written to.
+    last frame in it, and names the file, called by `name`, that the traceback was written to.
     """
-    if isinstance(error, HarnessError):
-        return f"{type(error).__name__}: {error}"
-    frames = traceback.extract_tb(error.__traceback__)
-    last = next((each for each in reversed(frames) if "site-packages" in each.filename), None)
-    if last is None or not isinstance(error, Exception):
-        return None
-    inside = Path(last.filename.rpartition("site-packages")[2].lstrip("/\\"))
-    line = (
-        f"{inside.parts[0]}: {type(error).__name__}: {first_line(error)} ({inside}:{last.lineno}, "
-        f"in {last.name})"
-    )
+    ours = f"{type(error).__name__}: {error}" if isinstance(error, HarnessError) else None
+    line = ours or foreign.as_line(error)
+    if line is None or (ours and not isinstance(error, LibraryError)):
+        return line
+    return f"{line}; {_kept(error, state, name)}"
+
+
+def in_full(error: LibraryError, state: SessionState, name: str) -> InputError:
+    """Return what another library couldn't use, with the file that has its traceback."""
+    return InputError(f"{error}; {_kept(error, state, name)}")
+
+
+def _kept(error: BaseException, state: SessionState, name: str) -> str:
     folder = state.settings.artifacts or state.settings.cache_dir / "tracebacks"
-    file = folder / f"{test}.traceback.txt"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError as refused:
-        return f"{line}; its traceback can't be written: {refused}"
-    return f"{line}; its traceback is in {file}"
+    return foreign.keep(error, folder / f"{name}.traceback.txt")
 
 
 class Table:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.errors import InputError
+from benchmarks.common.errors import InputError, LibraryError
 from benchmarks.common.text import short, wrapped
 from benchmarks.config.options import TENSOR
 from benchmarks.machine import device, software
 from benchmarks.model.target import find_target
-from benchmarks.pytest_session import plugins, selection, written
+from benchmarks.pytest_session import failures, plugins, selection, written
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import state_of
 from benchmarks.report import columns
@@ -74,7 +74,10 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
     written.check(config)
     for name in dict.fromkeys(selection.model_of(each, state.settings) for each in benchmarks):
         settings = replace(state.settings, models=(name,))
-        state.targets[name] = target = find_target(settings, progress.say)
+        try:
+            state.targets[name] = target = find_target(settings, progress.say)
+        except LibraryError as error:
+            raise failures.in_full(error, state, "model") from error
     if config.get_verbosity() < 0:
         return []
     models = "model" if len(state.targets) == 1 else "models"

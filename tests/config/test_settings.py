@@ -97,7 +97,7 @@ def test_defaults() -> None:
         rounds=5,
         warmup_rounds=3,
         replicas=(),
-        dtype="float16",
+        dtype=None,
         attn_implementation="sdpa",
         bounds=Bounds(),
         again_within_s=300,

@@ -73,4 +73,6 @@ def test_a_reference_that_is_not_finite_leaves_null_and_its_reason(measured, fol
     info = benchmark["extra_info"]
     assert info["metrics"]["logits_relative_error"] is None
     assert info["attestation"]["agreement"] is None
-    assert "fp16 is nothing to compare with: fp16: " in info["unmeasured"]["top1_agreement"]
+    reason = info["unmeasured"]["top1_agreement"]
+    assert reason.startswith(f"the reference, {folder} in fp16, isn't finite: ")
+    assert reason.endswith("; give a copy of it in bfloat16, whose reference is bf16")

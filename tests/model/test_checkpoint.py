@@ -120,6 +120,11 @@ DAMAGES = {
     "no tokenizer": (remove("tokenizer.json"), "expected a tokenizer.json in", ""),
     "no weights": (remove(FIRST, SECOND, INDEX), "expected *.safetensors files in", ""),
     "index is not JSON": (replace(INDEX, b"{"), f"readable {INDEX}", FRESH),
+    "index of no names": (
+        replace(INDEX, b'{"weight_map": {"a": 5}}'),
+        "5: expected this file",
+        AGAIN,
+    ),
     "missing shard": (remove(SECOND), f"{SECOND}: expected this file", AGAIN),
     "a byte too few": (edit(SECOND, lambda old: old[:-1]), DAMAGED, AGAIN),
     "no tensors": (edit(SECOND, lambda old: old[:-16]), DAMAGED, AGAIN),

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import re
 import shutil
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -10,10 +12,10 @@ from unittest.mock import Mock
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from benchmarks.common.errors import InputError, OutOfMemoryError
-from benchmarks.model import loading
+from benchmarks.common.errors import InputError, LibraryError, OutOfMemoryError
+from benchmarks.model import fitness, loading, skeleton
 from benchmarks.model.checkpoint import Checkpoint, read
 from benchmarks.model.target import find_target
 
@@ -36,6 +38,18 @@ def test_a_model_that_transformers_refuses_is_one_line(target, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match=r"doesn't fit .* expected fp16 0\.0267 GB, int8-decomp"):
         loading.load(target, "int8", cold=True)
+
+
+def test_what_transformers_raises_is_named_with_its_last_frame(target, monkeypatch, tmp_path):
+    """The error keeps the text of the traceback, and none of the frames that hold tensors."""
+    reads = Mock(side_effect=lambda *_, **__: AutoConfig.from_pretrained(tmp_path / "none"))
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", reads)
+    with pytest.raises(LibraryError) as caught:
+        loading.load(target, "int8", cold=True)
+    says = r"can't load it with int8: (\w+): \w+: .* \(\1/[\w/]+\.py:\d+, in \w+\)$"
+    assert re.search(says, str(caught.value))
+    assert caught.value.__cause__.__traceback__ is None
+    assert "in load" in "".join(traceback.format_exception(caught.value.__cause__))
 
 
 def rewritten(target, folder, change):
@@ -64,6 +78,17 @@ def test_a_missing_weight_is_never_measured(target, tmp_path, quantization):
     with pytest.raises(InputError) as caught:
         loading.load(damaged, quantization, cold=False)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_linear_is_found_before_the_load(target, tmp_path):
+    """Of a checkpoint in 16 bits as well; of linears that share a weight files have one."""
+    name = "model.layers.2.mlp.up_proj"
+    damaged = rewritten(target, tmp_path, lambda tensors: tensors.pop(f"{name}.weight", None))
+    model = skeleton.build(damaged.checkpoint, "sdpa")
+    with pytest.raises(InputError, match=rf"got none of {name}\.weight \(1 missing in all\)"):
+        fitness.check(damaged.checkpoint, ["fp16"], model, None)
+    model.get_submodule(name).weight = model.model.layers[1].mlp.up_proj.weight
+    fitness.check(damaged.checkpoint, ["fp16"], model, None)
 
 
 def test_weights_of_another_shape_than_the_config_says_are_refused(target, tmp_path):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
+import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.common.errors import InputError, OutputError
+from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import agreement, attestation, counters, output, references
-from benchmarks.model import checkpoint, fitness, loading
+from benchmarks.model import checkpoint, fitness, loading, skeleton
 from benchmarks.model import target as targets
 from benchmarks.model.target import find_target
 from tests.running import LEAST
@@ -82,6 +87,8 @@ def test_what_was_saved_is_loaded_attested_and_compared(
     reference = references.ensure_reference(found)
     figures, how = agreement.check(name, logits, found, reference)
     assert how["checkpoint"] == "synthetic:tiny"
+    with pytest.raises(OutputError, match=f"^{name} disagrees with bf16 of synthetic:tiny: "):
+        agreement.check(name, -logits, found, reference)
     assert figures["logits_relative_error"] > 0
     with loading.load(target, name, cold=False) as engine:
         assert torch.equal(output.logits(engine, target).cpu(), logits)
@@ -155,15 +162,56 @@ def test_what_is_stored_in_bfloat16_is_measured_in_it(
     found = find(tmp_path, "nf4")
     with loading.load(found, "nf4", cold=False) as engine:
         assert attestation.attest_model(found, engine)["dtype"] == "bfloat16"
-    with pytest.raises(InputError, match="--dtype bfloat16: expected float16, in which"):
-        find(saved["nf4"], "nf4", dtype="bfloat16")
+    for folder, other, own in (
+        (saved["nf4"], "bfloat16", "float16"),
+        (tmp_path, "float16", "bfloat16"),  # the default of the rest, if it is asked for
+    ):
+        with pytest.raises(InputError, match=f"--dtype {other}: expected {own}, in which"):
+            find(folder, "nf4", dtype=other)
 
 
-def test_a_session_takes_the_checkpoints_own_quantization(
-    saved: dict[str, Path], session: Any
+@pytest.mark.parametrize(
+    ("name", "dtype", "own", "says"),
+    [
+        ("nf4", None, None, "beyond float16: --dtype bfloat16 holds them"),
+        ("nf4", "bfloat16", None, "beyond bfloat16"),
+        ("nf4", "bfloat16", "nf4", "beyond bfloat16"),
+        ("nf4", "float16", "nf4", "beyond float16: give the original model, and --dtype bfloat16"),
+        ("int8", "bfloat16", None, "in which INT8 kernels compute: --quantization bf16 holds them"),
+        ("int8", None, "int8", "compute: give the original model, and --quantization bf16 holds"),
+        ("fp16", "bfloat16", None, "beyond float16: --quantization bf16 holds them"),
+        ("bf16", None, None, "beyond bfloat16"),
+    ],
+)
+def test_advice_names_no_option_that_is_refused(
+    target: Target, name: str, dtype: str | None, own: str | None, says: str
 ) -> None:
+    """What is quantized already takes neither another dtype nor another quantization."""
+    settings = dataclasses.replace(target.settings, dtype=dtype)
+    other = dataclasses.replace(target.checkpoint, quantization=own)
+    found = output.beyond(name, dataclasses.replace(target, settings=settings, checkpoint=other))
+    assert says in found
+    assert ("holds" in found) == (found != "beyond bfloat16")
+
+
+@pytest.fixture
+def hub(saved: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a cache of the hub, without a network: org/model is in nf4, and v8 of it in INT8."""
+    cache, repository = tmp_path / "hub", tmp_path / "hub" / "models--org--model"
+    for revision, name in (("main", "nf4"), ("v8", "int8-decomp")):
+        commit = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+        shutil.copytree(saved[name], repository / "snapshots" / commit)
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / revision).write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return repository
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_session_takes_the_checkpoints_own_quantization(session: Any) -> None:
     """`--quantization` may be left away; agreement is null with its reason."""
-    done = session(*LEAST, f"--model={saved['nf4']}", "--benchmark-save=x", model=None)
+    done = session(*LEAST, "--model=org/model", "--benchmark-save=x", model=None)
     assert done.status == 0, done.out + done.err
     (benchmark,) = done.saved["benchmarks"]
     info = benchmark["extra_info"]
@@ -171,6 +219,53 @@ def test_a_session_takes_the_checkpoints_own_quantization(
     assert info["metrics"]["logits_relative_error"] is None
     assert "--reference" in info["unmeasured"]["logits_relative_error"]
     assert " ".join(done.out.split()).count("Agreement with 16 bits was not measured: ") == 1
+
+
+def test_the_own_quantization_is_that_of_the_revision(saved: dict[str, Path], hub: Path) -> None:
+    """Of a folder as well, whose faults are said later; what can't be had is said in one line."""
+    own = functools.partial(checkpoint.own_quantization, fetch=True)
+    assert [own("org/model", each) for each in (None, "v8")] == ["nf4", "int8-decomp"]
+    assert own(str(saved["nf4-dq"]), None) == "nf4-dq"
+    for other in (None, "synthetic:tiny", "./none"):
+        assert own(other, None) is None
+    for model, revision in (("org/model", "v9"), ("org/other", None)):
+        with pytest.raises(InputError, match=f"^--model {model}: can't reach the hub, and this"):
+            own(model, revision)
+        assert own(model, revision, fetch=False) is None
+    for file in hub.glob("snapshots/*/config.json"):
+        config = json.loads(file.read_text())
+        file.write_text(json.dumps(config | {"quantization_config": {"quant_method": "awq"}}))
+    with pytest.raises(InputError, match=r"^--model org/model: expected weights in 16 .* got awq"):
+        own("org/model", None)
+
+
+LACKING = {
+    "int8-decomp": ("SCB", "weight"),
+    "nf4": ("weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__nf4", "weight"),
+    "nf4-dq": ("weight.nested_absmax", "weight.nested_quant_map"),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_part_of_a_linear_that_is_missing_is_found_before_the_load(
+    saved: dict[str, Path], find: Any, name: str
+) -> None:
+    """By the headers of the files; the line names the linear."""
+    found = find(saved[name], name).checkpoint
+    model = skeleton.build(found, "sdpa")
+    for part in LACKING[name]:
+        missing = LINEAR.removesuffix("weight") + part
+        files = {each: file for each, file in found.files.items() if each != missing}
+        says = re.escape(f"got none of {missing} (1 missing in all); fetch it again")
+        with pytest.raises(InputError, match=says):
+            fitness.check(dataclasses.replace(found, files=files), (name,), model, None)
+    unsaid = dataclasses.replace(found, config={}, quantization=None)
+    with pytest.raises(InputError, match=r"expected a quantization_config in its config\.json"):
+        fitness.check(unsaid, (name,), model, None)
+    files = {each: file for each, file in found.files.items() if each.endswith("weight")}
+    scales = 28 * len(QUANTIZATIONS[name].parts)
+    with pytest.raises(InputError, match=rf"\({scales} missing in all\)"):  # of 16 bits
+        fitness.check(dataclasses.replace(found, files=files), (name,), model, None)
 
 
 def test_another_quantization_than_its_own_is_refused(

@@ -1,5 +1,7 @@
 """What is said of a benchmark that fails: what failed, why, in one line, and where the rest is."""
 
+import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,4 +60,18 @@ def test_an_error_of_another_library_is_one_line(session, monkeypatch, tmp_path)
     assert "torch/nn/modules/module.py:" in line
     file = Path(line.rpartition(" is in ")[2].strip())
     assert file.parent == tmp_path / "out"
+    assert "Traceback (most recent call last)" in file.read_text()
+
+
+def test_a_tokenizer_that_another_library_can_not_read_is_one_line(session, one_layer, tmp_path):
+    """Before a load: what was tried, the library, its last frame, and where the traceback is."""
+    folder = shutil.copytree(one_layer.path, tmp_path / "model")
+    (folder / "tokenizer.json").write_text('{"model": 1}')
+    outcome = session(*LEAST, f"--artifacts={tmp_path / 'out'}", f"--model={folder}", model=None)
+    assert outcome.status == 4
+    (line,) = filter(None, outcome.err.splitlines())
+    assert f"--model {folder}: transformers can't read its tokenizer: tra" in line
+    assert re.search(r" \(transformers/[\w/]+\.py:\d+, in \w+\); its traceback is in ", line)
+    file = Path(line.rpartition(" is in ")[2])
+    assert file == tmp_path / "out" / "model.traceback.txt"
     assert "Traceback (most recent call last)" in file.read_text()

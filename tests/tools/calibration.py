@@ -22,7 +22,7 @@ from benchmarks.config.settings import build_settings
 from benchmarks.evidence import agreement, output, references
 from benchmarks.model import loading
 from benchmarks.model.target import find_target
-from tests.tools.damages import DAMAGES
+from tests.tools import damages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,7 @@ TEXTS = (  # prose, a licence, code, tables
     "benchmarks/model/checkpoint.py",
     "docs/options.md",
 )
+SCALED = "model.layers.15.mlp.down_proj"
 HEAD = ("quantization", "what", "windows", "relative error", "KL, nats", "top-1", "weights", "")
 
 
@@ -58,10 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"against {references.reference_name(target)}, windows of {asked.tokens} tokens\n")
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
     right = True
+    found: dict[str, int] = {}
     for name in asked.quantization:
         right &= _row(target, name, None, texts, expected)
-        for damage in DAMAGES if asked.damaged else ():
+        for damage in damages.DAMAGES if asked.damaged else ():
             right &= _row(target, name, damage, texts[: asked.damaged], expected)
+        if asked.damaged:
+            found[name] = _least(target, name)
+    for name, percent in found.items():
+        print(f"{name}: scales of {SCALED} that are too large are found from {percent} % on")
     return 0 if right else 1
 
 
@@ -87,7 +93,7 @@ def _row(
     """Print the figures of a model, whole or damaged; return whether the suite judged it right."""
     with loading.load(target, name, cold=False) as engine:
         if damage:
-            DAMAGES[damage](engine.model.model.layers)
+            damages.DAMAGES[damage](engine.model.model.layers)
         weights, refused = _weights(engine, target)
         pairs = zip(texts, expected, strict=False)  # of a damaged one the first texts alone
         figures = [output.compare(_logits(engine, ids), logits) for ids, logits in pairs]
@@ -98,6 +104,22 @@ def _row(
     print(f"| {' | '.join((name, damage or 'whole', str(len(figures)), *spans, weights, says))} |")
     sys.stdout.flush()
     return refused if damage else not (refused or beyond)
+
+
+def _least(target: Target, name: str) -> int:
+    """Return from which error on, in percent, wrong scales of a linear are refused."""
+    passes, refused, now = 0, 100, 1.0
+    with loading.load(target, name, cold=False) as engine:
+        linear = engine.model.get_submodule(SCALED)
+        while refused - passes > 1:
+            percent = (passes + refused) // 2
+            damages.scale(linear, (1 + percent / 100) / now)
+            now = 1 + percent / 100
+            if _weights(engine, target)[1]:
+                refused = percent
+            else:
+                passes = percent
+    return refused
 
 
 def _weights(engine: Engine, target: Target) -> tuple[str, bool]:
