@@ -18,7 +18,7 @@ from benchmarks.commands.arguments import given_path
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import wrapped
 from benchmarks.config import models
-from benchmarks.config.options import OPTIONS, TENSOR
+from benchmarks.config.options import DTYPE, OPTIONS, TENSOR
 from benchmarks.config.settings import build_settings
 from benchmarks.config.values import count, positive
 from benchmarks.duet.restart import Conditions
@@ -27,8 +27,9 @@ from benchmarks.environments.overlay import Overlays
 from benchmarks.verdicts.estimate import ENOUGH
 
 # A duet needs many restarts rather than long ones: what a process is lucky with differs more
-# between two of them than rounds differ within one.
-DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1"}
+# between two of them than rounds differ within one. A side may be an older copy of the suite, which
+# wants a dtype.
+DEFAULTS = {"new_tokens": "32", "rounds": "10", "warmup_rounds": "1", "dtype": DTYPE}
 NOT_OURS = (
     "--artifacts",
     "--again-within",

@@ -172,7 +172,7 @@ def own_dtype(checkpoint: Checkpoint, dtype: str | None) -> str | None:
     if stored and dtype not in (stored, None):
         raise InputError(
             f"--dtype {dtype}: expected {stored}, in which {checkpoint.name} keeps what isn't "
-            "quantized; leave the option away"
+            f"quantized; write --dtype {stored}"
         )
     return stored or dtype
 
