@@ -1,6 +1,7 @@
-"""The table of generation modes, and each quantization against 16 bits: for docs/results.
+"""The table of quantizations, batch sizes and modes, and each against 16 bits: for docs/results.
 
 python -m tests.tools.modes gpu-check/modes.json
+python -m tests.tools.modes gpu-check/sessions/table.json
 """
 
 from __future__ import annotations
@@ -15,22 +16,26 @@ from tests.tools import stored
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COLUMNS = {
-    "tokens_per_s": "tokens/s",
-    "tpot_s": "TPOT",
+WORK = {
     "decode_device_s": "device",
-    "decode_busy_share": "busy",
+    "prefill_device_s": "prefill, device",
     "peak_allocated_bytes": "peak memory",
-    "compile_s": "compile",
 }
 CALLS = ("python_calls", "kernel_launches")
-HEAD = ("quantization", "batch", "mode", *COLUMNS.values(), "Python calls", "launches")
+WALL = {  # it says less
+    "tokens_per_s": "tokens/s",
+    "tpot_s": "TPOT",
+    "decode_busy_share": "busy",
+    "compile_s": "compile",
+}
+PLACE = ("quantization", "batch", "mode")
+HEAD = (*PLACE, *WORK.values(), "Python calls", "launches", *WALL.values())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a row for each combination of quantization, batch size and mode, then the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, help="of the step `modes`; or compressed")
+    parser.add_argument("files", nargs="+", type=Path, help="of the steps `modes` and `table`")
     asked = parser.parse_args(arguments)
     found = benchmarks(asked.files)
     print(*table([info for _, info in found]), "", sep="\n")
@@ -39,11 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def benchmarks(files: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
     """Return what was measured of each combination, by its name."""
-    return [
-        (f"throughput[{name}]", info)
-        for file in files
-        for name, info in stored.read(file)["measured"].items()
-    ]
+    found: list[tuple[str, dict[str, Any]]] = []
+    for file in files:
+        content = stored.read(file)
+        found += [
+            (f"throughput[{name}]", info) for name, info in content.get("measured", {}).items()
+        ]
+        found += [(each["name"], each["extra_info"]) for each in content.get("benchmarks", ())]
+    return found
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -55,11 +63,12 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
     for info in found:
         metrics, work, decode = info["metrics"], info["workload"], info["counters"]["decode"]
         first, last = info["counters"]["decode_steps"]
-        rate, *others = (columns.cell(name, metrics[name]) for name in COLUMNS)
+        spent = [columns.cell(name, metrics[name]) for name in WORK]
+        rate, *others = (columns.cell(name, metrics.get(name)) for name in WALL)
         mark = "" if info["validity"]["valid"] else " !"
         calls = (f"{decode[key] / (last - first):,.0f}" for key in CALLS)
         where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
-        lines.append(f"| {' | '.join((*where, rate + mark, *others, *calls))} |")
+        lines.append(f"| {' | '.join((*where, *spent, *calls, rate + mark, *others))} |")
     return lines
 
 
