@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from benchmarks.common.files import write_json
 from benchmarks.machine import clock
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.sessions.session import read_session
+from tests.running import GIT, git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.tools.gpu_plan import Gated
 
@@ -78,7 +79,7 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
     baselines = [
         _ci(main, "--promote", "--gate=work", "--options", work) for _ in range(gated.baselines)
     ]
-    _run(main, sys.executable, "-m", "benchmarks", "baselines", "push")
+    _share(main, "push")
     step_s, clock_hz = _device_time(_newest(main)) if cuda else (0.0, 0.0)
     changes = {"same": "", "host": HOST, "busy": ""}
     if cuda:
@@ -87,9 +88,9 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
     found: dict[str, Any] = {"baselines": baselines, "pull_requests": {}}
     for name in [each for each in EXPECTED if each in changes and each in gated.pull_requests]:
         clone = pull_request(folder, name, changes[name])
-        _run(clone, sys.executable, "-m", "benchmarks", "baselines", "pull")
+        _share(clone, "pull")
         asked = " ".join([*options, *gated.options, *gated.rounds]) if name == "busy" else work
-        with _busy() if name == "busy" else _quiet():
+        with _busy() if name == "busy" else nullcontext():
             one = _ci(clone, "--base", "origin/main", "--gate=work", "--options", asked)
         found["pull_requests"][name] = {**one, "expected": EXPECTED[name]}
         write_json(folder / "so-far.json", found)
@@ -113,19 +114,19 @@ def repository(folder: Path) -> Path:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, main / name)
     (main / ".gitignore").write_text("__pycache__/\n.benchmarks/\nartifacts/\n*.egg-info/\n")
-    _run(folder, "git", "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    _run(main, "git", "init", "--quiet", "--initial-branch=main")
-    _run(main, "git", "remote", "add", "origin", str(origin))
+    git(folder, "init", "--quiet", "--bare", "--initial-branch=main", origin)
+    git(main, "init", "--quiet", "--initial-branch=main")
+    git(main, "remote", "add", "origin", origin)
     _commit(main, "main")
-    _run(main, "git", "push", "--quiet", "origin", "main")
+    git(main, "push", "--quiet", "origin", "main")
     return main
 
 
 def pull_request(folder: Path, name: str, change: str) -> Path:
     """Return a clone of main in which a change is committed on a branch."""
     clone = folder / name
-    _run(folder, "git", "clone", "--quiet", str(folder / "origin.git"), str(clone))
-    _run(clone, "git", "checkout", "--quiet", "-b", name)
+    git(folder, "clone", "--quiet", folder / "origin.git", clone)
+    git(clone, "checkout", "--quiet", "-b", name)
     if change:
         (clone / "slower.py").write_text(PLUG_IN.format(change=change.strip()))
         with (clone / "conftest.py").open("a") as stream:
@@ -159,7 +160,7 @@ def _ci(clone: Path, *options: str) -> dict[str, Any]:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks", "ci", *options, "--summary", str(summary)],
             cwd=clone,
-            env=_variables({"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}),
+            env=GIT | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)},
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
@@ -182,25 +183,20 @@ def _newest(clone: Path) -> Path:
     return max(files, key=lambda file: file.stat().st_mtime_ns)
 
 
-def _variables(more: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which git knows neither this checkout nor the user's habits."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return {**ours, "GIT_CONFIG_GLOBAL": os.devnull, **more}
-
-
 def _commit(clone: Path, message: str) -> None:
-    _run(clone, "git", "add", "--all")
-    _run(clone, "git", "commit", "--quiet", "--message", message)
+    git(clone, "add", "--all")
+    git(clone, "commit", "--quiet", "--message", message)
 
 
-def _run(folder: Path, *command: str) -> None:
-    """Run a command. Raises InputError if it fails."""
+def _share(clone: Path, how: str) -> None:
+    """Push or pull the baselines. Raises InputError if that fails."""
+    command = [sys.executable, "-m", "benchmarks", "baselines", how]
     done = subprocess.run(
-        command, cwd=folder, env=_variables(SOMEBODY), capture_output=True, text=True, check=False
+        command, cwd=clone, env=GIT | SOMEBODY, capture_output=True, text=True, check=False
     )
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip()
-        raise InputError(f"{' '.join(command)}: expected 0, got {done.returncode}: {said}")
+        raise InputError(f"baselines {how}: expected status 0, got {done.returncode}: {said}")
 
 
 @contextmanager
@@ -214,8 +210,3 @@ def _busy() -> Iterator[None]:
         for each in others:
             each.kill()
             each.wait()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    yield
