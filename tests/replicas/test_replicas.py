@@ -95,9 +95,13 @@ def test_ctrl_c_ends_all_replicas(fleet, second, nothing_stays):
         if (replica, says) == (0, "ready for round 2"):
             os.kill(os.getpid(), signal.SIGINT)
 
+    was = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     both = fleet(show)
-    with pytest.raises(KeyboardInterrupt):
-        both.run()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            both.run()
+    finally:
+        signal.signal(signal.SIGINT, was)
     assert nothing_stays(both)
 
 
