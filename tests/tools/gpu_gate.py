@@ -5,6 +5,7 @@ Git, the sessions and `ci` are real; of the runner there are the variables that 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import JUDGED
 from benchmarks.common.files import write_json
 from benchmarks.machine import clock
-from benchmarks.sessions.outcome import Outcome
 from benchmarks.sessions.session import read_session
 from tests.running import GIT, git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.tools.gpu_plan import Gated
 
@@ -54,6 +55,25 @@ def pytest_collection_finish(session):
     {change}
 '''
 HOST = "Linear8bitLt.forward = extra_call(Linear8bitLt.forward)"
+WALL = """
+    import time
+    from benchmarks.model.engine import Engine
+
+    run = Engine.run
+
+    def longer(self, workload, new_tokens, *processors):
+        last = time.perf_counter()
+
+        def sleep(input_ids, scores):
+            nonlocal last
+            time.sleep({share} * (time.perf_counter() - last))
+            last = time.perf_counter()
+            return scores
+
+        return run(self, workload, new_tokens, sleep, *processors)
+
+    Engine.run = longer
+"""
 DEVICE = """
     forward = LlamaDecoderLayer.forward
 
@@ -64,44 +84,68 @@ DEVICE = """
 
     LlamaDecoderLayer.forward = longer
 """
-EXPECTED = {"same": 0, "device": 1, "host": 1, "busy": 0}  # exit status of each pull request
+# The exit status of each pull request. Their work is judged by `ci`. What slows the wall alone is
+# called in each step, and found by that; it is judged by the wall too, in a session of pytest.
+EXPECTED = {"same": 0, "device": 1, "host": 1, "busy": 0, "wall-2": 1, "wall-5": 1}
+WALLS = ("wall-2", "wall-5")
+SESSION = ("pytest", "benchmarks")
+PROMOTE = ("benchmarks", "promote", "--latest", "--force=whatever the wall was on this host")
 
 
 def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -> dict[str, Any]:
     """Return status, seconds and verdicts of each pull request, and of the baselines before it.
 
-    `options` are those of every session. They measure work alone, but for the one on a busy host,
-    of which rounds are timed as well. Raises InputError if a status isn't as expected.
+    `options` are those of every session. What a call before measured, and was cut short after,
+    isn't measured again. Raises InputError if a status isn't as expected.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    main = repository(folder)
-    work = " ".join([*options, *gated.options, "--work-only"])
-    baselines = [
-        _ci(main, "--promote", "--gate=work", "--options", work) for _ in range(gated.baselines)
-    ]
-    _share(main, "push")
+    so_far = folder / "so-far.json"
+    found: dict[str, Any] = {"baselines": [], "pull_requests": {}}
+    if so_far.exists():
+        found = json.loads(so_far.read_text())
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        repository(folder)
+    main, asked = folder / "main", [*options, *gated.options]
+    while len(found["baselines"]) < gated.baselines:
+        one = _run(main, *SESSION, "--gate=work", "--benchmark-save=baseline", *asked)
+        _must(main, *PROMOTE)
+        found["baselines"].append(one)
+        write_json(so_far, found)
+    _must(main, "benchmarks", "baselines", "push")
     step_s, clock_hz = _device_time(_newest(main)) if cuda else (0.0, 0.0)
-    changes = {"same": "", "host": HOST, "busy": ""}
-    if cuda:
-        spin = cycles(step_s, clock_hz, gated.layers)
-        changes["device"] = DEVICE.format(every=EVERY, cycles=spin)
-    found: dict[str, Any] = {"baselines": baselines, "pull_requests": {}}
-    for name in [each for each in EXPECTED if each in changes and each in gated.pull_requests]:
+    spin = cycles(step_s, clock_hz, gated.layers)
+    changes = {
+        "same": "",
+        "device": DEVICE.format(every=EVERY, cycles=spin),
+        "host": HOST,
+        "busy": "",
+        "wall-2": WALL.format(share=0.02),
+        "wall-5": WALL.format(share=0.05),
+    }
+    for name in gated.pull_requests:
+        if name in found["pull_requests"]:
+            continue
         clone = pull_request(folder, name, changes[name])
-        _share(clone, "pull")
-        asked = " ".join([*options, *gated.options, *gated.rounds]) if name == "busy" else work
+        _must(clone, "benchmarks", "baselines", "pull")
+        command = [*SESSION, "--gate=strict", "--benchmark-save=strict", *asked]
+        if name not in WALLS:
+            work = " ".join([*asked, "--work-only"])
+            command = ["benchmarks", "ci", "--base=origin/main", "--gate=work", "--options", work]
         with _busy() if name == "busy" else nullcontext():
-            one = _ci(clone, "--base", "origin/main", "--gate=work", "--options", asked)
-        found["pull_requests"][name] = {**one, "expected": EXPECTED[name]}
-        write_json(folder / "so-far.json", found)
-    wrong = {
+            found["pull_requests"][name] = {**_run(clone, *command), "expected": EXPECTED[name]}
+        write_json(so_far, found)
+    if others := wrong(found["pull_requests"]):
+        raise InputError(f"expected {EXPECTED}, got {others}; {folder} has their logs")
+    return found
+
+
+def wrong(pull_requests: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return the exit statuses that aren't as expected, by the names of the pull requests."""
+    return {
         name: each["status"]
-        for name, each in found["pull_requests"].items()
+        for name, each in pull_requests.items()
         if each["status"] != each["expected"]
     }
-    if wrong:
-        raise InputError(f"expected {EXPECTED}, got {wrong}; {folder} has what each one said")
-    return found
 
 
 def repository(folder: Path) -> Path:
@@ -125,6 +169,7 @@ def repository(folder: Path) -> Path:
 def pull_request(folder: Path, name: str, change: str) -> Path:
     """Return a clone of main in which a change is committed on a branch."""
     clone = folder / name
+    shutil.rmtree(clone, ignore_errors=True)  # of a call that was cut short
     git(folder, "clone", "--quiet", folder / "origin.git", clone)
     git(clone, "checkout", "--quiet", "-b", name)
     if change:
@@ -152,34 +197,36 @@ def _device_time(session: Path) -> tuple[float, float]:
     )
 
 
-def _ci(clone: Path, *options: str) -> dict[str, Any]:
-    """Run `ci` as a step of a job, and return its status, its seconds, and its verdicts."""
+def _run(clone: Path, *command: str) -> dict[str, Any]:
+    """Run a module as a step of a job, and return its status, its seconds, and its verdicts.
+
+    Raises InputError if it judged nothing.
+    """
     start = clock.read()
     summary = clone.parent / f"{clone.name}.summary.md"
     with (clone.parent / f"{clone.name}.log").open("a") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks", "ci", *options, "--summary", str(summary)],
+            [sys.executable, "-m", *command, f"--summary={summary}"],
             cwd=clone,
             env=GIT | {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)},
             stdout=log,
             stderr=subprocess.STDOUT,
             check=False,
         )
+    if done.returncode not in JUDGED:
+        raise InputError(f"{clone}: expected a verdict, got status {done.returncode}: {log.name}")
     session = read_session(_newest(clone))
-    told = [each for each in session.verdicts if each["outcome"] != Outcome.NO_CHANGE.value]
-    keys = ("metric", "kind", "outcome", "change", "detail", "reasons")
     return {
         "status": done.returncode,
         "seconds": clock.read() - start,
-        "verdicts": len(session.verdicts),
-        "told": [{key: each.get(key) for key in keys} for each in told],
+        "verdicts": list(session.verdicts),
         "wall": [reason for each in session.measured.values() for reason in each.doubts],
     }
 
 
 def _newest(clone: Path) -> Path:
     """Return the session that was saved last."""
-    files = (clone / ".benchmarks").glob("*/*_ci.json")
+    files = (clone / ".benchmarks").glob("*/*.json")
     return max(files, key=lambda file: file.stat().st_mtime_ns)
 
 
@@ -188,15 +235,19 @@ def _commit(clone: Path, message: str) -> None:
     git(clone, "commit", "--quiet", "--message", message)
 
 
-def _share(clone: Path, how: str) -> None:
-    """Push or pull the baselines. Raises InputError if that fails."""
-    command = [sys.executable, "-m", "benchmarks", "baselines", how]
+def _must(clone: Path, *command: str) -> None:
+    """Run a module that has to succeed. Raises InputError if it doesn't."""
     done = subprocess.run(
-        command, cwd=clone, env=GIT | SOMEBODY, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command],
+        cwd=clone,
+        env=GIT | SOMEBODY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip()
-        raise InputError(f"baselines {how}: expected status 0, got {done.returncode}: {said}")
+        raise InputError(f"{' '.join(command)}: expected status 0, got {done.returncode}: {said}")
 
 
 @contextmanager

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.duets import given
+
+if TYPE_CHECKING:
+    import argparse
 
 TINY, FEW_ROWS = "--model=synthetic:tiny", "--batch-size=2"
 
@@ -38,13 +44,12 @@ class Apart:
 
 @dataclass(frozen=True)
 class Gated:
-    """What the gate is tried with, from end to end: `rounds` are those on a busy host."""
+    """What the gate is tried with, from end to end."""
 
     baselines: int
     pull_requests: tuple[str, ...]
     layers: int  # of the model
     options: tuple[str, ...]
-    rounds: tuple[str, ...] = ("--rounds=3", "--warmup-rounds=1")
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,19 @@ class Plan:
         *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),
         *("--rounds=5", "--warmup-rounds=2"),
     )
-    replicas: tuple[str, ...] = (  # each number of them loads anew
-        *("--replicas=1,2,4", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"),
-    )
+    # Each number of them loads anew.
+    replicas: tuple[str, ...] = ("--new-tokens=32", "--rounds=3", "--warmup-rounds=1")
+    few: str = "1,2"
+    many: str = "1,2,4"
     quantizations: str = "int8-decomp,int8,fp16,nf4"
+    quick: str = "int8"  # the one of steps in which all of them would take too long
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
-    modes: tuple[str, ...] = ("--batch-size=8,1", "--new-tokens=16", "--rounds=3")
-    modes_s: float = 310.0  # for all of it
+    modes: tuple[str, ...] = ("--new-tokens=16", "--rounds=3")
+    modes_s: float = 80.0  # for `quick`
+    all_modes_s: float = 310.0
+    prequantized: str = "int8-decomp,nf4"
+    beside: str = "int8-decomp,int8,fp16"
     # The first is bound by the host, whose noise it has; the last one by the GPU alone.
     parities: tuple[Parity, ...] = (
         Parity("int8-decomp", 8, 16, 2, pairs=60),
@@ -83,9 +93,12 @@ class Plan:
     )
     gate: Gated = Gated(
         baselines=5,
-        pull_requests=("same", "device", "host", "busy"),
+        pull_requests=("same", "device", "host", "busy", "wall-2", "wall-5"),
         layers=32,
-        options=("-k=throughput", "--quantization=int8", "--new-tokens=16"),
+        options=(
+            *("-k=throughput", "--quantization=int8", "--new-tokens=16"),
+            *("--rounds=3", "--warmup-rounds=1"),
+        ),
     )
     # Short rounds, and many: a host that is slow for a second hits both of a pair.
     duet: Played = Played(("--new-tokens=2",), pairs=24, restarts=5)
@@ -102,15 +115,28 @@ SMALL = Plan(
     main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
     tensor=("--quantization=fp16", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
-    replicas=("--replicas=1,2", FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
+    replicas=(FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
+    many="1,2",
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
-    modes=("--batch-size=2", "--new-tokens=4", "--rounds=2"),
+    modes=("--new-tokens=4", "--rounds=2"),
+    prequantized="nf4",
+    beside="int8",
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
     memory=(Apart("int8-decomp", ((2, 4),)),),
-    gate=Gated(1, ("host",), 1, ("-k=throughput", "--quantization=int8", FEW_ROWS)),
+    gate=Gated(
+        1,
+        ("host",),
+        1,
+        ("-k=throughput", "--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
+    ),
     duet=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     slowed=Played((FEW_ROWS, "--new-tokens=2"), pairs=2, restarts=1),
     prefill=Played(("--quantization=int8", FEW_ROWS, "--new-tokens=1"), pairs=2, restarts=1),
 )
+
+
+def options_of(plan: Plan, *options: str) -> argparse.Namespace:
+    """Return the options of a command that measures, for this plan's model and device."""
+    return given(f"--model={plan.model}", f"--device={plan.device}", *options)

@@ -5,36 +5,34 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import measuring
-from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import write_json
-from benchmarks.duet import schedule
-from benchmarks.duet.duet import Duet
-from benchmarks.duet.schedule import Take
-from benchmarks.environments.overlay import CURRENT
 from benchmarks.machine import clock
 from benchmarks.model.target import find_target
-from tests.duets import given
-from tests.tools import gpu_gate, gpu_limits, gpu_memory, gpu_modes, parity
-from tests.tools.gpu_plan import SMALL, Plan, Played
+from tests.tools import (
+    gpu_beside,
+    gpu_duets,
+    gpu_gate,
+    gpu_limits,
+    gpu_memory,
+    gpu_modes,
+    gpu_prequantized,
+    parity,
+)
+from tests.tools.gpu_plan import SMALL, Plan, options_of
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Sequence
 
     from benchmarks.model.target import Target
 
 ROOT = Path(__file__).parents[2]
-SLOWDOWN = 0.02
 QUICKEST = ("fp16", "bf16", "int8", "nf4", "nf4-dq", "int8-decomp")
-IDENTICAL = tuple(map(Take, schedule.SIDES))
-SLOWED = (*IDENTICAL, Take("head", SLOWDOWN))
 
 
 def checkpoint(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -71,14 +69,24 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Let several processes generate at once; what was measured before a call ended is kept."""
+    """Let one process and two generate at once, of the quickest kind."""
+    return _replicas(folder / "replicas", plan, plan.quick, plan.few)
+
+
+def all_replicas(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Let up to four processes generate at once, of each quantization."""
+    return _replicas(folder / "all-replicas", plan, plan.quantizations, plan.many)
+
+
+def _replicas(folder: Path, plan: Plan, quantizations: str, numbers: str) -> dict[str, Any]:
+    """Run a session for each quantization; what was measured before a call ended is kept."""
     found = []
-    for quantization in plan.quantizations.split(","):
-        file = folder / "replicas" / f"{quantization}.json"
+    for quantization in quantizations.split(","):
+        file = folder / f"{quantization}.json"
         if not file.exists():
-            options = ["-k=replicas", f"--quantization={quantization}", *plan.replicas]
-            _session(file, plan, options)
-        found.append(f"{file.parent.name}/{file.name}")
+            options = [f"--replicas={numbers}", f"--quantization={quantization}", *plan.replicas]
+            _session(file, plan, ["-k=replicas", *options])
+        found.append(f"{folder.name}/{file.name}")
     return {"files": found}
 
 
@@ -121,18 +129,51 @@ def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as
 
 
 def modes(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Measure each quantization in each generation mode, as far as time goes."""
-    target = _target(plan, *plan.modes, "--warmup-rounds=1")
+    """Measure the quickest kind in each generation mode."""
+    return _modes(folder / "modes.partial.json", plan, [plan.quick], "8", plan.modes_s)
+
+
+def all_modes(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure each quantization in each mode, at two batch sizes, as far as time goes."""
     # The quickest come first: they leave time for the others.
     names = sorted(plan.quantizations.split(","), key=QUICKEST.index)
-    partial = folder / "modes.partial.json"
+    return _modes(folder / "all-modes.partial.json", plan, names, "8,1", plan.all_modes_s)
+
+
+def _modes(
+    partial: Path, plan: Plan, names: Sequence[str], batch_sizes: str, seconds: float
+) -> dict[str, Any]:
+    target = _target(plan, f"--batch-size={batch_sizes}", *plan.modes, "--warmup-rounds=1")
     return gpu_modes.measure(
         target,
         names,
         target.settings.batch_sizes,
-        plan.modes_s,
+        seconds,
         lambda found: write_json(partial, found),
     )
+
+
+def prequantized(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure models that `save_pretrained` wrote quantized, as somebody who has only these.
+
+    Their own quantization is not named; their reference is the model that they were made from.
+    """
+    found = {}
+    for name in plan.prequantized.split(","):
+        file = folder / "prequantized" / f"{name}.json"
+        own = Path("build", "prequantized", name)
+        with gpu_prequantized.saved(_target(plan), name, ROOT / own) as size:
+            options = ["-k=throughput", f"--reference={plan.model}", *plan.table]
+            _session(file, replace(plan, model=str(own)), options)
+        found[name] = {"file": f"{file.parent.name}/{file.name}", "bytes": size}
+    return found
+
+
+def beside(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Measure the work of a decode step alone, and while other processes generate."""
+    options = [f"--model={plan.model}", f"--device={plan.device}"]
+    target = _target(plan, *plan.table)
+    return {"work": gpu_beside.measure(target, plan.beside.split(","), options)}
 
 
 def memory(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -181,68 +222,36 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
     return {**found, "pid": other.pid, "reasons": validity["reasons"]}
 
 
-def duet(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Play restarts of identical sides, both models resident, and gather the evidence of both."""
-    return _duet(folder, plan, "duet", plan.duet, IDENTICAL)
-
-
-def slowed(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Look for a slowdown of 2 % that the host bounds: a tiny model, for more rounds a minute."""
-    return _duet(folder, plan, "slowed", plan.slowed, SLOWED)
-
-
-def prefill(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Look for a slowdown of 2 % that the GPU bounds: the prefill of long prompts."""
-    return _duet(folder, plan, "prefill", plan.prefill, SLOWED)
-
-
-def _duet(
-    folder: Path, plan: Plan, name: str, played: Played, takes: tuple[Take, ...]
-) -> dict[str, Any]:
-    """Play a duet of identical sides, and of a head that is slowed if that is one of the takes."""
-    budget = (f"--rounds={played.pairs}", f"--max-restarts={played.restarts}")
-    options = _options(plan, *played.options, *budget)
-    conditions = replace(measuring.conditions(options), takes=takes, evidence=takes == IDENTICAL)
-    out = folder / "duets" / f"{name}-{int(time.time())}"  # one that was cut short stays, beside
-    with interrupts.interruptible():
-        sides = dict.fromkeys(schedule.SIDES, CURRENT)
-        found = Duet(conditions, sides, measuring.budget(options, played.pairs), out, measuring.say)
-        found.run()
-    if not found.takes:
-        raise InputError(f"no restart was complete: {'; '.join(found.lost)}")
-    return {"folder": out.name, "lost": found.lost}
-
-
+# Ten minutes of a GPU.
 STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "checkpoint": checkpoint,
-    "limits": limits,
     "table": table,
     "main": main_job,  # the newest session: a page shows it whole, and the table's beside it
-    "duet": duet,
-    "slowed": slowed,
-    "prefill": prefill,
-    "parity": parity_step,
-    "memory": memory,
-    "stranger": stranger,
+    "modes": modes,
+    "replicas": replicas,
 }
 
 # These run only if they are named: they take more GPUs, or more minutes.
 BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "gate": gate,
-    "modes": modes,
-    "replicas": replicas,
+    "prequantized": prequantized,
+    "beside": beside,
+    "all-modes": all_modes,
+    "all-replicas": all_replicas,
     "sharded": sharded,
     "tensor": tensor,
+    "limits": limits,
+    "memory": memory,
+    "stranger": stranger,
+    "duet": gpu_duets.duet,
+    "slowed": gpu_duets.slowed,
+    "prefill": gpu_duets.prefill,
+    "parity": parity_step,
 }
 
 
-def _options(plan: Plan, *options: str) -> argparse.Namespace:
-    """Return the options of a command that measures, for this plan's model and device."""
-    return given(f"--model={plan.model}", f"--device={plan.device}", *options)
-
-
 def _target(plan: Plan, *options: str) -> Target:
-    return find_target(measuring.conditions(_options(plan, *options)).settings, print)
+    return find_target(measuring.conditions(options_of(plan, *options)).settings, print)
 
 
 def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
