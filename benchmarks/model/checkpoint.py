@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -19,9 +18,8 @@ from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, config_folder, download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    import torch
 
 REPAIR = "fetch it again, or delete the folder if the suite wrote it"
 
@@ -237,53 +235,6 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     if size != expected:
         raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
     return shapes
-
-
-def rows_of(
-    checkpoint: Checkpoint, name: str, bands: Sequence[slice], part: Sequence[slice] = ()
-) -> list[torch.Tensor] | None:
-    """Return bands of rows of a checkpoint's matrix, or of a vector's values, in float32.
-
-    None if it has none. With `part`, a slice of rows and one of columns, those of that part.
-    """
-    from safetensors import safe_open
-
-    stored = stored_name(checkpoint.files, name)
-    if stored is None:
-        return None
-    with safe_open(checkpoint.path / checkpoint.files[stored], framework="pt") as stream:
-        tensor = stream.get_slice(stored)
-        down, *across = part or (slice(None),)
-        rows = range(*down.indices(tensor.get_shape()[0]))
-        inside = [rows[band] for band in bands]
-        return [tensor[(slice(each.start, each.stop), *across)].float() for each in inside]
-
-
-def stored_name(stored: Collection[str], name: str) -> str | None:
-    """Return what a model's tensor is called in its files; None if they don't have it.
-
-    Of a model with a vision tower, files may name its parts in another order, or leave one out:
-    `language_model.model.layers.0` is `model.language_model.layers.0`. From the first number on
-    both are the same.
-    """
-    if name in stored:
-        return name
-    words, rest = _split(name)
-    shared = {}
-    for other in stored:
-        front, end = _split(other)
-        if end == rest and (words <= front or front <= words):
-            shared[other] = len(words & front)
-    best = [other for other, count in shared.items() if count == max(shared.values())]
-    return best[0] if len(best) == 1 else None
-
-
-@functools.cache
-def _split(name: str) -> tuple[set[str], str]:
-    """Return the words of a tensor's name before its first number, and all that follows them."""
-    parts = name.split(".")
-    cut = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts) - 2)
-    return set(parts[:cut]), ".".join(parts[cut:])
 
 
 def index_sha256(folder: Path) -> str:

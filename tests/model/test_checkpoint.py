@@ -16,8 +16,9 @@ from huggingface_hub import errors
 from safetensors.numpy import save_file
 
 from benchmarks.common.errors import InputError
-from benchmarks.model.checkpoint import Checkpoint, default_model, read, resolve, stored_name
+from benchmarks.model.checkpoint import Checkpoint, default_model, read, resolve
 from benchmarks.model.synthetic_weights import CONFIGS, tensor_shapes
+from benchmarks.model.tensors import stored_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
