@@ -25,7 +25,7 @@ def check(
 
     `done` is what one pass of it did, None if that isn't known.
     """
-    tensors.check(checkpoint, model)
+    tensors.check(checkpoint, model, done.idle if done else ())
     _check_own(checkpoint, quantizations)
     if done and not done.has_cache:
         raise InputError(no_cache(checkpoint.name, model))

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.common.text import count
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.model import skeleton
 
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
     from benchmarks.model.checkpoint import Checkpoint
 
 SCALES = (".SCB", ".absmax")  # ends of tensors' names, of weights that are quantized
+LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")  # of a tensor's name: stack, number, and the rest
 
 
-def check(checkpoint: Checkpoint, model: Any) -> None:
-    """Raise InputError for files that don't have the weights of a model, given without any."""
+def check(checkpoint: Checkpoint, model: Any, idle: Collection[str] = ()) -> None:
+    """Raise InputError if files have other weights than a model, which is given without any.
+
+    `idle` are its modules that don't run.
+    """
     _check_said(checkpoint)
     _check_shapes(checkpoint, model)
     _check_complete(checkpoint, model)
+    _check_layers(checkpoint, model, idle)
 
 
 def rows_of(
@@ -129,3 +135,42 @@ def _check_complete(checkpoint: Checkpoint, model: Any) -> None:
 
 def _in_any_layer(name: str) -> str:
     return re.sub(r"\d+", "*", name)
+
+
+def _check_layers(checkpoint: Checkpoint, model: Any, idle: Collection[str]) -> None:
+    """Refuse files with more layers than a config.json says: transformers leaves the rest out.
+
+    It leaves out rightly what predicts tokens further ahead, by a list of its own, or by that
+    config.json: such layers come last. Of what doesn't run, as a vision tower, some may be cut off.
+    """
+    text = checkpoint.config.get("text_config") or checkpoint.config
+    ahead = text.get("num_nextn_predict_layers") or 0
+    ignored = [re.compile(each) for each in model._keys_to_ignore_on_load_unexpected or ()]
+    for stack, layers in _stacks(model, idle).items():
+        first = (stored_name(checkpoint.files, name) for name in layers[min(layers)])
+        known = LAYER.match(next(filter(None, first), ""))
+        stored = [
+            (int(found[2]), f"{stack}.{found[2]}.{found[3]}")
+            for found in filter(None, map(LAYER.match, checkpoint.files))
+            if known and found[1] == known[1]
+        ]
+        last = max((number for number, _ in stored), default=0) - ahead
+        beyond = [
+            number
+            for number, name in stored
+            if max(layers) < number <= last and not any(each.search(name) for each in ignored)
+        ]
+        if beyond:
+            raise InputError(
+                f"--model {checkpoint.name}: expected {count(max(layers) + 1, 'layer')} in "
+                f"{stack} by its config.json, got {max(beyond) + 1} in its files; fetch both again, from one place"
+            )
+
+
+def _stacks(model: Any, idle: Collection[str]) -> dict[str, dict[int, list[str]]]:
+    """Return the names of a model's weights by stack and layer, without what doesn't run."""
+    stacks: dict[str, dict[int, list[str]]] = {}
+    for name in model.state_dict():
+        if (found := LAYER.match(name)) and name.rpartition(".")[0] not in idle:
+            stacks.setdefault(found[1], {}).setdefault(int(found[2]), []).append(name)
+    return stacks

@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 from benchmarks.common.errors import InputError
 from benchmarks.model.checkpoint import Checkpoint, default_model, read, resolve
 from benchmarks.model.synthetic_weights import CONFIGS, tensor_shapes
-from benchmarks.model.tensors import stored_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,18 +268,3 @@ def test_estimated_bytes(name: str, expected: int) -> None:
     config = CONFIGS["llama-3.1-8b"]
     checkpoint = Checkpoint("8B", Path(), None, None, config, tensor_shapes(config))
     assert checkpoint.estimated_bytes(name) == expected
-
-
-def test_a_tensor_is_found_under_the_name_that_its_files_have():
-    """The text part and the vision tower have layers of the same names; none is taken for another.
-
-    Names are those of Gemma3, in its files and as a model.
-    """
-    layer = "layers.0.self_attn.q_proj.weight"
-    stored = {f"language_model.model.{layer}", f"vision_tower.vision_model.encoder.{layer}"}
-    for name in (f"model.language_model.{layer}", f"language_model.model.{layer}"):
-        assert stored_name(stored, name) == f"language_model.model.{layer}"
-    tower = f"vision_tower.vision_model.encoder.{layer}"
-    assert stored_name(stored, f"model.{tower}") == tower
-    assert stored_name(stored, f"model.{layer.replace('0', '1')}") is None
-    assert stored_name({f"a.{layer}", f"b.{layer}"}, layer) is None
