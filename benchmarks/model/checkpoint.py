@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
 REPAIR = "fetch it again, or delete the folder if the suite wrote it"
 
+# On the hub, a pull request's branch is a revision as well.
+CONVERTED = "its page may list a pull request that adds them: refs/pr/N"
+AGAIN = f"give its hub id and a --revision with safetensors ({CONVERTED}), or save it anew"
+# What a folder may have instead of weights that can be loaded: what that is, and what helps.
+INSTEAD = {
+    "adapter_model*": ("an adapter", "merge it into its model, save that, and give its folder"),
+    "pytorch_model*.bin": ("an older format", f"{AGAIN} with transformers"),
+    "*.pth": ("an older format", f"{AGAIN} with transformers"),
+    "*.gguf": ("llama.cpp's format", "give the original model"),
+    "*.safetensors": ("none of transformers' names", "give a folder that save_pretrained wrote"),
+}
+
 # What architectures call the longest sequence in their config.json.
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
 
@@ -134,10 +146,14 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     config = _read_json(path, "config.json")
     quantization = _own_quantization(name, config)
     if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
-        raise InputError(f"--model {name}: expected a tokenizer.json in {path}; found none")
+        raise InputError(
+            f"--model {name}: expected a tokenizer.json in {path}; found none; {_elsewhere(path)}"
+            "copy the tokenizer*.json of the model that it was made from into "
+            f"{'a copy of that folder, and give that' if revision else 'it'}"
+        )
     marker = path / synthetic.MARKER
     outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
-    shapes, where = _shapes(name, path)
+    shapes, where = _shapes(name, path, revision)
     return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
 
 
@@ -188,14 +204,16 @@ def _read_json(path: Path, file_name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(
             f"--model: expected a checkpoint with a readable {file_name} in {path}; "
-            "give a folder that save_pretrained wrote, or a hub id"
+            f"{_elsewhere(path)}give a folder that save_pretrained wrote, or a hub id"
         ) from error
     if not isinstance(value, dict):
         raise InputError(f"--model: expected a JSON object in {path / file_name}")
     return value
 
 
-def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+def _shapes(
+    name: str, path: Path, revision: str | None
+) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """Return the shape and the file of every tensor, by the headers of the safetensors files.
 
     Each file is checked to be as long as its header says.
@@ -206,7 +224,7 @@ def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str
     else:
         files = sorted(file.name for file in path.glob("model*.safetensors"))
     if not files:
-        raise InputError(f"--model {name}: expected *.safetensors files in {path}; found none")
+        raise InputError(f"--model {name}: {_no_weights(path, revision)}")
     shapes: dict[str, tuple[int, ...]] = {}
     where: dict[str, str] = {}
     for file_name in files:
@@ -214,6 +232,24 @@ def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str
         shapes |= found
         where |= dict.fromkeys(found, file_name)
     return shapes, where
+
+
+def _no_weights(path: Path, revision: str | None) -> str:
+    """Return what a folder has instead of weights that can be loaded, and what helps."""
+    expected = f"expected model*.safetensors files in {path}"
+    for pattern, (what, next_step) in INSTEAD.items():
+        if found := sorted(file.name for file in path.glob(pattern)):
+            return f"{expected}, got {found[0]}, {what}; {next_step}"
+    if revision:
+        return f"{expected}; found none; give a --revision that has them ({CONVERTED})"
+    return f"{expected}; found none; {_elsewhere(path)}fetch them again"
+
+
+def _elsewhere(path: Path) -> str:
+    """Return the advice to give the folder below that has a checkpoint, if one has."""
+    inside = (*path.glob("*/config.json"), *path.glob("snapshots/*/config.json"))
+    folders = sorted(file.parent for file in inside if any(file.parent.glob("model*.safetensors")))
+    return f"give {folders[-1]}, or " if folders else ""
 
 
 def _header(file: Path) -> dict[str, tuple[int, ...]]:

@@ -163,7 +163,8 @@ def _check_layers(checkpoint: Checkpoint, model: Any, idle: Collection[str]) -> 
         if beyond:
             raise InputError(
                 f"--model {checkpoint.name}: expected {count(max(layers) + 1, 'layer')} in "
-                f"{stack} by its config.json, got {max(beyond) + 1} in its files; fetch both again, from one place"
+                f"{stack} by its config.json, got {max(beyond) + 1} in its files; fetch both "
+                "again, from one place"
             )
 
 

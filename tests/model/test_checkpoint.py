@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -102,6 +103,12 @@ def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object
     return lambda folder: replace(name, change((folder / name).read_bytes()))(folder)
 
 
+def instead(name: str) -> Callable[[Path], object]:
+    """Return what takes a folder's weights away, and puts a file of another name there."""
+    return lambda folder: (remove(FIRST, SECOND, INDEX)(folder), (folder / name).touch())
+
+
+WEIGHTS = "expected model*.safetensors files in"
 FRESH = "give a folder that save_pretrained wrote"
 DAMAGED = f"{SECOND}: expected a whole safetensors file"
 AGAIN = "fetch it again"
@@ -117,8 +124,32 @@ DAMAGES = {
         "or quantized by bitsandbytes",
         "give the original model",
     ),
-    "no tokenizer": (remove("tokenizer.json"), "expected a tokenizer.json in", ""),
-    "no weights": (remove(FIRST, SECOND, INDEX), "expected *.safetensors files in", ""),
+    "no tokenizer": (
+        remove("tokenizer.json"),
+        "expected a tokenizer.json in",
+        "copy the tokenizer*.json of the model that it was made from into it",
+    ),
+    "no weights": (remove(FIRST, SECOND, INDEX), WEIGHTS, "found none; fetch them again"),
+    "weights in an older format": (
+        instead("pytorch_model-00001-of-00002.bin"),
+        "got pytorch_model-00001-of-00002.bin, an older format",
+        "give its hub id and a --revision with safetensors",
+    ),
+    "an adapter": (
+        instead("adapter_model.safetensors"),
+        "got adapter_model.safetensors, an adapter",
+        "merge it into its model",
+    ),
+    "weights of llama.cpp": (
+        instead("model-q4_0.gguf"),
+        "got model-q4_0.gguf, llama.cpp's format",
+        "give the original model",
+    ),
+    "weights by another name": (
+        instead("consolidated.safetensors"),
+        "got consolidated.safetensors, none of transformers' names",
+        FRESH,
+    ),
     "index is not JSON": (replace(INDEX, b"{"), f"readable {INDEX}", FRESH),
     "index of no names": (
         replace(INDEX, b'{"weight_map": {"a": 5}}'),
@@ -148,6 +179,30 @@ def test_a_bad_folder_is_refused(folder: Path, case: str) -> None:
     assert what in message
     assert str(folder) in message
     assert next_step in message
+
+
+@pytest.mark.parametrize("below", ["checkpoint-500", "snapshots/0123abc"])
+def test_the_folder_above_a_checkpoint_names_it(folder: Path, tmp_path: Path, below: str) -> None:
+    """As a training run and the hub's cache lay it out; with a config.json of its own as well."""
+    inside = tmp_path / "above" / below
+    inside.parent.mkdir(parents=True)
+    folder.rename(inside)
+    above = tmp_path / "above"
+    for file in ("config.json", "tokenizer.json"):
+        assert f"give {inside}, or " in refused(above)
+        shutil.copy(inside / file, above)
+    assert f"found none; give {inside}, or fetch them again" in refused(above)
+
+
+def test_a_hub_model_without_safetensors_or_tokenizer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is the hub's cache: nothing is to be copied into it."""
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(return_value=str(folder)))
+    remove(FIRST, SECOND, INDEX)(folder)
+    assert "found none; give a --revision that has them" in refused("org/model")
+    remove("tokenizer.json")(folder)
+    assert refused("org/model").endswith("into a copy of that folder, and give that")
 
 
 def test_a_truncated_shard_says_how_much_is_there(folder: Path) -> None:
