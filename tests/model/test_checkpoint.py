@@ -28,6 +28,12 @@ FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safete
 INDEX = "model.safetensors.index.json"
 
 
+@pytest.fixture(autouse=True)
+def _within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub answer: what it says of a model is up to the tests."""
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", Mock())
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a checkpoint of two small shards, as save_pretrained writes it."""
@@ -276,7 +282,7 @@ FAILURES = {
     "expired token": (http(errors.HfHubHTTPError, 401), "access token", "hf auth login"),
     "hub is down": (http(errors.HfHubHTTPError, 503), "can't reach the hub", "connect"),
     "no network": (errors.LocalEntryNotFoundError(SECRET), "can't reach the hub", "connect"),
-    "HF_HUB_OFFLINE": (errors.OfflineModeIsEnabled(SECRET), "can't reach the hub", "connect"),
+    "HF_HUB_OFFLINE": (errors.OfflineModeIsEnabled(SECRET), "OFFLINE is set", "unset it"),
     "no connection": (ConnectionError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
     "timeout": (TimeoutError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
     "no hub id": (errors.HFValidationError(SECRET), "expected a hub id, a folder", "'org/model'"),
