@@ -15,7 +15,7 @@ from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine.software import provenance
 from benchmarks.model import footprint, skeleton
-from benchmarks.model.checkpoint import index_sha256
+from benchmarks.model.tensors import index_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

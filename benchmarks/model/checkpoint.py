@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -37,6 +36,11 @@ INSTEAD = {
 
 # What architectures call the longest sequence in their config.json.
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+# And its other sizes, each with the least that a model can have.
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+WIDTHS = ("hidden_size", "n_embd", "d_model", "head_dim", "vocab_size")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_key_value_heads")
+SIZES = dict.fromkeys((*LAYERS, *WIDTHS, *HEADS, *POSITIONS), 1) | {"intermediate_size": 0}
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,7 @@ def _shown(model: str) -> str:
 def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     """Read what a checkpoint's folder says of itself. Raises InputError if it isn't one."""
     config = _read_json(path, "config.json")
+    _check_sizes(name, config)
     quantization = _own_quantization(name, config)
     if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
         raise InputError(
@@ -155,6 +160,18 @@ def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
     shapes, where = _shapes(name, path, revision)
     return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
+
+
+def _check_sizes(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse sizes that no model has. Lists of them, one for each layer, are transformers' own."""
+    for part in (config, config.get("text_config") or {}):
+        for size, least in SIZES.items():
+            value = part.get(size)
+            if isinstance(value, (int, float)) and value < least:
+                raise InputError(
+                    f"--model {name}: expected {size} of at least {least} in its config.json, got "
+                    f"{value}; fetch it again"
+                )
 
 
 def own_quantization(model: str | None, revision: str | None, *, fetch: bool) -> str | None:
@@ -271,16 +288,3 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     if size != expected:
         raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
     return shapes
-
-
-def index_sha256(folder: Path) -> str:
-    """Return the SHA-256 of a checkpoint's index, or of its safetensors headers without one."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        return hashlib.sha256(index.read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("model*.safetensors")):
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            digest.update(file.name.encode() + stream.read(length))
-    return digest.hexdigest()

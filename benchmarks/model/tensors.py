@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
+import struct
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from benchmarks.model import skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     import torch
 
@@ -175,3 +178,16 @@ def _stacks(model: Any, idle: Collection[str]) -> dict[str, dict[int, list[str]]
         if (found := LAYER.match(name)) and name.rpartition(".")[0] not in idle:
             stacks.setdefault(found[1], {}).setdefault(int(found[2]), []).append(name)
     return stacks
+
+
+def index_sha256(folder: Path) -> str:
+    """Return the SHA-256 of a checkpoint's index, or of its safetensors headers without one."""
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        return hashlib.sha256(index.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("model*.safetensors")):
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            digest.update(file.name.encode() + stream.read(length))
+    return digest.hexdigest()

@@ -125,6 +125,21 @@ DAMAGES = {
     "config is not JSON": (replace("config.json", b"{not json"), "readable config.json", FRESH),
     "config is not text": (replace("config.json", b"\xff\xfe"), "readable config.json", FRESH),
     "config is not an object": (replace("config.json", b"[]"), "expected a JSON object", ""),
+    "no layers": (
+        replace("config.json", b'{"num_hidden_layers": 0}'),
+        "expected num_hidden_layers of at least 1 in its config.json, got 0",
+        AGAIN,
+    ),
+    "fewer positions than none": (
+        replace("config.json", b'{"max_position_embeddings": -5}'),
+        "expected max_position_embeddings of at least 1 in its config.json, got -5",
+        AGAIN,
+    ),
+    "a size of the text part": (
+        replace("config.json", b'{"text_config": {"vocab_size": -1}}'),
+        "expected vocab_size of at least 1 in its config.json, got -1",
+        AGAIN,
+    ),
     "quantized already": (
         replace("config.json", b'{"quantization_config": {"quant_method": "gptq"}}'),
         "or quantized by bitsandbytes",
@@ -185,6 +200,15 @@ def test_a_bad_folder_is_refused(folder: Path, case: str) -> None:
     assert what in message
     assert str(folder) in message
     assert next_step in message
+
+
+@pytest.mark.parametrize(
+    "size", ['"intermediate_size": 0', '"intermediate_size": [64, 0]', '"head_dim": null']
+)
+def test_a_size_that_a_model_may_have_is_no_fault(folder: Path, size: str) -> None:
+    """All layers may be experts; a list is of each layer; null is what follows from the others."""
+    replace("config.json", f"{{{size}}}".encode())(folder)
+    assert read("mine", folder).shapes
 
 
 @pytest.mark.parametrize("below", ["checkpoint-500", "snapshots/0123abc"])
