@@ -13,7 +13,7 @@ from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence.output import beyond, compare
 from benchmarks.evidence.references import read_reference, reference_key, reference_name
 from benchmarks.model import quantizing, skeleton
-from benchmarks.model.checkpoint import rows_of
+from benchmarks.model.tensors import rows_of
 from benchmarks.splitting import shards
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine.software import provenance
 from benchmarks.model import footprint, skeleton
-from benchmarks.model.checkpoint import index_sha256
+from benchmarks.model.tensors import index_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,9 +38,11 @@ def attest_model(target: Target, engine: Engine) -> dict[str, Any]:
     Call it before the first generation: on the CPU that unpacks doubly quantized 4-bit weights.
     Raises AttestationError, which names every difference, if that isn't what was asked for.
     """
-    classes, kept = _linears_of(target, engine.quantization)
+    # Without weights: the loaded one is what is in doubt.
+    model = skeleton.build(target.checkpoint, target.settings.attn_implementation)
+    classes, kept = _linears_of(model, target, engine.quantization)
     names = list(classes)
-    found = _found(engine.model, names)
+    found = _found(engine.model, names, skeleton.made_in_32_bits(model))
     asked = _asked(target, engine.quantization, classes)
     if target.settings.device_map == "auto" and "cpu" not in found["devices"]:
         asked["devices"] = found["devices"]  # sharding was asked for; the host or disk never is
@@ -102,13 +104,11 @@ def attest_workload(
     }
 
 
-def _linears_of(target: Target, quantization: str) -> tuple[dict[str, str], list[str]]:
+def _linears_of(model: Any, target: Target, quantization: str) -> tuple[dict[str, str], list[str]]:
     """Return the linears that the architecture has, with their classes, and those that are kept.
 
-    Kept ones stay as they are whatever is asked for, as the output head. Out of a model without
-    weights: the loaded one is what is in doubt.
+    Kept ones stay as they are whatever is asked for, as the output head.
     """
-    model = skeleton.build(target.checkpoint, target.settings.attn_implementation)
     own = target.checkpoint.config.get("quantization_config") or {}
     names, kept = skeleton.quantizable(model, own.get("llm_int8_skip_modules") or ())
     known, linears = QUANTIZATIONS[quantization], skeleton.linears(model)
@@ -131,7 +131,7 @@ def _asked(target: Target, quantization: str, classes: Mapping[str, str]) -> dic
     }
 
 
-def _found(model: Any, names: Iterable[str]) -> dict[str, Any]:
+def _found(model: Any, names: Iterable[str], in_32_bits: Iterable[str]) -> dict[str, Any]:
     modules = dict(model.named_modules())
     linears = [modules[name] for name in names if name in modules]
     states = [module.state for module in linears if hasattr(module, "state")]
@@ -139,7 +139,7 @@ def _found(model: Any, names: Iterable[str]) -> dict[str, Any]:
     tensors += [each for state in states for each in (state.CB, state.SCB) if each is not None]
     weights = [module.weight for module in linears if hasattr(module, "weight")]
     inside = {id(weight) for weight in weights}
-    kept = skeleton.kept_in_32_bits(model)
+    kept = skeleton.kept_in_32_bits(model).union(in_32_bits)
     rest = [
         each
         for name, each in model.named_parameters()

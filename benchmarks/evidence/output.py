@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import OutputError
+from benchmarks.common.out_of_memory import within_memory
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
-from benchmarks.model.out_of_memory import within_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from benchmarks.config.settings import dtype_name
 from benchmarks.evidence.output import computed, not_finite
 from benchmarks.machine import device, software
 from benchmarks.model import loading
-from benchmarks.model.checkpoint import index_sha256
+from benchmarks.model.tensors import index_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path

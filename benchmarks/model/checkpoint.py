@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 import os
 import re
@@ -19,14 +17,30 @@ from benchmarks.model import synthetic
 from benchmarks.model.hub import HUB_MODEL, config_folder, download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    import torch
 
 REPAIR = "fetch it again, or delete the folder if the suite wrote it"
 
+# On the hub, a pull request's branch is a revision as well.
+CONVERTED = "its page may list a pull request that adds them: refs/pr/N"
+AGAIN = f"give its hub id and a --revision with safetensors ({CONVERTED}), or save it anew"
+# What a folder may have instead of weights that can be loaded: what that is, and what helps.
+INSTEAD = {
+    "adapter_model*": ("an adapter", "merge it into its model, save that, and give its folder"),
+    "pytorch_model*.bin": ("an older format", f"{AGAIN} with transformers"),
+    "*.pth": ("an older format", f"{AGAIN} with transformers"),
+    "*.gguf": ("llama.cpp's format", "give the original model"),
+    "*.safetensors": ("none of transformers' names", "give a folder that save_pretrained wrote"),
+}
+
 # What architectures call the longest sequence in their config.json.
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+# And its other sizes, each with the least that a model can have.
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+WIDTHS = ("hidden_size", "n_embd", "d_model", "head_dim", "vocab_size")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_key_value_heads")
+SIZES = dict.fromkeys((*LAYERS, *WIDTHS, *HEADS, *POSITIONS), 1) | {"intermediate_size": 0}
 
 
 @dataclass(frozen=True)
@@ -134,13 +148,30 @@ def _shown(model: str) -> str:
 def read(name: str, path: Path, revision: str | None = None) -> Checkpoint:
     """Read what a checkpoint's folder says of itself. Raises InputError if it isn't one."""
     config = _read_json(path, "config.json")
+    _check_sizes(name, config)
     quantization = _own_quantization(name, config)
     if not any((path / file).is_file() for file in ("tokenizer.json", "tokenizer.model")):
-        raise InputError(f"--model {name}: expected a tokenizer.json in {path}; found none")
+        raise InputError(
+            f"--model {name}: expected a tokenizer.json in {path}; found none; {_elsewhere(path)}"
+            "copy the tokenizer*.json of the model that it was made from into "
+            f"{'a copy of that folder, and give that' if revision else 'it'}"
+        )
     marker = path / synthetic.MARKER
     outliers = _read_json(path, synthetic.MARKER)["outlier_channels"] if marker.exists() else None
-    shapes, where = _shapes(name, path)
+    shapes, where = _shapes(name, path, revision)
     return Checkpoint(name, path, revision, outliers, config, shapes, where, quantization)
+
+
+def _check_sizes(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse sizes that no model has. Lists of them, one for each layer, are transformers' own."""
+    for part in (config, config.get("text_config") or {}):
+        for size, least in SIZES.items():
+            value = part.get(size)
+            if isinstance(value, (int, float)) and value < least:
+                raise InputError(
+                    f"--model {name}: expected {size} of at least {least} in its config.json, got "
+                    f"{value}; fetch it again"
+                )
 
 
 def own_quantization(model: str | None, revision: str | None, *, fetch: bool) -> str | None:
@@ -190,14 +221,16 @@ def _read_json(path: Path, file_name: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(
             f"--model: expected a checkpoint with a readable {file_name} in {path}; "
-            "give a folder that save_pretrained wrote, or a hub id"
+            f"{_elsewhere(path)}give a folder that save_pretrained wrote, or a hub id"
         ) from error
     if not isinstance(value, dict):
         raise InputError(f"--model: expected a JSON object in {path / file_name}")
     return value
 
 
-def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+def _shapes(
+    name: str, path: Path, revision: str | None
+) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """Return the shape and the file of every tensor, by the headers of the safetensors files.
 
     Each file is checked to be as long as its header says.
@@ -208,7 +241,7 @@ def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str
     else:
         files = sorted(file.name for file in path.glob("model*.safetensors"))
     if not files:
-        raise InputError(f"--model {name}: expected *.safetensors files in {path}; found none")
+        raise InputError(f"--model {name}: {_no_weights(path, revision)}")
     shapes: dict[str, tuple[int, ...]] = {}
     where: dict[str, str] = {}
     for file_name in files:
@@ -216,6 +249,24 @@ def _shapes(name: str, path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str
         shapes |= found
         where |= dict.fromkeys(found, file_name)
     return shapes, where
+
+
+def _no_weights(path: Path, revision: str | None) -> str:
+    """Return what a folder has instead of weights that can be loaded, and what helps."""
+    expected = f"expected model*.safetensors files in {path}"
+    for pattern, (what, next_step) in INSTEAD.items():
+        if found := sorted(file.name for file in path.glob(pattern)):
+            return f"{expected}, got {found[0]}, {what}; {next_step}"
+    if revision:
+        return f"{expected}; found none; give a --revision that has them ({CONVERTED})"
+    return f"{expected}; found none; {_elsewhere(path)}fetch them again"
+
+
+def _elsewhere(path: Path) -> str:
+    """Return the advice to give the folder below that has a checkpoint, if one has."""
+    inside = (*path.glob("*/config.json"), *path.glob("snapshots/*/config.json"))
+    folders = sorted(file.parent for file in inside if any(file.parent.glob("model*.safetensors")))
+    return f"give {folders[-1]}, or " if folders else ""
 
 
 def _header(file: Path) -> dict[str, tuple[int, ...]]:
@@ -237,63 +288,3 @@ def _header(file: Path) -> dict[str, tuple[int, ...]]:
     if size != expected:
         raise InputError(f"{damaged} ({size:,} bytes of {expected:,}); {REPAIR}")
     return shapes
-
-
-def rows_of(
-    checkpoint: Checkpoint, name: str, bands: Sequence[slice], part: Sequence[slice] = ()
-) -> list[torch.Tensor] | None:
-    """Return bands of rows of a checkpoint's matrix, or of a vector's values, in float32.
-
-    None if it has none. With `part`, a slice of rows and one of columns, those of that part.
-    """
-    from safetensors import safe_open
-
-    stored = stored_name(checkpoint.files, name)
-    if stored is None:
-        return None
-    with safe_open(checkpoint.path / checkpoint.files[stored], framework="pt") as stream:
-        tensor = stream.get_slice(stored)
-        down, *across = part or (slice(None),)
-        rows = range(*down.indices(tensor.get_shape()[0]))
-        inside = [rows[band] for band in bands]
-        return [tensor[(slice(each.start, each.stop), *across)].float() for each in inside]
-
-
-def stored_name(stored: Collection[str], name: str) -> str | None:
-    """Return what a model's tensor is called in its files; None if they don't have it.
-
-    Of a model with a vision tower, files may name its parts in another order, or leave one out:
-    `language_model.model.layers.0` is `model.language_model.layers.0`. From the first number on
-    both are the same.
-    """
-    if name in stored:
-        return name
-    words, rest = _split(name)
-    shared = {}
-    for other in stored:
-        front, end = _split(other)
-        if end == rest and (words <= front or front <= words):
-            shared[other] = len(words & front)
-    best = [other for other, count in shared.items() if count == max(shared.values())]
-    return best[0] if len(best) == 1 else None
-
-
-@functools.cache
-def _split(name: str) -> tuple[set[str], str]:
-    """Return the words of a tensor's name before its first number, and all that follows them."""
-    parts = name.split(".")
-    cut = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts) - 2)
-    return set(parts[:cut]), ".".join(parts[cut:])
-
-
-def index_sha256(folder: Path) -> str:
-    """Return the SHA-256 of a checkpoint's index, or of its safetensors headers without one."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        return hashlib.sha256(index.read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("model*.safetensors")):
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            digest.update(file.name.encode() + stream.read(length))
-    return digest.hexdigest()

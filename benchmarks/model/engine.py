@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import WorkError
+from benchmarks.common.out_of_memory import within_memory
 from benchmarks.config.generation import MODES
 from benchmarks.machine import clock, host, ranges
 from benchmarks.machine.steadiness import needs_more_warmup
-from benchmarks.model.out_of_memory import within_memory
 from benchmarks.modes import caches
 from benchmarks.modes.compiling import Compiled, DecodeStep
 

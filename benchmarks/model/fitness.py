@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from benchmarks.config.quantization import QUANTIZATIONS
-from benchmarks.model import skeleton
-from benchmarks.model.checkpoint import stored_name
+from benchmarks.model import skeleton, tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from benchmarks.model.checkpoint import Checkpoint
 
-SCALES = (".SCB", ".absmax")  # ends of tensors' names, of weights that are quantized
 LEFT_OUT = 0.01  # share of the weights: small convolutions and the like
 
 
@@ -28,10 +25,8 @@ def check(
 
     `done` is what one pass of it did, None if that isn't known.
     """
-    _check_said(checkpoint)
-    _check_shapes(checkpoint, model)
+    tensors.check(checkpoint, model, done.idle if done else ())
     _check_own(checkpoint, quantizations)
-    _check_complete(checkpoint, model)
     if done and not done.has_cache:
         raise InputError(no_cache(checkpoint.name, model))
     quantized = [name for name in quantizations if QUANTIZATIONS[name].weights]
@@ -63,30 +58,6 @@ def check_ids(checkpoint: Checkpoint, model: Any, ids: Iterable[int]) -> None:
         )
 
 
-def _check_said(checkpoint: Checkpoint) -> None:
-    """Refuse quantized files whose config.json doesn't say so: codes would be read as weights."""
-    scales = next((name for name in checkpoint.files if name.endswith(SCALES)), None)
-    if scales and not checkpoint.quantization:
-        raise InputError(
-            f"--model {checkpoint.name}: expected a quantization_config in its config.json, since "
-            f"its files have {scales}, got none; fetch both files again"
-        )
-
-
-def _check_shapes(checkpoint: Checkpoint, model: Any) -> None:
-    """Refuse files and a config.json of other shapes: bitsandbytes would load the matrices."""
-    linears = skeleton.linears(model) if checkpoint.quantization else ()
-    for name, tensor in model.state_dict().items():
-        if name.rpartition(".")[0] in linears:  # packed: of a shape of its own
-            continue
-        got = checkpoint.shapes.get(name, tuple(tensor.shape))  # a missing one shows at the load
-        if got != tuple(tensor.shape):
-            raise InputError(
-                f"--model {checkpoint.name}: expected {name} of shape {tuple(tensor.shape)} by its "
-                f"config.json, got {got}; fetch both files again"
-            )
-
-
 def _check_own(checkpoint: Checkpoint, quantizations: Sequence[str]) -> None:
     """Refuse another quantization than the one that a checkpoint has already."""
     own = checkpoint.quantization
@@ -96,38 +67,6 @@ def _check_own(checkpoint: Checkpoint, quantizations: Sequence[str]) -> None:
             f"{checkpoint.name} is quantized already; write --quantization {own}, or give the "
             "original model"
         )
-
-
-def _check_complete(checkpoint: Checkpoint, model: Any) -> None:
-    """Refuse files that lack a linear's weight or scales: the load would take minutes to say so.
-
-    A linear that the files have in no layer may go by another name in them; of those that share a
-    weight they have one.
-    """
-    own = checkpoint.config.get("quantization_config") or {}
-    names, _ = skeleton.quantizable(model, own.get("llm_int8_skip_modules") or ())
-    scales = QUANTIZATIONS[checkpoint.quantization].parts if checkpoint.quantization else ()
-    weights = {name: id(model.get_submodule(name).weight) for name in names}
-    often = Counter(weights.values())
-    alone = [name for name in names if often[weights[name]] == 1]
-    stored = {name: stored_name(checkpoint.files, f"{name}.weight") for name in alone}
-    known = {_in_any_layer(name) for name, weight in stored.items() if weight}
-    lacking = []
-    for name, weight in stored.items():
-        if weight is None and _in_any_layer(name) in known:
-            lacking.append(f"{name}.weight")
-        elif weight:
-            needed = (weight.removesuffix("weight") + part for part in scales)
-            lacking += [each for each in needed if each not in checkpoint.files]
-    if lacking:
-        raise InputError(
-            f"--model {checkpoint.name}: expected the weight and the scales of every linear in its "
-            f"files, got none of {lacking[0]} ({len(lacking)} missing in all); fetch it again"
-        )
-
-
-def _in_any_layer(name: str) -> str:
-    return re.sub(r"\d+", "*", name)
 
 
 def check_reference(checkpoint: Checkpoint, reference: Checkpoint | None) -> None:

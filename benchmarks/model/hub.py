@@ -23,15 +23,17 @@ def download(model: str, revision: str | None, say: Callable[[str], None]) -> tu
     from huggingface_hub import snapshot_download
 
     say(f"looking for {model}")
+    failure = _unreachable(model, revision)
     try:
         folder = snapshot_download(
             model,
             revision=revision,
+            local_files_only=failure is not None,
             allow_patterns=["*.json", "model*.safetensors", "tokenizer*", "*.txt"],
             ignore_patterns=["original/*", "consolidated*"],
         )
     except Exception as error:  # the hub's client raises what its HTTP library does
-        raise InputError(_advice(error, model, revision)) from error
+        raise InputError(_advice(_cause(error, failure), model, revision)) from error
     return Path(folder), Path(folder).name
 
 
@@ -42,14 +44,39 @@ def config_folder(model: str, revision: str | None, *, fetch: bool) -> Path | No
     """
     from huggingface_hub import hf_hub_download
 
+    failure = _unreachable(model, revision) if fetch else None
+    local = not fetch or failure is not None
     try:
         return Path(
-            hf_hub_download(model, "config.json", revision=revision, local_files_only=not fetch)
+            hf_hub_download(model, "config.json", revision=revision, local_files_only=local)
         ).parent
     except Exception as error:  # as above
         if not fetch:
             return None
-        raise InputError(_advice(error, model, revision)) from error
+        raise InputError(_advice(_cause(error, failure), model, revision)) from error
+
+
+def _unreachable(model: str, revision: str | None) -> Exception | None:
+    """Return why the hub can't be reached; None if it answers, whatever it says of the model.
+
+    Its client would try for 24 seconds, with a warning each time.
+    """
+    from huggingface_hub import HfApi, constants, errors
+
+    try:
+        HfApi().model_info(model, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except (errors.HfHubHTTPError, errors.HFValidationError):
+        return None
+    except Exception as error:  # what its HTTP library raises
+        return error
+    return None
+
+
+def _cause(error: Exception, failure: Exception | None) -> Exception:
+    """Return why a model can't be had: if the cache lacks it, that is why the hub wasn't asked."""
+    from huggingface_hub import errors
+
+    return failure if failure and isinstance(error, errors.LocalEntryNotFoundError) else error
 
 
 def _advice(error: Exception, model: str, revision: str | None) -> str:
@@ -72,6 +99,11 @@ def _advice(error: Exception, model: str, revision: str | None) -> str:
         says = "can't write the hub's cache; set HF_HOME to a folder that can be written"
     elif getattr(getattr(error, "response", None), "status_code", None) == 401:
         says = f"the hub refused the access token; {LOGIN}, or {NEXT_STEP}"
+    elif isinstance(error, errors.OfflineModeIsEnabled):
+        says = (
+            "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set, and this machine's cache lacks the "
+            f"model; unset it, or {NEXT_STEP}"
+        )
     else:
         says = (
             "can't reach the hub, and this machine's cache lacks the model "

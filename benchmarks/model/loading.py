@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import foreign
 from benchmarks.common.errors import HarnessError, InputError
+from benchmarks.common.out_of_memory import free_bytes, is_out_of_memory, out_of_memory
 from benchmarks.config.options import TENSOR
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.config.settings import dtype_name
 from benchmarks.machine import clock
 from benchmarks.model import quantizing
 from benchmarks.model.engine import Engine, generation_config
-from benchmarks.model.out_of_memory import free_bytes, is_out_of_memory, out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

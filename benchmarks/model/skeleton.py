@@ -158,6 +158,16 @@ def kept_in_32_bits(model: Any) -> set[str]:
     return {part for each in lists for part in getattr(model, each, None) or ()}
 
 
+def made_in_32_bits(model: Any) -> set[str]:
+    """Return the names of the weights that an architecture makes in 32 bits, in no list of its own.
+
+    Zamba's A_log is one. The model is one of `build`, which asks for 16.
+    """
+    import torch
+
+    return {name for name, each in model.named_parameters() if each.dtype == torch.float32}
+
+
 def is_part(name: str, parts: Iterable[str]) -> bool:
     """Tell if a name has one of these parts, which may be several words: `indexer.proj`."""
     return any(f".{part}." in f".{name}." for part in parts)

@@ -12,8 +12,8 @@ from benchmarks.common.errors import AttestationError
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import attestation, counters
 from benchmarks.model import checkpoint, loading, synthetic, synthetic_weights
-from benchmarks.model.checkpoint import index_sha256
 from benchmarks.model.target import Target
+from benchmarks.model.tensors import index_sha256
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,7 @@ WHY = {
     "FalconLinear": "transformers quantizes linears of torch's own class alone",
     "Conv1D": "its linears are transposed, and can't be attested",
     "of the weights": "experts are in no linear, and would stay in 16 bits",
+    "x_proj_weight": "a part of mamba is in no linear, and would stay in 16 bits",
     "weights read directly": "a linear's weight is used without the linear",
     "run more than once": "a linear runs twice in a step, so its work isn't known",
 }
@@ -183,6 +184,13 @@ ARCHITECTURES = (
     Architecture("gpt_oss", refused="of the weights", **EAGER),
     Architecture("mamba", refused="weights read directly", **EAGER),
     Architecture("falcon_mamba", refused="weights read directly", **EAGER),
+    # Its third layer and its fifth share a block. It makes A_log in 32 bits.
+    Architecture(
+        "zamba",
+        {"num_hidden_layers": 6, "num_key_value_heads": 4, "mamba_d_state": 8,
+         "attn_layer_offset": 1, "attn_layer_period": 3},
+        refused="x_proj_weight",
+    ),
     Architecture("rwkv", refused=NO_CACHE, **EAGER),
     Architecture("bert", refused=NO_CACHE),
     Architecture("roberta", refused=NO_CACHE),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from huggingface_hub import errors
 from safetensors.numpy import save_file
 
 from benchmarks.common.errors import InputError
-from benchmarks.model.checkpoint import Checkpoint, default_model, read, resolve, stored_name
+from benchmarks.model.checkpoint import Checkpoint, default_model, read, resolve
 from benchmarks.model.synthetic_weights import CONFIGS, tensor_shapes
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 SECRET = "hf_" + "x" * 34  # looks like an access token of the hub
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 INDEX = "model.safetensors.index.json"
+
+
+@pytest.fixture(autouse=True)
+def _within_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub answer: what it says of a model is up to the tests."""
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", Mock())
 
 
 @pytest.fixture
@@ -102,6 +109,12 @@ def edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], object
     return lambda folder: replace(name, change((folder / name).read_bytes()))(folder)
 
 
+def instead(name: str) -> Callable[[Path], object]:
+    """Return what takes a folder's weights away, and puts a file of another name there."""
+    return lambda folder: (remove(FIRST, SECOND, INDEX)(folder), (folder / name).touch())
+
+
+WEIGHTS = "expected model*.safetensors files in"
 FRESH = "give a folder that save_pretrained wrote"
 DAMAGED = f"{SECOND}: expected a whole safetensors file"
 AGAIN = "fetch it again"
@@ -112,13 +125,52 @@ DAMAGES = {
     "config is not JSON": (replace("config.json", b"{not json"), "readable config.json", FRESH),
     "config is not text": (replace("config.json", b"\xff\xfe"), "readable config.json", FRESH),
     "config is not an object": (replace("config.json", b"[]"), "expected a JSON object", ""),
+    "no layers": (
+        replace("config.json", b'{"num_hidden_layers": 0}'),
+        "expected num_hidden_layers of at least 1 in its config.json, got 0",
+        AGAIN,
+    ),
+    "fewer positions than none": (
+        replace("config.json", b'{"max_position_embeddings": -5}'),
+        "expected max_position_embeddings of at least 1 in its config.json, got -5",
+        AGAIN,
+    ),
+    "a size of the text part": (
+        replace("config.json", b'{"text_config": {"vocab_size": -1}}'),
+        "expected vocab_size of at least 1 in its config.json, got -1",
+        AGAIN,
+    ),
     "quantized already": (
         replace("config.json", b'{"quantization_config": {"quant_method": "gptq"}}'),
         "or quantized by bitsandbytes",
         "give the original model",
     ),
-    "no tokenizer": (remove("tokenizer.json"), "expected a tokenizer.json in", ""),
-    "no weights": (remove(FIRST, SECOND, INDEX), "expected *.safetensors files in", ""),
+    "no tokenizer": (
+        remove("tokenizer.json"),
+        "expected a tokenizer.json in",
+        "copy the tokenizer*.json of the model that it was made from into it",
+    ),
+    "no weights": (remove(FIRST, SECOND, INDEX), WEIGHTS, "found none; fetch them again"),
+    "weights in an older format": (
+        instead("pytorch_model-00001-of-00002.bin"),
+        "got pytorch_model-00001-of-00002.bin, an older format",
+        "give its hub id and a --revision with safetensors",
+    ),
+    "an adapter": (
+        instead("adapter_model.safetensors"),
+        "got adapter_model.safetensors, an adapter",
+        "merge it into its model",
+    ),
+    "weights of llama.cpp": (
+        instead("model-q4_0.gguf"),
+        "got model-q4_0.gguf, llama.cpp's format",
+        "give the original model",
+    ),
+    "weights by another name": (
+        instead("consolidated.safetensors"),
+        "got consolidated.safetensors, none of transformers' names",
+        FRESH,
+    ),
     "index is not JSON": (replace(INDEX, b"{"), f"readable {INDEX}", FRESH),
     "index of no names": (
         replace(INDEX, b'{"weight_map": {"a": 5}}'),
@@ -148,6 +200,39 @@ def test_a_bad_folder_is_refused(folder: Path, case: str) -> None:
     assert what in message
     assert str(folder) in message
     assert next_step in message
+
+
+@pytest.mark.parametrize(
+    "size", ['"intermediate_size": 0', '"intermediate_size": [64, 0]', '"head_dim": null']
+)
+def test_a_size_that_a_model_may_have_is_no_fault(folder: Path, size: str) -> None:
+    """All layers may be experts; a list is of each layer; null is what follows from the others."""
+    replace("config.json", f"{{{size}}}".encode())(folder)
+    assert read("mine", folder).shapes
+
+
+@pytest.mark.parametrize("below", ["checkpoint-500", "snapshots/0123abc"])
+def test_the_folder_above_a_checkpoint_names_it(folder: Path, tmp_path: Path, below: str) -> None:
+    """As a training run and the hub's cache lay it out; with a config.json of its own as well."""
+    inside = tmp_path / "above" / below
+    inside.parent.mkdir(parents=True)
+    folder.rename(inside)
+    above = tmp_path / "above"
+    for file in ("config.json", "tokenizer.json"):
+        assert f"give {inside}, or " in refused(above)
+        shutil.copy(inside / file, above)
+    assert f"found none; give {inside}, or fetch them again" in refused(above)
+
+
+def test_a_hub_model_without_safetensors_or_tokenizer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is the hub's cache: nothing is to be copied into it."""
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(return_value=str(folder)))
+    remove(FIRST, SECOND, INDEX)(folder)
+    assert "found none; give a --revision that has them" in refused("org/model")
+    remove("tokenizer.json")(folder)
+    assert refused("org/model").endswith("into a copy of that folder, and give that")
 
 
 def test_a_truncated_shard_says_how_much_is_there(folder: Path) -> None:
@@ -221,7 +306,7 @@ FAILURES = {
     "expired token": (http(errors.HfHubHTTPError, 401), "access token", "hf auth login"),
     "hub is down": (http(errors.HfHubHTTPError, 503), "can't reach the hub", "connect"),
     "no network": (errors.LocalEntryNotFoundError(SECRET), "can't reach the hub", "connect"),
-    "HF_HUB_OFFLINE": (errors.OfflineModeIsEnabled(SECRET), "can't reach the hub", "connect"),
+    "HF_HUB_OFFLINE": (errors.OfflineModeIsEnabled(SECRET), "OFFLINE is set", "unset it"),
     "no connection": (ConnectionError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
     "timeout": (TimeoutError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
     "no hub id": (errors.HFValidationError(SECRET), "expected a hub id, a folder", "'org/model'"),
@@ -268,18 +353,3 @@ def test_estimated_bytes(name: str, expected: int) -> None:
     config = CONFIGS["llama-3.1-8b"]
     checkpoint = Checkpoint("8B", Path(), None, None, config, tensor_shapes(config))
     assert checkpoint.estimated_bytes(name) == expected
-
-
-def test_a_tensor_is_found_under_the_name_that_its_files_have():
-    """The text part and the vision tower have layers of the same names; none is taken for another.
-
-    Names are those of Gemma3, in its files and as a model.
-    """
-    layer = "layers.0.self_attn.q_proj.weight"
-    stored = {f"language_model.model.{layer}", f"vision_tower.vision_model.encoder.{layer}"}
-    for name in (f"model.language_model.{layer}", f"language_model.model.{layer}"):
-        assert stored_name(stored, name) == f"language_model.model.{layer}"
-    tower = f"vision_tower.vision_model.encoder.{layer}"
-    assert stored_name(stored, f"model.{tower}") == tower
-    assert stored_name(stored, f"model.{layer.replace('0', '1')}") is None
-    assert stored_name({f"a.{layer}", f"b.{layer}"}, layer) is None

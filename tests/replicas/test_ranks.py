@@ -15,7 +15,7 @@ from benchmarks.config.options import TENSOR
 from benchmarks.evidence import device_time, work
 from benchmarks.evidence.kineto import Event
 from benchmarks.model import loading, skeleton
-from benchmarks.model.checkpoint import rows_of
+from benchmarks.model.tensors import rows_of
 from benchmarks.pytest_session import opening
 from benchmarks.replicas import parts, worker
 from benchmarks.replicas.launch import Fleet, variables
