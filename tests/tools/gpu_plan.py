@@ -58,7 +58,7 @@ class Plan:
 
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
-    main: tuple[str, ...] = ()  # options of the main job: its defaults
+    main: tuple[str, ...] = ("--rounds=3", "--warmup-rounds=1")  # a round takes 20 s
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     tensor: tuple[str, ...] = (  # each batch size loads anew
         *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),

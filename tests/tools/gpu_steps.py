@@ -63,7 +63,7 @@ def table(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Run `pytest benchmarks` at its defaults, with profiles."""
+    """Run `pytest benchmarks` as by default but for fewer rounds, with profiles."""
     options = ["--artifacts", str(folder / "artifacts"), *plan.main]
     return _session(folder / "sessions" / "main.json", plan, options)
 
@@ -162,7 +162,8 @@ def prequantized(folder: Path, plan: Plan) -> dict[str, Any]:
     for name in plan.prequantized.split(","):
         file = folder / "prequantized" / f"{name}.json"
         own = Path("build", "prequantized", name)
-        with gpu_prequantized.saved(_target(plan), name, ROOT / own) as size:
+        written = [f"--model={plan.model}", f"--device={plan.device}", f"--quantization={name}"]
+        with gpu_prequantized.saved(ROOT / own, written) as size:
             options = ["-k=throughput", f"--reference={plan.model}", *plan.table]
             _session(file, replace(plan, model=str(own)), options)
         found[name] = {"file": f"{file.parent.name}/{file.name}", "bytes": size}
