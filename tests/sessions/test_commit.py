@@ -66,6 +66,7 @@ def test_why_a_commit_is_not_known(monkeypatch, tmp_path):
     """As pytest-benchmark stores it: no .git, another owner's, no commit yet, and no git."""
     monkeypatch.setattr(commit, "SUITE", tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)  # which may trust any folder
 
     def why():
         return commit.why_unknown(pytest_format.commit_info())
