@@ -113,7 +113,7 @@ def conditions(arguments: argparse.Namespace) -> Conditions:
         variables=dict(os.environ),
         evidence=not arguments.times_only,
         work=getattr(arguments, "work", False),
-    )
+    ).with_own_quantization()
     asked.check()
     return asked
 

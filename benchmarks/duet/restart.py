@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from benchmarks.duet.worker_process import LostError, Partner
 from benchmarks.environments import installed
 from benchmarks.machine import clock
 from benchmarks.model import target
+from benchmarks.model.checkpoint import own_quantization
 from benchmarks.sessions import pytest_format
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ class Conditions:
     alternate: bool = False  # one process at a time, instead of two that alternate rounds
     evidence: bool = True  # profiles and the output, in one restart; work in each
     work: bool = False  # nothing else: no round is timed
+
+    def with_own_quantization(self) -> Conditions:
+        """Return these, with the quantization that the model has already if none was asked for."""
+        if self.options.get("quantization") is not None or len(self.settings.models) != 1:
+            return self
+        (model,) = self.settings.models
+        own = own_quantization(model, self.settings.revision, fetch=True)
+        if own is None:
+            return self
+        settings = replace(self.settings, quantizations=(own,))
+        return replace(self, settings=settings, options={**self.options, "quantization": own})
 
     def check(self) -> None:
         """Raise InputError, before anything is installed or started, for what no side can use."""

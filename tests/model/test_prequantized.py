@@ -15,12 +15,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.commands import measuring
 from benchmarks.common.errors import InputError, OutputError
 from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.evidence import agreement, attestation, counters, output, references
 from benchmarks.model import checkpoint, fitness, loading, skeleton
 from benchmarks.model import target as targets
 from benchmarks.model.target import find_target
+from tests.duets import given
 from tests.running import LEAST
 
 if TYPE_CHECKING:
@@ -114,6 +116,14 @@ def test_a_damaged_scale_is_caught_with_a_reference(
         pytest.raises(OutputError, match=rf"got {LINEAR.removesuffix('.weight')} off by 0\.[45]"),
     ):
         agreement.check_weights(engine, found)
+
+
+def test_a_duet_is_of_its_own_quantization(saved: dict[str, Path], target: Target) -> None:
+    """Without a name for it; its workers are told."""
+    for folder, name in ((saved["nf4"], "nf4"), (target.checkpoint.path, "int8-decomp")):
+        asked = measuring.conditions(given(f"--model={folder}", "--device=cpu"))
+        assert asked.settings.quantizations == (name,)
+    assert asked.options["quantization"] is None  # of 16 bits: the default
 
 
 def test_without_its_origin_there_is_nothing_to_compare_with(
