@@ -19,7 +19,7 @@ from benchmarks import __main__ as door
 from tests.docs.pages import FOR_USERS, ROOT, code, read
 from tests.pytest_session.gated import GATED
 from tests.running import command as session_arguments
-from tests.test_workflows import run, tool
+from tests.workflow import run, tool
 
 if TYPE_CHECKING:
     import argparse

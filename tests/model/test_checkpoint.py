@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
 import huggingface_hub
 import numpy as np
 import pytest
-from huggingface_hub import errors
 from safetensors.numpy import save_file
 
 from benchmarks.common.errors import InputError
@@ -291,65 +288,3 @@ def test_only_what_is_loaded_is_downloaded(folder: Path, monkeypatch: pytest.Mon
         name: download.call_args.kwargs[name] for name in ("allow_patterns", "ignore_patterns")
     }
     assert set(filter_repo_objects(wanted | unwanted, **asked)) == wanted
-
-
-def http(kind: type[errors.HfHubHTTPError], status: int) -> errors.HfHubHTTPError:
-    """Return an error as the hub's client raises it, whose own text holds an access token."""
-    response = SimpleNamespace(headers={}, request=None, status_code=status)
-    return kind(f"{status} error\nfor https://user:{SECRET}@huggingface.co", response=response)
-
-
-FAILURES = {
-    "gated": (http(errors.GatedRepoError, 403), "access is restricted", "hf auth login"),
-    "no such model": (http(errors.RepositoryNotFoundError, 401), "no such model", "check the name"),
-    "no such revision": (http(errors.RevisionNotFoundError, 404), "--revision: ", "'v9'"),
-    "expired token": (http(errors.HfHubHTTPError, 401), "access token", "hf auth login"),
-    "hub is down": (http(errors.HfHubHTTPError, 503), "can't reach the hub", "connect"),
-    "no network": (errors.LocalEntryNotFoundError(SECRET), "can't reach the hub", "connect"),
-    "HF_HUB_OFFLINE": (errors.OfflineModeIsEnabled(SECRET), "OFFLINE is set", "unset it"),
-    "no connection": (ConnectionError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
-    "timeout": (TimeoutError(SECRET), "can't reach the hub", "synthetic:llama-3.1-8b"),
-    "no hub id": (errors.HFValidationError(SECRET), "expected a hub id, a folder", "'org/model'"),
-    "disk full": (OSError(errno.ENOSPC, SECRET), "the disk is full", "HF_HOME"),
-    "in Rust": (RuntimeError(f"{SECRET}: No space left on device"), "the disk is full", "HF_HOME"),
-    "read-only cache": (PermissionError(errno.EACCES, SECRET), "can't write", "HF_HOME"),
-}
-
-
-@pytest.mark.parametrize("case", FAILURES)
-def test_a_model_that_can_not_be_had(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each way a download fails has one line with a next step, and no access token in it."""
-    error, what, next_step = FAILURES[case]
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=error))
-    message = refused("org/model", "v9")
-    assert "org/model" in message
-    assert what in message
-    assert next_step in message
-    assert "hf_" not in message
-
-
-def test_ctrl_c_ends_a_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is no error of the hub: it goes through."""
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", Mock(side_effect=KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        resolve("org/model", None, tmp_path, print)
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        # 8,030,261,248 parameters: 6,979,321,856 in 224 linears, 1,050,939,392 in the rest.
-        ("fp16", 16_060_522_496),
-        ("bf16", 16_060_522_496),
-        ("int8", 6_979_321_856 + 2 * 1_050_939_392),  # 9.08 GB
-        ("int8-decomp", 9_081_200_640),
-        ("nf4", 6_979_321_856 * 9 // 16 + 2 * 1_050_939_392),  # 4 bits and 32 / 64 of scales
-        # 4 bits, 8 / 64 of scales, and 32 / (64 x 256) of scales of the scales
-        ("nf4-dq", pytest.approx(6_979_321_856 * 4.126953 / 8 + 2 * 1_050_939_392, rel=1e-4)),
-    ],
-)
-def test_estimated_bytes(name: str, expected: int) -> None:
-    """An 8B model needs 16.06 GB in 16 bits and 9.08 GB in INT8: linears alone get smaller."""
-    config = CONFIGS["llama-3.1-8b"]
-    checkpoint = Checkpoint("8B", Path(), None, None, config, tensor_shapes(config))
-    assert checkpoint.estimated_bytes(name) == expected

@@ -8,19 +8,17 @@ import subprocess
 import sys
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from benchmarks.common.errors import InputError
 from benchmarks.model import synthetic, synthetic_weights
+from benchmarks.model.checkpoint import Checkpoint
 from benchmarks.model.synthetic import ensure
 from benchmarks.model.synthetic_weights import CONFIGS, Recipe, make_tensor, tensor_shapes
 from tests import forking
 from tests.waiting import PATIENCE_S
-
-if TYPE_CHECKING:
-    from benchmarks.model.checkpoint import Checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Recipe("tiny")
@@ -270,3 +268,23 @@ def test_folders_are_named_after_the_whole_recipe() -> None:
     recipes = [TINY, Recipe("tiny", seed=1), Recipe("tiny", outlier_channels=0)]
     names = {recipe.folder for recipe in [*recipes, Recipe("llama-3.1-8b")]}
     assert len(names) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # 8,030,261,248 parameters: 6,979,321,856 in 224 linears, 1,050,939,392 in the rest.
+        ("fp16", 16_060_522_496),
+        ("bf16", 16_060_522_496),
+        ("int8", 6_979_321_856 + 2 * 1_050_939_392),  # 9.08 GB
+        ("int8-decomp", 9_081_200_640),
+        ("nf4", 6_979_321_856 * 9 // 16 + 2 * 1_050_939_392),  # 4 bits and 32 / 64 of scales
+        # 4 bits, 8 / 64 of scales, and 32 / (64 x 256) of scales of the scales
+        ("nf4-dq", pytest.approx(6_979_321_856 * 4.126953 / 8 + 2 * 1_050_939_392, rel=1e-4)),
+    ],
+)
+def test_estimated_bytes(name: str, expected: int) -> None:
+    """An 8B model needs 16.06 GB in 16 bits and 9.08 GB in INT8: linears alone get smaller."""
+    config = CONFIGS["llama-3.1-8b"]
+    checkpoint = Checkpoint("8B", Path(), None, None, config, tensor_shapes(config))
+    assert checkpoint.estimated_bytes(name) == expected
