@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ class DecodeStep:
         # ends at each linear.
         with (
             torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True),
-            self._in_place() if not self.by_generate else _nothing(),
+            nullcontext() if self.by_generate else self._in_place(),
         ):
             yield found
         if (after := _counts()) != before:
@@ -121,11 +121,6 @@ class DecodeStep:
             del model.forward
             if own is not None:  # of a library that hooks into models
                 model.forward = own
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def _compile_config() -> Any:
