@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def check_weights(engine: Engine, target: Target) -> dict[str, Any] | None:
         compared += 1
         for rows, band in zip(spread, expected, strict=True):
             error = _worst_row(quantizing.dequantized(module, rows), band)
-            if not error <= worst:  # NaN as well
+            if error > worst:
                 worst, name = error, each
     bound = QUANTIZATIONS[engine.quantization].weights_relative_error
     vector, vectors = _worst_vector(engine.model, source)
@@ -96,7 +97,7 @@ def _worst_vector(model: Any, source: Checkpoint) -> tuple[str | None, float]:
             continue
         off = float((vector.detach().cpu().float() - expected).norm())
         error = off / max(float(expected.norm()), 1e-30) if off else 0.0
-        if not error <= worst:
+        if (error := _or_infinite(error)) > worst:
             worst, name = error, each
     return name, worst
 
@@ -194,4 +195,9 @@ def _worst_row(found: torch.Tensor, expected: torch.Tensor) -> float:
     """
     norms = expected.norm(dim=1)
     usual = norms.clamp(min=max(float(norms.median()) / 100, 1e-30))
-    return float(((found - expected).norm(dim=1) / usual).max())
+    return _or_infinite(float(((found - expected).norm(dim=1) / usual).max()))
+
+
+def _or_infinite(error: float) -> float:
+    """Return an error that can be compared: NaN is further off than any number."""
+    return math.inf if math.isnan(error) else error

@@ -83,7 +83,7 @@ def beyond(quantization: str, target: Target) -> str:
         says = "beyond float16"
     option = "--dtype bfloat16" if known.is_4bit else "--quantization bf16"
     if target.checkpoint.quantization:  # for which both are refused
-        return f"{says}: give the original model, and {option} holds them"
+        return f"{says}; give the original model with {option}, which holds them"
     return f"{says}: {option} holds them"
 
 

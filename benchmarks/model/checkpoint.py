@@ -120,7 +120,10 @@ def local(model: str, revision: str | None) -> Checkpoint | None:
             "that has its config.json"
         )
     elif model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise InputError(f"--model: expected a folder with a checkpoint; {shown} does not exist")
+        raise InputError(
+            f"--model: expected a folder with a checkpoint; {shown} does not exist; a hub model is "
+            "named ORG/NAME"
+        )
     return None
 
 
@@ -200,6 +203,7 @@ def _own_quantization(name: str, config: Mapping[str, Any]) -> str | None:
     if found is None:
         kind = own.get("quant_method", "bitsandbytes")
         kind = f"{kind} with other settings" if kind == "bitsandbytes" else kind
+        kind = kind if own else "an empty quantization_config in its config.json"
         raise InputError(
             f"--model {name}: expected weights in 16 bits, or quantized by bitsandbytes as one of "
             f"{', '.join(each for each, known in QUANTIZATIONS.items() if known.options)}; got "

@@ -47,6 +47,7 @@ def load(target: Target, quantization: str, *, cold: bool) -> Engine:
                 dtype=dtype,
                 **_placed(target),
                 use_safetensors=True,
+                trust_remote_code=False,
                 output_loading_info=True,
             )
         except Exception as error:  # whatever transformers and its loaders raise

@@ -43,6 +43,12 @@ def build(checkpoint: Checkpoint, attention: str) -> Any:
     try:
         return _build(checkpoint, attention)
     except Exception as error:
+        if "auto_map" in checkpoint.config:
+            raise InputError(
+                f"--model {checkpoint.name}: expected an architecture that transformers has, got "
+                "one whose code is in the checkpoint (auto_map in its config.json), which is never "
+                "run; give a model that needs none"
+            ) from error
         for other in ATTENTIONS:
             if other != attention and _can_be_built(checkpoint, other):
                 raise InputError(
@@ -196,8 +202,11 @@ def _build(checkpoint: Checkpoint, attention: str) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(checkpoint.path)
+    config = AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False)
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(
-            config, attn_implementation=attention, dtype=torch.bfloat16
+            config,
+            attn_implementation=attention,
+            dtype=torch.bfloat16,
+            trust_remote_code=False,
         )

@@ -164,7 +164,7 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(checkpoint.path)
+        return AutoTokenizer.from_pretrained(checkpoint.path, trust_remote_code=False)
     except Exception as error:
         what = f"--model {checkpoint.name}: transformers can't read its tokenizer"
         raise foreign.wrapped(what, error) from error

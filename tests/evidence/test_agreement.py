@@ -118,6 +118,15 @@ def test_damaged_weights_are_refused_whichever_layer_has_them(target, quantizati
                 agreement.check_weights(engine, target)
 
 
+@pytest.mark.lie("a NaN scale")
+def test_a_scale_that_is_no_number_is_named_whatever_follows(target):
+    """NaN is greater than nothing: a sound layer after it must not take its place."""
+    with loading.load(target, "int8", cold=False) as engine:
+        engine.model.model.layers[1].mlp.up_proj.weight.SCB[7] = math.nan
+        with pytest.raises(OutputError, match=r"got model\.layers\.1\.mlp\.up_proj off by inf"):
+            agreement.check_weights(engine, target)
+
+
 @pytest.mark.lie("damage beyond the first rows of a weight, or in a norm")
 def test_damage_is_found_wherever_it_is(target):
     """In the last rows of a linear, and in what no quantization touches."""

@@ -253,3 +253,21 @@ def _quantized_bytes(each: Architecture) -> Any:
     if each.quantization == "int8":
         return lambda shape: prod(shape) + 4 * shape[0]
     return lambda shape: prod(shape) // 2 + 4 * prod(shape) // 64 + 4 * 16
+
+
+def test_code_of_a_checkpoint_is_never_run(find: Any) -> None:
+    """Nor is anybody asked: its own architecture is refused, and one of transformers is taken."""
+    target = find(BY_NAME["llama"])
+    folder = target.checkpoint.path
+    ran = folder / "ran"
+    (folder / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    change(folder, auto_map=own)
+    skeleton.build(find_target(target.settings, print).checkpoint, "sdpa")
+    change(folder, model_type="own")
+    found = dataclasses.replace(
+        target.checkpoint, config={**target.checkpoint.config, "model_type": "own", "auto_map": own}
+    )
+    with pytest.raises(InputError, match=r"code is in the checkpoint \(auto_map .* never run"):
+        skeleton.build(found, "sdpa")
+    assert not ran.exists()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-COUNTED = ("python_calls", "kernel_launches", "stream_synchronizations")
 READY = "ready"
 TOKENS = 8  # of one generation: it is over soon after it was told to stop
 
@@ -130,7 +129,12 @@ def _work(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
     done = work.measure(engine, workload, None, target.settings)
     counted: Mapping[str, Any] = done.counters["decode"]
     steps = len(range(*done.counters["decode_steps"]))
-    found: dict[str, Any] = {name: counted[name] / steps for name in COUNTED if name in counted}
+    of_all = {
+        "python_calls": counted["python_calls"],
+        "kernel_launches": counted.get("kernel_launches"),  # these are of a GPU
+        "stream_synchronizations": counted.get("synchronizations", {}).get("stream"),
+    }
+    found: dict[str, Any] = {name: n if n is None else n / steps for name, n in of_all.items()}
     for phase in ("prefill", "decode"):
         spent = done.device_time
         found[f"{phase}_device_s"] = device_time.middle_s(spent[phase]) if spent else None

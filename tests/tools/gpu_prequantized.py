@@ -29,6 +29,7 @@ def saved(folder: Path, options: Sequence[str]) -> Iterator[int]:
     In a process that has ended then, so that nobody else is on the GPU. Raises InputError if it
     fails.
     """
+    shutil.rmtree(folder, ignore_errors=True)  # of a call that was cut short
     folder.mkdir(parents=True)
     try:
         command = [sys.executable, "-m", "tests.tools.gpu_prequantized", str(folder), *options]
