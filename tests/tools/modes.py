@@ -28,6 +28,7 @@ WALL = {  # it says less
     "decode_busy_share": "busy",
     "compile_s": "compile",
 }
+OF_ROUNDS = ("tokens_per_s", "tpot_s", "decode_busy_share")
 PLACE = ("quantization", "batch", "mode")
 HEAD = (*PLACE, *WORK.values(), "Python calls", "launches", *WALL.values())
 
@@ -64,11 +65,14 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
         metrics, work, decode = info["metrics"], info["workload"], info["counters"]["decode"]
         first, last = info["counters"]["decode_steps"]
         spent = [columns.cell(name, metrics[name]) for name in WORK]
-        rate, *others = (columns.cell(name, metrics.get(name)) for name in WALL)
         mark = "" if info["validity"]["valid"] else " !"
+        wall = (
+            columns.cell(name, metrics.get(name)) + (mark if name in OF_ROUNDS else "")
+            for name in WALL
+        )
         calls = (f"{decode[key] / (last - first):,.0f}" for key in CALLS)
         where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
-        lines.append(f"| {' | '.join((*where, *spent, *calls, rate + mark, *others))} |")
+        lines.append(f"| {' | '.join((*where, *spent, *calls, *wall))} |")
     return lines
 
 
