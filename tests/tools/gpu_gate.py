@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.exit_status import JUDGED
+from benchmarks.common.exit_status import JUDGED, ExitStatus
 from benchmarks.common.files import write_json
 from benchmarks.machine import clock
 from benchmarks.sessions.session import read_session
@@ -108,6 +108,10 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
     main, asked = folder / "main", [*options, *gated.options]
     while len(found["baselines"]) < gated.baselines:
         one = _run(main, *SESSION, "--gate=work", "--benchmark-save=baseline", *asked)
+        if one["status"] == ExitStatus.FAILED:  # which nothing but its work can be here
+            raise InputError(
+                f"expected a baseline like those before it, got one that regressed: {main}.log"
+            )
         _must(main, *PROMOTE)
         found["baselines"].append(one)
         write_json(so_far, found)

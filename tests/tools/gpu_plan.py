@@ -69,11 +69,11 @@ class Plan:
     few: str = "1,2"
     many: str = "1,2,4"
     quantizations: str = "int8-decomp,int8,fp16,nf4"
-    quick: str = "int8"  # the one of steps in which all of them would take too long
+    one: str = "int8"  # of steps in which all of them would take too long
     batch_sizes: str = "1,8,32"
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
     modes: tuple[str, ...] = ("--new-tokens=16", "--rounds=3")
-    modes_s: float = 80.0  # for `quick`
+    modes_s: float = 80.0  # for `one`
     all_modes_s: float = 310.0
     prequantized: str = "int8-decomp,nf4"
     beside: str = "int8-decomp,int8,fp16"

@@ -69,8 +69,8 @@ def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Let one process and two generate at once, of the quickest kind."""
-    return _replicas(folder / "replicas", plan, plan.quick, plan.few)
+    """Let one process and two generate at once, of one quantization."""
+    return _replicas(folder / "replicas", plan, plan.one, plan.few)
 
 
 def all_replicas(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -129,8 +129,8 @@ def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as
 
 
 def modes(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Measure the quickest kind in each generation mode."""
-    return _modes(folder / "modes.partial.json", plan, [plan.quick], "8", plan.modes_s)
+    """Measure one quantization in each generation mode, as far as time goes."""
+    return _modes(folder / "modes.partial.json", plan, [plan.one], "8", plan.modes_s)
 
 
 def all_modes(folder: Path, plan: Plan) -> dict[str, Any]:

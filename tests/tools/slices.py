@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         found = {"quantization": engine.quantization, "batch_size": workload.batch_size}
         found["alone"] = _measure(engine, workload)
-        with _beside(given):
+        with beside(given):
             found["together"] = _measure(engine, workload)
     for name in ("alone", "together"):
         print(f"{name}: {_line(found[name])}")
@@ -75,10 +75,14 @@ def _keep_busy(engine: Engine, workload: Workload) -> None:
 
 
 @contextmanager
-def _beside(given: Sequence[str]) -> Iterator[None]:
-    """Be beside another process that has the same model, and generates."""
+def beside(given: Sequence[str], gpu: str | None = None) -> Iterator[None]:
+    """Be beside another process that has the same model, and generates: on a GPU of this name.
+
+    Raises InputError if it isn't ready in time.
+    """
     other = subprocess.Popen(
         [sys.executable, "-m", "tests.tools.slices", *given, "--other"],
+        env=os.environ | ({"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
