@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from benchmarks.model.checkpoint import Checkpoint
 
 SCALES = (".SCB", ".absmax")  # ends of tensors' names, of weights that are quantized
+FLOATS = ("F16", "BF16", "F32", "F64")  # safetensors' names for what weights are stored in
 LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")  # of a tensor's name: stack, number, and the rest
 
 
@@ -92,6 +93,24 @@ def _check_said(checkpoint: Checkpoint) -> None:
             f"--model {checkpoint.name}: expected a quantization_config in its config.json, since "
             f"its files have {scales}, got none; fetch both files again"
         )
+    if other := None if checkpoint.quantization else _no_floats(checkpoint):
+        raise InputError(
+            f"--model {checkpoint.name}: expected weights in {', '.join(FLOATS)}, since its "
+            f"config.json has no quantization_config, got {other}; give the original model"
+        )
+
+
+def _no_floats(checkpoint: Checkpoint) -> str | None:
+    """Return a matrix whose codes transformers would take for weights, with its dtype."""
+    from safetensors import safe_open
+
+    for file in sorted(set(checkpoint.files.values())):
+        with safe_open(checkpoint.path / file, framework="pt") as stream:
+            for name in stream.keys():  # noqa: SIM118 (it is no mapping)
+                dtype = stream.get_slice(name).get_dtype()
+                if name.endswith(".weight") and dtype not in FLOATS:
+                    return f"{name} in {dtype}"
+    return None
 
 
 def _check_shapes(checkpoint: Checkpoint, model: Any) -> None:

@@ -6,6 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from benchmarks.common.errors import InputError
 from benchmarks.model import checkpoint, skeleton, tensors
@@ -107,7 +109,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def _with(found: checkpoint.Checkpoint, names: list[str]) -> checkpoint.Checkpoint:
-    return dataclasses.replace(found, files={**found.files, **dict.fromkeys(names, "a file")})
+    file = next(iter(found.files.values()))
+    return dataclasses.replace(found, files={**found.files, **dict.fromkeys(names, file)})
 
 
 @pytest.mark.parametrize("case", OTHERS)
@@ -140,3 +143,20 @@ def test_a_tower_that_does_not_run_may_be_cut(tmp_path: Path) -> None:
     tensors.check(beyond, model, done.idle)
     with pytest.raises(InputError, match="got 2 in its files"):
         tensors.check(beyond, model)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8])
+def test_codes_without_a_quantization_config_are_no_weights(
+    target: Target, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """transformers would take the numbers for weights, whatever scales they want."""
+    folder = BY_NAME["llama"].write(tmp_path / "codes")
+    file = folder / "model.safetensors"
+    stored = load_file(file)
+    name = "model.layers.1.mlp.up_proj.weight"
+    save_file(stored | {name: stored[name].to(dtype)}, file, metadata={"format": "pt"})
+    settings = dataclasses.replace(
+        target.settings, models=(str(folder),), quantizations=("fp16",), new_tokens=2
+    )
+    with pytest.raises(InputError, match=rf"no quantization_config, got {name} in [FI]8.*; give"):
+        find_target(settings, print)
