@@ -79,13 +79,13 @@ def git(folder: Path | str, *arguments: str | Path) -> str:
 
 
 @contextmanager
-def heard(number: int) -> Iterator[None]:
-    """Let a signal end the processes that are started inside.
+def heard(number: int, handler: Any = signal.SIG_DFL) -> Iterator[None]:
+    """Let a signal end the processes that are started inside, or call this handler.
 
     A shell's background job ignores Ctrl-C, one of nohup(1) a closed terminal: tests that run so
     would pass it on.
     """
-    was = signal.signal(number, signal.SIG_DFL)
+    was = signal.signal(number, handler)
     try:
         yield
     finally:

@@ -87,13 +87,14 @@ def _split(name: str) -> tuple[set[str], str]:
 
 def _check_said(checkpoint: Checkpoint) -> None:
     """Refuse quantized files whose config.json doesn't say so: codes would be read as weights."""
-    scales = next((name for name in checkpoint.files if name.endswith(SCALES)), None)
-    if scales and not checkpoint.quantization:
+    if checkpoint.quantization:
+        return
+    if scales := next((name for name in checkpoint.files if name.endswith(SCALES)), None):
         raise InputError(
             f"--model {checkpoint.name}: expected a quantization_config in its config.json, since "
             f"its files have {scales}, got none; fetch both files again"
         )
-    if other := None if checkpoint.quantization else _no_floats(checkpoint):
+    if other := _no_floats(checkpoint):
         raise InputError(
             f"--model {checkpoint.name}: expected weights in {', '.join(FLOATS)}, since its "
             f"config.json has no quantization_config, got {other}; give the original model"

@@ -14,6 +14,7 @@ from benchmarks.common.errors import OutOfMemoryError, ReplicaError
 from benchmarks.replicas.launch import ROOT, Fleet, variables
 from benchmarks.replicas.worker import RESULTS
 from tests import virtual
+from tests.running import heard
 from tests.waiting import PATIENCE_S
 
 SHORT = ["--batch-size=2", "--new-tokens=3", "--rounds=2", "--warmup-rounds=0"]
@@ -95,13 +96,9 @@ def test_ctrl_c_ends_all_replicas(fleet, second, nothing_stays):
         if (replica, says) == (0, "ready for round 2"):
             os.kill(os.getpid(), signal.SIGINT)
 
-    was = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     both = fleet(show)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            both.run()
-    finally:
-        signal.signal(signal.SIGINT, was)
+    with heard(signal.SIGINT, signal.default_int_handler), pytest.raises(KeyboardInterrupt):
+        both.run()
     assert nothing_stays(both)
 
 
