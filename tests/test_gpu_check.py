@@ -19,14 +19,14 @@ import pytest
 
 from benchmarks import __main__ as door
 from tests import forking, virtual
-from tests.tools import gpu_check, gpu_plan, gpu_steps
+from tests.tools import gpu_check, gpu_plan, gpu_steps, splits
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
 PLAN = dataclasses.replace(gpu_plan.SMALL, device="cpu", model=virtual.ONE_LAYER)
 RUN = ["--small", "--device=cpu"]
-# The others need a GPU, or have tests of what they run: modes, replicas, the gate.
+# The others need a GPU or releases, or have tests of what they run: modes, replicas, the gate.
 STEPS = (
-    *("checkpoint", "table", "main", "prequantized", "limits", "memory", "stranger"),
+    *("checkpoint", "table", "main", "identical", "prequantized", "limits", "memory", "stranger"),
     *("duet", "slowed", "prefill", "parity"),
 )
 
@@ -75,6 +75,18 @@ def test_the_end_has_verdicts_and_what_makes_a_page(results, capsys, tmp_path):
     text = (folder / "report.html").read_text()
     assert "<dd>main.json</dd>" in text  # shown whole, and of the table only the history
     assert "throughput[int8-b1-p16-n4]" in text
+
+
+def test_identical_code_is_judged_in_every_split(results, capsys):
+    """Two sessions have two splits, in which the other one is judged alone and as all others."""
+    splits.main([str(results / "identical")])
+    _, _, *rows, _, unchanged = capsys.readouterr().out.splitlines()
+    quantizations = PLAN.quantizations.split(",")
+    assert [each.split(" | ")[0] for each in rows] == [f"| {name}" for name in quantizations]
+    assert all(each.endswith(" in each |") for each in rows)
+    name, _, count = unchanged.partition(": ")
+    assert name == "NO CHANGE"
+    assert int(count) % (4 * len(quantizations)) == 0
 
 
 def test_raw_files_can_be_published(results, tmp_path):

@@ -11,24 +11,17 @@ from tests.running import git
 from tests.tools import gpu_gate
 
 
-@pytest.mark.parametrize(("step_s", "layers"), [(7.5e-3, 32), (16e-3, 16)])
-def test_extra_kernels_take_their_share_of_a_step(step_s, layers):
-    """All of them together, with what a kernel takes that spins for no cycle."""
+@pytest.mark.parametrize(("together_s", "layers"), [(37e-6, 32), (80e-6, 16)])
+def test_slower_kernels_take_their_share_together(together_s, layers):
+    """Each of them spins for its part of it."""
     clock_hz = 1.98e9
-    spin = gpu_gate.cycles(step_s, clock_hz, layers)
-    kernels = layers / gpu_gate.EVERY
-    extra_s = kernels * (spin / clock_hz + gpu_gate.SPIN_S)
-    assert extra_s == pytest.approx(gpu_gate.SHARE * step_s, rel=1e-3)
-
-
-def test_a_step_too_short_for_extra_kernels_gets_the_least():
-    """A kernel can't spin for less than no cycle."""
-    assert gpu_gate.cycles(1e-4, 1.98e9, 32) == 0
+    spin = gpu_gate.cycles(together_s, clock_hz, layers)
+    assert spin / clock_hz * layers / gpu_gate.EVERY == pytest.approx(together_s, rel=1e-3)
 
 
 def test_only_what_is_expected_can_be_wrong():
     """Whether a host shows a slower wall isn't known before."""
-    found = {"same": 1, "device": 1, "host": 0, "wall-2": 11}
+    found = {"same": 1, "kernel-1": 1, "host": 0, "kernel-0.25": 0, "wall-2": 11}
     statuses = {name: {"status": status} for name, status in found.items()}
     assert gpu_gate.wrong(statuses) == {"same": 1, "host": 0}
 
@@ -37,7 +30,7 @@ def test_only_what_is_expected_can_be_wrong():
     ("change", "changed", "name"),
     [
         (gpu_gate.HOST, Linear8bitLt, "forward"),
-        (gpu_gate.DEVICE.format(every=2, cycles=100), LlamaDecoderLayer, "forward"),
+        (gpu_gate.KERNEL.format(every=2, cycles=100), LlamaDecoderLayer, "forward"),
         (gpu_gate.WALL.format(share=0.05), Engine, "run"),
     ],
 )
@@ -53,11 +46,13 @@ def test_what_a_pull_request_adds_changes_the_model(monkeypatch, change, changed
 
 def test_a_pull_request_is_a_commit_on_a_branch_of_main(tmp_path):
     """In a clone of a bare repository with this code; what slows it down is a plug-in."""
-    main = gpu_gate.repository(tmp_path)
+    kernel = gpu_gate.KERNEL.format(every=2, cycles=0)
+    main = gpu_gate.repository(tmp_path, kernel)
+    plug_in = (main / "slower.py").read_text()
+    assert 'pytest_plugins = ["slower"]' in (main / "conftest.py").read_text()
     for name, change in (("host", gpu_gate.HOST), ("same", "")):
-        clone = gpu_gate.pull_request(tmp_path, name, change)
+        clone = gpu_gate.pull_request(tmp_path, name, kernel + change)
         assert git(clone, "log", "--format=%s").split() == [name, "main"]
         assert git(clone, "rev-parse", "origin/main") == git(main, "rev-parse", "HEAD")
         assert git(clone, "status", "--short") == ""
-        loaded = 'pytest_plugins = ["slower"]' in (clone / "conftest.py").read_text()
-        assert loaded is (clone / "slower.py").exists() is (name == "host")
+        assert ((clone / "slower.py").read_text() == plug_in) is (name == "same")

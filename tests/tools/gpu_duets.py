@@ -1,23 +1,26 @@
-"""Steps of `make gpu-check` that play duets of the wall, of the same code or a slower head."""
+"""Steps of `make gpu-check` that play duets: of the same code, a slower head, other releases."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from benchmarks.commands import measuring
 from benchmarks.common import interrupts
 from benchmarks.common.errors import InputError
+from benchmarks.common.exit_status import JUDGED
 from benchmarks.duet import schedule
 from benchmarks.duet.duet import Duet
 from benchmarks.duet.schedule import Take
 from benchmarks.environments.overlay import CURRENT
 from tests.tools.gpu_plan import Plan, Played, options_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+ROOT = Path(__file__).parents[2]
 SLOWDOWN = 0.02
 IDENTICAL = tuple(map(Take, schedule.SIDES))
 SLOWED = (*IDENTICAL, Take("head", SLOWDOWN))
@@ -53,3 +56,20 @@ def _duet(
     if not found.takes:
         raise InputError(f"no restart was complete: {'; '.join(found.lost)}")
     return {"folder": out.name, "lost": found.lost}
+
+
+def releases(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Play a duet of work between each release of bitsandbytes and the next. pip installs them."""
+    statuses = {}
+    for older, newer in pairwise(plan.releases):
+        name = f"{older}-to-{newer}-{int(time.time())}"
+        command = [
+            *(sys.executable, "-m", "benchmarks", "duet", "--work"),
+            *(f"--base=bitsandbytes=={older}", f"--head=bitsandbytes=={newer}"),
+            *(f"--model={plan.model}", f"--device={plan.device}", f"--quantization={plan.one}"),
+            f"--out={folder / 'duets' / name}",
+        ]
+        statuses[name] = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if statuses[name] not in JUDGED:
+            raise InputError(f"{name}: expected a verdict, got status {statuses[name]}")
+    return {"statuses": statuses}

@@ -27,14 +27,12 @@ if TYPE_CHECKING:
     from tests.tools.gpu_plan import Gated
 
 ROOT = Path(__file__).parents[2]
-SHARE = 0.005  # of a decode step, by which the GPU works longer
-SPIN_S = 0.64e-6  # that a kernel takes which spins for no cycle: measured on an H200
-EVERY = 2  # layers; with a kernel in each, those of int8 would be shorter than that
+EVERY = 2  # layers have a small kernel more, in main already: a pull request makes it slower
 SOMEBODY = {
     f"GIT_{who}_{what}": "somebody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
 
-# What a pull request changes: a plug-in that slows the model down.
+# What main and pull requests differ in: a plug-in that slows the model down.
 PLUG_IN = '''
 """Slows the model down."""
 
@@ -54,7 +52,9 @@ def pytest_collection_finish(session):
 
     {change}
 '''
-HOST = "Linear8bitLt.forward = extra_call(Linear8bitLt.forward)"
+HOST = """
+    Linear8bitLt.forward = extra_call(Linear8bitLt.forward)
+"""
 WALL = """
     import time
     from benchmarks.model.engine import Engine
@@ -74,7 +74,7 @@ WALL = """
 
     Engine.run = longer
 """
-DEVICE = """
+KERNEL = """
     forward = LlamaDecoderLayer.forward
 
     def longer(self, *given, **named):
@@ -84,7 +84,12 @@ DEVICE = """
 
     LlamaDecoderLayer.forward = longer
 """
-EXPECTED = {"same": 0, "device": 1, "host": 1, "busy": 0}  # exit status of each pull request
+# By such a share of a decode step that kernel is slower. The least is at the floor of what is told.
+KERNELS = {"kernel-0.25": 0.0025, "kernel-0.5": 0.005, "kernel-1": 0.01, "kernel-2": 0.02}
+EXPECTED = {  # exit status of each pull request, if it is known before
+    **{"same": 0, "host": 1, "busy": 0},
+    **{"kernel-0.5": 1, "kernel-1": 1, "kernel-2": 1},
+}
 # These pause by such a share of each step. Whether a host is steady enough to show it is not known
 # before; no duet decides it, so it takes no longer than the others.
 WALLS = {"wall-2": 0.02, "wall-5": 0.05}
@@ -100,11 +105,12 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
     """
     so_far = folder / "so-far.json"
     found: dict[str, Any] = {"baselines": [], "pull_requests": {}}
+    kernel = KERNEL.format(every=EVERY, cycles=0) if cuda else ""
     if so_far.exists():
         found = json.loads(so_far.read_text())
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        repository(folder)
+        repository(folder, kernel)
     main, asked = folder / "main", [*options, *gated.options]
     while len(found["baselines"]) < gated.baselines:
         one = _run(main, *SESSION, "--gate=work", "--benchmark-save=baseline", *asked)
@@ -116,15 +122,13 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
         found["baselines"].append(one)
         write_json(so_far, found)
     _must(main, "benchmarks", "baselines", "push")
-    step_s, clock_hz = _device_time(_newest(main)) if cuda else (0.0, 0.0)
-    spin = cycles(step_s, clock_hz, gated.layers)
-    changes = {
-        "same": "",
-        "device": DEVICE.format(every=EVERY, cycles=spin),
-        "host": HOST,
-        "busy": "",
-        **{name: WALL.format(share=share) for name, share in WALLS.items()},
-    }
+    changes = {"same": kernel, "host": kernel + HOST, "busy": kernel}
+    changes |= {name: kernel + WALL.format(share=share) for name, share in WALLS.items()}
+    if cuda:
+        step_s, clock_hz = _device_time(_newest(main))
+        for name, share in KERNELS.items():
+            spin = cycles(share * step_s, clock_hz, gated.layers)
+            changes[name] = KERNEL.format(every=EVERY, cycles=spin)
     for name in gated.pull_requests:
         if name in found["pull_requests"]:
             continue
@@ -148,8 +152,8 @@ def wrong(pull_requests: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     return {name: status for name, status in found.items() if status != EXPECTED.get(name, status)}
 
 
-def repository(folder: Path) -> Path:
-    """Return a clone of a bare repository that holds the code of this checkout, committed."""
+def repository(folder: Path, change: str) -> Path:
+    """Return a clone of a bare repository that holds the code of this checkout, and a change."""
     main, origin = folder / "main", folder / "origin.git"
     # What a folder holds beside the code, as .git, environments and results, is its own.
     names = ("benchmarks", "conftest.py", "pytest.ini", "pyproject.toml", "constraints.txt")
@@ -158,6 +162,9 @@ def repository(folder: Path) -> Path:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, main / name)
     (main / ".gitignore").write_text("__pycache__/\n.benchmarks/\nartifacts/\n*.egg-info/\n")
+    with (main / "conftest.py").open("a") as stream:
+        stream.write('\npytest_plugins = ["slower"]\n')
+    _write_plug_in(main, change)
     git(folder, "init", "--quiet", "--bare", "--initial-branch=main", origin)
     git(main, "init", "--quiet", "--initial-branch=main")
     git(main, "remote", "add", "origin", origin)
@@ -172,20 +179,19 @@ def pull_request(folder: Path, name: str, change: str) -> Path:
     shutil.rmtree(clone, ignore_errors=True)  # of a call that was cut short
     git(folder, "clone", "--quiet", folder / "origin.git", clone)
     git(clone, "checkout", "--quiet", "-b", name)
-    if change:
-        (clone / "slower.py").write_text(PLUG_IN.format(change=change.strip()))
-        with (clone / "conftest.py").open("a") as stream:
-            stream.write('\npytest_plugins = ["slower"]\n')
-    else:
-        (clone / "CHANGES").write_text("None that is measured.\n")
+    _write_plug_in(clone, change)
+    (clone / "CHANGES").write_text(f"{name}\n")
     _commit(clone, name)
     return clone
 
 
-def cycles(step_s: float, clock_hz: float, layers: int) -> int:
-    """Return for how many cycles each extra kernel has to spin to make SHARE of a step together."""
-    each_s = SHARE * step_s / (layers / EVERY)
-    return max(0, round((each_s - SPIN_S) * clock_hz))
+def _write_plug_in(clone: Path, change: str) -> None:
+    (clone / "slower.py").write_text(PLUG_IN.format(change=change.strip() or "pass"))
+
+
+def cycles(together_s: float, clock_hz: float, layers: int) -> int:
+    """Return for how many cycles each of those kernels has to spin to take so long together."""
+    return round(together_s / (layers / EVERY) * clock_hz)
 
 
 def _device_time(session: Path) -> tuple[float, float]:

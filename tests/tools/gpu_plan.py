@@ -74,7 +74,10 @@ class Plan:
     table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
     modes: tuple[str, ...] = ("--new-tokens=16", "--rounds=3")
     modes_s: float = 80.0  # for `one`
-    all_modes_s: float = 310.0
+    all_modes_s: float = 420.0
+    identical: int = 10  # processes; three repeats, of which the first two are what is usual
+    work: tuple[str, ...] = ("--new-tokens=16", "--work-only", "--device-repeats=3")
+    releases: tuple[str, ...] = ("0.48.2", "0.49.2", "0.50.2")  # of bitsandbytes
     prequantized: str = "int8-decomp,nf4"
     beside: str = "int8-decomp,int8,fp16"
     # The first is bound by the host, whose noise it has; the last one by the GPU alone.
@@ -93,7 +96,10 @@ class Plan:
     )
     gate: Gated = Gated(
         baselines=5,
-        pull_requests=("same", "device", "host", "busy", "wall-2", "wall-5"),
+        pull_requests=(
+            *("same", "kernel-0.5", "kernel-1", "kernel-2", "kernel-0.25"),
+            *("host", "busy", "wall-2", "wall-5"),
+        ),
         layers=32,
         options=(
             *("-k=throughput", "--quantization=int8", "--new-tokens=16"),
@@ -121,6 +127,8 @@ SMALL = Plan(
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     modes=("--new-tokens=4", "--rounds=2"),
+    identical=2,
+    work=(FEW_ROWS, "--new-tokens=4", "--work-only"),
     prequantized="nf4",
     beside="int8",
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),

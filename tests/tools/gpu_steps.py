@@ -90,6 +90,19 @@ def _replicas(folder: Path, plan: Plan, quantizations: str, numbers: str) -> dic
     return {"files": found}
 
 
+def identical(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure the work of each quantization in many processes of the same code.
+
+    `python -m tests.tools.splits` judges them. What was measured before a call ended is kept.
+    """
+    files = [folder / "identical" / f"{number:02}.json" for number in range(1, plan.identical + 1)]
+    for file in files:
+        if not file.exists():
+            options = [f"--quantization={plan.quantizations}", *plan.work]
+            _session(file, plan, ["-k=throughput", *options])
+    return {"files": [f"{each.parent.name}/{each.name}" for each in files]}
+
+
 def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time a model on one GPU, and the same over all of them."""
     found = {}
@@ -237,6 +250,8 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "gate": gate,
     "prequantized": prequantized,
     "beside": beside,
+    "identical": identical,
+    "releases": gpu_duets.releases,
     "all-modes": all_modes,
     "all-replicas": all_replicas,
     "sharded": sharded,
