@@ -6,7 +6,6 @@ Its processes are forked, on a machine of the tests' own.
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import json
 import os
 import shlex
@@ -19,7 +18,7 @@ import pytest
 
 from benchmarks import __main__ as door
 from tests import forking, virtual
-from tests.tools import gpu_check, gpu_plan, gpu_steps, splits
+from tests.tools import gpu_check, gpu_plan, gpu_steps, splits, stored
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
 PLAN = dataclasses.replace(gpu_plan.SMALL, device="cpu", model=virtual.ONE_LAYER)
@@ -60,12 +59,12 @@ def test_the_end_has_verdicts_and_what_makes_a_page(results, capsys, tmp_path):
     shutil.copytree(results, folder)
     gpu_check.conclude(folder)
     *said, last = capsys.readouterr().out.splitlines()
-    stored = json.loads((folder / "verdicts.json").read_text())
-    steps = [each["duet"].partition("-")[0] for each in stored]
+    written = json.loads((folder / "verdicts.json").read_text())
+    steps = [each["duet"].partition("-")[0] for each in written]
     assert sorted(steps) == ["duet", "prefill", "prefill", "slowed", "slowed"]
-    assert sum("slowed down by 2 %" in each["duet"] for each in stored) == 2
-    assert {each["duet"] for each in stored} < {*said}
-    kinds = {v["kind"] for each in stored for v in each["verdicts"] if each["duet"][0] == "d"}
+    assert sum("slowed down by 2 %" in each["duet"] for each in written) == 2
+    assert {each["duet"] for each in written} < {*said}
+    kinds = {v["kind"] for each in written for v in each["verdicts"] if each["duet"][0] == "d"}
     assert kinds >= {"time", "counter"}
     assert (folder / "raw" / "verdicts.json.gz").exists()
     assert str(folder) in last
@@ -92,7 +91,7 @@ def test_identical_code_is_judged_in_every_split(results, capsys):
 def test_raw_files_can_be_published(results, tmp_path):
     """They hold all that was measured, and name neither the machine nor its folders."""
     gpu_check.pack(results, tmp_path)
-    unpack(tmp_path, tmp_path)
+    stored.unpack(tmp_path, tmp_path)
     assert json.loads((tmp_path / "sessions" / "main.json").read_text())["benchmarks"]
     assert list(tmp_path.glob("duets/duet-*/restart-01-head.json"))
     measured, published = (
@@ -104,28 +103,6 @@ def test_raw_files_can_be_published(results, tmp_path):
         assert private in measured
         assert private not in published
     assert str(results) not in published
-
-
-def test_published_raw_files_are_judged_as_their_page_says(tmp_path):
-    """A rule of the verdicts that changes what an H100's duets say is noticed."""
-    page = gpu_steps.ROOT / "docs" / "results" / "nvidia-h100-80gb-hbm3.md"
-    unpack(page.with_suffix("") / "raw", tmp_path)
-    said = [
-        f"{each.change:+.1%} [{each.low:+.1%}, {each.high:+.1%}] {each.outcome.value} |"
-        for _, verdicts in gpu_check.judged(tmp_path)
-        for each in verdicts
-        if each.kind == "time"
-    ]
-    assert len(said) == 11
-    assert [each for each in said if each not in page.read_text()] == []
-
-
-def unpack(raw, folder):
-    """Write what is compressed below `raw` into a folder, as it was."""
-    for file in raw.rglob("*.json.gz"):
-        target = folder / file.relative_to(raw).with_suffix("")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(gzip.decompress(file.read_bytes()))
 
 
 @pytest.mark.usefixtures("machine")

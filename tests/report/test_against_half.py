@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,7 @@ from benchmarks.common.text import COLUMNS, wrapped
 from benchmarks.report import against_half, half_lines
 from benchmarks.report.step_summary import markdown
 from benchmarks.report.summary import Summary
-from tests.tools import modes
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 INVALID = {"valid": False, "reasons": ["the clock dropped"]}
 THRESHOLDS = {"int8": 0.0, "int8-decomp": 6.0}
 HALF = {
@@ -186,18 +183,6 @@ def test_several_of_int8_make_a_span() -> None:
     *_, speed = half_lines.lines(records)
     assert "Not so here: 0.16x to 0.41x the tokens/s" in speed
     assert "for 13.4 to 14.9 % of a decode step" in speed
-
-
-def test_what_is_published_says_so() -> None:
-    """Of real sessions: INT8 doesn't halve the memory, and isn't near the speed of fp16."""
-    files = sorted(RESULTS.glob("*/raw/modes-*.json.gz"))
-    found = half_lines.lines(modes.benchmarks(files))
-    *_, memory, speed = found
-    assert memory.startswith(
-        "Expected of INT8: memory at least halved. Not so here: weights take 5"
-    )
-    assert ". Not so here: 0." in speed
-    assert any(line.startswith("int8 against fp16, compiled, batch 8: weights") for line in found)
 
 
 def test_agreement_says_with_what_unless_it_is_the_other_side() -> None:

@@ -51,8 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         outcomes[verdict.outcome.value] += 1
         if verdict.outcome.value != "NO CHANGE":
             outcomes[f"  {verdict.benchmark} {verdict.metric} {verdict.outcome.value}"] += 1
-    print(*(f"{name}: {count:,}" for name, count in sorted(outcomes.items())), "", sep="\n")
-    print(*found(sessions), sep="\n")
+    print(*(f"{name}: {count:,}" for name, count in sorted(outcomes.items())), sep="\n")
+    if table := found(sessions):
+        print("", *table, sep="\n")
 
 
 def spreads(sessions: Sequence[Session]) -> list[str]:
