@@ -43,7 +43,7 @@ def test_identical_code_is_judged_as_its_page_says(raw):
     sessions = baseline.stored(raw / "identical").sessions
     assert len(sessions) == 10
     assert missing(splits.spreads(sessions), H200) == []
-    verdicts = list(splits.split_verdicts(sessions[:6]))
+    verdicts = list(splits.split_verdicts(sessions[:6], 3))
     assert len(verdicts) % (20 * 4 * 4) == 0
     assert {each.outcome.value for each in verdicts} == {"NO CHANGE"}
 
@@ -51,7 +51,7 @@ def test_identical_code_is_judged_as_its_page_says(raw):
 def test_a_longer_decode_step_is_found_by_its_size(raw):
     """Against three baselines a session that is 1 % slower is, and at the floor hardly any."""
     two = [splits.with_repeats(each, 2) for each in baseline.stored(raw / "identical").sessions]
-    _, _, *rows = splits.found(two[:6])
+    _, _, *rows = splits.found(two[:6], 3)
     assert len(rows) == 4
     for row in rows:
         _, at_floor, _, *others = row.strip(" |").split(" | ")

@@ -2,8 +2,9 @@
 
 python -m tests.tools.splits gpu-check/identical
 
-Half of the sessions are baselines; each other one is judged against them alone, and all together.
-Then the device time of the new ones is made longer by a share, to see what of it is found.
+Some of the sessions are baselines, half of them by default; each other one is judged against these
+alone, and all together. Then the device time of the new ones is made longer by a share, to see
+what of it is found.
 """
 
 from __future__ import annotations
@@ -39,20 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of sessions of the same code: step `identical`")
     parser.add_argument("--repeats", type=int, help="of device time, the first ones (default: all)")
+    parser.add_argument("--baselines", type=int, help="how many (default: half of the sessions)")
     asked = parser.parse_args(arguments)
     sessions = [
         with_repeats(each, asked.repeats) for each in baseline.stored(asked.folder).sessions
     ]
     if len(sessions) < 2:
         parser.error(f"{asked.folder}: expected at least 2 sessions, got {len(sessions)}")
+    baselines = asked.baselines or len(sessions) // 2
+    if not 0 < baselines < len(sessions):
+        parser.error(f"--baselines: expected 1 to {len(sessions) - 1}, got {baselines}")
     print(*spreads(sessions), "", sep="\n")
     outcomes: Counter[str] = Counter()
-    for verdict in split_verdicts(sessions):
+    for verdict in split_verdicts(sessions, baselines):
         outcomes[verdict.outcome.value] += 1
         if verdict.outcome.value != "NO CHANGE":
             outcomes[f"  {verdict.benchmark} {verdict.metric} {verdict.outcome.value}"] += 1
     print(*(f"{name}: {count:,}" for name, count in sorted(outcomes.items())), sep="\n")
-    if table := found(sessions):
+    if table := found(sessions, baselines):
         print("", *table, sep="\n")
 
 
@@ -90,7 +95,7 @@ def _calls(measured: Measured) -> float:
     return measured.counters("decode")["python_calls"] / (last - first)
 
 
-def found(sessions: Sequence[Session]) -> list[str]:
+def found(sessions: Sequence[Session], baselines: int) -> list[str]:
     """Return the lines of a table in Markdown: how often one session is REGRESSED, of all splits.
 
     A column for each share by which its decode steps take the GPU longer. Empty without a GPU.
@@ -101,14 +106,14 @@ def found(sessions: Sequence[Session]) -> list[str]:
         if not first.device_time:
             return []
         alone = [replace(each, measured={name: each.measured[name]}) for each in sessions]
-        cells = (percent(_found_share(alone, share)) for share in SLOWER)
+        cells = (percent(_found_share(alone, baselines, share)) for share in SLOWER)
         lines.append(f"| {first.workload['quantization']} | {' | '.join(cells)} |")
     return lines
 
 
-def _found_share(sessions: Sequence[Session], share: float) -> float:
+def _found_share(sessions: Sequence[Session], baselines: int, share: float) -> float:
     hits = []
-    for base, others in splits(sessions):
+    for base, others in splits(sessions, baselines):
         for head in others:
             verdicts = judge(base, [slower(head, share)], gate="work")
             (decode,) = (each for each in verdicts if each.metric == "decode_device_s")
@@ -147,16 +152,18 @@ def _changed(session: Session, change: Callable[[str, list[float]], list[float]]
     return replace(session, measured={k: changed(each) for k, each in session.measured.items()})
 
 
-def split_verdicts(sessions: Sequence[Session]) -> Iterator[Verdict]:
+def split_verdicts(sessions: Sequence[Session], baselines: int) -> Iterator[Verdict]:
     """Return all verdicts on work, of each new session alone, and of all together."""
-    for base, others in splits(sessions):
+    for base, others in splits(sessions, baselines):
         for head in (*([each] for each in others), others):
             yield from judge(base, head, gate="work")
 
 
-def splits(sessions: Sequence[Session]) -> Iterator[tuple[list[Session], list[Session]]]:
-    """Return every choice of half of the sessions as baselines, and the new ones beside it."""
-    for chosen in combinations(range(len(sessions)), len(sessions) // 2):
+def splits(
+    sessions: Sequence[Session], baselines: int
+) -> Iterator[tuple[list[Session], list[Session]]]:
+    """Return every choice of so many sessions as baselines, and the new ones beside it."""
+    for chosen in combinations(range(len(sessions)), baselines):
         yield (
             [sessions[index] for index in chosen],
             [each for index, each in enumerate(sessions) if index not in chosen],
