@@ -11,12 +11,13 @@ from tests.running import git
 from tests.tools import gpu_gate
 
 
-@pytest.mark.parametrize(("together_s", "layers"), [(37e-6, 32), (80e-6, 16)])
+@pytest.mark.parametrize(("together_s", "layers"), [(37e-6, 32), (80e-6, 7)])
 def test_slower_kernels_take_their_share_together(together_s, layers):
     """Each of them spins for its part of it."""
     clock_hz = 1.98e9
     spin = gpu_gate.cycles(together_s, clock_hz, layers)
-    assert spin / clock_hz * layers / gpu_gate.EVERY == pytest.approx(together_s, rel=1e-3)
+    slower = [layer for layer in range(layers) if layer % gpu_gate.EVERY == 0]
+    assert spin / clock_hz * len(slower) == pytest.approx(together_s, rel=1e-3)
 
 
 def test_only_what_is_expected_can_be_wrong():

@@ -36,10 +36,10 @@ class Limits:
 
 
 STEADY = Limits(floor=0.01, equivalence=0.02, doubt=0.05, gross=0.10, blind=0.15)
-# Medians of repeats differ by 0.01 to 0.22 % between processes of identical code on one card, so a
-# quarter of a percent is a change. Another card of the same kind is another 1 %.
+# Medians of repeats spread by 0.05 to 0.25 % over processes of identical code on one card, so a
+# quarter of a percent is a change. Another card of the same kind was off by up to 1 %.
 DEVICE = Limits(floor=0.0025, equivalence=0.005, doubt=0.005, gross=0.02, blind=0.02)
-# A prefill is one pass: its medians differ by up to 0.5 % between the same processes.
+# A prefill is one pass: its medians spread by up to 0.5 % over the same processes.
 DEVICE_PREFILL = Limits(floor=0.004, equivalence=0.0075, doubt=0.0075, gross=0.02, blind=0.02)
 OTHER_CARD = Limits(floor=0.0125, equivalence=0.02, doubt=0.0125, gross=0.03, blind=0.03)
 # The first generation of a process is one round, and depends on caches of files and kernels. Two

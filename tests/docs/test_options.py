@@ -24,6 +24,7 @@ TEXT = read(ROOT / "docs" / "options.md")
 SHARED = "duet and bisect"  # what both take
 ELSEWHERE = {
     "--steps",  # of make gpu-check
+    "--repeats",  # of tests.tools.splits
     "--ephemeral",  # of GitHub's runner
     "--reruns",  # of a plugin that is refused
     "--junitxml",  # pytest's own help spells it --junit-xml

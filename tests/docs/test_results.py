@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmarks.report import half_lines
-from benchmarks.sessions import baseline
+from benchmarks.sessions import baseline, measures
 from tests.tools import gpu_check, modes, splits, stored
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -44,14 +46,38 @@ def test_identical_code_is_judged_as_its_page_says(raw):
     assert len(sessions) == 10
     assert missing(splits.spreads(sessions), H200) == []
     verdicts = list(splits.split_verdicts(sessions[:6], 3))
-    assert len(verdicts) % (20 * 4 * 4) == 0
+    judged = 20 * (3 + 1)  # splits, and what is judged in each
+    quantizations, phases = 4, 2
+    assert len([each for each in verdicts if each.kind == "device"]) == (
+        judged * quantizations * phases
+    )
+    assert {each.kind for each in verdicts} == {"agreement", "counter", "device", "memory"}
     assert {each.outcome.value for each in verdicts} == {"NO CHANGE"}
+
+
+def test_only_sessions_of_the_same_code_are_split(raw, tmp_path, capsys):
+    """Of another commit, a damaged one, too few, and numbers that can't be: one line each."""
+    folder = tmp_path / "identical"
+    shutil.copytree(raw / "identical", folder)
+    other = json.loads((folder / "02.json").read_text())
+    other["commit_info"]["id"] = "0" * 40
+    for changed, arguments, says in (
+        (None, ["--repeats=0"], "--repeats: expected a whole number of at least 1"),
+        (None, ["--baselines=10"], "--baselines: expected less than 10 sessions; got 10"),
+        (json.dumps(other), [], ": expected the commit of "),
+        ("{", [], "02.json"),
+    ):
+        if changed:
+            (folder / "02.json").write_text(changed)
+        with pytest.raises(SystemExit):
+            splits.main([str(folder), *arguments])
+        assert says in capsys.readouterr().err
 
 
 def test_a_longer_decode_step_is_found_by_its_size(raw):
     """Against three baselines a session that is 1 % slower is, and at the floor hardly any."""
     two = [splits.with_repeats(each, 2) for each in baseline.stored(raw / "identical").sessions]
-    _, _, *rows = splits.found(two[:6], 3)
+    _, _, *rows = splits.detection_table(two[:6], 3)
     assert len(rows) == 4
     for row in rows:
         _, at_floor, _, *others = row.strip(" |").split(" | ")
@@ -61,16 +87,30 @@ def test_a_longer_decode_step_is_found_by_its_size(raw):
 
 def test_duets_of_releases_are_judged_as_their_page_says(raw):
     """Calls fell from 0.49 to 0.50, and device time is the same in all three."""
-    text = H200.read_text()
+    shown = ("decode.python_calls", "decode.c_calls", *measures.DEVICE_TIMES.values())
+    rows = dict.fromkeys(shown, "")
     pairs = list(gpu_check.judged(raw / "duets"))
     assert len(pairs) == 2
     for _, verdicts in pairs:
         for each in verdicts:
-            if each.kind == "device":
-                says = f"{100 * each.change:+.2f} % [{100 * each.low:+.2f}, {100 * each.high:+.2f}]"
-                assert f"| {says}, {each.outcome.value} |" in text
-            elif each.outcome.value != "NO CHANGE" and each.metric.startswith("decode"):
-                assert f"| {100 * each.change:+.1f} %, {each.outcome.value} |" in text
+            if each.metric in rows:
+                rows[each.metric] += cells(each)
+            elif each.kind != "counter":
+                assert each.outcome.value == "NO CHANGE"
+    said = H200.read_text()
+    assert [name for name, row in rows.items() if f" {row}|\n" not in said] == []
+
+
+def cells(verdict):
+    """Return a verdict as a table of releases has it: both sides, the change, the verdict."""
+    if verdict.kind == "device":
+        base, head = (f"{1e3 * side:.3f} ms" for side in (verdict.base, verdict.head))
+        change = f"{100 * verdict.change:+.2f} % "
+        change += f"[{100 * verdict.low:+.2f}, {100 * verdict.high:+.2f}], "
+    else:
+        base, head = (f"{side / verdict.steps:,g}" for side in (verdict.base, verdict.head))
+        change = f"{100 * verdict.change:+.1f} %, " if verdict.change else ""
+    return f"| {base} | {head} | {change}{verdict.outcome.value} "
 
 
 def test_duets_of_an_h100_are_judged_as_their_page_says(tmp_path):

@@ -26,9 +26,9 @@ from benchmarks.common.files import write_json
 from benchmarks.common.packages import COMPARED
 from benchmarks.common.process import kill_group
 from benchmarks.duet import saved_duets
-from benchmarks.machine import clock, identity
+from benchmarks.machine import clock, device, identity
 from benchmarks.report import verdict_lines
-from benchmarks.sessions import baseline, pytest_format
+from benchmarks.sessions import baseline, instants, pytest_format
 from benchmarks.verdicts.judgement import judge
 from tests.tools.gpu_plan import SMALL, Plan
 from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS
@@ -123,7 +123,8 @@ def alone(step: str, folder: Path, plan: Plan) -> int:
         return 4
     commit = pytest_format.commit_info()
     found |= {"seconds": clock.read() - start, "commit": commit["id"], "dirty": commit["dirty"]}
-    write_json(folder / f"{step}.json", found)
+    here = device.machine_info(device.resolve(plan.device, "single"))
+    write_json(folder / f"{step}.json", found | {"ended": instants.now().isoformat(), **here})
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -59,17 +60,24 @@ def _duet(
 
 
 def releases(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Play a duet of work between each release of bitsandbytes and the next. pip installs them."""
-    statuses = {}
+    """Play a duet of work between each release of bitsandbytes and the next. pip installs them.
+
+    One that is complete isn't played again; one that was cut short is.
+    """
+    found = []
     for older, newer in pairwise(plan.releases):
-        name = f"{older}-to-{newer}-{int(time.time())}"
+        out = folder / "duets" / f"{older}-to-{newer}"
+        found.append(f"duets/{out.name}")
+        if (out / "verdicts.json").exists():
+            continue
+        shutil.rmtree(out, ignore_errors=True)
         command = [
             *(sys.executable, "-m", "benchmarks", "duet", "--work"),
             *(f"--base=bitsandbytes=={older}", f"--head=bitsandbytes=={newer}"),
             *(f"--model={plan.model}", f"--device={plan.device}", f"--quantization={plan.one}"),
-            f"--out={folder / 'duets' / name}",
+            f"--out={out}",
         ]
-        statuses[name] = subprocess.run(command, cwd=ROOT, check=False).returncode
-        if statuses[name] not in JUDGED:
-            raise InputError(f"{name}: expected a verdict, got status {statuses[name]}")
-    return {"statuses": statuses}
+        status = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if status not in JUDGED or not (out / "verdicts.json").exists():
+            raise InputError(f"{out.name}: expected verdicts, got status {status}")
+    return {"folders": found}

@@ -122,13 +122,7 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
         found["baselines"].append(one)
         write_json(so_far, found)
     _must(main, "benchmarks", "baselines", "push")
-    changes = {"same": kernel, "host": kernel + HOST, "busy": kernel}
-    changes |= {name: kernel + WALL.format(share=share) for name, share in WALLS.items()}
-    if cuda:
-        step_s, clock_hz = _device_time(_newest(main))
-        for name, share in KERNELS.items():
-            spin = cycles(share * step_s, clock_hz, gated.layers)
-            changes[name] = KERNEL.format(every=EVERY, cycles=spin)
+    changes = _changes(main, kernel, gated, cuda=cuda)
     for name in gated.pull_requests:
         if name in found["pull_requests"]:
             continue
@@ -144,6 +138,20 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
     if others := wrong(found["pull_requests"]):
         raise InputError(f"expected {EXPECTED}, got {others}; {folder} has their logs")
     return found
+
+
+def _changes(main: Path, kernel: str, gated: Gated, *, cuda: bool) -> dict[str, str]:
+    """Return what each pull request changes. Raises InputError for one that isn't known here."""
+    known = {"same": kernel, "host": kernel + HOST, "busy": kernel}
+    known |= {name: kernel + WALL.format(share=share) for name, share in WALLS.items()}
+    if cuda:
+        step_s, clock_hz = _device_time(_newest(main))
+        for name, share in KERNELS.items():
+            spin = cycles(share * step_s, clock_hz, gated.layers)
+            known[name] = KERNEL.format(every=EVERY, cycles=spin)
+    if unknown := sorted({*gated.pull_requests} - {*known}):
+        raise InputError(f"expected pull requests of {', '.join(known)}; got {', '.join(unknown)}")
+    return known
 
 
 def wrong(pull_requests: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
@@ -191,16 +199,23 @@ def _write_plug_in(clone: Path, change: str) -> None:
 
 def cycles(together_s: float, clock_hz: float, layers: int) -> int:
     """Return for how many cycles each of those kernels has to spin to take so long together."""
-    return round(together_s / (layers / EVERY) * clock_hz)
+    return round(together_s / len(range(0, layers, EVERY)) * clock_hz)
 
 
 def _device_time(session: Path) -> tuple[float, float]:
-    """Return the device time of a decode step, in s, and the clock meanwhile, in Hz."""
+    """Return the device time of a decode step, in s, and the clock meanwhile, in Hz.
+
+    Raises InputError if one of them wasn't measured.
+    """
     (bench,) = read_session(session).measured.values()
-    return (
-        float(bench.metrics["decode_device_s"] or 0.0),
-        float(bench.info["device_time"]["clocks"]["sm_clock_hz"]),
-    )
+    step_s = bench.metrics["decode_device_s"]
+    clock_hz = bench.device_time.get("clocks", {}).get("sm_clock_hz")
+    if not step_s or not clock_hz:
+        raise InputError(
+            f"{session}: expected device time and a clock, by which kernels are made slower; got "
+            f"{step_s} s and {clock_hz} Hz"
+        )
+    return step_s, clock_hz
 
 
 def _run(clone: Path, *command: str) -> dict[str, Any]:

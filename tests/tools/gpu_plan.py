@@ -76,7 +76,7 @@ class Plan:
     modes_s: float = 80.0  # for `one`
     all_modes_s: float = 420.0
     identical: int = 10  # processes; three repeats, of which the first two are what is usual
-    work: tuple[str, ...] = ("--new-tokens=16", "--work-only", "--device-repeats=3")
+    identical_options: tuple[str, ...] = ("--new-tokens=16", "--work-only", "--device-repeats=3")
     releases: tuple[str, ...] = ("0.48.2", "0.49.2", "0.50.2")  # of bitsandbytes
     prequantized: str = "int8-decomp,nf4"
     beside: str = "int8-decomp,int8,fp16"
@@ -128,7 +128,7 @@ SMALL = Plan(
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     modes=("--new-tokens=4", "--rounds=2"),
     identical=2,
-    work=(FEW_ROWS, "--new-tokens=4", "--work-only"),
+    identical_options=(FEW_ROWS, "--new-tokens=4", "--work-only"),
     prequantized="nf4",
     beside="int8",
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),

@@ -98,7 +98,7 @@ def identical(folder: Path, plan: Plan) -> dict[str, Any]:
     files = [folder / "identical" / f"{number:02}.json" for number in range(1, plan.identical + 1)]
     for file in files:
         if not file.exists():
-            options = [f"--quantization={plan.quantizations}", *plan.work]
+            options = [f"--quantization={plan.quantizations}", *plan.identical_options]
             _session(file, plan, ["-k=throughput", *options])
     return {"files": [f"{each.parent.name}/{each.name}" for each in files]}
 
@@ -147,10 +147,19 @@ def modes(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def all_modes(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Measure each quantization in each mode, at two batch sizes, as far as time goes."""
+    """Measure each quantization in each mode at batch 8, as far as time goes."""
+    return _all_modes(folder / "all-modes.partial.json", plan, "8")
+
+
+def all_modes_of_one(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Measure the same at batch 1."""
+    return _all_modes(folder / "all-modes-of-one.partial.json", plan, "1")
+
+
+def _all_modes(partial: Path, plan: Plan, batch_size: str) -> dict[str, Any]:
     # The quickest come first: they leave time for the others.
     names = sorted(plan.quantizations.split(","), key=QUICKEST.index)
-    return _modes(folder / "all-modes.partial.json", plan, names, "8,1", plan.all_modes_s)
+    return _modes(partial, plan, names, batch_size, plan.all_modes_s)
 
 
 def _modes(
@@ -253,6 +262,7 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "identical": identical,
     "releases": gpu_duets.releases,
     "all-modes": all_modes,
+    "all-modes-of-one": all_modes_of_one,
     "all-replicas": all_replicas,
     "sharded": sharded,
     "tensor": tensor,
@@ -271,7 +281,10 @@ def _target(plan: Plan, *options: str) -> Target:
 
 
 def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
-    """Run a session of pytest, which writes a file. Raises InputError if it fails."""
+    """Run a session of pytest, which writes a file. Raises InputError if it fails.
+
+    What a session wrote that failed gets another name, so that a second call doesn't take it.
+    """
     file.parent.mkdir(exist_ok=True)
     command = [
         *(sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"),
@@ -280,5 +293,7 @@ def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
     ]
     done = subprocess.run(command, cwd=ROOT, check=False)
     if done.returncode:
+        if file.exists():
+            file.replace(file.with_suffix(".failed"))
         raise InputError(f"{file.name}: expected status 0, got {done.returncode}")
     return {"file": f"{file.parent.name}/{file.name}"}

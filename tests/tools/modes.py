@@ -58,7 +58,7 @@ def benchmarks(files: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
 def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines of a table in Markdown; `!` marks times that are INVALID.
 
-    Python calls and launches are those of a decode step.
+    Python calls and launches are those of a decode step, on average of those counted.
     """
     lines = [f"| {' | '.join(HEAD)} |", "|---|--:|---|" + "--:|" * (len(HEAD) - 3)]
     for info in found:
@@ -70,7 +70,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
             columns.cell(name, metrics.get(name)) + (mark if name in OF_ROUNDS else "")
             for name in WALL
         )
-        calls = (f"{decode[key] / (last - first):,.0f}" for key in CALLS)
+        calls = (f"{decode[key] / (last - first):,.1f}" for key in CALLS)
         where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
         lines.append(f"| {' | '.join((*where, *spent, *calls, *wall))} |")
     return lines

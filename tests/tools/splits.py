@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import duration, percent
+from benchmarks.config import values
 from benchmarks.sessions import baseline
 from benchmarks.sessions.outcome import Outcome
 from benchmarks.sessions.session import PHASES
@@ -39,46 +40,74 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print how much the sessions differ, and what their splits are called."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="of sessions of the same code: step `identical`")
-    parser.add_argument("--repeats", type=int, help="of device time, the first ones (default: all)")
-    parser.add_argument("--baselines", type=int, help="how many (default: half of the sessions)")
+    parser.add_argument("--repeats", help="of device time, the first so many (default: all)")
+    parser.add_argument("--baselines", help="how many (default: half of the sessions)")
     asked = parser.parse_args(arguments)
-    sessions = [
-        with_repeats(each, asked.repeats) for each in baseline.stored(asked.folder).sessions
-    ]
+    try:
+        for line in lines(asked.folder, asked.repeats, asked.baselines):
+            print(line)
+    except InputError as error:
+        parser.error(str(error))
+
+
+def lines(folder: Path, repeats: str | None, baselines: str | None) -> Iterator[str]:
+    """Return what is printed. Raises InputError for options or sessions that can't be used."""
+    stored = baseline.stored(folder)
+    if stored.damaged:
+        raise InputError("; ".join(stored.damaged))
+    check(stored.sessions, folder)
+    count = values.optional_count("--repeats", repeats)
+    sessions = [with_repeats(each, count) for each in stored.sessions]
+    several = values.optional_count("--baselines", baselines) or len(sessions) // 2
+    if several >= len(sessions):
+        raise InputError(f"--baselines: expected less than {len(sessions)} sessions; got {several}")
+    yield from spreads(sessions)
+    kinds: dict[str, Counter[str]] = {}
+    others: Counter[str] = Counter()
+    for verdict in split_verdicts(sessions, several):
+        kinds.setdefault(verdict.kind, Counter())[verdict.outcome.value] += 1
+        if verdict.outcome is not Outcome.NO_CHANGE:
+            others[f"{verdict.benchmark} {verdict.metric} {verdict.outcome.value}"] += 1
+    yield ""
+    for kind, outcomes in sorted(kinds.items()):
+        yield f"{kind}: {', '.join(f'{name} {count:,}' for name, count in outcomes.items())}"
+    yield from (f"  {name}: {count:,}" for name, count in others.items())
+    if table := detection_table(sessions, several):
+        yield from ("", *table)
+
+
+def check(sessions: Sequence[Session], folder: Path) -> None:
+    """Raise InputError unless these are sessions of the same code, on the same card."""
     if len(sessions) < 2:
-        parser.error(f"{asked.folder}: expected at least 2 sessions, got {len(sessions)}")
-    baselines = asked.baselines or len(sessions) // 2
-    if not 0 < baselines < len(sessions):
-        parser.error(f"--baselines: expected 1 to {len(sessions) - 1}, got {baselines}")
-    print(*spreads(sessions), "", sep="\n")
-    outcomes: Counter[str] = Counter()
-    for verdict in split_verdicts(sessions, baselines):
-        outcomes[verdict.outcome.value] += 1
-        if verdict.outcome.value != "NO CHANGE":
-            outcomes[f"  {verdict.benchmark} {verdict.metric} {verdict.outcome.value}"] += 1
-    print(*(f"{name}: {count:,}" for name, count in sorted(outcomes.items())), sep="\n")
-    if table := found(sessions, baselines):
-        print("", *table, sep="\n")
+        raise InputError(f"{folder}: expected at least 2 sessions, got {len(sessions)}")
+    first = sessions[0]
+    for each in sessions[1:]:
+        for what, ours, theirs in (
+            ("commit", each.commit.get("id"), first.commit.get("id")),
+            ("card", each.hardware.get("card"), first.hardware.get("card")),
+            ("benchmarks", sorted(each.measured), sorted(first.measured)),
+        ):
+            if ours != theirs:
+                raise InputError(
+                    f"{each.name}: expected the {what} of {first.name}, {theirs}; got {ours}"
+                )
 
 
 def spreads(sessions: Sequence[Session]) -> list[str]:
     """Return the lines of a table in Markdown: medians, and largest less smallest of all.
 
-    Python calls are those of a decode step; "differ" if a session has others. Raises InputError if
-    a session lacks a benchmark of the first.
+    Python calls are those of a decode step; "differ" if a session has others.
     """
-    lines = [f"| {' | '.join(HEAD)} |", "|---|" + "--:|" * (len(HEAD) - 1)]
+    table = [f"| {' | '.join(HEAD)} |", "|---|" + "--:|" * (len(HEAD) - 1)]
     for name, first in sessions[0].measured.items():
-        if lacking := [each.name for each in sessions if name not in each.measured]:
-            raise InputError(f"{name}: expected it in each session; {lacking[0]} lacks it")
         same = [each.measured[name] for each in sessions]
         cells = [str(first.workload["quantization"])]
         for metric in DEVICE:
             cells += _spread([each.metrics[metric] for each in same])
         calls = {_calls(each) for each in same}
         cells.append(f"{calls.pop():,.2f} in each" if len(calls) == 1 else "differ")
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+        table.append(f"| {' | '.join(cells)} |")
+    return table
 
 
 def _spread(values_s: Sequence[float | None]) -> list[str]:
@@ -95,33 +124,33 @@ def _calls(measured: Measured) -> float:
     return measured.counters("decode")["python_calls"] / (last - first)
 
 
-def found(sessions: Sequence[Session], baselines: int) -> list[str]:
+def detection_table(sessions: Sequence[Session], baselines: int) -> list[str]:
     """Return the lines of a table in Markdown: how often one session is REGRESSED, of all splits.
 
     A column for each share by which its decode steps take the GPU longer. Empty without a GPU.
     """
-    lines = [f"| quantization | {' | '.join(f'+{percent(share)}' for share in SLOWER)} |"]
-    lines.append("|---|" + "--:|" * len(SLOWER))
+    table = [f"| quantization | {' | '.join(f'+{percent(share)}' for share in SLOWER)} |"]
+    table.append("|---|" + "--:|" * len(SLOWER))
     for name, first in sessions[0].measured.items():
         if not first.device_time:
             return []
         alone = [replace(each, measured={name: each.measured[name]}) for each in sessions]
         cells = (percent(_found_share(alone, baselines, share)) for share in SLOWER)
-        lines.append(f"| {first.workload['quantization']} | {' | '.join(cells)} |")
-    return lines
+        table.append(f"| {first.workload['quantization']} | {' | '.join(cells)} |")
+    return table
 
 
 def _found_share(sessions: Sequence[Session], baselines: int, share: float) -> float:
     hits = []
     for base, others in splits(sessions, baselines):
         for head in others:
-            verdicts = judge(base, [slower(head, share)], gate="work")
+            verdicts = judge(base, [made_slower(head, share)], gate="work")
             (decode,) = (each for each in verdicts if each.metric == "decode_device_s")
             hits.append(decode.outcome is Outcome.REGRESSED)
     return sum(hits) / len(hits)
 
 
-def slower(session: Session, share: float) -> Session:
+def made_slower(session: Session, share: float) -> Session:
     """Return a session whose decode steps take the GPU longer by a share of themselves."""
     return _changed(
         session,
