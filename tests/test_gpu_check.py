@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as door
+from benchmarks.common.errors import InputError
 from tests import forking, virtual
 from tests.tools import gpu_check, gpu_plan, gpu_steps, splits, stored
 from tests.waiting import PATIENCE_S, gone, wait_for_text
@@ -120,6 +121,21 @@ def test_a_run_goes_on_where_it_was(environment, monkeypatch, tmp_path, capsys):
     assert "limits: failed" in said
     assert "failed: limits; repair it" in said
     assert (folder / "checkpoint.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_session_that_failed_is_not_taken_for_one_that_was_measured(
+    environment, monkeypatch, tmp_path
+):
+    """It is kept under another name: a second call measures anew. Here a gate has no baselines."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    file = tmp_path / "sessions" / "01.json"
+    options = ["-k=throughput", "--gate=work", f"--benchmark-storage={tmp_path / 'none'}"]
+    with pytest.raises(InputError, match="expected status 0, got 10"):
+        gpu_steps._session(file, PLAN, [*options, *PLAN.identical_options])
+    assert not file.exists()
+    assert json.loads(file.with_suffix(".failed").read_text())["benchmarks"]
 
 
 @pytest.mark.parametrize(
