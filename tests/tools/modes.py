@@ -70,7 +70,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
             columns.cell(name, metrics.get(name)) + (mark if name in OF_ROUNDS else "")
             for name in WALL
         )
-        calls = (f"{decode[key] / (last - first):,.1f}" for key in CALLS)
+        calls = (f"{decode[key] / (last - first):,.1f}".removesuffix(".0") for key in CALLS)
         where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
         lines.append(f"| {' | '.join((*where, *spent, *calls, *wall))} |")
     return lines
