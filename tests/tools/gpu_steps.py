@@ -82,11 +82,8 @@ def _replicas(folder: Path, plan: Plan, quantizations: str, numbers: str) -> dic
     """Run a session for each quantization; what was measured before a call ended is kept."""
     found = []
     for quantization in quantizations.split(","):
-        file = folder / f"{quantization}.json"
-        if not file.exists():
-            options = [f"--replicas={numbers}", f"--quantization={quantization}", *plan.replicas]
-            _session(file, plan, ["-k=replicas", *options])
-        found.append(f"{folder.name}/{file.name}")
+        options = [f"--replicas={numbers}", f"--quantization={quantization}", *plan.replicas]
+        found.append(_kept(folder / f"{quantization}.json", plan, ["-k=replicas", *options]))
     return {"files": found}
 
 
@@ -95,12 +92,9 @@ def identical(folder: Path, plan: Plan) -> dict[str, Any]:
 
     `python -m tests.tools.splits` judges them. What was measured before a call ended is kept.
     """
-    files = [folder / "identical" / f"{number:02}.json" for number in range(1, plan.identical + 1)]
-    for file in files:
-        if not file.exists():
-            options = [f"--quantization={plan.quantizations}", *plan.identical_options]
-            _session(file, plan, ["-k=throughput", *options])
-    return {"files": [f"{each.parent.name}/{each.name}" for each in files]}
+    options = ["-k=throughput", f"--quantization={plan.quantizations}", *plan.identical_options]
+    files = [folder / "identical" / f"{number + 1:02}.json" for number in range(plan.identical)]
+    return {"files": [_kept(each, plan, options) for each in files]}
 
 
 def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -278,6 +272,13 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
 
 def _target(plan: Plan, *options: str) -> Target:
     return find_target(measuring.conditions(options_of(plan, *options)).settings, print)
+
+
+def _kept(file: Path, plan: Plan, options: Sequence[str]) -> str:
+    """Run a session unless a call before did, and return the name of its file."""
+    if not file.exists():
+        _session(file, plan, options)
+    return f"{file.parent.name}/{file.name}"
 
 
 def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:

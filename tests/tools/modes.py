@@ -21,7 +21,7 @@ WORK = {
     "prefill_device_s": "prefill, device",
     "peak_allocated_bytes": "peak memory",
 }
-CALLS = ("python_calls", "kernel_launches")
+CALLS = ("decode.python_calls", "decode.kernel_launches")
 WALL = {  # it says less
     "tokens_per_s": "tokens/s",
     "tpot_s": "TPOT",
@@ -62,15 +62,14 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     lines = [f"| {' | '.join(HEAD)} |", "|---|--:|---|" + "--:|" * (len(HEAD) - 3)]
     for info in found:
-        metrics, work, decode = info["metrics"], info["workload"], info["counters"]["decode"]
-        first, last = info["counters"]["decode_steps"]
+        metrics, work = info["metrics"], info["workload"]
         spent = [columns.cell(name, metrics[name]) for name in WORK]
         mark = "" if info["validity"]["valid"] else " !"
         wall = (
             columns.cell(name, metrics.get(name)) + (mark if name in OF_ROUNDS else "")
             for name in WALL
         )
-        calls = (f"{decode[key] / (last - first):,.1f}".removesuffix(".0") for key in CALLS)
+        calls = (f"{columns.figure(info, key):,.1f}".removesuffix(".0") for key in CALLS)
         where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
         lines.append(f"| {' | '.join((*where, *spent, *calls, *wall))} |")
     return lines

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import duration, percent
 from benchmarks.config import values
+from benchmarks.report import columns
 from benchmarks.sessions import baseline
+from benchmarks.sessions.measures import DEVICE_TIMES
 from benchmarks.sessions.outcome import Outcome
-from benchmarks.sessions.session import PHASES
 from benchmarks.verdicts.judgement import judge
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def spreads(sessions: Sequence[Session]) -> list[str]:
         cells = [str(first.workload["quantization"])]
         for metric in DEVICE:
             cells += _spread([each.metrics[metric] for each in same])
-        calls = {_calls(each) for each in same}
+        calls = {columns.figure(each.info, "decode.python_calls") for each in same}
         cells.append(f"{calls.pop():,.2f} in each" if len(calls) == 1 else "differ")
         table.append(f"| {' | '.join(cells)} |")
     return table
@@ -117,11 +118,6 @@ def _spread(values_s: Sequence[float | None]) -> list[str]:
         return ["-", "-"]
     middle = median(known)
     return [duration(middle, 5), percent((max(known) - min(known)) / middle)]
-
-
-def _calls(measured: Measured) -> float:
-    first, last = measured.decode_steps or (0, 1)
-    return measured.counters("decode")["python_calls"] / (last - first)
 
 
 def detection_table(sessions: Sequence[Session], baselines: int) -> list[str]:
@@ -172,10 +168,10 @@ def _changed(session: Session, change: Callable[[str, list[float]], list[float]]
         if not one.device_time:
             return one
         device, metrics = dict(one.device_time), dict(one.metrics)
-        for phase in PHASES:
+        for phase, metric in DEVICE_TIMES.items():
             repeats = change(phase, device[phase]["repeats_s"])
             device[phase] = {**device[phase], "repeats_s": repeats}
-            metrics[f"{phase}_device_s"] = median(repeats)
+            metrics[metric] = median(repeats)
         return replace(one, info={**one.info, "device_time": device, "metrics": metrics})
 
     return replace(session, measured={k: changed(each) for k, each in session.measured.items()})
