@@ -20,6 +20,7 @@ from benchmarks.common.files import write_json
 from benchmarks.machine import clock
 from benchmarks.sessions.session import read_session
 from tests.running import GIT, git
+from tests.tools.gpu_pull_requests import PULL_REQUESTS, added, plug_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,72 +28,10 @@ if TYPE_CHECKING:
     from tests.tools.gpu_plan import Gated
 
 ROOT = Path(__file__).parents[2]
-EVERY = 2  # layers have a small kernel more, in main already: a pull request makes it slower
 SOMEBODY = {
     f"GIT_{who}_{what}": "somebody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
 }
 
-# What main and pull requests differ in: a plug-in that slows the model down.
-PLUG_IN = '''
-"""Slows the model down."""
-
-import pytest
-
-
-def extra_call(forward):
-    """Return a function that calls another one, and is called itself."""
-    return lambda *given, **named: forward(*given, **named)
-
-
-def pytest_collection_finish(session):
-    """Change the classes, once they can be imported."""
-    import torch
-    from bitsandbytes.nn import Linear8bitLt
-    from transformers.models.llama.modeling_llama import LlamaDecoderLayer
-
-    {change}
-'''
-HOST = """
-    Linear8bitLt.forward = extra_call(Linear8bitLt.forward)
-"""
-WALL = """
-    import time
-    from benchmarks.model.engine import Engine
-
-    run = Engine.run
-
-    def longer(self, workload, new_tokens, *processors):
-        last = time.perf_counter()
-
-        def sleep(input_ids, scores):
-            nonlocal last
-            time.sleep({share} * (time.perf_counter() - last))
-            last = time.perf_counter()
-            return scores
-
-        return run(self, workload, new_tokens, sleep, *processors)
-
-    Engine.run = longer
-"""
-KERNEL = """
-    forward = LlamaDecoderLayer.forward
-
-    def longer(self, *given, **named):
-        if self.self_attn.layer_idx % {every} == 0:
-            torch.cuda._sleep({cycles})
-        return forward(self, *given, **named)
-
-    LlamaDecoderLayer.forward = longer
-"""
-# By such a share of a decode step that kernel is slower. The least is at the floor of what is told.
-KERNELS = {"kernel-0.25": 0.0025, "kernel-0.5": 0.005, "kernel-1": 0.01, "kernel-2": 0.02}
-EXPECTED = {  # exit status of each pull request, if it is known before
-    **{"same": 0, "host": 1, "busy": 0},
-    **{"kernel-0.5": 1, "kernel-1": 1, "kernel-2": 1},
-}
-# These pause by such a share of each step. Whether a host is steady enough to show it is not known
-# before; no duet decides it, so it takes no longer than the others.
-WALLS = {"wall-2": 0.02, "wall-5": 0.05}
 SESSION = ("pytest", "benchmarks")
 PROMOTE = ("benchmarks", "promote", "--latest", "--force=whatever the wall was on this host")
 
@@ -105,12 +44,12 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
     """
     so_far = folder / "so-far.json"
     found: dict[str, Any] = {"baselines": [], "pull_requests": {}}
-    kernel = KERNEL.format(every=EVERY, cycles=0) if cuda else ""
+    unchanged = added(PULL_REQUESTS["same"], (0.0, 0.0) if cuda else None, gated.layers)
     if so_far.exists():
         found = json.loads(so_far.read_text())
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        repository(folder, kernel)
+        repository(folder, unchanged)
     main, asked = folder / "main", [*options, *gated.options]
     while len(found["baselines"]) < gated.baselines:
         one = _run(main, *SESSION, "--gate=work", "--benchmark-save=baseline", *asked)
@@ -122,42 +61,31 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
         found["baselines"].append(one)
         write_json(so_far, found)
     _must(main, "benchmarks", "baselines", "push")
-    changes = _changes(main, kernel, gated, cuda=cuda)
+    device = _device_time(_newest(main)) if cuda else None
     for name in gated.pull_requests:
         if name in found["pull_requests"]:
             continue
-        clone = pull_request(folder, name, changes[name])
+        asks = PULL_REQUESTS[name]
+        clone = pull_request(folder, name, added(asks, device, gated.layers))
         _must(clone, "benchmarks", "baselines", "pull")
         command = [*SESSION, "--gate=strict", "--benchmark-save=strict", *asked]
-        if name not in WALLS:
+        if not asks.wall:
             work = " ".join([*asked, "--work-only"])
             command = ["benchmarks", "ci", "--base=origin/main", "--gate=work", "--options", work]
-        with _busy() if name == "busy" else nullcontext():
+        with _busy() if asks.busy else nullcontext():
             found["pull_requests"][name] = _run(clone, *command)
         write_json(so_far, found)
     if others := wrong(found["pull_requests"]):
-        raise InputError(f"expected {EXPECTED}, got {others}; {folder} has their logs")
+        expected = {name: PULL_REQUESTS[name].expected for name in others}
+        raise InputError(f"expected {expected}, got {others}; {folder} has their logs")
     return found
-
-
-def _changes(main: Path, kernel: str, gated: Gated, *, cuda: bool) -> dict[str, str]:
-    """Return what each pull request changes. Raises InputError for one that isn't known here."""
-    known = {"same": kernel, "host": kernel + HOST, "busy": kernel}
-    known |= {name: kernel + WALL.format(share=share) for name, share in WALLS.items()}
-    if cuda:
-        step_s, clock_hz = _device_time(_newest(main))
-        for name, share in KERNELS.items():
-            spin = cycles(share * step_s, clock_hz, gated.layers)
-            known[name] = KERNEL.format(every=EVERY, cycles=spin)
-    if unknown := sorted({*gated.pull_requests} - {*known}):
-        raise InputError(f"expected pull requests of {', '.join(known)}; got {', '.join(unknown)}")
-    return known
 
 
 def wrong(pull_requests: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Return the exit statuses that aren't as expected, by the names of the pull requests."""
     found = {name: each["status"] for name, each in pull_requests.items()}
-    return {name: status for name, status in found.items() if status != EXPECTED.get(name, status)}
+    known = {name: PULL_REQUESTS[name].expected for name in found}
+    return {name: n for name, n in found.items() if known[name] not in (n, None)}
 
 
 def repository(folder: Path, change: str) -> Path:
@@ -194,12 +122,7 @@ def pull_request(folder: Path, name: str, change: str) -> Path:
 
 
 def _write_plug_in(clone: Path, change: str) -> None:
-    (clone / "slower.py").write_text(PLUG_IN.format(change=change.strip() or "pass"))
-
-
-def cycles(together_s: float, clock_hz: float, layers: int) -> int:
-    """Return for how many cycles each of those kernels has to spin to take so long together."""
-    return round(together_s / len(range(0, layers, EVERY)) * clock_hz)
+    (clone / "slower.py").write_text(plug_in(change))
 
 
 def _device_time(session: Path) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.duets import given
+from tests.tools.gpu_pull_requests import PULL_REQUESTS
 
 if TYPE_CHECKING:
     import argparse
@@ -96,10 +97,7 @@ class Plan:
     )
     gate: Gated = Gated(
         baselines=5,
-        pull_requests=(
-            *("same", "kernel-0.5", "kernel-1", "kernel-2", "kernel-0.25"),
-            *("host", "busy", "wall-2", "wall-5"),
-        ),
+        pull_requests=tuple(PULL_REQUESTS),
         layers=32,
         options=(
             *("-k=throughput", "--quantization=int8", "--new-tokens=16"),
