@@ -19,7 +19,7 @@ import pytest
 from benchmarks import __main__ as door
 from benchmarks.common.errors import InputError
 from tests import forking, virtual
-from tests.tools import gpu_check, gpu_plan, gpu_steps, splits, stored
+from tests.tools import gpu_check, gpu_plan, gpu_sessions, gpu_steps, splits, stored
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
 PLAN = dataclasses.replace(gpu_plan.SMALL, device="cpu", model=virtual.ONE_LAYER)
@@ -133,7 +133,7 @@ def test_a_session_that_failed_is_not_taken_for_one_that_was_measured(
     file = tmp_path / "sessions" / "01.json"
     options = ["-k=throughput", "--gate=work", f"--benchmark-storage={tmp_path / 'none'}"]
     with pytest.raises(InputError, match="expected status 0, got 10"):
-        gpu_steps._session(file, PLAN, [*options, *PLAN.identical_options])
+        gpu_sessions.session(file, PLAN, [*options, *PLAN.identical_options])
     assert not file.exists()
     assert json.loads(file.with_suffix(".failed").read_text())["benchmarks"]
 

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.evidence import device_time, work
+from benchmarks.machine import clock
 from benchmarks.model import loading
-from tests.tools import slices
+from tests.tools import neighbour
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +36,7 @@ def measure(
             for name, gpus in _places(target).items():
                 with ExitStack() as others:
                     for gpu in gpus:
-                        others.enter_context(slices.beside(given, gpu))
+                        others.enter_context(neighbour.beside(given, gpu))
                     one = _work(target, engine, workload)
                 found.append({"quantization": quantization, "beside": name, **one})
                 print(found[-1], flush=True)
@@ -68,8 +69,11 @@ def _work(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
     """Return calls, launches and waits of a decode step, and the device time of both phases in s.
 
     None of these but the calls are there on a CPU; `why` says why device time is missing.
+    `seconds` is what it takes to measure them, which a session spends on each of its rows.
     """
+    start = clock.read()
     done = work.measure(engine, workload, None, target.settings)
+    seconds = clock.read() - start
     counted: Mapping[str, Any] = done.counters["decode"]
     steps = len(range(*done.counters["decode_steps"]))
     of_all = {
@@ -77,7 +81,8 @@ def _work(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
         "kernel_launches": counted.get("kernel_launches"),
         "stream_synchronizations": counted.get("synchronizations", {}).get("stream"),
     }
-    found: dict[str, Any] = {name: n if n is None else n / steps for name, n in of_all.items()}
+    found: dict[str, Any] = {"seconds": seconds}
+    found |= {name: n if n is None else n / steps for name, n in of_all.items()}
     for phase in ("prefill", "decode"):
         spent = done.device_time
         found[f"{phase}_device_s"] = device_time.middle_s(spent[phase]) if spent else None

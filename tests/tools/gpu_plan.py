@@ -82,6 +82,7 @@ class Plan:
     prequantized: str = "int8-decomp,nf4"
     beside: str = "int8-decomp,int8,fp16"
     # The first is bound by the host, whose noise it has; the last one by the GPU alone.
+    slices: str = "int8-decomp,int8"
     parities: tuple[Parity, ...] = (
         Parity("int8-decomp", 8, 16, 2, pairs=60),
         Parity("int8-decomp", 32, 512, 1, pairs=20),
@@ -130,6 +131,7 @@ SMALL = Plan(
     prequantized="nf4",
     beside="int8",
     parities=(Parity("int8-decomp", 2, 16, 2, pairs=2), Parity("int8", 2, 32, 1, pairs=2)),
+    slices="int8",
     memory=(Apart("int8-decomp", ((2, 4),)),),
     gate=Gated(
         1,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +18,8 @@ from tests.tools import (
     gpu_limits,
     gpu_memory,
     gpu_modes,
-    gpu_prequantized,
+    gpu_sessions,
+    gpu_slices,
     parity,
 )
 from tests.tools.gpu_plan import SMALL, Plan, options_of
@@ -53,68 +51,6 @@ def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as ever
         tiny = _target(replace(plan, model=SMALL.model))
         found["quantized_on_device"] = gpu_limits.weights_agree(tiny)
     return found
-
-
-def table(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Time each quantization at each batch size."""
-    options = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
-    file = folder / "sessions" / "table.json"
-    return _session(file, plan, ["-k=throughput", *options, *plan.table])
-
-
-def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Run `pytest benchmarks` as by default but for fewer rounds, with profiles."""
-    options = ["--artifacts", str(folder / "artifacts"), *plan.main]
-    return _session(folder / "sessions" / "main.json", plan, options)
-
-
-def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Let one process and two generate at once, of one quantization."""
-    return _replicas(folder / "replicas", plan, plan.one, plan.few)
-
-
-def all_replicas(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Let up to four processes generate at once, of each quantization."""
-    return _replicas(folder / "all-replicas", plan, plan.quantizations, plan.many)
-
-
-def _replicas(folder: Path, plan: Plan, quantizations: str, numbers: str) -> dict[str, Any]:
-    """Run a session for each quantization; what was measured before a call ended is kept."""
-    found = []
-    for quantization in quantizations.split(","):
-        options = [f"--replicas={numbers}", f"--quantization={quantization}", *plan.replicas]
-        found.append(_kept(folder / f"{quantization}.json", plan, ["-k=replicas", *options]))
-    return {"files": found}
-
-
-def identical(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Measure the work of each quantization in many processes of the same code.
-
-    `python -m tests.tools.splits` judges them. What was measured before a call ended is kept.
-    """
-    options = ["-k=throughput", f"--quantization={plan.quantizations}", *plan.identical_options]
-    files = [folder / "identical" / f"{number + 1:02}.json" for number in range(plan.identical)]
-    return {"files": [_kept(each, plan, options) for each in files]}
-
-
-def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Time a model on one GPU, and the same over all of them."""
-    found = {}
-    for name in ("single", "auto") if plan.device == "cuda" else ("single",):
-        file = folder / "sharded" / f"{name}.json"
-        options = ["-k=throughput", f"--device-map={name}", *plan.sharded]
-        found[name] = _session(file, plan, options)["file"]
-    return {"files": found}
-
-
-def tensor(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Time each layer on one device, and with a part of it on each; both sessions are kept."""
-    found = {}
-    for device_map, benchmark in (("single", "throughput"), ("tensor", "tensor_parallel")):
-        file = folder / "tensor" / f"{device_map}.json"
-        options = [f"-k={benchmark}", f"--device-map={device_map}", *plan.tensor]
-        found[device_map] = _session(file, plan, options)["file"]
-    return {"files": found}
 
 
 def gate(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -169,28 +105,18 @@ def _modes(
     )
 
 
-def prequantized(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Measure models that `save_pretrained` wrote quantized, as somebody who has only these.
-
-    Their own quantization is not named; their reference is the model that they were made from.
-    """
-    found = {}
-    for name in plan.prequantized.split(","):
-        file = folder / "prequantized" / f"{name}.json"
-        own = Path("build", "prequantized", name)
-        written = [f"--model={plan.model}", f"--device={plan.device}", f"--quantization={name}"]
-        with gpu_prequantized.saved(ROOT / own, written) as size:
-            options = ["-k=throughput", f"--reference={plan.model}", *plan.table]
-            _session(file, replace(plan, model=str(own)), options)
-        found[name] = {"file": f"{file.parent.name}/{file.name}", "bytes": size}
-    return found
-
-
 def beside(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Measure the work of a decode step alone, and while other processes generate."""
     options = [f"--model={plan.model}", f"--device={plan.device}"]
     target = _target(plan, *plan.table)
     return {"work": gpu_beside.measure(target, plan.beside.split(","), options)}
+
+
+def slices(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
+    """Trace what decode steps wait for, alone, and while another process generates."""
+    options = [f"--model={plan.model}", f"--device={plan.device}"]
+    target = _target(plan)
+    return {"slices": gpu_slices.measure(target, plan.slices.split(","), options)}
 
 
 def memory(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -210,59 +136,32 @@ def memory(folder: Path, plan: Plan) -> dict[str, Any]:
     return {"peaks": found}
 
 
-def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Measure beside another process on the GPU, which makes the session invalid by its id."""
-    if plan.device != "cuda":
-        return {"skipped": "needs a GPU"}
-    code = (
-        "import torch; x = torch.ones(1, device='cuda'); print(flush=True); input(); print(x.sum())"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert other.stdout
-    try:
-        if not other.stdout.readline():
-            raise InputError(f"expected a second process on the GPU; it ended ({other.wait()})")
-        # Long enough for the first sample, which lists the processes.
-        options = ["-k=throughput", "--new-tokens=32", "--rounds=3", "--warmup-rounds=1"]
-        tiny = replace(plan, model="synthetic:tiny")
-        # Beside the others it would be the newest, and a page is of the newest.
-        found = _session(folder / "stranger" / "session.json", tiny, options)
-    finally:
-        other.kill()
-        other.wait()
-    (bench,) = json.loads((folder / found["file"]).read_text())["benchmarks"]
-    validity = bench["extra_info"]["validity"]
-    if validity["valid"]:
-        raise InputError("expected a session beside another process to be INVALID; it is valid")
-    return {**found, "pid": other.pid, "reasons": validity["reasons"]}
-
-
 # Ten minutes of a GPU.
 STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "checkpoint": checkpoint,
-    "table": table,
-    "main": main_job,  # the newest session: a page shows it whole, and the table's beside it
+    "table": gpu_sessions.table,
+    # The newest session: a page shows it whole, and the table's beside it.
+    "main": gpu_sessions.main_job,
     "modes": modes,
-    "replicas": replicas,
+    "replicas": gpu_sessions.replicas,
 }
 
 # These run only if they are named: they take more GPUs, or more minutes.
 BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "gate": gate,
-    "prequantized": prequantized,
+    "prequantized": gpu_sessions.prequantized,
     "beside": beside,
-    "identical": identical,
+    "slices": slices,
+    "identical": gpu_sessions.identical,
     "releases": gpu_duets.releases,
     "all-modes": all_modes,
     "all-modes-of-one": all_modes_of_one,
-    "all-replicas": all_replicas,
-    "sharded": sharded,
-    "tensor": tensor,
+    "all-replicas": gpu_sessions.all_replicas,
+    "sharded": gpu_sessions.sharded,
+    "tensor": gpu_sessions.tensor,
     "limits": limits,
     "memory": memory,
-    "stranger": stranger,
+    "stranger": gpu_sessions.stranger,
     "duet": gpu_duets.duet,
     "slowed": gpu_duets.slowed,
     "prefill": gpu_duets.prefill,
@@ -272,29 +171,3 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
 
 def _target(plan: Plan, *options: str) -> Target:
     return find_target(measuring.conditions(options_of(plan, *options)).settings, print)
-
-
-def _kept(file: Path, plan: Plan, options: Sequence[str]) -> str:
-    """Run a session unless a call before did, and return the name of its file."""
-    if not file.exists():
-        _session(file, plan, options)
-    return f"{file.parent.name}/{file.name}"
-
-
-def _session(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
-    """Run a session of pytest, which writes a file. Raises InputError if it fails.
-
-    What a session wrote that failed gets another name, so that a second call doesn't take it.
-    """
-    file.parent.mkdir(exist_ok=True)
-    command = [
-        *(sys.executable, "-m", "pytest", "benchmarks", "-p", "no:cacheprovider"),
-        *(f"--model={plan.model}", f"--device={plan.device}", f"--benchmark-json={file}"),
-        *("--again-within=0", *options),
-    ]
-    done = subprocess.run(command, cwd=ROOT, check=False)
-    if done.returncode:
-        if file.exists():
-            file.replace(file.with_suffix(".failed"))
-        raise InputError(f"{file.name}: expected status 0, got {done.returncode}")
-    return {"file": f"{file.parent.name}/{file.name}"}
