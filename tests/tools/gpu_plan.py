@@ -59,7 +59,7 @@ class Plan:
 
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
-    main: tuple[str, ...] = ("--rounds=2", "--warmup-rounds=1")  # a round takes 20 s
+    main: tuple[str, ...] = ("--new-tokens=64", "--rounds=2", "--warmup-rounds=1")
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     tensor: tuple[str, ...] = (  # each batch size loads anew
         *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),
@@ -72,8 +72,9 @@ class Plan:
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     one: str = "int8"  # of steps in which all of them would take too long
     batch_sizes: str = "1,8,32"
+    table: tuple[str, ...] = ("--new-tokens=16", "--rounds=3", "--warmup-rounds=1")
     # A counter of energy moves in steps, so it needs rounds of two seconds in all, fp16's too.
-    table: tuple[str, ...] = ("--new-tokens=32", "--rounds=4", "--warmup-rounds=1")
+    energy: tuple[str, ...] = ("--new-tokens=32", "--rounds=4", "--warmup-rounds=1")
     modes: tuple[str, ...] = ("--new-tokens=16", "--rounds=3")
     modes_s: float = 80.0  # for `one`
     all_modes_s: float = 440.0
@@ -126,6 +127,7 @@ SMALL = Plan(
     quantizations="int8-decomp,int8",
     batch_sizes="1",
     table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
+    energy=("--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     modes=("--new-tokens=4", "--rounds=2"),
     identical=2,
     identical_options=(FEW_ROWS, "--new-tokens=4", "--work-only"),

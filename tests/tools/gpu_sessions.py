@@ -22,9 +22,17 @@ ROOT = Path(__file__).parents[2]
 
 def table(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time each quantization at each batch size."""
-    options = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
-    file = folder / "sessions" / "table.json"
-    return session(file, plan, ["-k=throughput", *options, *plan.table])
+    return _sizes(folder / "sessions" / "table.json", plan, plan.table)
+
+
+def energy(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time the same for so long that each has energy."""
+    return _sizes(folder / "energy" / "session.json", plan, plan.energy)
+
+
+def _sizes(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
+    sizes = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
+    return session(file, plan, ["-k=throughput", *sizes, *options])
 
 
 def main_job(folder: Path, plan: Plan) -> dict[str, Any]:

@@ -160,6 +160,7 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "sharded": gpu_sessions.sharded,
     "tensor": gpu_sessions.tensor,
     "limits": limits,
+    "energy": gpu_sessions.energy,
     "memory": memory,
     "stranger": gpu_sessions.stranger,
     "duet": gpu_duets.duet,
