@@ -18,6 +18,7 @@ import pytest
 
 from benchmarks import __main__ as door
 from benchmarks.common.errors import InputError
+from benchmarks.config.generation import MODES
 from tests import forking, virtual
 from tests.tools import gpu_check, gpu_plan, gpu_sessions, gpu_steps, splits, stored
 from tests.waiting import PATIENCE_S, gone, wait_for_text
@@ -26,7 +27,17 @@ PLAN = dataclasses.replace(gpu_plan.SMALL, device="cpu", model=virtual.ONE_LAYER
 RUN = ["--small", "--device=cpu"]
 # The others need a GPU or releases, or have tests of what they run: modes, replicas, the gate.
 STEPS = (
-    *("checkpoint", "table", "main", "identical", "prequantized", "limits", "memory", "stranger"),
+    *(
+        "checkpoint",
+        "table",
+        "main",
+        "energy",
+        "identical",
+        "prequantized",
+        "limits",
+        "memory",
+        "stranger",
+    ),
     *("duet", "slowed", "prefill", "parity"),
 )
 
@@ -136,6 +147,24 @@ def test_a_session_that_failed_is_not_taken_for_one_that_was_measured(
         gpu_sessions.session(file, PLAN, [*options, *PLAN.identical_options])
     assert not file.exists()
     assert json.loads(file.with_suffix(".failed").read_text())["benchmarks"]
+
+
+@pytest.mark.usefixtures("machine")
+def test_modes_that_were_measured_are_not_measured_again(environment, monkeypatch, tmp_path):
+    """Of a call that was cut short; but for another commit's, which say nothing of this one."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    partial, here = tmp_path / "modes.partial.json", gpu_steps.origin(PLAN)
+    before = {f"int8-{mode}-b2": {"kept": True} for mode in MODES if mode != "dynamic"}
+    partial.write_text(json.dumps(here | {"loads": {}, "measured": before}))
+    found = gpu_steps._modes(partial, PLAN, ["int8"], "2", 60)
+    dynamic = found["measured"].pop("int8-dynamic-b2")
+    assert found["measured"] == before
+    assert dynamic["counters"]["decode"]["python_calls"] > 0
+    assert not found["failed"]
+    partial.write_text(json.dumps(here | {"commit": "0" * 40, "measured": before}))
+    others = gpu_steps._modes(partial, PLAN, ["int8"], "2", 1)  # no time for any of them
+    assert others["measured"] == {}
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,12 @@ from benchmarks.common.files import write_json
 from benchmarks.common.packages import COMPARED
 from benchmarks.common.process import kill_group
 from benchmarks.duet import saved_duets
-from benchmarks.machine import clock, device, identity
+from benchmarks.machine import clock, identity
 from benchmarks.report import verdict_lines
-from benchmarks.sessions import baseline, instants, pytest_format
+from benchmarks.sessions import baseline, instants
 from benchmarks.verdicts.judgement import judge
 from tests.tools.gpu_plan import SMALL, Plan
-from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS
+from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS, origin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,10 +121,8 @@ def alone(step: str, folder: Path, plan: Plan) -> int:
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 4
-    commit = pytest_format.commit_info()
-    found |= {"seconds": clock.read() - start, "commit": commit["id"], "dirty": commit["dirty"]}
-    here = device.machine_info(device.resolve(plan.device, "single"))
-    write_json(folder / f"{step}.json", found | {"ended": instants.now().isoformat(), **here})
+    ended = {"seconds": clock.read() - start, "ended": instants.now().isoformat()}
+    write_json(folder / f"{step}.json", found | ended | origin(plan))
     return 0
 
 

@@ -23,7 +23,7 @@ from benchmarks.model import loading, skeleton
 from benchmarks.modes import possible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.common.quantity import Unmeasured
     from benchmarks.config.workload import Workload
@@ -59,27 +59,32 @@ def measure(
     batch_sizes: Sequence[int],
     seconds: float,
     save: Callable[[dict[str, Any]], None],
+    before: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Measure every combination in so many seconds, of which each quantization has its share.
 
     The first batch size comes first, for all quantizations; what one leaves of its share is for
     those after it. What is impossible, fails, or has no time left is kept by its reason, and the
-    next one follows. `save` is called with all that is known after each combination.
+    next one follows. `save` is called with all that is known after each combination. `before` is
+    what a call saved that was cut short: what it measured isn't measured again.
     """
-    found: dict[str, Any] = {"refused": {}, "loads": {}, "measured": {}, "failed": {}}
+    found: dict[str, Any] = {"refused": {}, "failed": {}}
+    found |= {name: {**before.get(name, {})} for name in ("loads", "measured")}
     backends = _possible(target, found["refused"])
     whole = Deadline(seconds)
     gpu = nvml.find(target.device) if target.device.type == "cuda" else None
     for batch_size in batch_sizes:
-        for number, quantization in enumerate(quantizations):
-            share = Deadline(whole.left / (len(quantizations) - number))
+        left = [each for each in quantizations if _missing(found, each, backends, batch_size)]
+        for number, quantization in enumerate(left):
+            share = Deadline(whole.left / (len(left) - number))
             if share.left < 2 * LEAST_S:
                 found["failed"][f"{quantization}-b{batch_size}"] = "no time left"
                 continue
             try:
                 with loading.load(target, quantization, cold=False) as engine:
                     found["loads"][quantization] = engine.load_s
-                    _modes_of(target, engine, batch_size, backends, gpu, found, save, share)
+                    missing = _missing(found, quantization, backends, batch_size)
+                    _modes_of(target, engine, batch_size, missing, gpu, found, save, share)
             except Exception as error:
                 traceback.print_exc()
                 found["failed"][quantization] = f"{type(error).__name__}: {first_line(error)}"
@@ -98,6 +103,17 @@ def _possible(target: Target, refused: dict[str, str]) -> dict[str, str | None]:
             refused[mode] = str(error)
             print(f"{mode}: refused: {error}", flush=True)
     return backends
+
+
+def _missing(
+    found: Mapping[str, Any],
+    quantization: str,
+    backends: Mapping[str, str | None],
+    batch_size: int,
+) -> dict[str, str | None]:
+    """Return the modes that weren't measured, each with its backend."""
+    names = {mode: f"{quantization}-{mode}-b{batch_size}" for mode in backends}
+    return {mode: b for mode, b in backends.items() if names[mode] not in found["measured"]}
 
 
 def _modes_of(

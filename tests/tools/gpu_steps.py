@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.commands import measuring
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import write_json
-from benchmarks.machine import clock
+from benchmarks.machine import clock, device
 from benchmarks.model.target import find_target
+from benchmarks.sessions import pytest_format
 from tests.tools import (
     gpu_beside,
     gpu_duets,
@@ -96,12 +98,17 @@ def _modes(
     partial: Path, plan: Plan, names: Sequence[str], batch_sizes: str, seconds: float
 ) -> dict[str, Any]:
     target = _target(plan, f"--batch-size={batch_sizes}", *plan.modes, "--warmup-rounds=1")
+    here = origin(plan)
+    before = json.loads(partial.read_text()) if partial.exists() else {}
+    if any(before.get(name) != here[name] for name in ("commit", "dirty", "hardware")):
+        before = {}
     return gpu_modes.measure(
         target,
         names,
         target.settings.batch_sizes,
         seconds,
-        lambda found: write_json(partial, found),
+        lambda found: write_json(partial, found | here),
+        before,
     )
 
 
@@ -153,6 +160,7 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "beside": beside,
     "slices": slices,
     "identical": gpu_sessions.identical,
+    "energy": gpu_sessions.energy,
     "releases": gpu_duets.releases,
     "all-modes": all_modes,
     "all-modes-of-one": all_modes_of_one,
@@ -160,7 +168,6 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "sharded": gpu_sessions.sharded,
     "tensor": gpu_sessions.tensor,
     "limits": limits,
-    "energy": gpu_sessions.energy,
     "memory": memory,
     "stranger": gpu_sessions.stranger,
     "duet": gpu_duets.duet,
@@ -168,6 +175,13 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "prefill": gpu_duets.prefill,
     "parity": parity_step,
 }
+
+
+def origin(plan: Plan) -> dict[str, Any]:
+    """Return what a step's file says of where its figures come from: commit and machine."""
+    commit = pytest_format.commit_info()
+    here = device.machine_info(device.resolve(plan.device, "single"))
+    return {"commit": commit["id"], "dirty": commit["dirty"], **here}
 
 
 def _target(plan: Plan, *options: str) -> Target:
