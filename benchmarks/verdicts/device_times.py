@@ -55,6 +55,14 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     return found, []
 
 
+def copies_share(spent: Mapping[str, Any]) -> float:
+    """Return the share of copies to and from the card in the device time of a phase."""
+    kernels = spent["kernels"]
+    whole = sum(each["device_s"] for each in [*kernels["top"], kernels["rest"]])
+    copies = sum(each["device_s"] for each in kernels["top"] if OUTSIDE.match(each["name"]))
+    return float(copies / whole) if whole else 0.0
+
+
 def at_their_clocks(verdict: Verdict, records: ComparableRecords | None) -> Verdict:
     """Return the verdict, on device time INCONCLUSIVE if both sides' clocks explain the change.
 
@@ -165,10 +173,8 @@ def _repeats(record: Record, phase: str) -> list[float]:
 
 def _without_copies(record: Record, phase: str) -> list[float]:
     """Return the seconds of repeats without their share of copies to and from the card."""
-    kernels = _device(record)[phase]["kernels"]
-    whole = sum(each["device_s"] for each in [*kernels["top"], kernels["rest"]])
-    copies = sum(each["device_s"] for each in kernels["top"] if OUTSIDE.match(each["name"]))
-    inside = 1 - copies / whole if copies < whole else 1  # nothing but copies: they count
+    share = copies_share(_device(record)[phase])
+    inside = 1 - share if share < 1 else 1  # nothing but copies: they count
     return [each * inside for each in _repeats(record, phase)]
 
 

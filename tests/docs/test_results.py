@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from benchmarks.report import half_lines
 from benchmarks.sessions import baseline, measures
-from tests.tools import gpu_check, modes, splits, stored
+from benchmarks.sessions.session import parse_session, read_session
+from benchmarks.verdicts.judgement import judge
+from tests.tools import cards, gpu_check, gpu_gate, modes, splits, stored, trials
+from tests.tools.gpu_pull_requests import PULL_REQUESTS
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 H100, H200 = (RESULTS / f"{name}.md" for name in ("nvidia-h100-80gb-hbm3", "nvidia-h200"))
@@ -32,12 +36,43 @@ def missing(lines, page):
 
 def test_tables_of_quantizations_are_those_of_their_files(raw):
     """Batch sizes, modes, and each quantization against fp16."""
-    sizes, generated = (modes.benchmarks([raw / f"{name}.json"]) for name in ("table", "all-modes"))
-    for found, rows in ((sizes, 12), (generated, 16)):
-        table = modes.table([info for _, info in found])
+    files = {"table": 12, "all-modes": 16, "all-modes-of-one": 15}
+    for name, rows in files.items():
+        table = modes.table([info for _, info in modes.benchmarks([raw / f"{name}.json"])])
         assert len(table) == rows + 2
         assert missing(table, H200) == []
+    sizes = modes.benchmarks([raw / "table.json"])
     assert missing([f"- {line}" for line in half_lines.lines(sizes)], H200) == []
+    longer = modes.energy([info for _, info in modes.benchmarks([raw / "energy.json"])])
+    assert len(longer) == 4 + 2
+    assert missing(longer, H200) == []
+
+
+def test_pull_requests_were_judged_as_the_page_says(raw):
+    """Whatever is known of a status before holds in both of the gate's trials."""
+    found = stored.read(raw / "gate.json")
+    assert {*found["pull_requests"]} == {*PULL_REQUESTS}
+    assert gpu_gate.wrong(found["pull_requests"]) == {}
+    assert missing(trials.table(found), H200) == []
+    earlier = stored.read(raw / "gate-earlier.json")["pull_requests"]
+    assert [earlier[name]["status"] for name in ("same", "device", "host", "busy")] == [0, 1, 1, 0]
+
+
+def test_cards_are_told_from_code(raw):
+    """int8-decomp's copies took a half longer on one; without them no pair is off by the limit."""
+    names = ("table", "energy", "main", "sharded-one-gpu")
+    files = [*(raw / f"{name}.json" for name in names), *sorted((raw / "identical").iterdir())]
+    assert missing(cards.table([read_session(each) for each in files]), H200) == []
+    same = {"n32]": "n16]", '"new_tokens": 32': '"new_tokens": 16'}  # which isn't what is compared
+    text = (raw / "energy.json").read_text()
+    for old, new in same.items():
+        text = text.replace(old, new)
+    sides = [baseline.stored(raw / "identical").sessions[:5], [read_session(raw / "table.json")]]
+    sides.append([parse_session(json.loads(text), "energy")])
+    for base, head in permutations(sides, 2):
+        times = [each for each in judge(base, head[:1]) if each.kind == "device"]
+        assert len(times) >= 2 * 4
+        assert {each.outcome.value for each in times} == {"NO CHANGE"}
 
 
 def test_identical_code_is_judged_as_its_page_says(raw):

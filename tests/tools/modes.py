@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = benchmarks(asked.files)
     print(*table([info for _, info in found]), "", sep="\n")
     print(*(f"- {line}" for line in half_lines.lines(found)), sep="\n")
+    if lines := energy([info for _, info in found]):
+        print("", *lines, sep="\n")
 
 
 def benchmarks(files: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
@@ -72,6 +74,27 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
         calls = (f"{columns.figure(info, key):,.1f}".removesuffix(".0") for key in CALLS)
         where = (work["quantization"], str(work["batch_size"]), work.get("generation", "dynamic"))
         lines.append(f"| {' | '.join((*where, *spent, *calls, *wall))} |")
+    return lines
+
+
+def energy(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table of J/token by batch size; nothing if a row has none.
+
+    `!` marks what is INVALID: energy has the idle power of each round in it.
+    """
+    cells: dict[str, dict[int, str]] = {}
+    for info in found:
+        work, joules = info["workload"], info["metrics"].get("joules_per_token")
+        if joules is None:
+            return []
+        mark = "" if info["validity"]["valid"] else " !"
+        row = cells.setdefault(work["quantization"], {})
+        row[work["batch_size"]] = columns.cell("joules_per_token", joules) + mark
+    sizes = sorted({size for row in cells.values() for size in row})
+    head = ["J/token", *(f"batch {size}" for size in sizes)]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * len(sizes)]
+    for name, row in cells.items():
+        lines.append(f"| {' | '.join([name, *(row.get(size, '-') for size in sizes)])} |")
     return lines
 
 
