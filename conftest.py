@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from benchmarks.common.text import first_line, wrapped
 from benchmarks.config.options import HELP, OPTIONS
 from benchmarks.config.settings import build_settings
 from benchmarks.machine import clock
-from benchmarks.model.checkpoint import own_quantization
+from benchmarks.model.target import with_own_quantization
 from benchmarks.pytest_session import (
     closing,
     failures,
@@ -54,11 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and give pytest-benchmark its defaults: clock, raw data, storage."""
     with _in_one_line():
         settings = build_settings(config.getoption, os.environ)
-        alone = settings.models[0] if len(settings.models) == 1 else None
         if config.option.quantization is None:
             fetch = not (config.option.collectonly or config.option.help)
-            own = own_quantization(alone, settings.revision, fetch=fetch)
-            settings = replace(settings, quantizations=(own,) if own else settings.quantizations)
+            settings = with_own_quantization(settings, fetch=fetch)
         config.stash[STATE] = SessionState(settings, output.last())
         interrupts.listen(config.add_cleanup)
         # pytest-benchmark reads its options after this hook; a timer that the user gave wins.

@@ -19,7 +19,6 @@ from benchmarks.duet.worker_process import LostError, Partner
 from benchmarks.environments import installed
 from benchmarks.machine import clock
 from benchmarks.model import target
-from benchmarks.model.checkpoint import own_quantization
 from benchmarks.sessions import pytest_format
 
 if TYPE_CHECKING:
@@ -50,14 +49,11 @@ class Conditions:
 
     def with_own_quantization(self) -> Conditions:
         """Return these, with the quantization that the model has already if none was asked for."""
-        if self.options.get("quantization") is not None or len(self.settings.models) != 1:
+        if self.options.get("quantization") is not None:
             return self
-        (model,) = self.settings.models
-        own = own_quantization(model, self.settings.revision, fetch=True)
-        if own is None:
-            return self
-        settings = replace(self.settings, quantizations=(own,))
-        return replace(self, settings=settings, options={**self.options, "quantization": own})
+        settings = target.with_own_quantization(self.settings, fetch=True)
+        named = {"quantization": settings.quantizations[0]} if settings != self.settings else {}
+        return replace(self, settings=settings, options={**self.options, **named})
 
     def check(self) -> None:
         """Raise InputError, before anything is installed or started, for what no side can use."""

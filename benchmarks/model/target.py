@@ -15,7 +15,7 @@ from benchmarks.config.options import TENSOR
 from benchmarks.config.workload import Workload, build_workload, shipped_text
 from benchmarks.machine import device
 from benchmarks.model import fitness, skeleton
-from benchmarks.model.checkpoint import default_model, local, resolve
+from benchmarks.model.checkpoint import default_model, local, own_quantization, resolve
 from benchmarks.modes import possible
 from benchmarks.splitting import possible as splitting
 
@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 AGREEMENT_TOKENS = 512  # of the shipped text: the standard error of a share is 0.02 at most
 LEAST_ROOM = 8  # new tokens of a static cache: as many as evidence is gathered over
+
+
+def with_own_quantization(settings: Settings, *, fetch: bool) -> Settings:
+    """Return settings with the quantization that their only model has already, if it has one.
+
+    Of a hub model with `fetch` its config.json is looked up; raises InputError if it can't be had.
+    """
+    model = settings.models[0] if len(settings.models) == 1 else None
+    own = own_quantization(model, settings.revision, fetch=fetch)
+    return replace(settings, quantizations=(own,)) if own else settings
 
 
 @dataclass(frozen=True)
