@@ -136,46 +136,6 @@ def test_a_clock_that_explains_it_leaves_it_open():
     assert one(measured(device=spent(0.05, clock_hz=1.93e9))).outcome is Outcome.REGRESSED
 
 
-def test_on_another_card_only_what_is_clearly_larger_counts():
-    """Two cards of one kind differ by 0.6 %: the verdict names it."""
-    found = one(measured(card="b", device=spent(0.006)))
-    assert found.outcome is Outcome.NO_CHANGE
-    assert "another card" in found.detail
-    assert one(measured(card="b", device=spent(0.03))).outcome is Outcome.REGRESSED
-    mixed = [*BASE, *[measured(luck, card="b", device=spent(0.006)) for luck in LUCK[:3]]]
-    same = one(measured(card="b", device=spent(0.006)), base=mixed)
-    assert same.outcome is Outcome.NO_CHANGE
-    assert "measured on another card" not in same.detail
-
-
-@pytest.mark.parametrize("copy", ["DtoH (Device -> Pinned)", "HtoD (Pageable -> Device)", "PtoP"])
-def test_how_long_copies_take_is_another_machine_s(copy):
-    """On one card they count; beside another one they don't, and kernels do all the same."""
-    name, slow = f"Memcpy {copy}", {f"Memcpy {copy}": 0.1 * STEP_S}
-    base = [measured(luck, device=spent(NOISE * luck, **{name: 0.05 * STEP_S})) for luck in LUCK]
-    assert one(measured(device=spent(**slow)), base=base).outcome is Outcome.REGRESSED
-    elsewhere = one(measured(card="b", device=spent(**slow)), base=base)
-    assert elsewhere.outcome is Outcome.NO_CHANGE
-    assert "without copies to and from it" in elsewhere.detail
-    assert one(measured(card="b", device=spent(0.03)), base=base).outcome is Outcome.REGRESSED
-    inside = {"Memcpy DtoD (Device -> Device)": 0.1 * STEP_S}
-    assert one(measured(card="b", device=spent(**inside))).outcome is Outcome.REGRESSED
-
-
-def test_where_nothing_but_copies_works_they_count():
-    """A share of the whole can't be left out."""
-    only = [spent(shift) for shift in (0.0, 0.05)]
-    for each in only:
-        each["prefill"] = each["decode"] = each["decode"] | {
-            "kernels": {
-                "top": [{"name": "Memcpy DtoH", "calls": 1, "device_s": 1.0}],
-                "rest": {"names": 0, "calls": 0, "device_s": 0.0},
-            }
-        }
-    base = [measured(luck, device=only[0]) for luck in LUCK[:5]]
-    assert one(measured(card="b", device=only[1]), base=base).outcome is Outcome.REGRESSED
-
-
 def test_device_time_can_be_invalid_by_itself():
     """A clock that moved during the repeats says nothing against the wall."""
     found = by_metric(judge(BASE, [measured(device=spent(0.03, valid=False))]))
