@@ -146,7 +146,9 @@ def _point(one: Series, change: levels.Change, earlier: int, later: int) -> Chan
     point = ChangePoint(verdict, before, after, earlier, later, len(one.values) - change.at)
     then, now = (each.measured[one.benchmark] for each in (before, after))
     if kind == "device":
-        point = replace(point, verdict=reasons.explain_device(verdict, then, now))
+        phase = verdict.metric.partition("_")[0]
+        sides = (each.device_time.get(phase) for each in (then, now))
+        point = replace(point, verdict=reasons.explain_device(verdict, *sides))
     elif kind == "counter":
         point = replace(point, verdict=reasons.explain_counter(verdict, then, now))
     counted = (_counters(each) for each in (then, now))

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from math import log
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.sessions.measures import DEVICE_TIMES
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
@@ -23,10 +23,25 @@ if TYPE_CHECKING:
 
     from benchmarks.verdicts.records import ComparableRecords, Record
 
-OTHER_CARD = "measured on another card of the same kind, without copies to and from it"
-# How long one takes depends on the machine around the card: from an H200 to its host 1.4 us here
-# and 2.3 us there, which is 2.4 % of a decode step of int8-decomp. Counters have their number.
-OUTSIDE = re.compile(r"Memcpy (DtoH|HtoD|PtoP)")
+OTHER_CARD = (
+    "measured on another card of the same kind, without the latency of copies to and from hosts"
+)
+# The first microseconds of a copy are the machine's. Of an H200's copies of a few bytes to its host
+# they were 1.4 us here and 2.3 us there: 2.4 % of a decode step of int8-decomp, which makes 450.
+LATENCY_S = 3e-6
+HOST_COPY = re.compile(r"Memcpy (DtoH|HtoD)")
+
+
+class Compared(NamedTuple):
+    """The records of both sides whose device time is compared, and a note on those that aren't.
+
+    Without records of one side the note is the reason. `elsewhere`: the sides have other cards.
+    """
+
+    base: list[Record]
+    head: list[Record]
+    note: str
+    elsewhere: bool = False
 
 
 def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
@@ -38,29 +53,55 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
         return [], missing
     if not any(map(_device, records.head)):
         return [], []
-    base, head, note = _compared(records)
+    base, head, note, elsewhere = _compared(records)
     if not (base and head):
         return [], _untrusted(records, base, note)
     found = []
     for phase, metric in DEVICE_TIMES.items():
-        seconds = _without_copies if OTHER_CARD in note else _repeats
-        then, now = ([seconds(each, phase) for each in side] for side in (base, head))
+        then, now = (
+            [_repeats(e, phase, elsewhere=elsewhere) for e in side] for side in (base, head)
+        )
         if records.paired:
             pairs = [list(zip(a, b, strict=False)) for a, b in zip(then, now, strict=True)]
             estimate = paired(pairs)
         else:
             estimate = unpaired(*([median(each) for each in s] for s in (then, now)))
-        limits = times.OTHER_CARD if OTHER_CARD in note else times.limits(metric)
-        found.append(Timing(records.benchmark, metric, estimate, limits, note, "device"))
+        limits = times.OTHER_CARD if elsewhere else times.limits(metric)
+        found.append(
+            Timing(records.benchmark, metric, estimate, limits, note, "device", elsewhere=elsewhere)
+        )
     return found, []
 
 
-def copies_share(spent: Mapping[str, Any]) -> float:
-    """Return the share of copies to and from the card in the device time of a phase."""
-    kernels = spent["kernels"]
-    whole = sum(each["device_s"] for each in [*kernels["top"], kernels["rest"]])
-    copies = sum(each["device_s"] for each in kernels["top"] if OUTSIDE.match(each["name"]))
-    return float(copies / whole) if whole else 0.0
+def phases(metric: str, base: Record, head: Record) -> tuple[Mapping[str, Any] | None, ...]:
+    """Return what both sides stored of a metric's phase; without latencies if cards differ."""
+    phase = metric.partition("_")[0]
+    both = (_device(base).get(phase), _device(head).get(phase))
+    elsewhere = _card(base) != _card(head)
+    return tuple(without_latency(each) if each and elsewhere else each for each in both)
+
+
+def without_latency(spent: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a phase as if copies between card and host had none.
+
+    What they take beyond LATENCY_S each stays, and counters have their number. If little would be
+    left, nothing is taken away.
+    """
+    top, rest = spent["kernels"]["top"], spent["kernels"]["rest"]
+    shorter = [{**each, "device_s": each["device_s"] - _latency_s(each)} for each in top]
+    whole = rest["device_s"] + sum(each["device_s"] for each in top)
+    share = sum(map(_latency_s, top)) / whole if whole else 0.0
+    if share > 0.5:
+        return spent
+    kernels = {"top": shorter, "rest": rest}
+    repeats_s = [each * (1 - share) for each in spent["repeats_s"]]
+    return {**spent, "kernels": kernels, "repeats_s": repeats_s}
+
+
+def _latency_s(kernel: Mapping[str, Any]) -> float:
+    if not HOST_COPY.match(kernel["name"]):
+        return 0.0
+    return float(min(kernel["device_s"], LATENCY_S * kernel["calls"]))
 
 
 def at_their_clocks(verdict: Verdict, records: ComparableRecords | None) -> Verdict:
@@ -72,7 +113,8 @@ def at_their_clocks(verdict: Verdict, records: ComparableRecords | None) -> Verd
     moved = verdict.outcome in (Outcome.REGRESSED, Outcome.IMPROVED)
     if verdict.kind != "device" or not moved or records is None or verdict.change is None:
         return verdict
-    base_hz, head_hz = (_clock_hz(side) for side in _compared(records)[:2])
+    compared = _compared(records)
+    base_hz, head_hz = _clock_hz(compared.base), _clock_hz(compared.head)
     if base_hz is None or head_hz is None:
         return verdict
     explained, shift = log(base_hz / head_hz), log(1 + verdict.change)
@@ -118,24 +160,18 @@ def _untrusted(records: ComparableRecords, base: Sequence[Record], why: str) -> 
     return [_verdict(records, metric, Outcome.MISSING, says) for metric in DEVICE_TIMES.values()]
 
 
-def _compared(records: ComparableRecords) -> tuple[list[Record], list[Record], str]:
-    """Return the records whose device time is compared, and a note on those that aren't.
-
-    They can be trusted. Against the past they are of the same card, if there are any. Without
-    records of one side the note is the reason.
-    """
+def _compared(records: ComparableRecords) -> Compared:
+    """Return what is compared: what can be trusted, and of the past the same card's, if any."""
     base, head, doubts = _trusted(records)
     if not (base and head):
-        return base, head, doubts[0]
+        return Compared(base, head, doubts[0])
     notes = [f"{len(doubts)} left out ({doubts[0].partition(';')[0]})"] if doubts else []
-    if not records.paired:
-        same = [each for each in base if _card(each) == _card(head[-1])]
-        if not same:
-            notes.append(OTHER_CARD)
-        elif len(same) < len(base):
-            notes.append(f"{len(base) - len(same)} of another card left out")
-        base = same or base
-    return base, head, "; ".join(notes)
+    same = base if records.paired else [e for e in base if _card(e) == _card(head[-1])]
+    if not same:
+        notes.append(OTHER_CARD)
+    elif len(same) < len(base):
+        notes.append(f"{len(base) - len(same)} of another card left out")
+    return Compared(same or base, head, "; ".join(notes), elsewhere=not same)
 
 
 def _trusted(records: ComparableRecords) -> tuple[list[Record], list[Record], list[str]]:
@@ -167,15 +203,9 @@ def _device(record: Record) -> Mapping[str, Any]:
     return record.measured.device_time
 
 
-def _repeats(record: Record, phase: str) -> list[float]:
-    return list(_device(record)[phase]["repeats_s"])
-
-
-def _without_copies(record: Record, phase: str) -> list[float]:
-    """Return the seconds of repeats without their share of copies to and from the card."""
-    share = copies_share(_device(record)[phase])
-    inside = 1 - share if share < 1 else 1  # nothing but copies: they count
-    return [each * inside for each in _repeats(record, phase)]
+def _repeats(record: Record, phase: str, *, elsewhere: bool) -> list[float]:
+    spent = _device(record)[phase]
+    return list((without_latency(spent) if elsewhere else spent)["repeats_s"])
 
 
 def _card(record: Record) -> Any:

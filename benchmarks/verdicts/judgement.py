@@ -155,8 +155,7 @@ def _timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
 
 
 def _with_limits(timing: Timing, limits: Sequence[Threshold]) -> Timing:
-    other_card = device_times.OTHER_CARD in timing.note
-    return thresholds.of_timing(limits, timing, at_least=other_card)
+    return thresholds.of_timing(limits, timing, at_least=timing.elsewhere)
 
 
 def _note(left_out: Sequence[str]) -> str:
@@ -186,7 +185,7 @@ def _explain(
         exact.with_evidence(exact.newest_code(side)) for side in (records.base, records.head)
     )
     if device:
-        return reasons.explain_device(verdict, base.measured, head.measured)
+        return reasons.explain_device(verdict, *device_times.phases(verdict.metric, base, head))
     others = [each for each in found if each.benchmark == verdict.benchmark]
     return reasons.explain_time(verdict, others, base.session, head.session)
 

@@ -74,12 +74,15 @@ def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict
     return verdict
 
 
-def explain_device(verdict: Verdict, base: Measured, head: Measured) -> Verdict:
-    """Return the verdict on device time that changed with the kernels that it is about."""
+def explain_device(
+    verdict: Verdict, then: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+) -> Verdict:
+    """Return the verdict on device time that changed with the kernels that it is about.
+
+    `then` and `now` are what both sides stored of its phase.
+    """
     if verdict.outcome not in (Outcome.REGRESSED, Outcome.IMPROVED, Outcome.INCONCLUSIVE):
         return verdict
-    phase = verdict.metric.partition("_")[0]
-    then, now = (each.device_time.get(phase) for each in (base, head))
     if not (then and now):
         return verdict
     sign = 1 if (verdict.change or 0) > 0 else -1

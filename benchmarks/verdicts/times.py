@@ -67,6 +67,7 @@ class Timing:
     limits: Limits
     note: str = ""  # what was left out
     kind: str = "time"
+    elsewhere: bool = False  # the past is of another card
 
 
 def limits(metric: str) -> Limits:

@@ -1,4 +1,4 @@
-"""Device time of the same work on several cards, with and without copies, for docs/results.
+"""Device time of the same work on several cards, with and without latencies, for docs/results.
 
 python -m tests.tools.cards */sessions/table.json
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.common.text import duration
 from benchmarks.sessions.session import parse_session
-from benchmarks.verdicts.device_times import copies_share
+from benchmarks.verdicts.device_times import without_latency
 from tests.tools import stored
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Measured, Session
 
 BATCH_SIZE = 8
-HEAD = ("quantization", "card", "rows")
-HEAD += ("decode, device", "of it copies", "without")
-HEAD += ("prefill, device", "of it copies", "without")
+HEAD = ("quantization", "card", "sessions")
+HEAD += ("decode, device", "latency", "without")
+HEAD += ("prefill, device", "latency", "without")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,12 +38,15 @@ def table(sessions: Iterable[Session]) -> list[str]:
     """Return the lines of a table in Markdown: medians of eight rows, each of a single GPU."""
     found: dict[str, dict[str, list[Measured]]] = {}
     for session in sessions:
+        mine: dict[str, Measured] = {}  # several benchmarks of a session share their work
         for each in session.measured.values():
             work, spent = each.workload, each.device_time
             alone = spent and len(spent["decode"]["share_by_gpu"]) == 1
             if alone and work["batch_size"] == BATCH_SIZE:
-                cards = found.setdefault(work["quantization"], {})
-                cards.setdefault(session.hardware["card"], []).append(each)
+                mine.setdefault(work["quantization"], each)
+        for quantization, each in mine.items():
+            cards = found.setdefault(quantization, {})
+            cards.setdefault(session.hardware["card"], []).append(each)
     lines = [f"| {' | '.join(HEAD)} |", "|---|---|" + "--:|" * (len(HEAD) - 2)]
     for quantization, cards in found.items():
         for card, measured in cards.items():
@@ -57,8 +60,8 @@ def _times(measured: Sequence[Measured]) -> list[str]:
     for phase in ("decode", "prefill"):
         spent = [each.device_time[phase] for each in measured]
         whole = median(median(each["repeats_s"]) for each in spent)
-        copies = whole * median(copies_share(each) for each in spent)
-        cells += [duration(part, 4) for part in (whole, copies, whole - copies)]
+        without = median(median(without_latency(each)["repeats_s"]) for each in spent)
+        cells += [duration(part, 4) for part in (whole, whole - without, without)]
     return cells
 
 

@@ -7,12 +7,12 @@ import pytest
 from benchmarks.report import verdict_table
 from benchmarks.sessions import baseline
 from benchmarks.sessions.outcome import Outcome
+from benchmarks.verdicts import device_times
 from benchmarks.verdicts.judgement import exit_status, judge
 from tests.builders import GPU, LUCK, THROUGHPUT, WARMUP, info, session
 from tests.verdicts.test_work_verdicts import (
     BASE,
     NOISE,
-    STEP_S,
     by_metric,
     counts,
     measured,
@@ -108,32 +108,49 @@ def test_on_another_card_only_what_is_clearly_larger_counts():
     assert "measured on another card" not in same.detail
 
 
-@pytest.mark.parametrize("copy", ["DtoH (Device -> Pinned)", "HtoD (Pageable -> Device)", "PtoP"])
-def test_how_long_copies_take_is_another_machine_s(copy):
-    """On one card they count; beside another one they don't, and kernels do all the same."""
-    name, slow = f"Memcpy {copy}", {f"Memcpy {copy}": 0.1 * STEP_S}
-    base = [measured(luck, device=spent(NOISE * luck, **{name: 0.05 * STEP_S})) for luck in LUCK]
-    assert one(measured(device=spent(**slow)), base=base).outcome is Outcome.REGRESSED
-    elsewhere = one(measured(card="b", device=spent(**slow)), base=base)
-    assert elsewhere.outcome is Outcome.NO_CHANGE
-    assert "without copies to and from it" in elsewhere.detail
-    assert one(measured(card="b", device=spent(0.03)), base=base).outcome is Outcome.REGRESSED
-    inside = {"Memcpy DtoD (Device -> Device)": 0.1 * STEP_S}
-    assert one(measured(card="b", device=spent(**inside))).outcome is Outcome.REGRESSED
+def copying(each_us, shift=0.0, kind="DtoH (Device -> Pinned)"):
+    """Return device time with 224 copies a step of so many microseconds each."""
+    found = spent(shift, **{f"Memcpy {kind}": 224 * each_us * 1e-6})
+    assert found["decode"]["kernels"]["top"][-1]["calls"] == 224 * 8
+    return found
 
 
-def test_where_nothing_but_copies_works_they_count():
-    """A share of the whole can't be left out."""
-    only = [spent(shift) for shift in (0.0, 0.05)]
-    for each in only:
-        each["prefill"] = each["decode"] = each["decode"] | {
-            "kernels": {
-                "top": [{"name": "Memcpy DtoH", "calls": 1, "device_s": 1.0}],
-                "rest": {"names": 0, "calls": 0, "device_s": 0.0},
-            }
-        }
-    base = [measured(luck, device=only[0]) for luck in LUCK[:5]]
-    assert one(measured(card="b", device=only[1]), base=base).outcome is Outcome.REGRESSED
+@pytest.mark.parametrize("kind", ["DtoH (Device -> Pinned)", "HtoD (Pageable -> Device)"])
+def test_how_soon_a_copy_begins_is_the_machine_s(kind):
+    """On one card it counts. Against another one it doesn't, but all that is longer does."""
+    base = [measured(luck, device=copying(1.0, NOISE * luck, kind)) for luck in LUCK]
+    assert one(measured(device=copying(2.9, kind=kind)), base=base).outcome is Outcome.REGRESSED
+
+    def elsewhere(*device):
+        return one(measured(card="b", device=copying(*device, kind=kind)), base=base)
+
+    late = elsewhere(2.9)
+    assert late.outcome is Outcome.NO_CHANGE
+    assert "without the latency of copies" in late.detail
+    longer = elsewhere(10.0)
+    assert longer.outcome is Outcome.REGRESSED
+    assert longer.reasons[0].startswith("Memcpy")
+    slower = elsewhere(2.9, 0.03)
+    assert slower.outcome is Outcome.REGRESSED
+    assert slower.reasons
+    assert not [each for each in slower.reasons if each.startswith("Memcpy")]
+
+
+@pytest.mark.parametrize("kind", ["DtoD (Device -> Device)", "PtoP (Device -> Device)"])
+def test_copies_between_gpus_and_within_one_count_against_another_card(kind):
+    """No machine was seen in which they start later."""
+    base = [measured(luck, device=copying(1.0, NOISE * luck, kind)) for luck in LUCK]
+    head = measured(card="b", device=copying(2.9, kind=kind))
+    assert one(head, base=base).outcome is Outcome.REGRESSED
+
+
+@pytest.mark.parametrize(("copies_s", "left_s"), [(224e-6, 224e-6), (0.6, 0.6 - 224 * 3e-6)])
+def test_latency_counts_where_there_is_little_else(copies_s, left_s):
+    """A rest of nothing can't be compared. Of longer copies only the latency is taken away."""
+    copies = {"name": "Memcpy DtoH", "calls": 8 * 224, "device_s": 8 * copies_s}
+    kernels = {"top": [copies], "rest": {"names": 0, "calls": 0, "device_s": 0.0}}
+    phase = {"steps": 8, "repeats_s": [copies_s], "kernels": kernels}
+    assert device_times.without_latency(phase)["repeats_s"] == pytest.approx([left_s])
 
 
 def test_clocks_are_those_of_what_is_compared():
