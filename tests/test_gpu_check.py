@@ -151,7 +151,7 @@ def test_a_session_that_failed_is_not_taken_for_one_that_was_measured(
 
 @pytest.mark.usefixtures("machine")
 def test_modes_that_were_measured_are_not_measured_again(environment, monkeypatch, tmp_path):
-    """Of a call that was cut short; but for another commit's, which say nothing of this one."""
+    """Of a call that was cut short; those of another card aren't mixed with this one's."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     partial, here = tmp_path / "modes.partial.json", gpu_steps.origin(PLAN)
@@ -162,7 +162,8 @@ def test_modes_that_were_measured_are_not_measured_again(environment, monkeypatc
     assert found["measured"] == before
     assert dynamic["counters"]["decode"]["python_calls"] > 0
     assert not found["failed"]
-    partial.write_text(json.dumps(here | {"commit": "0" * 40, "measured": before}))
+    elsewhere = here | {"hardware": here["hardware"] | {"card": "another"}}
+    partial.write_text(json.dumps(elsewhere | {"measured": before}))
     others = gpu_steps._modes(partial, PLAN, ["int8"], "2", 1)  # no time for any of them
     assert others["measured"] == {}
 
@@ -179,6 +180,15 @@ def test_results_of_something_else_are_refused(results, capsys, arguments, says)
     assert not gpu_check.another(results, PLAN)
     assert gpu_check.main([*arguments, str(results)]) == 4
     assert says in capsys.readouterr().err
+
+
+def test_results_of_another_commit_are_refused(tmp_path):
+    """Whatever a step keeps is of the code that it says."""
+    assert not gpu_check.another(tmp_path, PLAN)
+    assert not gpu_check.another(tmp_path, PLAN)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    (tmp_path / "plan.json").write_text(json.dumps(plan | {"commit": {"id": "0" * 40}}))
+    assert "holds results of another commit" in gpu_check.another(tmp_path, PLAN)
 
 
 @pytest.mark.usefixtures("machine")

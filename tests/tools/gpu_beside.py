@@ -87,4 +87,5 @@ def _work(target: Target, engine: Engine, workload: Workload) -> dict[str, Any]:
         spent = done.device_time
         found[f"{phase}_device_s"] = device_time.middle_s(spent[phase]) if spent else None
         found[f"{phase}_repeats_s"] = spent[phase]["repeats_s"] if spent else None
+    found["validity"] = spent["validity"] if spent else None
     return found | {"why": done.no_device_time and done.no_device_time.reason}

@@ -1,7 +1,7 @@
 """Everything that only a GPU can show, in one folder of results: `make gpu-check`.
 
 A step whose file is there is not run again, so a run that was cut short goes on where it was, as
-long as plan, machine and versions are the same. A duet that was cut short begins anew.
+long as plan, machine, versions and commit are the same. A duet that was cut short begins anew.
 In the end all duets are judged, and raw/ holds what may be published. Not collected by pytest.
 """
 
@@ -29,6 +29,7 @@ from benchmarks.duet import saved_duets
 from benchmarks.machine import clock, identity
 from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, instants
+from benchmarks.sessions.pytest_format import commit_info
 from benchmarks.verdicts.judgement import judge
 from tests.tools.gpu_plan import SMALL, Plan
 from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS, origin
@@ -90,11 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def another(folder: Path, plan: Plan) -> str:
-    """Return why a folder's results are not those of this plan here; "" if nothing speaks so."""
+    """Return why a folder's results are not those of this plan and code here; "" if they may be."""
     ours = {
         "plan": json.loads(json.dumps(asdict(plan))),
         "machine": identity.folder_name(plan.device, os.environ.get("CUDA_VISIBLE_DEVICES")),
         "versions": {name: metadata.version(name) for name in COMPARED},
+        "commit": {name: commit_info()[name] for name in ("id", "dirty")},
     }
     if plan.device == "cuda" and ours["machine"].startswith("cpu-"):
         return f"expected a GPU for --device {plan.device}, found none that NVML shows"
@@ -105,9 +107,9 @@ def another(folder: Path, plan: Plan) -> str:
         return ""
     theirs = json.loads(file.read_text())
     for name, value in ours.items():
-        if theirs[name] != value:
+        if (known := theirs.get(name)) != value:
             return (
-                f"{folder} holds results of another {name}: expected {value}, got {theirs[name]}; "
+                f"{folder} holds results of another {name}: expected {value}, got {known}; "
                 "give another folder, or move this one away"
             )
     return ""

@@ -74,7 +74,8 @@ def measure(
     whole = Deadline(seconds)
     gpu = nvml.find(target.device) if target.device.type == "cuda" else None
     for batch_size in batch_sizes:
-        left = [each for each in quantizations if _missing(found, each, backends, batch_size)]
+        missing = {each: _missing(found, each, backends, batch_size) for each in quantizations}
+        left = [each for each in quantizations if missing[each]]
         for number, quantization in enumerate(left):
             share = Deadline(whole.left / (len(left) - number))
             if share.left < 2 * LEAST_S:
@@ -83,8 +84,8 @@ def measure(
             try:
                 with loading.load(target, quantization, cold=False) as engine:
                     found["loads"][quantization] = engine.load_s
-                    missing = _missing(found, quantization, backends, batch_size)
-                    _modes_of(target, engine, batch_size, missing, gpu, found, save, share)
+                    modes = missing[quantization]
+                    _modes_of(target, engine, batch_size, modes, gpu, found, save, share)
             except Exception as error:
                 traceback.print_exc()
                 found["failed"][quantization] = f"{type(error).__name__}: {first_line(error)}"
@@ -112,8 +113,16 @@ def _missing(
     batch_size: int,
 ) -> dict[str, str | None]:
     """Return the modes that weren't measured, each with its backend."""
-    names = {mode: f"{quantization}-{mode}-b{batch_size}" for mode in backends}
-    return {mode: b for mode, b in backends.items() if names[mode] not in found["measured"]}
+    done = found["measured"]
+    return {
+        mode: backend
+        for mode, backend in backends.items()
+        if _name(quantization, mode, batch_size) not in done
+    }
+
+
+def _name(quantization: str, mode: str, batch_size: int) -> str:
+    return f"{quantization}-{mode}-b{batch_size}"
 
 
 def _modes_of(
@@ -128,7 +137,7 @@ def _modes_of(
 ) -> None:
     evidence = Evidence(target, engine, lambda: gpu)
     for mode, backend in backends.items():
-        name = f"{engine.quantization}-{mode}-b{batch_size}"
+        name = _name(engine.quantization, mode, batch_size)
         engine.backend = backend
         try:
             with _at_most(share.left):

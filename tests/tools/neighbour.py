@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 READY = "ready"
 LOAD_S = 300.0  # in which the other process must be ready
+END_S = 60.0  # in which it ends once its input is closed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -61,7 +62,11 @@ def beside(given: Sequence[str], gpu: str | None = None) -> Iterator[None]:
         yield
     finally:
         other.stdin.close()
-        other.wait()
+        try:
+            other.wait(END_S)
+        except subprocess.TimeoutExpired:
+            other.kill()
+            other.wait()
 
 
 def _said(stream: Any) -> str:
