@@ -70,8 +70,8 @@ def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -
         _must(clone, "benchmarks", "baselines", "pull")
         command = [*SESSION, "--gate=strict", "--benchmark-save=strict", *asked]
         if not asks.wall:
-            work = " ".join([*asked, "--work-only"])
-            command = ["benchmarks", "ci", "--base=origin/main", "--gate=work", "--options", work]
+            given = " ".join(asked)  # as the baselines: whole sessions
+            command = ["benchmarks", "ci", "--base=origin/main", "--gate=work", "--options", given]
         with _busy() if asks.busy else nullcontext():
             found["pull_requests"][name] = _run(clone, *command)
         write_json(so_far, found)
