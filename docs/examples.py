@@ -24,6 +24,11 @@ BLOCK = re.compile(
     r"(<!-- example: (\S+) -->\n\n```console\n)(.*?)(```\n\n<!-- end -->)", re.DOTALL
 )
 LEFT_OUT = "…"
+# make hands ARGS down to each make below it, where they would be those of an example's command.
+NOT_INHERITED = (
+    *("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTHONPATH"),
+    *("ARGS", "MAKEFLAGS", "MAKELEVEL"),
+)
 TRIES = 3  # of a session during which the machine can't be trusted
 
 
@@ -146,7 +151,9 @@ def _output(command: str, shown: Shown) -> list[str]:
         with (BUILD / "outputs.txt").open("a", encoding="utf-8") as whole:
             whole.write(f"$ {command}\n{output}")
         if shown.may_be_invalid or "INVALID" not in output:
-            return shown.of(output)
+            if lines := shown.of(output):
+                return lines
+            sys.exit(f"make examples: {command}: nothing of this is to be shown:\n{output}")
     sys.exit(f"make examples: {command}: its times can't be trusted here; try again later")
 
 
@@ -162,7 +169,7 @@ def _call(command: list[str], folder: Path = ROOT) -> str:
     """Run a command on the CPU, and return what it prints. Its status is the reader's to see."""
     path = os.pathsep.join((str(CLONE / ".venv" / "bin"), os.environ["PATH"]))  # it is activated
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "COLUMNS": "80", "PATH": path}
-    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTHONPATH"):
+    for name in NOT_INHERITED:
         environment.pop(name, None)
     done = subprocess.run(
         command,
