@@ -136,6 +136,10 @@ def _renew(page: Path, name: str) -> None:
     for command in commands(block[3]):
         sys.stderr.write(f"{name}: $ {command}\n")
         shown += [f"$ {command}", *_output(command, EXAMPLES[name])]
+    if not any(line[:2] != "$ " for line in shown):
+        sys.exit(
+            f"make examples: {name}: nothing of its output is to be shown: {BUILD}/outputs.txt"
+        )
     text = page.read_text(encoding="utf-8")
     new = "".join((block[1], *(f"{line}\n" for line in shown), block[4]))
     page.write_text(text.replace(block[0], new), encoding="utf-8")
@@ -151,9 +155,7 @@ def _output(command: str, shown: Shown) -> list[str]:
         with (BUILD / "outputs.txt").open("a", encoding="utf-8") as whole:
             whole.write(f"$ {command}\n{output}")
         if shown.may_be_invalid or "INVALID" not in output:
-            if lines := shown.of(output):
-                return lines
-            sys.exit(f"make examples: {command}: nothing of this is to be shown:\n{output}")
+            return shown.of(output)
     sys.exit(f"make examples: {command}: its times can't be trusted here; try again later")
 
 
