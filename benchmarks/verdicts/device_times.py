@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.sessions.measures import DEVICE_TIMES
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
-from benchmarks.verdicts import times
+from benchmarks.verdicts import exact, times
 from benchmarks.verdicts.estimate import paired, unpaired
 from benchmarks.verdicts.times import Timing
 
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
     from benchmarks.verdicts.records import ComparableRecords, Record
 
-OTHER_CARD = (
-    "measured on another card of the same kind, without the latency of copies to and from hosts"
-)
+OTHER_CARD = "measured on another card of the same kind"
 # The first microseconds of a copy are the machine's. Of an H200's copies of a few bytes to its host
 # they were 1.4 us here and 2.3 us there: 2.4 % of a decode step of int8-decomp, which makes 450.
 LATENCY_S = 3e-6
+NO_LATENCY = f"the first {1e6 * LATENCY_S:g} µs of each copy between card and host left out"
 HOST_COPY = re.compile(r"Memcpy (DtoH|HtoD)")
 
 
@@ -53,14 +52,15 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
         return [], missing
     if not any(map(_device, records.head)):
         return [], []
-    base, head, note, elsewhere = _compared(records)
-    if not (base and head):
-        return [], _untrusted(records, base, note)
+    compared = _compared(records)
+    if not (compared.base and compared.head):
+        return [], _untrusted(records, compared.base, compared.note)
     found = []
+    elsewhere = compared.elsewhere
     for phase, metric in DEVICE_TIMES.items():
-        then, now = (
-            [_repeats(e, phase, elsewhere=elsewhere) for e in side] for side in (base, head)
-        )
+        *sides, shortened = _spent(compared, phase)
+        then, now = ([each["repeats_s"] for each in side] for side in sides)
+        note = f"{compared.note}; {NO_LATENCY}" if shortened else compared.note
         if records.paired:
             pairs = [list(zip(a, b, strict=False)) for a, b in zip(then, now, strict=True)]
             estimate = paired(pairs)
@@ -73,29 +73,49 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     return found, []
 
 
-def phases(metric: str, base: Record, head: Record) -> tuple[Mapping[str, Any] | None, ...]:
-    """Return what both sides stored of a metric's phase; without latencies if cards differ."""
-    phase = metric.partition("_")[0]
-    both = (_device(base).get(phase), _device(head).get(phase))
-    elsewhere = _card(base) != _card(head)
-    return tuple(without_latency(each) if each and elsewhere else each for each in both)
+def explaining(metric: str, records: ComparableRecords) -> list[Mapping[str, Any]]:
+    """Return what both sides stored of a metric's phase, as it was judged; nothing if none was."""
+    compared = _compared(records)
+    if not (compared.base and compared.head):
+        return []
+    base, head = (
+        [exact.with_evidence(exact.newest_code(side))] for side in (compared.base, compared.head)
+    )
+    sides = _spent(compared._replace(base=base, head=head), metric.partition("_")[0])
+    return [*sides[0], *sides[1]]
+
+
+def _spent(
+    compared: Compared, phase: str
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]], bool]:
+    """Return what both sides stored of a phase, and whether that is without latencies.
+
+    It is against another card, if all records have their kernels and little of them is latency.
+    """
+    base, head = ([_device(each)[phase] for each in side] for side in compared[:2])
+    if not (compared.elsewhere and all(map(_can_be_shortened, (*base, *head)))):
+        return base, head, False
+    return [without_latency(each) for each in base], [without_latency(each) for each in head], True
 
 
 def without_latency(spent: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a phase as if copies between card and host had none.
 
-    What they take beyond LATENCY_S each stays, and counters have their number. If little would be
-    left, nothing is taken away.
+    What they take beyond LATENCY_S each, on average, stays; counters have their number.
     """
-    top, rest = spent["kernels"]["top"], spent["kernels"]["rest"]
-    shorter = [{**each, "device_s": each["device_s"] - _latency_s(each)} for each in top]
-    whole = rest["device_s"] + sum(each["device_s"] for each in top)
-    share = sum(map(_latency_s, top)) / whole if whole else 0.0
-    if share > 0.5:
-        return spent
-    kernels = {"top": shorter, "rest": rest}
-    repeats_s = [each * (1 - share) for each in spent["repeats_s"]]
-    return {**spent, "kernels": kernels, "repeats_s": repeats_s}
+    kernels = spent["kernels"]
+    top = [{**each, "device_s": each["device_s"] - _latency_s(each)} for each in kernels["top"]]
+    repeats_s = [each - _step_latency_s(spent) for each in spent["repeats_s"]]
+    return {**spent, "kernels": {**kernels, "top": top}, "repeats_s": repeats_s}
+
+
+def _can_be_shortened(spent: Mapping[str, Any]) -> bool:
+    known = bool(spent["kernels"]["top"])  # baselines that were thinned once have none
+    return known and _step_latency_s(spent) < min(spent["repeats_s"]) / 2
+
+
+def _step_latency_s(spent: Mapping[str, Any]) -> float:
+    return sum(map(_latency_s, spent["kernels"]["top"])) / float(spent["steps"])
 
 
 def _latency_s(kernel: Mapping[str, Any]) -> float:
@@ -201,11 +221,6 @@ def _doubt(record: Record) -> str:
 
 def _device(record: Record) -> Mapping[str, Any]:
     return record.measured.device_time
-
-
-def _repeats(record: Record, phase: str, *, elsewhere: bool) -> list[float]:
-    spent = _device(record)[phase]
-    return list((without_latency(spent) if elsewhere else spent)["repeats_s"])
 
 
 def _card(record: Record) -> Any:

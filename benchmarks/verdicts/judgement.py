@@ -181,11 +181,11 @@ def _explain(
     if not (device or regressed) or verdict.benchmark not in by_name:
         return verdict
     records = by_name[verdict.benchmark]
+    if device:
+        return reasons.explain_device(verdict, *device_times.explaining(verdict.metric, records))
     base, head = (
         exact.with_evidence(exact.newest_code(side)) for side in (records.base, records.head)
     )
-    if device:
-        return reasons.explain_device(verdict, *device_times.phases(verdict.metric, base, head))
     others = [each for each in found if each.benchmark == verdict.benchmark]
     return reasons.explain_time(verdict, others, base.session, head.session)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.report import verdict_table
 from benchmarks.sessions import baseline
 from benchmarks.sessions.outcome import Outcome
+from benchmarks.sharing import thinning
 from benchmarks.verdicts import device_times
 from benchmarks.verdicts.judgement import exit_status, judge
 from tests.builders import GPU, LUCK, THROUGHPUT, WARMUP, info, session
@@ -126,7 +129,7 @@ def test_how_soon_a_copy_begins_is_the_machine_s(kind):
 
     late = elsewhere(2.9)
     assert late.outcome is Outcome.NO_CHANGE
-    assert "without the latency of copies" in late.detail
+    assert device_times.NO_LATENCY in late.detail
     longer = elsewhere(10.0)
     assert longer.outcome is Outcome.REGRESSED
     assert longer.reasons[0].startswith("Memcpy")
@@ -144,13 +147,49 @@ def test_copies_between_gpus_and_within_one_count_against_another_card(kind):
     assert one(head, base=base).outcome is Outcome.REGRESSED
 
 
-@pytest.mark.parametrize(("copies_s", "left_s"), [(224e-6, 224e-6), (0.6, 0.6 - 224 * 3e-6)])
-def test_latency_counts_where_there_is_little_else(copies_s, left_s):
-    """A rest of nothing can't be compared. Of longer copies only the latency is taken away."""
-    copies = {"name": "Memcpy DtoH", "calls": 8 * 224, "device_s": 8 * copies_s}
-    kernels = {"top": [copies], "rest": {"names": 0, "calls": 0, "device_s": 0.0}}
-    phase = {"steps": 8, "repeats_s": [copies_s], "kernels": kernels}
-    assert device_times.without_latency(phase)["repeats_s"] == pytest.approx([left_s])
+def test_latency_is_left_out_of_all_records_or_of_none():
+    """Of half of the work it would say much, and baselines that were thinned once don't have it."""
+    base = [measured(luck, device=copying(1.0, NOISE * luck)) for luck in LUCK]
+    mostly = measured(card="b", device=spent() | copying_alone(2.9))
+    unknown = [measured(luck, device=copying(1.0, NOISE * luck)) for luck in LUCK]
+    unknown[0].measured[THROUGHPUT].device_time["decode"]["kernels"]["top"] = []
+    for before, head in ((base, mostly), (unknown, measured(card="b", device=copying(2.9)))):
+        detail = one(head, base=before).detail
+        assert "another card" in detail
+        assert device_times.NO_LATENCY not in detail
+
+
+def copying_alone(each_us):
+    """Return phases in which the GPU does little but copy."""
+    found = copying(each_us)
+    phase = found["decode"]
+    copies = phase["kernels"]["top"][-1:]
+    rest = {**phase["kernels"], "top": copies}
+    alone = {**phase, "kernels": rest, "repeats_s": [copies[0]["device_s"] / 8] * 3}
+    return {"prefill": alone, "decode": alone}
+
+
+def test_thinned_baselines_are_judged_as_they_were():
+    """Against another card as well: they keep their copies."""
+    base = [measured(luck, device=copying(1.0, NOISE * luck)) for luck in LUCK]
+    thinned = [replace(each, measured=dict(each.measured)) for each in base]
+    for each in thinned:
+        record = each.measured[THROUGHPUT]
+        each.measured[THROUGHPUT] = replace(record, info=thinning._record(record.info))
+    for shift in (0.0, 0.03):
+        head = measured(card="b", device=copying(2.9, shift))
+        whole, thin = (one(head, base=each) for each in (base, thinned))
+        assert thin.outcome is whole.outcome
+        assert thin.change == whole.change
+
+
+def test_reasons_are_of_what_is_compared():
+    """A newer baseline of another card is left out of both."""
+    base = [measured(luck, device=copying(2.0, NOISE * luck)) for luck in LUCK]
+    other = measured(card="b", device=copying(2.0))
+    found = one(measured(device=copying(4.0)), base=[*base, other])
+    assert found.outcome is Outcome.REGRESSED
+    assert found.reasons[0].startswith("Memcpy")
 
 
 def test_clocks_are_those_of_what_is_compared():
