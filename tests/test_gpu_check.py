@@ -20,7 +20,7 @@ from benchmarks import __main__ as door
 from benchmarks.common.errors import InputError
 from benchmarks.config.generation import MODES
 from tests import forking, virtual
-from tests.tools import gpu_check, gpu_plan, gpu_sessions, gpu_steps, splits, stored
+from tests.tools import gpu_check, gpu_origin, gpu_plan, gpu_sessions, gpu_steps, splits, stored
 from tests.waiting import PATIENCE_S, gone, wait_for_text
 
 PLAN = dataclasses.replace(gpu_plan.SMALL, device="cpu", model=virtual.ONE_LAYER)
@@ -154,7 +154,7 @@ def test_modes_that_were_measured_are_not_measured_again(environment, monkeypatc
     """Of a call that was cut short; those of another card aren't mixed with this one's."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    partial, here = tmp_path / "modes.partial.json", gpu_steps.origin(PLAN)
+    partial, here = tmp_path / "modes.partial.json", gpu_origin.origin(PLAN)
     before = {f"int8-{mode}-b2": {"kept": True} for mode in MODES if mode != "dynamic"}
     partial.write_text(json.dumps(here | {"loads": {}, "measured": before}))
     found = gpu_steps._modes(partial, PLAN, ["int8"], "2", 60)

@@ -31,8 +31,9 @@ from benchmarks.report import verdict_lines
 from benchmarks.sessions import baseline, instants
 from benchmarks.sessions.pytest_format import commit_info
 from benchmarks.verdicts.judgement import judge
+from tests.tools.gpu_origin import origin
 from tests.tools.gpu_plan import SMALL, Plan
-from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS, origin
+from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,6 +20,7 @@ from benchmarks.common.files import write_json
 from benchmarks.machine import clock
 from benchmarks.sessions.session import read_session
 from tests.running import GIT, git
+from tests.tools.gpu_origin import same_card
 from tests.tools.gpu_pull_requests import PULL_REQUESTS, added, plug_in
 
 if TYPE_CHECKING:
@@ -36,17 +37,20 @@ SESSION = ("pytest", "benchmarks")
 PROMOTE = ("benchmarks", "promote", "--latest", "--force=whatever the wall was on this host")
 
 
-def measure(folder: Path, gated: Gated, options: Sequence[str], *, cuda: bool) -> dict[str, Any]:
+def measure(
+    folder: Path, gated: Gated, options: Sequence[str], here: Mapping[str, Any], *, cuda: bool
+) -> dict[str, Any]:
     """Return status, seconds and verdicts of each pull request, and of the baselines before it.
 
-    `options` are those of every session. What a call before measured, and was cut short after,
-    isn't measured again. Raises InputError if a status isn't as expected.
+    `options` are those of every session, `here` is where they come from. What a call before
+    measured on this card, and was cut short after, isn't measured again. Raises InputError if a
+    status isn't as expected.
     """
     so_far = folder / "so-far.json"
-    found: dict[str, Any] = {"baselines": [], "pull_requests": {}}
+    found: dict[str, Any] = {"baselines": [], "pull_requests": {}, **here}
     unchanged = added(PULL_REQUESTS["same"], (0.0, 0.0) if cuda else None, gated.layers)
-    if so_far.exists():
-        found = json.loads(so_far.read_text())
+    if so_far.exists() and same_card(known := json.loads(so_far.read_text()), here):
+        found = known
     else:
         shutil.rmtree(folder, ignore_errors=True)
         repository(folder, unchanged)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
 from tests.tools import gpu_prequantized
+from tests.tools.gpu_origin import origin, same_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,8 +138,9 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
 
 
 def kept(file: Path, plan: Plan, options: Sequence[str]) -> str:
-    """Run a session unless a call before did, and return the name of its file."""
-    if not file.exists():
+    """Run a session unless a call before did on this card, and return the name of its file."""
+    known = json.loads(file.read_text())["machine_info"] if file.exists() else {}
+    if not same_card(known, origin(plan)):
         session(file, plan, options)
     return f"{file.parent.name}/{file.name}"
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.commands import measuring
 from benchmarks.common.errors import InputError
 from benchmarks.common.files import write_json
-from benchmarks.machine import clock, device
+from benchmarks.machine import clock
 from benchmarks.model.target import find_target
-from benchmarks.sessions import pytest_format
 from tests.tools import (
     gpu_beside,
     gpu_duets,
@@ -24,6 +23,7 @@ from tests.tools import (
     gpu_slices,
     parity,
 )
+from tests.tools.gpu_origin import origin, same_card
 from tests.tools.gpu_plan import SMALL, Plan, options_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as ever
 def gate(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run the gate as a workflow does, on code that is unchanged, slower, or on a busy host."""
     options = [f"--model={plan.model}", f"--device={plan.device}"]
-    return gpu_gate.measure(folder / "gate", plan.gate, options, cuda=plan.device == "cuda")
+    cuda = plan.device == "cuda"
+    return gpu_gate.measure(folder / "gate", plan.gate, options, origin(plan), cuda=cuda)
 
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -100,7 +101,7 @@ def _modes(
     target = _target(plan, f"--batch-size={batch_sizes}", *plan.modes, "--warmup-rounds=1")
     here = origin(plan)
     before = json.loads(partial.read_text()) if partial.exists() else {}
-    if before.get("hardware") != here["hardware"]:  # another card's, say
+    if not same_card(before, here):
         before = {}
     return gpu_modes.measure(
         target,
@@ -175,13 +176,6 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "prefill": gpu_duets.prefill,
     "parity": parity_step,
 }
-
-
-def origin(plan: Plan) -> dict[str, Any]:
-    """Return what a step's file says of where its figures come from: commit and machine."""
-    commit = pytest_format.commit_info()
-    here = device.machine_info(device.resolve(plan.device, "single"))
-    return {"commit": commit["id"], "dirty": commit["dirty"], **here}
 
 
 def _target(plan: Plan, *options: str) -> Target:
