@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from benchmarks.verdicts.records import ComparableRecords, Record
 
 OTHER_CARD = "measured on another card of the same kind"
-# The first microseconds of a copy are the machine's. Of an H200's copies of a few bytes to its host
-# they were 1.4 us here and 2.3 us there: 2.4 % of a decode step of int8-decomp, which makes 450.
+# The first microseconds of a copy are the machine's. From an H200 to its host a copy took 1.4 us in
+# one, and 2.3 us in another: int8-decomp makes 450 in a decode step, which took 2.4 % longer there.
 LATENCY_S = 3e-6
 NO_LATENCY = f"the first {1e6 * LATENCY_S:g} µs of each copy between card and host left out"
 HOST_COPY = re.compile(r"Memcpy (DtoH|HtoD)")
