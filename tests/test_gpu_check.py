@@ -154,7 +154,7 @@ def test_modes_that_were_measured_are_not_measured_again(environment, monkeypatc
     """Of a call that was cut short; those of another card aren't mixed with this one's."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    partial, here = tmp_path / "modes.partial.json", gpu_origin.origin(PLAN)
+    partial, here = tmp_path / "modes.partial.json", gpu_origin.origin(PLAN.device)
     before = {f"int8-{mode}-b2": {"kept": True} for mode in MODES if mode != "dynamic"}
     partial.write_text(json.dumps(here | {"loads": {}, "measured": before}))
     found = gpu_steps._modes(partial, PLAN, ["int8"], "2", 60)
@@ -201,7 +201,7 @@ def test_a_stop_ends_the_step_and_all_that_it_started(environment, tmp_path):
         str(tmp_path),
     ]
     process = subprocess.Popen(
-        command, cwd=gpu_steps.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
+        command, cwd=gpu_sessions.ROOT, env=os.environ | environment, stdout=subprocess.DEVNULL
     )
     log = tmp_path / "main.log"
     wait_for_text(log, "test session starts")

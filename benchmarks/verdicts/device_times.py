@@ -56,7 +56,6 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
     if not (compared.base and compared.head):
         return [], _untrusted(records, compared.base, compared.note)
     found = []
-    elsewhere = compared.elsewhere
     for phase, metric in DEVICE_TIMES.items():
         *sides, shortened = _spent(compared, phase)
         then, now = ([each["repeats_s"] for each in side] for side in sides)
@@ -66,23 +65,24 @@ def timings(records: ComparableRecords) -> tuple[list[Timing], list[Verdict]]:
             estimate = paired(pairs)
         else:
             estimate = unpaired(*([median(each) for each in s] for s in (then, now)))
+        elsewhere = compared.elsewhere
         limits = times.OTHER_CARD if elsewhere else times.limits(metric)
-        found.append(
-            Timing(records.benchmark, metric, estimate, limits, note, "device", elsewhere=elsewhere)
-        )
+        found.append(Timing(records.benchmark, metric, estimate, limits, note, "device", elsewhere))
     return found, []
 
 
-def explaining(metric: str, records: ComparableRecords) -> list[Mapping[str, Any]]:
-    """Return what both sides stored of a metric's phase, as it was judged; nothing if none was."""
+def explaining(
+    metric: str, records: ComparableRecords
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+    """Return what both sides stored of a metric's phase, as it was judged; None if none was."""
     compared = _compared(records)
     if not (compared.base and compared.head):
-        return []
+        return None, None
     base, head = (
         [exact.with_evidence(exact.newest_code(side))] for side in (compared.base, compared.head)
     )
-    sides = _spent(compared._replace(base=base, head=head), metric.partition("_")[0])
-    return [*sides[0], *sides[1]]
+    (then,), (now,), _ = _spent(compared._replace(base=base, head=head), metric.partition("_")[0])
+    return then, now
 
 
 def _spent(

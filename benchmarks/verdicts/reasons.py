@@ -75,7 +75,7 @@ def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict
 
 
 def explain_device(
-    verdict: Verdict, then: Mapping[str, Any] | None = None, now: Mapping[str, Any] | None = None
+    verdict: Verdict, then: Mapping[str, Any] | None, now: Mapping[str, Any] | None
 ) -> Verdict:
     """Return the verdict on device time that changed with the kernels that it is about.
 

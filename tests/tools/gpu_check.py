@@ -33,7 +33,8 @@ from benchmarks.sessions.pytest_format import commit_info
 from benchmarks.verdicts.judgement import judge
 from tests.tools.gpu_origin import origin
 from tests.tools.gpu_plan import SMALL, Plan
-from tests.tools.gpu_steps import BY_NAME, ROOT, STEPS
+from tests.tools.gpu_sessions import ROOT
+from tests.tools.gpu_steps import BY_NAME, STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,11 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def another(folder: Path, plan: Plan) -> str:
     """Return why a folder's results are not those of this plan and code here; "" if they may be."""
+    commit = commit_info()
     ours = {
         "plan": json.loads(json.dumps(asdict(plan))),
         "machine": identity.folder_name(plan.device, os.environ.get("CUDA_VISIBLE_DEVICES")),
         "versions": {name: metadata.version(name) for name in COMPARED},
-        "commit": {name: commit_info()[name] for name in ("id", "dirty")},
+        "commit": {name: commit[name] for name in ("id", "dirty")},
     }
     if plan.device == "cuda" and ours["machine"].startswith("cpu-"):
         return f"expected a GPU for --device {plan.device}, found none that NVML shows"
@@ -125,7 +127,7 @@ def alone(step: str, folder: Path, plan: Plan) -> int:
         print(error, file=sys.stderr)
         return 4
     ended = {"seconds": clock.read() - start, "ended": instants.now().isoformat()}
-    write_json(folder / f"{step}.json", found | ended | origin(plan))
+    write_json(folder / f"{step}.json", found | ended | origin(plan.device))
     return 0
 
 

@@ -20,7 +20,7 @@ from benchmarks.common.files import write_json
 from benchmarks.machine import clock
 from benchmarks.sessions.session import read_session
 from tests.running import GIT, git
-from tests.tools.gpu_origin import same_card
+from tests.tools.gpu_origin import is_here
 from tests.tools.gpu_pull_requests import PULL_REQUESTS, added, plug_in
 
 if TYPE_CHECKING:
@@ -37,24 +37,21 @@ SESSION = ("pytest", "benchmarks")
 PROMOTE = ("benchmarks", "promote", "--latest", "--force=whatever the wall was on this host")
 
 
-def measure(
-    folder: Path, gated: Gated, options: Sequence[str], here: Mapping[str, Any], *, cuda: bool
-) -> dict[str, Any]:
+def measure(folder: Path, gated: Gated, options: Sequence[str], device: str) -> dict[str, Any]:
     """Return status, seconds and verdicts of each pull request, and of the baselines before it.
 
-    `options` are those of every session, `here` is where they come from. What a call before
-    measured on this card, and was cut short after, isn't measured again. Raises InputError if a
-    status isn't as expected.
+    `options` are those of every session. What a call before measured on this card, and was cut
+    short after, isn't measured again. Raises InputError if a status isn't as expected.
     """
     so_far = folder / "so-far.json"
-    found: dict[str, Any] = {"baselines": [], "pull_requests": {}, **here}
-    unchanged = added(PULL_REQUESTS["same"], (0.0, 0.0) if cuda else None, gated.layers)
-    if so_far.exists() and same_card(known := json.loads(so_far.read_text()), here):
-        found = known
+    main, asked = folder / "main", [*options, *gated.options]
+    cuda = device == "cuda"
+    found: dict[str, Any] = {"baselines": [], "pull_requests": {}}
+    if so_far.exists() and is_here(read_session(_newest(main)).hardware, device):
+        found = json.loads(so_far.read_text())
     else:
         shutil.rmtree(folder, ignore_errors=True)
-        repository(folder, unchanged)
-    main, asked = folder / "main", [*options, *gated.options]
+        repository(folder, added(PULL_REQUESTS["same"], (0.0, 0.0) if cuda else None, gated.layers))
     while len(found["baselines"]) < gated.baselines:
         one = _run(main, *SESSION, "--gate=work", "--benchmark-save=baseline", *asked)
         if one["status"] == ExitStatus.FAILED:  # which nothing but its work can be here
@@ -65,12 +62,12 @@ def measure(
         found["baselines"].append(one)
         write_json(so_far, found)
     _must(main, "benchmarks", "baselines", "push")
-    device = _device_time(_newest(main)) if cuda else None
+    spent = _device_time(_newest(main)) if cuda else None
     for name in gated.pull_requests:
         if name in found["pull_requests"]:
             continue
         asks = PULL_REQUESTS[name]
-        clone = pull_request(folder, name, added(asks, device, gated.layers))
+        clone = pull_request(folder, name, added(asks, spent, gated.layers))
         _must(clone, "benchmarks", "baselines", "pull")
         command = [*SESSION, "--gate=strict", "--benchmark-save=strict", *asked]
         if not asks.wall:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import device
@@ -10,20 +14,32 @@ from benchmarks.sessions import pytest_format
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.tools.gpu_plan import Plan
 
+def origin(name: str) -> dict[str, Any]:
+    """Return what a step's file says of it, for a device of this name.
 
-def origin(plan: Plan) -> dict[str, Any]:
-    """Return what a step's file says of it."""
+    It may open the GPU in this process, where a session's would be a stranger's: see `is_here`.
+    """
     commit = pytest_format.commit_info()
-    here = device.machine_info(device.resolve(plan.device, "single"))
+    here = device.machine_info(device.resolve(name, "single"))
     return {"commit": commit["id"], "dirty": commit["dirty"], **here}
 
 
-def same_card(known: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
-    """Whether what a call kept that was cut short was measured on the card of this one."""
-    return bool("hardware" in known) and _card(known) == _card(here)
+def is_here(hardware: Mapping[str, Any], name: str) -> bool:
+    """Whether what a call kept that was cut short is of the card that this one has.
+
+    A process of its own looks: this one may start sessions, for which it mustn't hold the GPU.
+    """
+    return bool(hardware.get("card") == _hardware(name).get("card"))
 
 
-def _card(content: Mapping[str, Any]) -> Any:
-    return content["hardware"].get("card")
+@cache
+def _hardware(name: str) -> Mapping[str, Any]:
+    command = [sys.executable, "-m", "tests.tools.gpu_origin", name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    found: Mapping[str, Any] = json.loads(done.stdout)["hardware"]
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(origin(sys.argv[1])))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common.errors import InputError
+from benchmarks.sessions.session import read_session
 from tests.tools import gpu_prequantized
-from tests.tools.gpu_origin import origin, same_card
+from tests.tools.gpu_origin import is_here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,8 +140,7 @@ def stranger(folder: Path, plan: Plan) -> dict[str, Any]:
 
 def kept(file: Path, plan: Plan, options: Sequence[str]) -> str:
     """Run a session unless a call before did on this card, and return the name of its file."""
-    known = json.loads(file.read_text())["machine_info"] if file.exists() else {}
-    if not same_card(known, origin(plan)):
+    if not (file.exists() and is_here(read_session(file).hardware, plan.device)):
         session(file, plan, options)
     return f"{file.parent.name}/{file.name}"
 

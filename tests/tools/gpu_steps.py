@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import measuring
@@ -23,15 +22,15 @@ from tests.tools import (
     gpu_slices,
     parity,
 )
-from tests.tools.gpu_origin import origin, same_card
+from tests.tools.gpu_origin import origin
 from tests.tools.gpu_plan import SMALL, Plan, options_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from benchmarks.model.target import Target
 
-ROOT = Path(__file__).parents[2]
 QUICKEST = ("fp16", "bf16", "int8", "nf4", "nf4-dq", "int8-decomp")
 
 
@@ -58,8 +57,7 @@ def limits(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as ever
 def gate(folder: Path, plan: Plan) -> dict[str, Any]:
     """Run the gate as a workflow does, on code that is unchanged, slower, or on a busy host."""
     options = [f"--model={plan.model}", f"--device={plan.device}"]
-    cuda = plan.device == "cuda"
-    return gpu_gate.measure(folder / "gate", plan.gate, options, origin(plan), cuda=cuda)
+    return gpu_gate.measure(folder / "gate", plan.gate, options, plan.device)
 
 
 def parity_step(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
@@ -99,10 +97,10 @@ def _modes(
     partial: Path, plan: Plan, names: Sequence[str], batch_sizes: str, seconds: float
 ) -> dict[str, Any]:
     target = _target(plan, f"--batch-size={batch_sizes}", *plan.modes, "--warmup-rounds=1")
-    here = origin(plan)
-    before = json.loads(partial.read_text()) if partial.exists() else {}
-    if not same_card(before, here):
-        before = {}
+    here = origin(plan.device)
+    before = json.loads(partial.read_text()) if partial.exists() else here
+    if before["hardware"].get("card") != here["hardware"].get("card"):
+        before = here
     return gpu_modes.measure(
         target,
         names,

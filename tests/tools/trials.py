@@ -49,20 +49,13 @@ def _cell(verdict: Mapping[str, Any] | None) -> str:
     called = "" if verdict["outcome"] == Outcome.NO_CHANGE.value else f" {verdict['outcome']}"
     if verdict["change"] is None:
         return called.strip()
+    if not verdict["change"]:
+        return f"the same{called}"
     if verdict["low"] is None:
-        return (
-            f"{100 * verdict['change']:+.1f} %{called}"
-            if verdict["change"]
-            else f"the same{called}"
-        )
-    low, high = verdict["low"], verdict["high"]
+        return f"{100 * verdict['change']:+.1f} %{called}"
     digits = 2 if verdict["kind"] == "device" else 0
-    return (
-        "{:+.{d}f} % [{:+.{d}f}, {:+.{d}f}]".format(
-            *(100 * share for share in (verdict["change"], low, high)), d=digits
-        )
-        + called
-    )
+    change, low, high = (f"{100 * verdict[k]:+.{digits}f}" for k in ("change", "low", "high"))
+    return f"{change} % [{low}, {high}]{called}"
 
 
 if __name__ == "__main__":
