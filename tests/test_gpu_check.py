@@ -33,6 +33,7 @@ STEPS = (
         "main",
         "energy",
         "identical",
+        "turns",
         "prequantized",
         "limits",
         "memory",
@@ -73,8 +74,9 @@ def test_the_end_has_verdicts_and_what_makes_a_page(results, capsys, tmp_path):
     *said, last = capsys.readouterr().out.splitlines()
     written = json.loads((folder / "verdicts.json").read_text())
     steps = [each["duet"].partition("-")[0] for each in written]
-    assert sorted(steps) == ["duet", "prefill", "prefill", "slowed", "slowed"]
-    assert sum("slowed down by 2 %" in each["duet"] for each in written) == 2
+    assert sorted(steps) == ["duet", *["prefill"] * 3, *["slowed"] * 3]
+    for share in ("2 %", "5 %"):
+        assert sum(f"slowed down by {share}" in each["duet"] for each in written) == 2
     assert {each["duet"] for each in written} < {*said}
     kinds = {v["kind"] for each in written for v in each["verdicts"] if each["duet"][0] == "d"}
     assert kinds >= {"time", "counter"}

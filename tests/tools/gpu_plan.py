@@ -80,6 +80,7 @@ class Plan:
     all_modes_s: float = 440.0
     identical: int = 10  # processes; three repeats, of which the first two are what is usual
     identical_options: tuple[str, ...] = ("--new-tokens=16", "--work-only", "--device-repeats=3")
+    turns: int = 5  # of two processes, with the gate's options
     releases: tuple[str, ...] = ("0.48.2", "0.49.2", "0.50.2")  # of bitsandbytes
     prequantized: str = "int8-decomp,nf4"
     beside: str = "int8-decomp,int8,fp16"
@@ -131,6 +132,7 @@ SMALL = Plan(
     modes=("--new-tokens=4", "--rounds=2"),
     identical=2,
     identical_options=(FEW_ROWS, "--new-tokens=4", "--work-only"),
+    turns=1,
     prequantized="nf4",
     beside="int8",
     slices="int8",

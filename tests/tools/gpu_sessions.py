@@ -72,6 +72,21 @@ def identical(folder: Path, plan: Plan) -> dict[str, Any]:
     return {"files": [kept(each, plan, options) for each in files]}
 
 
+def turns(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Let sessions with rounds and such of work alone take turns: whether their work differs.
+
+    Baselines are the former, and what `ci` measures by `--gate=work` is the latter.
+    """
+    kinds = {"whole": (), "work": ("--work-only",)}
+    found = []
+    for number in range(plan.turns):
+        # A drift of the card favours neither.
+        for name in sorted(kinds, reverse=bool(number % 2)):
+            file = folder / "turns" / f"{number + 1:02}-{name}.json"
+            found.append(kept(file, plan, [*plan.gate.options, *kinds[name]]))
+    return {"files": found}
+
+
 def sharded(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time a model on one GPU, and the same over all of them."""
     found = {}

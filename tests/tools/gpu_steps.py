@@ -159,6 +159,7 @@ BY_NAME: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "beside": beside,
     "slices": slices,
     "identical": gpu_sessions.identical,
+    "turns": gpu_sessions.turns,
     "energy": gpu_sessions.energy,
     "releases": gpu_duets.releases,
     "all-modes": all_modes,
