@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import columns, half_lines
-from benchmarks.sessions import baseline, measures
+from benchmarks.sessions import baseline, measures, outcome
 from benchmarks.sessions.session import parse_session, read_session
 from benchmarks.verdicts.judgement import judge
 from tests.tools import cards, gpu_check, gpu_gate, modes, splits, stored, trials
@@ -43,9 +43,14 @@ def test_tables_of_quantizations_are_those_of_their_files(raw):
         assert missing(table, H200) == []
     sizes = modes.benchmarks([raw / "table.json"])
     assert missing([f"- {line}" for line in half_lines.lines(sizes)], H200) == []
-    longer = modes.energy([info for _, info in modes.benchmarks([raw / "energy.json"])])
-    assert len(longer) == 4 + 2
-    assert missing(longer, H200) == []
+    again = [f"- {line}" for line in half_lines.lines(modes.benchmarks([raw / "table-03a7.json"]))]
+    shown = [line for line in again if "int8" in line and "batch 8" in line]
+    assert len(shown) == 2
+    assert missing(shown, H200) == []
+    for name in ("energy", "energy-03a7"):
+        longer = modes.energy([info for _, info in modes.benchmarks([raw / f"{name}.json"])])
+        assert len(longer) == 4 + 2
+        assert missing(longer, H200) == []
     ((_, main),) = (
         each for each in modes.benchmarks([raw / "main.json"]) if "throughput" in each[0]
     )
@@ -66,14 +71,16 @@ def test_pull_requests_were_judged_as_the_page_says(raw):
 
 def test_cards_are_told_from_code(raw):
     """int8-decomp's copies began later on one; without latency no pair is off by the limit."""
-    names = ("table", "energy", "main", "sharded-one-gpu")
+    names = ("table", "energy", "main", "sharded-one-gpu", "table-03a7", "energy-03a7")
     files = [*(raw / f"{name}.json" for name in names), *sorted((raw / "identical").iterdir())]
+    files += sorted((raw / "turns").iterdir())
     assert missing(cards.table([read_session(each) for each in files]), H200) == []
     same = {"n32]": "n16]", '"new_tokens": 32': '"new_tokens": 16'}  # which isn't what is compared
     text = (raw / "energy.json").read_text()
     for old, new in same.items():
         text = text.replace(old, new)
-    sides = [baseline.stored(raw / "identical").sessions[:5], [read_session(raw / "table.json")]]
+    sides = [baseline.stored(raw / "identical").sessions[:5]]
+    sides += [[read_session(raw / f"{name}.json")] for name in ("table", "table-03a7")]
     sides.append([parse_session(json.loads(text), "energy")])
     for base, head in permutations(sides, 2):
         times = [each for each in judge(base, head[:1]) if each.kind == "device"]
@@ -94,6 +101,58 @@ def test_identical_code_is_judged_as_its_page_says(raw):
     )
     assert {each.kind for each in verdicts} == {"agreement", "counter", "device", "memory"}
     assert {each.outcome.value for each in verdicts} == {"NO CHANGE"}
+
+
+def test_sessions_with_rounds_and_of_work_alone_are_judged_as_their_page_says(raw):
+    """They took turns; each of work alone is judged by those with rounds, and all together."""
+    whole, work = (
+        [read_session(each) for each in sorted((raw / "turns").glob(f"*-{kind}.json"))]
+        for kind in ("whole", "work")
+    )
+    assert len(whole) == len(work) == 5
+    for head in (work, *([each] for each in work)):
+        verdicts = judge(whole, head, gate="work")
+        assert [each.outcome.value for each in verdicts] == ["NO CHANGE"] * 30
+    said = H200.read_text()
+    for each in judge(whole, work, gate="work"):
+        if each.kind == "device":
+            base, head = (f"{1e3 * side:.3f} ms" for side in (each.base, each.head))
+            assert f" | {base} | {head} | {outcome.moved(*interval(each), digits=2)} |" in said
+    *others, odd = whole
+    (decode,) = (
+        each for each in judge(others, [odd], gate="work") if each.metric == "decode_device_s"
+    )
+    assert f"is {outcome.moved(*interval(decode), digits=2)} off the four others" in said
+
+
+def interval(verdict):
+    """Return a change and where it begins and ends."""
+    return verdict.change, verdict.low, verdict.high
+
+
+def test_a_slowed_wall_is_found_as_its_page_says(raw):
+    """By a duet of three restarts: neither, 2 % and 5 %."""
+    said = H200.read_text()
+    slowed = {"the same": 0, "2 % slower": 0.02, "5 % slower": 0.05}
+    found = {duet.slowdown: verdicts for duet, verdicts in gpu_check.judged(raw / "prefill")}
+    assert sorted(found) == sorted(slowed.values())
+    for name, share in slowed.items():
+        (each,) = (one for one in found[share] if one.kind == "time")
+        row = f"| {name} | {outcome.moved(*interval(each))} | {each.outcome.value} |"
+        assert row in said.splitlines()
+
+
+def test_an_interval_leaves_out_nothing_as_often_as_it_is_said_to(raw):
+    """If the code is the same about 5 %, and all if a decode step of each takes 1 % longer."""
+    sessions = baseline.stored(raw / "identical").sessions[:6]
+    same = list(splits.split_verdicts(sessions, 3))
+    *_, last = splits.outside_table(sessions, same)
+    assert last.startswith("| nf4 | ")
+    assert all(float(cell.strip(" %|")) < 15 for cell in last.split(" | ")[1:])
+    slower = splits.made_slower(sessions[0], 0.01)
+    *_, last = splits.outside_table(sessions, judge(sessions[1:], [slower], gate="work"))
+    decode, prefill = last.split(" | ")[1:]
+    assert (decode, prefill) == ("100 %", "0 % |")
 
 
 def test_only_sessions_of_the_same_code_are_split(raw, tmp_path, capsys):

@@ -59,7 +59,7 @@ class Plan:
 
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
-    main: tuple[str, ...] = ("--new-tokens=64", "--rounds=2", "--warmup-rounds=1")
+    main: tuple[str, ...] = ("--new-tokens=16", "--rounds=2", "--warmup-rounds=1")
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     tensor: tuple[str, ...] = (  # each batch size loads anew
         *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),
