@@ -146,7 +146,7 @@ def _point(one: Series, change: levels.Change, earlier: int, later: int) -> Chan
     point = ChangePoint(verdict, before, after, earlier, later, len(one.values) - change.at)
     then, now = (each.measured[one.benchmark] for each in (before, after))
     if kind == "device":
-        phase = verdict.metric.partition("_")[0]
+        phase = measures.DEVICE_PHASES[verdict.metric]
         sides = (each.device_time.get(phase) for each in (then, now))
         point = replace(point, verdict=reasons.explain_device(verdict, *sides))
     elif kind == "counter":

@@ -5,6 +5,7 @@ Pure. Histories, exports, the page, and the steps of a creep take their numbers 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
@@ -23,6 +24,8 @@ MULTIPLES = frozenset(
     {"script_speed", "tokens_per_s_per_row", "prefill_tokens_per_s", "decode_tokens_per_s"}
 )
 DEVICE_TIMES = {"prefill": "prefill_device_s", "decode": "decode_device_s"}  # by phase
+DEVICE_PHASES = {metric: phase for phase, metric in DEVICE_TIMES.items()}
+HOST_COPY = re.compile(r"Memcpy (DtoH|HtoD)")  # a kernel that copies between card and host
 AGREEMENT = ("logits_relative_error", "logits_kl_nats", "top1_agreement")
 # More is better.
 RISES = frozenset({"tokens_per_s", "mbu", "scaling_efficiency", "top1_agreement", *MULTIPLES})
@@ -153,7 +156,7 @@ def better(metric: str) -> Better:
 
 def kind(metric: str) -> str:
     """Return what a metric is of, as verdicts have it."""
-    if metric in DEVICE_TIMES.values():
+    if metric in DEVICE_PHASES:
         return "device"
     if metric.endswith("_bytes"):
         return "memory"

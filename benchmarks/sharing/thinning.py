@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.sessions import baseline, comparable, instants
+from benchmarks.sessions.measures import HOST_COPY
 from benchmarks.sessions.session import PHASES
 
 if TYPE_CHECKING:
@@ -124,12 +125,12 @@ def _attestation(attestation: Record) -> dict[str, Any]:
 
 
 def _spent(spent: Record) -> dict[str, Any]:
-    """Return the device time of a phase without its operators, and of its kernels the copies.
+    """Return the device time of a phase, of its kernels the copies to the host and back.
 
-    Against another card, verdicts take the copies' latency away.
+    Against another card, verdicts take their latency away.
     """
     kernels = spent.get("kernels") or {}
-    copies = [each for each in kernels.get("top") or () if each["name"].startswith("Memcpy")]
+    copies = [each for each in kernels.get("top") or () if HOST_COPY.match(each["name"])]
     return {
         **_without(spent, "operators"),
         "kernels": {"top": copies, "rest": kernels.get("rest") or {"names": 0}},

@@ -6,13 +6,12 @@ said to be the code's.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from math import log
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.sessions.measures import DEVICE_TIMES
+from benchmarks.sessions.measures import DEVICE_PHASES, DEVICE_TIMES, HOST_COPY
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import exact, times
 from benchmarks.verdicts.estimate import paired, unpaired
@@ -28,7 +27,6 @@ OTHER_CARD = "measured on another card of the same kind"
 # one, and 2.3 us in another: int8-decomp makes 450 in a decode step, which took 2.4 % longer there.
 LATENCY_S = 3e-6
 NO_LATENCY = f"the first {1e6 * LATENCY_S:g} µs of each copy between card and host left out"
-HOST_COPY = re.compile(r"Memcpy (DtoH|HtoD)")
 
 
 class Compared(NamedTuple):
@@ -81,7 +79,7 @@ def explaining(
     base, head = (
         [exact.with_evidence(exact.newest_code(side))] for side in (compared.base, compared.head)
     )
-    (then,), (now,), _ = _spent(compared._replace(base=base, head=head), metric.partition("_")[0])
+    (then,), (now,), _ = _spent(compared._replace(base=base, head=head), DEVICE_PHASES[metric])
     return then, now
 
 
