@@ -19,6 +19,7 @@ import pytest
 from benchmarks import __main__ as door
 from benchmarks.common.errors import InputError
 from benchmarks.config.generation import MODES
+from benchmarks.sessions.session import read_session
 from tests import forking, virtual
 from tests.tools import gpu_check, gpu_origin, gpu_plan, gpu_sessions, gpu_steps, splits, stored
 from tests.waiting import PATIENCE_S, gone, wait_for_text
@@ -64,6 +65,12 @@ def test_each_step_leaves_what_it_measured(results):
     assert [len(each["log_ratios"]) for each in found["parity"]["workloads"]] == [2, 2]
     assert found["stranger"]["skipped"] == "needs a GPU"
     assert all(each["seconds"] > 0 for each in found.values())
+    order = ("01-whole", "01-work", "02-work", "02-whole")  # neither kind is always first
+    assert found["turns"]["files"] == [f"turns/{name}.json" for name in order]
+    for name in order:
+        (one,) = read_session(results / "turns" / f"{name}.json").measured.values()
+        assert bool(one.info["rounds"]) is name.endswith("whole")
+        assert one.info["counters"]
 
 
 def test_the_end_has_verdicts_and_what_makes_a_page(results, capsys, tmp_path):

@@ -59,6 +59,7 @@ class Plan:
 
     model: str = "synthetic:llama-3.1-8b"
     device: str = "cuda"
+    # Few tokens: with 64 the default steps took more than ten minutes on a slow host.
     main: tuple[str, ...] = ("--new-tokens=16", "--rounds=2", "--warmup-rounds=1")
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     tensor: tuple[str, ...] = (  # each batch size loads anew
@@ -132,7 +133,7 @@ SMALL = Plan(
     modes=("--new-tokens=4", "--rounds=2"),
     identical=2,
     identical_options=(FEW_ROWS, "--new-tokens=4", "--work-only"),
-    turns=1,
+    turns=2,
     prequantized="nf4",
     beside="int8",
     slices="int8",

@@ -4,7 +4,7 @@ python -m tests.tools.splits gpu-check/identical
 
 Some of the sessions are baselines, half of them by default; each other one is judged against these
 alone, and all together. Then the device time of the new ones is made longer by a share, to see
-what of it is found; and how often an interval leaves out 0.
+what of it is found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.common.errors import InputError
@@ -27,7 +27,7 @@ from benchmarks.sessions.outcome import Outcome
 from benchmarks.verdicts.judgement import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.sessions.outcome import Verdict
     from benchmarks.sessions.session import Measured, Session
@@ -65,8 +65,7 @@ def lines(folder: Path, repeats: str | None, baselines: str | None) -> Iterator[
     yield from spreads(sessions)
     kinds: dict[str, Counter[str]] = {}
     others: Counter[str] = Counter()
-    verdicts = list(split_verdicts(sessions, several))
-    for verdict in verdicts:
+    for verdict in split_verdicts(sessions, several):
         kinds.setdefault(verdict.kind, Counter())[verdict.outcome.value] += 1
         if verdict.outcome is not Outcome.NO_CHANGE:
             others[f"{verdict.benchmark} {verdict.metric} {verdict.outcome.value}"] += 1
@@ -75,7 +74,7 @@ def lines(folder: Path, repeats: str | None, baselines: str | None) -> Iterator[
         yield f"{kind}: {', '.join(f'{name} {count:,}' for name, count in outcomes.items())}"
     yield from (f"  {name}: {count:,}" for name, count in others.items())
     if table := detection_table(sessions, several):
-        yield from ("", *table, "", *outside_table(sessions, verdicts))
+        yield from ("", *table)
 
 
 def check(sessions: Sequence[Session], folder: Path) -> None:
@@ -145,23 +144,6 @@ def _found_share(sessions: Sequence[Session], baselines: int, share: float) -> f
             (decode,) = (each for each in verdicts if each.metric == "decode_device_s")
             hits.append(decode.outcome is Outcome.REGRESSED)
     return sum(hits) / len(hits)
-
-
-def outside_table(sessions: Sequence[Session], verdicts: Iterable[Verdict]) -> list[str]:
-    """Return the lines of a table in Markdown: how often an interval of 95 % leaves out 0.
-
-    The code is the same, so that 5 % is what it should be.
-    """
-    found: dict[tuple[str, str], list[bool]] = {}
-    for each in verdicts:
-        if each.low is not None and each.high is not None:
-            key = each.benchmark, each.metric
-            found.setdefault(key, []).append(not each.low <= 0 <= each.high)
-    table = [f"| quantization | {' | '.join(DEVICE.values())} |", "|---|" + "--:|" * len(DEVICE)]
-    for name, first in sessions[0].measured.items():
-        shares = (mean(found[name, metric]) for metric in DEVICE)
-        table.append(f"| {first.workload['quantization']} | {' | '.join(map(percent, shares))} |")
-    return table
 
 
 def made_slower(session: Session, share: float) -> Session:
