@@ -55,7 +55,7 @@ def days(step=0.003, at=20, **of_new):
 def test_a_step_is_a_line_with_what_changed_with_it(stored, history):
     """When, both levels, the interval, commits and sessions of both sides; status 0."""
     more = counts(python=157_700, functions={"torch.nn.forward": 1036, "bitsandbytes.matmul": 500})
-    stored(*days(torch="2.14.0", hardware={"card": "b"}, called=more))
+    stored(*days(torch="2.14.0", called=more))
     status, out = history("--metric", "decode_device_s")
     assert status == 0
     assert out[0] == "1 change point in 1 series of up to 30 sessions: 1 worse, 0 better"
@@ -69,10 +69,34 @@ def test_a_step_is_a_line_with_what_changed_with_it(stored, history):
     commits = f"{19:040x}"[:10] + " -> " + f"{20:040x}"[:10]
     assert f"0019_ci.json -> 0020_ci.json; commits {commits}" in text
     assert "torch 2.13.0 -> 2.14.0" in text
-    assert "card a -> b" in text
     assert "prefill.python_calls 157,664 -> 157,700" in text  # too few for a line of their own
     assert "2 Python functions" in text
     assert "gemm: 9.838 ms -> 9.871 ms a step" in text
+
+
+def test_another_card_is_no_change_point_unless_it_is_clearly_slower(stored, history):
+    """As in verdicts: cards of one kind differ by 1 %, and their machines in how copies begin."""
+    elsewhere = {"hardware": {"card": "b"}}
+    named = ("--metric", "decode_device_s")
+    stored(*days(step=0.01, **elsewhere))
+    assert history(*named)[1][0].startswith("0 change points in 1 series of up to 30 sessions")
+    stored(*days(step=0.02, **elsewhere))
+    _, out = history(*named)
+    assert out[0].startswith("1 change point")
+    assert "card a -> b" in "\n".join(out)
+    late = days(step=0.0, **elsewhere)
+    for number, each in enumerate(late):
+        found = each["benchmarks"][0]["extra_info"]["device_time"]["decode"]
+        begun_s = 1.4e-6 if number < 20 else 2.4e-6  # of 450 copies a step: 3 % more
+        copies = {"name": "Memcpy DtoH (Device -> Pinned)", "calls": 450 * found["steps"]}
+        found["kernels"]["top"].append(copies | {"device_s": copies["calls"] * begun_s})
+        found["repeats_s"] = [one + 450 * begun_s for one in found["repeats_s"]]
+    stored(*late)
+    assert history(*named)[1][0].startswith("0 change points")
+    for each in late:
+        each["machine_info"]["hardware"]["card"] = "a"
+    stored(*late)
+    assert history(*named)[1][0].startswith("1 change point")
 
 
 def test_the_newest_change_point_comes_first(stored, history):
