@@ -25,20 +25,25 @@ DEVICE = ("decode_device_s", "prefill_device_s")
 def lines(verdicts: Sequence[Verdict], head: str = "head") -> list[str]:
     """Return how `head` compares: in device work, in calls, and on the wall.
 
-    What got worse beyond that is named in a line of its own.
+    What got worse beyond that is named in a line of its own: the first one, if all else is good.
     """
     names = list(dict.fromkeys(each.benchmark for each in verdicts if each.metric != "-"))
     chosen = [each for each in names if short(each).startswith(STEADY)] or names
     labels = [_quantization(each) for each in chosen]
-    found, said = [], set()
+    found: list[str] = []
+    said: list[Verdict] = []
     for name, label in zip(chosen, labels, strict=True):
         of_it = {each.metric: each for each in verdicts if each.benchmark == name}
-        known = [of_it[each] for each in (*DEVICE, CALLS, *TIMES) if each in of_it]
         if says := _sentence(of_it, head):
-            said |= {(name, each.metric) for each in known}
+            said += [of_it[each] for each in (*DEVICE, CALLS, *TIMES) if each in of_it]
             shown = label if labels.count(label) == 1 else short(name).partition("[")[2][:-1]
             found.append(f"{shown or short(name)}: {says}")
-    return [*found, *_others(verdicts, said)]
+    others = ", ".join(_others(verdicts, {(each.benchmark, each.metric) for each in said}))
+    if not others:
+        return found
+    if any(each.outcome is Outcome.REGRESSED for each in said):
+        return [*found, *wrapped(f"worse as well: {others}")]
+    return [*wrapped(f"worse: {others}"), *found]
 
 
 def _quantization(benchmark: str) -> str:
@@ -122,14 +127,11 @@ def _calls(calls: Verdict | None, *, is_alone: bool) -> str:
 
 
 def _others(verdicts: Sequence[Verdict], said: set[tuple[str, str]]) -> Iterator[str]:
-    """Yield a line on what got worse, and is in none of the sentences."""
+    """Yield the metrics that got worse, and are in none of the sentences."""
     worse: dict[str, list[str]] = {}
     for each in verdicts:
         if each.outcome is Outcome.REGRESSED and (each.benchmark, each.metric) not in said:
             worse.setdefault(each.metric, []).append(_quantization(each.benchmark))
     several = len({_quantization(each.benchmark) for each in verdicts}) > 1
-    named = [
-        f"{metric} of {' and '.join(dict.fromkeys(of))}" if several else metric
-        for metric, of in worse.items()
-    ]
-    yield from wrapped(f"worse as well: {', '.join(named)}") if named else ()
+    for metric, of in worse.items():
+        yield f"{metric} of {' and '.join(dict.fromkeys(of))}" if several else metric

@@ -57,7 +57,7 @@ def explain_time(
 def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict:
     """Return the verdict on a phase's calls with the operators or functions that it is about.
 
-    Where the total is the same and the operators aren't, that is said as well.
+    If the total is the same and the operators aren't, that is said as well.
     """
     phase, _, name = verdict.metric.partition(".")
     if name not in CALLED or verdict.outcome is Outcome.MISSING:
@@ -65,7 +65,7 @@ def explain_counter(verdict: Verdict, base: Measured, head: Measured) -> Verdict
     changes = _calls(base, head, phase, CALLED[name])
     if verdict.outcome is Outcome.REGRESSED:
         return replace(verdict, reasons=tuple(text for n, text in changes if n > 0)[:TOP])
-    if verdict.outcome is Outcome.IMPROVED and name != "operators_total":
+    if verdict.outcome is Outcome.IMPROVED:
         lost = [text for n, text in changes[::-1] if n < 0]
         return replace(verdict, reasons=tuple(lost)[:TOP])
     if changes and not verdict.detail and name == "operators_total":

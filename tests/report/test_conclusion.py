@@ -96,8 +96,16 @@ def test_what_got_worse_is_named_with_its_quantization() -> None:
     """If there are several: fp16 with three times its weights is not int8's affair."""
     other = NAME.replace("int8-decomp", "fp16")
     worse = [Verdict(each, "weights_bytes", "memory", Outcome.REGRESSED) for each in (other, NAME)]
-    assert lines([OPEN, worse[0]])[-1] == "worse as well: weights_bytes of fp16"
-    assert lines([OPEN, *worse])[-1] == "worse as well: weights_bytes of fp16 and int8-decomp"
+    assert lines([SLOWER, worse[0]])[-1] == "worse as well: weights_bytes of fp16"
+    assert lines([SLOWER, *worse])[-1] == "worse as well: weights_bytes of fp16 and int8-decomp"
+
+
+def test_what_got_worse_comes_before_what_is_good() -> None:
+    """Else the end of a duet that REGRESSED would be good news."""
+    memory = Verdict(NAME, "weights_bytes", "memory", Outcome.REGRESSED)
+    first, second = lines([OPEN, memory])
+    assert first == "worse: weights_bytes"
+    assert second.startswith("int8-decomp: ")
 
 
 def test_what_got_worse_beside_is_named() -> None:

@@ -72,6 +72,13 @@ def test_operators_are_the_reasons_of_their_total():
     found = one(verdicts, "decode.operators_total")
     assert found.outcome is Outcome.REGRESSED
     assert found.reasons == ("aten::item +0.75 calls a step", "aten::add +0.5 calls a step")
+    fewer = {"aten::mm": 29, "aten::item": 38, "aten::copy_": 8}
+    verdicts = head(counters=decoding(operators=fewer, operators_total=75))
+    found = one(verdicts, "decode.operators_total")
+    assert found.outcome is Outcome.IMPROVED
+    assert "as many calls" not in found.detail
+    assert all(" -" in each for each in found.reasons)
+    assert "aten::item -" in found.reasons[0]
     verdicts = head(counters=decoding(operators={"aten::mm": 29, "aten::item": 50}))
     found = one(verdicts, "decode.operators_total")
     assert found.outcome is Outcome.NO_CHANGE
