@@ -122,14 +122,29 @@ class Data:
 
 
 def check(out: Path) -> None:
-    """Raise InputError if a package that draws the page is missing, or if it can't be written."""
+    """Raise InputError if a package that draws the page is missing, or if it can't be written.
+
+    Nor is a file replaced that is no page: a slip of a name costs nobody a README.
+    """
     files.check(out, "the report")
+    if out.is_file() and not _is_page(out):
+        raise InputError(
+            f"{out}: expected no file, or a page that the report replaces, got another file; "
+            "choose another path"
+        )
     for name in ("jinja2", "vl_convert"):
         if find_spec(name) is None:
             raise InputError(
                 f"a report needs jinja2 and vl-convert-python; can't import {name}; "
                 "pip install -e '.[report]'"
             )
+
+
+def _is_page(file: Path) -> bool:
+    """Whether a file is a page; an empty one is as good."""
+    with file.open("rb") as opened:
+        begin = opened.read(200).lstrip().lower()
+    return not begin or begin.startswith(b"<!doctype html")
 
 
 @cache  # the same for every page

@@ -239,3 +239,14 @@ def test_a_report_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
     found = intake.select(read(content()))
     with pytest.raises(InputError, match="choose another path"):
         render.write(tmp_path, found)
+
+
+def test_only_a_page_is_replaced(tmp_path: Path) -> None:
+    """A slip of a name costs nobody another file."""
+    found, page, other = intake.select(read(content())), tmp_path / "a.html", tmp_path / "README.md"
+    for out in (page, page):
+        render.write(out, found)
+    other.write_text("# Read me\n")
+    with pytest.raises(InputError, match="got another file; choose another path"):
+        render.write(other, found)
+    assert other.read_text() == "# Read me\n"
