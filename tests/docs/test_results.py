@@ -62,6 +62,23 @@ def test_tables_of_quantizations_are_those_of_their_files(raw):
     assert f": {rate} tokens/s !, TPOT {step} !, a peak of" in H200.read_text()
 
 
+def test_the_first_table_is_made_of_the_others(raw):
+    """Weights, agreement, and the GPU's part of a step at batch 1 and 8."""
+    rows = {}
+    for _, info in modes.benchmarks([raw / "table.json"]):
+        metrics, work = info["metrics"], info["workload"]
+        shown = ["decode_device_s"]
+        if work["batch_size"] == 1:
+            shown = ["weights_bytes", "top1_agreement", *shown]
+        cells = rows.setdefault(work["quantization"], [])
+        if work["batch_size"] < 32:
+            cells += [columns.cell(name, metrics[name]) for name in shown]
+    said = H200.read_text()
+    assert len(rows) == 4
+    for name, cells in rows.items():
+        assert f"| {name} | {' | '.join(cells)} | " in said
+
+
 def test_pull_requests_were_judged_as_the_page_says(raw):
     """Whatever is known of a status before holds in both of the gate's trials."""
     found = stored.read(raw / "gate.json")
