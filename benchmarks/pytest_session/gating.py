@@ -57,6 +57,14 @@ def prepare(config: pytest.Config) -> None:
     state.gate = Gate(base, [*notes, *known.damaged], acknowledgements, limits)
 
 
+def heralded(gate: Gate | None) -> list[str]:
+    """Return what is said before minutes are spent: that there is no baseline to judge by."""
+    if gate is None or gate.base:
+        return []
+    status = int(ExitStatus.NOTHING_COMPARED)
+    return [*gate.notes, f"nothing to judge by: this session can't pass (exit status {status})"]
+
+
 def _check_compare(config: pytest.Config) -> None:
     """Refuse names that are no saved session's, and those that pytest-benchmark fails at."""
     name = config.option.benchmark_compare

@@ -10,7 +10,7 @@ from benchmarks.common.text import short, wrapped
 from benchmarks.config.options import TENSOR
 from benchmarks.machine import device, software
 from benchmarks.model.target import find_target
-from benchmarks.pytest_session import failures, plugins, selection, written
+from benchmarks.pytest_session import failures, gating, plugins, selection, written
 from benchmarks.pytest_session.progress import Progress
 from benchmarks.pytest_session.state import state_of
 from benchmarks.report import columns
@@ -89,5 +89,6 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
         *_ranks(target.settings.device_map, target.device),
         *_replicas(state.settings.replicas, target.device),
         f"versions: {versions}",
+        *gating.heralded(state.gate),
     )
     return [line for each in says for line in wrapped(each)]

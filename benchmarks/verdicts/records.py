@@ -119,7 +119,7 @@ def verdict_without_data(
     """
     name = records.benchmark
     if not any(name in each.measured for each in base):
-        says = "new: no baseline has it; promote a session that has"
+        says = "new: no baseline has it; promote a session that has it"
         why = _left_out(Outcome.MISSING, says, Cause.NEW)
     elif not any(name in each.measured for each in head):
         cause = absent.get(name, Cause.GONE)

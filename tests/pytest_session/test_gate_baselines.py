@@ -30,12 +30,15 @@ def test_another_machine_is_not_compared(gate, tmp_path):
 
 
 def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
-    """Half a file is no baseline, and its absence no pass."""
+    """Half a file is no baseline, and its absence no pass: said before anything is measured."""
     file = tmp_path / "storage" / "0001_base.json"
     file.write_text(file.read_text()[:2000])
     outcome = gate()
     assert outcome.status == 10
     assert "0001_base.json: expected JSON of pytest-benchmark" in words(outcome)
+    before, _, _ = outcome.out.partition("loading")
+    assert "0001_base.json: expected JSON" in before
+    assert "nothing to judge by: this session can't pass (exit status 10)" in before
     assert "MISSING" in end(outcome)
 
 
