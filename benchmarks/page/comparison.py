@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from benchmarks.sessions.session import Session
 
 
+COLUMNS = ("base", "current", "change", "interval, %", "p")
+EXACT = COLUMNS[:3]  # if nothing was judged by statistics
+
+
 @dataclass(frozen=True)
 class Line:
     """One verdict as it is listed: its cells, and what is said below them."""
@@ -40,6 +44,7 @@ class Comparison:
     basis: str
     baselines: Table | None
     figures: Sequence[Figure]
+    columns: Sequence[str]  # of the lines' cells, but for the first, which has the name
     lines: Sequence[Line]
     unchanged: Sequence[str]
     moved: Sequence[tuple[str, Table]]
@@ -54,12 +59,16 @@ def compare(sides: Sides) -> Comparison:
     seen = restarts.observed(sides.duet, listed) if sides.duet else []
     end = max(reach(listed), restarts.reach(seen)) if seen else 0.0  # both have one axis
     figures = [intervals(listed, end), restarts.figure(seen, end)]
+    columns = (
+        COLUMNS if any(each.low is not None or each.p is not None for each in listed) else EXACT
+    )
     return Comparison(
         basis=sides.basis,
         baselines=_baselines(sides.baselines) if sides.baselines else None,
         figures=[figure for figure in figures if figure],
+        columns=columns,
         lines=[
-            _line(verdict, below)
+            _line(verdict, below, len(columns))
             for (verdict, _), below in zip(shown, verdict_table.all_below(shown), strict=True)
         ],
         unchanged=[
@@ -96,11 +105,11 @@ def _baselines(sessions: Sequence[Session]) -> Table:
     return Table(("file", "saved, UTC", "commit", "versions"), rows, (0, 1, 2, 3), links)
 
 
-def _line(verdict: Verdict, below: Sequence[str]) -> Line:
-    name, metric, base, _, head, change, interval, p, outcome = verdict_table.cells(verdict)
+def _line(verdict: Verdict, below: Sequence[str], columns: int) -> Line:
+    name, metric, base, _, head, *more, outcome = verdict_table.cells(verdict)
     return Line(
         outcome=outcome,
-        cells=(f"{name}: {metric}", base, head, change, interval, p),
+        cells=(f"{name}: {metric}", *(base, head, *more)[:columns]),
         below=below,
         suspicious=verdict.suspicious,
         acknowledged=verdict.acknowledged is not None,

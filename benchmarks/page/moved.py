@@ -35,7 +35,16 @@ def tables(
         (CALLED, _calls(base, head)),
         ("Operators that gained or lost own time in the profile", _own_times(base, head)),
     )
-    return [(title, table) for title, table in found if table.rows]
+    alone = len(_both(base, head)) == 1
+    return [(title, _unnamed(table) if alone else table) for title, table in found if table.rows]
+
+
+def _unnamed(table: Table) -> Table:
+    """Return a table without the benchmark's name, if it is the only one: the page has it above."""
+    if table.columns[0] != "benchmark":
+        return table
+    left = tuple(each - 1 for each in table.left if each)
+    return Table(table.columns[1:], [row[1:] for row in table.rows], left)
 
 
 def _versions(base: Session, head: Session) -> Table:

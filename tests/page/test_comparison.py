@@ -156,7 +156,7 @@ def test_a_duet_shows_the_restart_that_has_counters() -> None:
     assert shown.base
     tables = dict(compare(replace(shown, verdicts=())).moved)
     changed = ("decode.operators_total", "1,408", "1,409")
-    assert tables[moved.COUNTED].rows[0][1:4] == changed
+    assert tables[moved.COUNTED].rows[0][:3] == changed
     assert "restart 0 of head" in shown.basis
 
 
@@ -188,7 +188,29 @@ def test_a_counter_is_named_as_what_its_values_are() -> None:
         NAME, "decode.python_calls", "counter", Outcome.REGRESSED, 400, 440, 0.1, steps=4
     )
     (line,) = compare(Sides(session, verdicts=[calls])).lines
-    assert line.cells[:3] == (f"{short(NAME)}: decode.python_calls", "100", "110")
+    assert line.cells == (f"{short(NAME)}: decode.python_calls", "100", "110", "+10.0 %")
+
+
+def test_intervals_have_a_column_only_if_there_are_any() -> None:
+    """Counters have none; beside a time that has one, all have the column."""
+    (session,) = read(content())
+    calls = Verdict(NAME, "decode.python_calls", "counter", Outcome.REGRESSED, 400, 440, 0.1)
+    wall = Verdict(NAME, "round_s", "time", Outcome.REGRESSED, 1.0, 1.1, 0.1, 0.05, 0.15, 0.01)
+    for verdicts, last in (([calls], "change"), ([calls, wall], "p")):
+        found = compare(Sides(session, verdicts=verdicts))
+        assert found.columns[-1] == last
+        assert {len(line.cells) for line in found.lines} == {1 + len(found.columns)}
+
+
+def test_moved_tables_name_a_benchmark_if_there_are_several() -> None:
+    """A name that is the same in each row says nothing."""
+    head = record(on_gpu=True, launches=652)
+    one = read(content(record(on_gpu=True)), content(head))
+    other = NAME.replace("throughput", "warmup")
+    sides = (record(on_gpu=True), head)
+    two = read(*(builders.content((NAME, each), (other, each)) for each in sides))
+    for (base, new), first in ((one, "counter"), (two, "benchmark")):
+        assert dict(moved.tables(base, new))[moved.COUNTED].columns[0] == first
 
 
 def test_a_page_judges_by_a_whole_level_as_the_gate_does() -> None:
@@ -231,8 +253,8 @@ def test_what_moved_is_listed() -> None:
     tables = dict(compare(Sides(new, base=base)).moved)
     assert tables["Versions that differ"].rows == [("torch", "2.12.0", "2.13.0")]
     (counter,) = tables[moved.COUNTED].rows
-    assert counter[1:] == ("decode.kernel_launches", "160", "163", "+1.88 %")
-    operators = {row[2]: row[3:5] for row in tables[moved.CALLED].rows}
+    assert counter == ("decode.kernel_launches", "160", "163", "+1.88 %")
+    operators = {row[1]: row[2:4] for row in tables[moved.CALLED].rows}
     assert operators["aten::new"] == ("0", "0.5")  # of a step
     assert "aten::_int_mm" in operators
 
@@ -245,7 +267,7 @@ def test_a_counter_that_has_a_verdict_is_not_listed_again() -> None:
     metric = "decode.kernel_launches"
     judged = Verdict(NAME, metric, "counter", Outcome.REGRESSED, 640, 652, 0.019, steps=4)
     tables = dict(compare(Sides(new, base=base, verdicts=[judged])).moved)
-    assert [row[1] for row in tables[moved.COUNTED].rows] == ["decode.c_calls"]
+    assert [row[0] for row in tables[moved.COUNTED].rows] == ["decode.c_calls"]
     quiet = Verdict(NAME, metric, "counter", Outcome.NO_CHANGE, 640, 652, 0.019, steps=4)
     tables = dict(compare(Sides(new, base=base, verdicts=[quiet])).moved)  # it has no row
-    assert {row[1] for row in tables[moved.COUNTED].rows} == {"decode.c_calls", metric}
+    assert {row[0] for row in tables[moved.COUNTED].rows} == {"decode.c_calls", metric}
