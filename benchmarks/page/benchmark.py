@@ -153,7 +153,7 @@ def _headline(info: Info) -> str:
 
 
 def _notes(info: Info) -> Iterator[str]:
-    if (info.get("process") or {}).get("profiled"):
+    if (info.get("process") or {}).get("profiled") and not info.get("work_only"):
         yield "Timed after a profiler had run in this process."
     for refused in info.get("refused") or ():
         yield f"Measured again: {'; '.join(doubts.in_short(refused.get('validity')))}"

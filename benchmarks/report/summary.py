@@ -76,7 +76,7 @@ def _marks(info: Mapping[str, Any]) -> str:
     """Return the footnotes of a benchmark."""
     if info is NO_RESULT:
         return " FAILED"
-    profiled = info.get("process", {}).get("profiled")
+    profiled = info.get("process", {}).get("profiled") and not info.get("work_only")
     invalid = (info.get("validity") or {}).get("reasons")
     return (" *" if profiled else "") + (" !" if invalid else "")
 

@@ -259,6 +259,15 @@ def test_a_benchmark_that_failed_has_no_number() -> None:
     assert [name for name, _ in shown.records] == ["fine[a]"]
 
 
+def test_what_was_timed_after_a_profiler_is_marked() -> None:
+    """Not what wasn't timed at all."""
+    info = {"metrics": METRICS, "validity": None, "process": {"profiled": True}}
+    for record, row in ((info, "| `a` * |"), (info | {"work_only": True}, "| `a` |")):
+        shown = Summary([("a", record)]).markdown()
+        assert row in shown
+        assert ("after a profiler" in shown) is ("*" in row)
+
+
 def test_a_sharded_model_is_placed_in_a_line() -> None:
     """Weights, peak and device time of each device, and what goes between them; of one, nothing."""
     on = {"weights_bytes": 3_230_000_000, "peak_allocated_bytes": 4_100_000_000}
