@@ -134,8 +134,9 @@ def _is_the_cards(one: Series, at: int) -> bool:
     phase = measures.DEVICE_PHASES.get(one.metric)
     if phase is None or len({each.hardware.get("card") for each in sides}) == 1:
         return False
-    spent = (each.measured[one.benchmark].device_time[phase] for each in sides)
-    before, after = (median(device_times.without_latency(each)["repeats_s"]) for each in spent)
+    spent = [each.measured[one.benchmark].device_time[phase] for each in sides]
+    compared = device_times.without_latencies(spent) or spent
+    before, after = (median(each["repeats_s"]) for each in compared)
     return abs(log(after / before)) <= times.OTHER_CARD.floor
 
 

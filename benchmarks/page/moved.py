@@ -35,7 +35,7 @@ def tables(
         (CALLED, _calls(base, head)),
         ("Operators that gained or lost own time in the profile", _own_times(base, head)),
     )
-    alone = len(_both(base, head)) == 1
+    alone = len({*base.measured, *head.measured}) == 1
     return [(title, _unnamed(table) if alone else table) for title, table in found if table.rows]
 
 
