@@ -6,8 +6,6 @@ Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import log
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.history import levels
@@ -15,7 +13,7 @@ from benchmarks.sessions import commit, comparable, measures
 from benchmarks.sessions.measures import Better
 from benchmarks.sessions.outcome import Outcome, Verdict
 from benchmarks.sessions.session import PHASES
-from benchmarks.verdicts import device_times, exact, reasons, times
+from benchmarks.verdicts import exact, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +108,25 @@ def of_one(one: Series) -> list[ChangePoint]:
     """Return the change points of one series, oldest first; none if no way of it is better."""
     if measures.better(one.metric) is Better.NEITHER:
         return []
-    found = [each for each in _changes(one.metric, one.values) if not _is_the_cards(one, each.at)]
+    points = [point for each in _comparable(one) for point in _points(each)]
+    return sorted(points, key=lambda each: (each.after.when, each.after.name))
+
+
+def _comparable(one: Series) -> list[Series]:
+    """Return a series; of device time its parts on one card each, since cards of a kind differ."""
+    if measures.kind(one.metric) != "device":
+        return [one]
+    cards: dict[str | None, list[tuple[Session, float]]] = {}
+    for session, value in zip(one.sessions, one.values, strict=True):
+        cards.setdefault(session.hardware.get("card"), []).append((session, value))
+    return [
+        replace(one, sessions=sessions, values=values)
+        for sessions, values in (zip(*each, strict=True) for each in cards.values())
+    ]
+
+
+def _points(one: Series) -> list[ChangePoint]:
+    found = _changes(one.metric, one.values)
     starts = [0, *(each.at for each in found), len(one.values)]
     return [
         _point(one, change, change.at - start, stop - change.at)
@@ -126,18 +142,6 @@ def _changes(metric: str, values: Sequence[float]) -> list[levels.Change]:
         return levels.noisy(values)
     rounded = kind == "memory" or metric.endswith("_calls")
     return levels.exact(values, levels.SMALLEST if rounded else 0.0)
-
-
-def _is_the_cards(one: Series, at: int) -> bool:
-    """Whether another card is all that device time need have changed by, as verdicts see it."""
-    sides = one.sessions[at - 1], one.sessions[at]
-    phase = measures.DEVICE_PHASES.get(one.metric)
-    if phase is None or len({each.hardware.get("card") for each in sides}) == 1:
-        return False
-    spent = [each.measured[one.benchmark].device_time[phase] for each in sides]
-    compared = device_times.without_latencies(spent) or spent
-    before, after = (median(each["repeats_s"]) for each in compared)
-    return abs(log(after / before)) <= times.OTHER_CARD.floor
 
 
 def _point(one: Series, change: levels.Change, earlier: int, later: int) -> ChangePoint:

@@ -12,7 +12,7 @@ from math import isfinite
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.text import percent
+from benchmarks.common.text import least
 from benchmarks.sessions import commit, measures
 from benchmarks.sessions.measures import Better
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
@@ -156,7 +156,7 @@ def _compared(
         else:
             outcome, sides = Outcome.NO_CHANGE, (median(before), median(after))
             if {*before} != {*after}:
-                says = f"within {percent(share)}" if share else "within its range"
+                says = f"within {least(share)}" if share else "within its range"
                 limit = share or None
         verdict = _verdict(benchmark, metric, kind, outcome, *sides, says)
         found.append(replace(verdict, limit=limit))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.common.text import count, least, percent
+from benchmarks.common.text import count, least
 from benchmarks.sessions.outcome import Cause, Outcome, Verdict
 from benchmarks.verdicts import estimate
 
@@ -173,11 +173,11 @@ def _few_baselines(timing: Timing) -> _Finding:
     size, limits = _size(timing), timing.limits
     few = f"only {count(timing.estimate.count, 'baseline')}, too few to know how much sessions vary"
     if size > limits.gross:
-        says = f"{few}; but a change above {percent(limits.gross)} counts all the same"
+        says = f"{few}; but a change above {least(limits.gross)} counts all the same"
         return _Finding(_direction(timing), says, limit=limits.gross)
     if size > limits.doubt:
         return _Finding(Outcome.INCONCLUSIVE, f"suspicious: {few}", suspicious=True)
-    says = f"{few}; only changes above {percent(limits.doubt)} can be seen"
+    says = f"{few}; only changes above {least(limits.doubt)} can be seen"
     return _Finding(Outcome.NO_CHANGE, says, limit=limits.doubt)
 
 
@@ -221,13 +221,13 @@ def _restarts(timing: Timing, p: float | None, alpha: float, strictest: float) -
     if p <= alpha:
         return _small(limits)
     if found.equivalent(limits.equivalence, alpha):
-        says = f"a change of {percent(limits.equivalence)} is ruled out"
+        says = f"a change of {least(limits.equivalence)} is ruled out"
         return _Finding(Outcome.NO_CHANGE, says, limit=limits.equivalence)
     return _what_more(timing, strictest)
 
 
 def _small(limits: Limits) -> _Finding:
-    says = f"a sure change, but below {percent(limits.floor)}, which is not reported"
+    says = f"a sure change, but below {least(limits.floor)}, which is not reported"
     return _Finding(Outcome.NO_CHANGE, says, limit=limits.floor)
 
 
