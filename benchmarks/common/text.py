@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isclose
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,13 @@ def _times(factor: float) -> str:
 
 
 def least(share: float) -> str:
-    """Return the smallest change that counts, or can be seen, to two digits."""
+    """Return the smallest change that counts, or can be seen, to two digits.
+
+    One that was set to three digits, such as 1.25 %, keeps them.
+    """
     percent = 100 * share
+    if isclose(percent, float(f"{percent:.3g}"), rel_tol=1e-9):
+        return f"{percent:,.3g} %" if percent < 1000 else f"{percent:,.0f} %"
     return f"{percent:,.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
 
 

@@ -130,7 +130,8 @@ def _others(verdicts: Sequence[Verdict], said: set[tuple[str, str]]) -> Iterator
     """Yield the metrics that got worse, and are in none of the sentences."""
     worse: dict[str, list[str]] = {}
     for each in verdicts:
-        if each.outcome is Outcome.REGRESSED and (each.benchmark, each.metric) not in said:
+        new = each.outcome is Outcome.REGRESSED and each.acknowledged is None
+        if new and (each.benchmark, each.metric) not in said:
             worse.setdefault(each.metric, []).append(_quantization(each.benchmark))
     several = len({_quantization(each.benchmark) for each in verdicts}) > 1
     for metric, of in worse.items():

@@ -23,7 +23,7 @@ def shown(name: str) -> list[str]:
 def shape(line: str) -> str:
     """Return a line without what differs from run to run: numbers, names with one, units."""
     line = re.sub(r"^ {4}\S+(?= [+-])", "    NAME", line)
-    line = re.sub(r"^worse( as well)?: .*", "worse as well: METRICS", line)
+    line = re.sub(r"^(worse(?: as well)?): .*", r"\1: METRICS", line)
     line = re.sub(r"^\S+/\S+:$", "FOLDER:", line)
     line = re.sub(r"synthetic:\S+", "MODEL", line)
     line = re.sub(r"\S*\d\S*", "#", line)

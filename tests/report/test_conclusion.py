@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,6 +104,7 @@ def test_what_got_worse_is_named_with_its_quantization() -> None:
 def test_what_got_worse_comes_before_what_is_good() -> None:
     """Else the end of a duet that REGRESSED would be good news."""
     memory = Verdict(NAME, "weights_bytes", "memory", Outcome.REGRESSED)
+    assert lines([OPEN, replace(memory, acknowledged="known")]) == lines([OPEN])
     first, second = lines([OPEN, memory])
     assert first == "worse: weights_bytes"
     assert second.startswith("int8-decomp: ")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import InputError
-from benchmarks.common.text import align, duration, percent, rate, size
+from benchmarks.common.text import align, duration, least, percent, rate, size
 from benchmarks.report import columns
 from benchmarks.report.lines import headline, placement_line
 from benchmarks.report.summary import HOTSPOT_ROWS, Summary, hotspot_table, metric_table
@@ -79,6 +79,14 @@ def test_every_time_and_size_reads_back(seconds: float, count: int) -> None:
         number, unit = text.replace(",", "").split()
         assert "e" not in number
         assert float(number) * units[unit] == pytest.approx(value, rel=0.0051)
+
+
+def test_limits_keep_their_digits_and_what_was_measured_has_two() -> None:
+    """1.25 % is a limit that somebody set; as 1.2 % nobody would find it again."""
+    shares = (0.0125, 0.125, 0.02, 0.2, 0.01254, 0.0334, 0.09951, 0.1549)
+    assert [least(each) for each in shares] == [
+        *("1.25 %", "12.5 %", "2 %", "20 %", "1.3 %", "3.34 %", "10 %", "15 %")
+    ]
 
 
 def test_align() -> None:

@@ -144,7 +144,7 @@ def test_a_reason_is_said_once_with_all_that_it_is_about():
             limit=limit,
             reasons=(),
         )
-        for metric, text, limit in (("tpot_s", "6.7 %", 0.0668), ("round_s", "100 %", 0.996))
+        for metric, text, limit in (("tpot_s", "6.7 %", 0.06683), ("round_s", "100 %", 0.9963))
     ]
     assert f"round_s, tpot_s: {says.format('6.7 to 100 %')}" in lines(open_)
 
