@@ -76,8 +76,8 @@ def least(share: float) -> str:
     One that was set to three digits, such as 1.25 %, keeps them.
     """
     percent = 100 * share
-    if isclose(percent, float(f"{percent:.3g}"), rel_tol=1e-9):
-        return f"{percent:,.3g} %" if percent < 1000 else f"{percent:,.0f} %"
+    if percent < 1000 and isclose(percent, float(f"{percent:.3g}"), rel_tol=1e-9):
+        return f"{percent:.3g} %"
     return f"{percent:,.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
 
 

@@ -108,11 +108,11 @@ def of_one(one: Series) -> list[ChangePoint]:
     """Return the change points of one series, oldest first; none if no way of it is better."""
     if measures.better(one.metric) is Better.NEITHER:
         return []
-    points = [point for each in _comparable(one) for point in _points(each)]
+    points = [point for each in _by_card(one) for point in _points(each)]
     return sorted(points, key=lambda each: (each.after.when, each.after.name))
 
 
-def _comparable(one: Series) -> list[Series]:
+def _by_card(one: Series) -> list[Series]:
     """Return a series; of device time its parts on one card each, since cards of a kind differ."""
     if measures.kind(one.metric) != "device":
         return [one]

@@ -11,7 +11,13 @@ from benchmarks.common.text import short
 from benchmarks.page import facts
 from benchmarks.page.figures import distribution, flame_graph, gpu_samples, timing, work
 from benchmarks.page.figures.hotspots import hotspots
-from benchmarks.report.lines import evidence_line, headline, placement_line, replicas_line
+from benchmarks.report.lines import (
+    evidence_line,
+    headline,
+    placement_line,
+    replicas_line,
+    timed_after_profiler,
+)
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -153,7 +159,7 @@ def _headline(info: Info) -> str:
 
 
 def _notes(info: Info) -> Iterator[str]:
-    if (info.get("process") or {}).get("profiled") and not info.get("work_only"):
+    if timed_after_profiler(info):
         yield "Timed after a profiler had run in this process."
     for refused in info.get("refused") or ():
         yield f"Measured again: {'; '.join(doubts.in_short(refused.get('validity')))}"

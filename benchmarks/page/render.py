@@ -145,7 +145,8 @@ def _is_replaced(out: Path) -> bool:
     if not out.is_file():
         return True
     try:
-        begin = out.read_bytes()[:200].lstrip().lower()
+        with out.open("rb") as file:  # which may be as large as a model
+            begin = file.read(200).lstrip().lower()
     except OSError:  # another user's, which the folder's owner may replace
         return True
     return not begin or begin.startswith(b"<!doctype html")

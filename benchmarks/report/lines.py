@@ -153,3 +153,9 @@ def headline(extra_info: Mapping[str, Any]) -> str:
     if (extra_info.get("validity") or {}).get("reasons"):
         return f"{', '.join(parts)} !"  # as the table marks it; the end of the session says why
     return ", ".join(parts)
+
+
+def timed_after_profiler(extra_info: Mapping[str, Any]) -> bool:
+    """Whether a profiler had run in its process before it was timed; work alone isn't timed."""
+    profiled = (extra_info.get("process") or {}).get("profiled")
+    return bool(profiled) and not extra_info.get("work_only")

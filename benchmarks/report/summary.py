@@ -17,7 +17,12 @@ from benchmarks.common.text import (
     wrapped,
 )
 from benchmarks.report import columns, half_lines
-from benchmarks.report.lines import evidence_line, placement_line, replicas_line
+from benchmarks.report.lines import (
+    evidence_line,
+    placement_line,
+    replicas_line,
+    timed_after_profiler,
+)
 from benchmarks.sessions import doubts, unchecked
 
 if TYPE_CHECKING:
@@ -76,9 +81,8 @@ def _marks(info: Mapping[str, Any]) -> str:
     """Return the footnotes of a benchmark."""
     if info is NO_RESULT:
         return " FAILED"
-    profiled = info.get("process", {}).get("profiled") and not info.get("work_only")
     invalid = (info.get("validity") or {}).get("reasons")
-    return (" *" if profiled else "") + (" !" if invalid else "")
+    return (" *" if timed_after_profiler(info) else "") + (" !" if invalid else "")
 
 
 @dataclass

@@ -91,18 +91,9 @@ def _spent(
     It is against another card, if all records have their kernels and little of them is latency.
     """
     base, head = ([_device(each)[phase] for each in side] for side in compared[:2])
-    short = without_latencies([*base, *head]) if compared.elsewhere else None
-    if short is None:
+    if not (compared.elsewhere and all(map(_can_be_shortened, (*base, *head)))):
         return base, head, False
-    return short[: len(base)], short[len(base) :], True
-
-
-def without_latencies(spent: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]] | None:
-    """Return phases that are compared with each other as `without_latency` does.
-
-    None if one of them doesn't have its kernels, or if half of it is latency.
-    """
-    return [without_latency(each) for each in spent] if all(map(_can_be_shortened, spent)) else None
+    return [without_latency(each) for each in base], [without_latency(each) for each in head], True
 
 
 def without_latency(spent: Mapping[str, Any]) -> Mapping[str, Any]:
