@@ -214,6 +214,34 @@ def test_over_several_gpus_the_recording_with_operators_is_no_repeat(events):
     assert [each.seconds for each in found] == [slowed.seconds / 2] * 2
 
 
+@pytest.mark.lie("an all-reduce that waited for another process")
+def test_a_repeat_that_waited_for_another_process_is_recorded_again(events):
+    """On two H200s repeats of a step took 5.34 and 39.3 ms: what differed was the waiting."""
+    at = index_of(events, lambda each: each.is_work)
+
+    def reduced(us, others=1):
+        """Return the events with an all-reduce of so long; the others take so many times longer."""
+        name = "ncclDevKernel_AllReduce_Sum_f16_RING_LL(ncclDevKernelArgsStorage<4096ul>)"
+        found = [each._replace(duration_ns=others * each.duration_ns) for each in events]
+        found[at] = events[at]._replace(name=name, duration_ns=1000 * us)
+        return found
+
+    def played(*recordings, count=2):
+        left = iter(recordings)
+        first = device_time.repeat(reduced(12))
+        found, why = device_time.repeats(lambda: next(left), count, first)
+        assert why is None
+        assert next(left, None) is None
+        return [round(1e6 * each.collectives_s) for each in found]
+
+    assert played(reduced(34_000), reduced(14)) == [12, 14]
+    assert played(reduced(34_000), reduced(900), reduced(13)) == [12, 13]
+    assert played(reduced(15)) == [12, 15]  # within what repeats may differ by
+    assert played(reduced(15, others=2)) == [12, 15]  # slower without waiting: it stays, and shows
+    always = [reduced(us) for us in (34_000, 30_000, 31_000, 29_000)]
+    assert played(*always) == [12, 29_000]  # which is called INVALID then
+
+
 def test_names_of_kernels_are_counted_alike(events):
     """The calls of a repeat are those of its records."""
     found = device_time.repeat(events)
