@@ -14,7 +14,7 @@ from benchmarks.page.labels import commit_label, machine_label
 from benchmarks.report import columns, half_lines
 from benchmarks.report.columns import UNMEASURED
 from benchmarks.report.lines import mode_of
-from benchmarks.report.summary import NO_RESULT
+from benchmarks.report.summary import NO_RESULT, marks
 from benchmarks.sessions import instants
 
 if TYPE_CHECKING:
@@ -75,13 +75,14 @@ def _table(records: Sequence[tuple[str, Info]], names: Sequence[str]) -> Table:
     rows: list[list[str]] = []
     hints: dict[tuple[int, int], str] = {}
     for at, (benchmark, info) in enumerate(records):
-        cells = [benchmark]
+        cells = [benchmark + marks(info)]
         for metric in names:
-            value = columns.figure(info, metric)
-            says = columns.cell(metric, value)
-            if value is None:
+            says, hint = columns.shown(metric, info), ""
+            if columns.figure(info, metric) is None:
                 says, hint = _instead(info, metric)
-                hints |= {(at, len(cells)): hint} if hint else {}
+            elif says.endswith("!"):
+                hint = "; ".join(columns.doubts(info))
+            hints |= {(at, len(cells)): hint} if hint else {}
             cells.append(says)
         rows.append(cells)
     return Table(
@@ -132,7 +133,7 @@ def against_half(session: Session) -> list[str]:
 
 def _failed(session: Session) -> list[tuple[str, Info]]:
     """Return the benchmarks that failed, each with a record without a number."""
-    return [(f"{short(name)} FAILED", NO_RESULT) for name in session.failed]
+    return [(short(name), NO_RESULT) for name in session.failed]
 
 
 def _records(session: Session) -> list[tuple[str, Info]]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from benchmarks.model.engine import Engine
     from benchmarks.model.target import Target
 
-COLLECTIVE = re.compile(r"nccl\w*Kernel")  # as in ncclDevKernel_AllReduce_Sum_f16_RING_LL(...)
 SUMMED = ("weights_bytes", "decode_weight_bytes", "kv_bytes_per_token", "state_bytes")
 PHASES = ("prefill", "decode")
 
@@ -130,7 +129,19 @@ def total_cost(costs: Sequence[ModelCost]) -> ModelCost:
 
 
 def add_work(info: dict[str, Any], found: Sequence[Work | None]) -> None:
-    """Add the device time of each rank; that of the first is the benchmark's own already."""
+    """Add the device time of each rank; that of the first is the benchmark's own already.
+
+    If one's can't be trusted, the benchmark's can't: the first may have waited for it.
+    """
+    if own := info["device_time"]:
+        others = [
+            f"rank {rank['rank']}: {reason}"
+            for rank, done in zip(info["ranks"], found, strict=True)
+            for reason in ((done and done.device_time) or {}).get("validity", {}).get("reasons", ())
+        ]
+        reasons = [*own["validity"]["reasons"], *others]
+        validity = {**own["validity"], "valid": not reasons, "reasons": reasons}
+        info["device_time"] = {**own, "validity": validity}
     for rank, done in zip(info["ranks"], found, strict=True):
         spent = done.device_time if done else info["device_time"]
         rank["device_time"] = spent and {phase: of_rank(spent[phase]) for phase in PHASES}
@@ -150,7 +161,8 @@ def of_rank(phase: Mapping[str, Any]) -> dict[str, Any]:
     Those kernels are listed, with calls and seconds over all steps. Each works from the moment at
     which it begins, so that the waiting for slower ranks is in it.
     """
-    kernels = [dict(each) for each in phase["kernels"]["top"] if COLLECTIVE.match(each["name"])]
+    top, is_one = phase["kernels"]["top"], device_time.COLLECTIVE.match
+    kernels = [dict(each) for each in top if is_one(each["name"])]
     return {
         "step_s": device_time.middle_s(phase),
         "repeats_s": phase["repeats_s"],

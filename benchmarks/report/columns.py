@@ -200,10 +200,21 @@ def _is_known(metric: str, records: Records) -> bool:
 
 def _table(records: Records, metrics: Sequence[str]) -> list[list[str]]:
     header = ["benchmark", *(METRICS[each].column for each in metrics)]
-    cells = (
-        [name, *(cell(each, figure(info, each)) for each in metrics)] for name, info in records
-    )
-    return [header, *cells]
+    return [header, *([name, *(shown(each, info) for each in metrics)] for name, info in records)]
+
+
+def doubts(info: Mapping[str, Any]) -> Sequence[str]:
+    """Return why the device time of a benchmark can't be trusted; empty if it can."""
+    validity = (info.get("device_time") or {}).get("validity") or {}
+    found: Sequence[str] = validity.get("reasons") or ()
+    return found
+
+
+def shown(metric: str, info: Mapping[str, Any]) -> str:
+    """Return a metric of a benchmark as its column has it; `!` beside doubtful device times."""
+    value = figure(info, metric)
+    doubtful = value is not None and measures.is_of_the_device(metric) and doubts(info)
+    return cell(metric, value) + (" !" if doubtful else "")
 
 
 def cell(metric: str, value: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.common.text import duration, number, percent, rate, size
 from benchmarks.config.generation import DEFAULT
 from benchmarks.config.workload import TOPICS
+from benchmarks.report import columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +98,9 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
     if len(placement) < 2:
         return None
     if ranks := info.get("ranks"):
-        return "; ".join(map(_rank, placement, placement.values(), ranks))
+        mark = " !" if columns.doubts(info) else ""
+        here = zip(placement.items(), ranks, strict=True)
+        return "; ".join(_rank(name, there, rank, mark) for (name, there), rank in here)
     decode = (info.get("device_time") or {}).get("decode") or {}
     shares = decode.get("share_by_gpu") or {}
     parts = []
@@ -116,8 +119,11 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
     return "; ".join(parts)
 
 
-def _rank(name: str, there: Mapping[str, Any], rank: Mapping[str, Any]) -> str:
-    """Return what one of several ranks holds of a model, and what it does in a decode step."""
+def _rank(name: str, there: Mapping[str, Any], rank: Mapping[str, Any], mark: str) -> str:
+    """Return what one of several ranks holds of a model, and what it does in a decode step.
+
+    `mark` stands beside its times.
+    """
     weights = rank["weights"]
     count = sum(each["tensors"] for each in weights.values())
     says = [
@@ -127,7 +133,9 @@ def _rank(name: str, there: Mapping[str, Any], rank: Mapping[str, Any]) -> str:
         says.append(f"peak {size(peak)}")
     if spent := (rank["device_time"] or {}).get("decode"):
         step, collectives = duration(spent["step_s"]), duration(spent["collectives_s"])
-        says.append(f"a decode step {step} of device time, {collectives} of it collectives")
+        says.append(
+            f"a decode step {step}{mark} of device time, {collectives}{mark} of it collectives"
+        )
     return f"{name}: {', '.join(says)}"
 
 

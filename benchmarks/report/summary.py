@@ -77,7 +77,7 @@ def hotspot_table(title: str, operators: Sequence[Mapping[str, Any]], steps: int
     return align(rows, left=(len(rows[0]) - 1,))
 
 
-def _marks(info: Mapping[str, Any]) -> str:
+def marks(info: Mapping[str, Any]) -> str:
     """Return the footnotes of a benchmark."""
     if info is NO_RESULT:
         return " FAILED"
@@ -208,15 +208,21 @@ class Summary:
 
     def markdown(self) -> str:
         """Return the figures of a session that matter most, as a table in Markdown."""
-        marked = [(f"`{name}`{_marks(info)}", info) for name, info in self.rows]
+        marked = [(f"`{name}`{marks(info)}", info) for name, info in self.rows]
         header, *rows = columns.markdown_rows(marked)
         table = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
-        return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *self._notes(), ""])
+        notes = [line for each in self._notes() for line in (each, "")]  # each a paragraph
+        return "\n".join([*(f"| {' | '.join(row)} |" for row in table), "", *notes])
 
     def _notes(self) -> list[str]:
-        return [PROFILED] if any("*" in _marks(info) for _, info in self.records) else []
+        found = [PROFILED] if any("*" in marks(info) for _, info in self.records) else []
+        named: dict[str, str] = {}  # the first benchmark of each reason
+        for name, info in self.records:
+            for why in columns.doubts(info):
+                named.setdefault(why, name)
+        return found + [f"device time ! ({name}): {why}" for why, name in named.items()]
 
     def _tables(self, metrics: Sequence[str] | None, width: int) -> Iterator[str]:
-        marked = [(f"{name}{_marks(info)}", info) for name, info in self.rows]
+        marked = [(f"{name}{marks(info)}", info) for name, info in self.rows]
         yield from metric_table(marked, metrics, width)
-        yield from self._notes()
+        yield from (line for each in self._notes() for line in wrapped(each))

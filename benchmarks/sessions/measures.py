@@ -168,6 +168,11 @@ def is_of_the_wall(metric: str) -> bool:
     return kind(metric) == "time"
 
 
+def is_of_the_device(metric: str) -> bool:
+    """Whether a metric is a device time, a part of one, or a share of the wall."""
+    return metric in DEVICE_PHASES or metric.endswith(("_busy_share", "_collectives_s"))
+
+
 def is_judged(measured: Measured, metric: str) -> bool:
     """Whether sessions are judged by a metric; others follow from those, or are noisier."""
     known = kind(metric)
@@ -190,7 +195,6 @@ def _gates(of_bytes: str) -> bool:
 
 def is_trusted(measured: Measured, metric: str) -> bool:
     """Whether the machine, or for device time the GPU, could be trusted while it was measured."""
-    on_device = metric in DEVICE_TIMES.values() or metric.endswith("_busy_share")
-    if on_device and measured.device_validity.get("valid") is False:
+    if is_of_the_device(metric) and measured.device_validity.get("valid") is False:
         return False
     return not (is_of_the_wall(metric) and measured.doubts)

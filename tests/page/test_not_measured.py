@@ -145,22 +145,28 @@ def test_what_a_benchmark_has_none_of_is_a_dash() -> None:
     ordinary["unmeasured"]["decode_busy_share"] = "a record was lost"
     for name in ("itl_p95_s", "decode_device_s"):
         del replicas["metrics"][name]
+    unsteady = {"valid": False, "reasons": ["prefill: its clock fell"]}
+    single["device_time"] = {**single["device_time"], "validity": unsteady}
+    single["validity"] = {**single["validity"], "valid": False, "reasons": ["drifted"]}
     one = {"host": 0, "device": "cpu", "metrics": {"tokens_per_s": 9.0}}
     replicas |= {"replicas": [one], "counters": None, "device_time": None}
     replicas["metrics"]["scaling_efficiency"] = 0.9
     benchmarks = zip(("a", "b", "c"), (ordinary, single, replicas), strict=True)
     (found,) = read(builders.content(*benchmarks, failed={"d": "OutputError"}))
     (table, *_) = (each for _, each in session.metrics(found))
-    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    hints = {(table.rows[row][0], table.columns[at]): why for (row, at), why in table.hints.items()}
+    assert [row[0] for row in table.rows] == ["a", "b !", "c", "d FAILED"]
+    rows = {row[0].split()[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    hints = {("abcd"[row], table.columns[at]): why for (row, at), why in table.hints.items()}
     assert [rows[name]["scaling"] for name in "abc"] == ["-", "-", "90 %"]
     assert rows["a"]["busy"] == UNMEASURED
     assert hints["a", "busy"] == "a record was lost"
     assert rows["b"]["TPOT"] == rows["b"]["p95"] == "-"
+    assert rows["b"]["device"] == f"{rows['a']['device']} !"
+    assert hints["b", "device"] == "prefill: its clock fell"
     assert hints["b", "TPOT"] == "a single new token has no decode step"
     assert rows["c"]["p95"] == rows["c"]["device"] == rows["c"]["calls"] == "-"
     assert hints["c", "calls"] == session.OTHERS
-    assert set(list(rows["d FAILED"].values())[1:]) == {UNMEASURED}
+    assert set(list(rows["d"].values())[1:]) == {UNMEASURED}
     reasons = session.unmeasured(found)
     assert reasons
     assert {row[0] for row in reasons.rows if row[1] == "a record was lost"} == {

@@ -221,6 +221,21 @@ def test_collectives_are_listed_by_the_names_of_their_kernels():
     ]
 
 
+def test_a_rank_whose_gpu_was_unsteady_makes_the_device_time_invalid():
+    """The first rank waits for it, and its own records don't say so."""
+    phase = {"steps": 1, "repeats_s": [1e-3], "kernels": {"top": []}}
+    phases = dict.fromkeys(parts.PHASES, phase)
+    steady = {**phases, "validity": {"valid": True, "reasons": []}}
+    fell = {**phases, "validity": {"valid": False, "reasons": ["decode: its clock fell"]}}
+    for other, reasons in ((steady, []), (fell, ["rank 1: decode: its clock fell"])):
+        info = {"device_time": steady, "ranks": [{"rank": 0}, {"rank": 1}], "metrics": {}}
+        done = SimpleNamespace(device_time=other, no_device_time=None)
+        parts.add_work(info, [None, done])
+        found = info["device_time"]["validity"]
+        assert found == {"valid": not reasons, "reasons": reasons}
+        assert steady["validity"]["valid"]
+
+
 @pytest.mark.parametrize(("device_map", "fixture"), [(TENSOR, "engine"), ("auto", "ranks")])
 def test_ranks_are_measured_alone(device_map, fixture):
     """A benchmark that loads a whole model is none of theirs, nor is theirs one of the others."""
@@ -264,3 +279,6 @@ def test_what_each_rank_holds_and_does_is_one_line():
     says = "weights 8.1 GB, 30 of 39 split, peak 9.2 GB, a decode step 5 ms of device time, "
     assert first == f"cuda:0: {says}1 ms of it collectives"
     assert second == first.replace("cuda:0", "cuda:1")
+    doubtful = {"validity": {"valid": False, "reasons": ["rank 1: its clock fell"]}}
+    placed = placement_line({"placement": placement, "ranks": ranks, "device_time": doubtful})
+    assert "a decode step 5 ms ! of device time, 1 ms ! of it collectives" in (placed or "")

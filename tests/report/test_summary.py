@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.common.errors import InputError
 from benchmarks.common.text import align, duration, least, percent, rate, size
+from benchmarks.page.figures.work import split
 from benchmarks.report import columns
 from benchmarks.report.lines import headline, placement_line
 from benchmarks.report.summary import HOTSPOT_ROWS, Summary, hotspot_table, metric_table
@@ -274,6 +275,27 @@ def test_what_was_timed_after_a_profiler_is_marked() -> None:
         shown = Summary([("a", record)]).markdown()
         assert row in shown
         assert ("after a profiler" in shown) is ("*" in row)
+
+
+def test_device_time_that_cannot_be_trusted_is_marked() -> None:
+    """In its columns, and by its reason; the times of the wall are another matter."""
+    metrics = METRICS | {"decode_device_s": 0.0223, "decode_busy_share": 0.532}
+    why = "repeats of the decode disagree by 152.07%, bound 2%; measure again"
+    info = {"metrics": metrics, "validity": None}
+    for reasons, cells in (([], "22.3 ms | 53.2 % |"), ([why], "22.3 ms ! | 53.2 % ! |")):
+        validity = {"valid": not reasons, "reasons": reasons}
+        record = {**info, "device_time": {"validity": validity}}
+        shown = Summary([("a", record), ("b", record)])
+        figure = split(shown.records)
+        assert figure is not None
+        names = [row[0] for row in figure.table.rows]
+        assert names == [f"a, TPOT{' !' * bool(reasons)}", f"b, TPOT{' !' * bool(reasons)}"]
+        assert shown.markdown().count(f"| 15.2 ms | {cells}") == 2
+        assert [line for line in shown.markdown().splitlines() if "device time !" in line] == [
+            f"device time ! (a): {each}" for each in reasons
+        ]
+        rows = (line for line in metric_table(shown.rows) if line.startswith("a "))
+        assert ("22.3 ms !" in "".join(rows)) is bool(reasons)
 
 
 def test_a_sharded_model_is_placed_in_a_line() -> None:

@@ -65,7 +65,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [f"| {' | '.join(HEAD)} |", "|---|--:|---|" + "--:|" * (len(HEAD) - 3)]
     for info in found:
         metrics, work = info["metrics"], info["workload"]
-        spent = [columns.cell(name, metrics[name]) for name in WORK]
+        spent = [columns.shown(name, info) for name in WORK]
         mark = "" if info["validity"]["valid"] else " !"
         wall = (
             columns.cell(name, metrics.get(name)) + (mark if name in OF_ROUNDS else "")
