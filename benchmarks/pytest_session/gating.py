@@ -57,12 +57,21 @@ def prepare(config: pytest.Config) -> None:
     state.gate = Gate(base, [*notes, *known.damaged], acknowledgements, limits)
 
 
-def heralded(gate: Gate | None) -> list[str]:
-    """Return what is said before minutes are spent: that there is no baseline to judge by."""
-    if gate is None or gate.base:
+def heralded(gate: Gate | None, machine: dict[str, Any]) -> list[str]:
+    """Return what is said before minutes are spent: that no baseline is there, or of this machine.
+
+    `machine` is what a session that is saved now would say of it.
+    """
+    if gate is None:
         return []
+    here = Session("this session", measured={}, machine=machine)
+    differ = [comparable.machine_differences(each, here) for each in gate.base]
+    if not all(differ):
+        return []
+    others = [f"all are of another machine, the newest: {', '.join(differ[-1])}"] if differ else []
     status = int(ExitStatus.NOTHING_COMPARED)
-    return [*gate.notes, f"nothing to judge by: this session can't pass (exit status {status})"]
+    says = f"nothing to judge by: this session can't pass (exit status {status})"
+    return [*gate.notes, *others, says]
 
 
 def _check_compare(config: pytest.Config) -> None:

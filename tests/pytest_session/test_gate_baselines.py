@@ -27,6 +27,9 @@ def test_another_machine_is_not_compared(gate, tmp_path):
     assert outcome.status == 10
     assert "another machine" in end(outcome)
     assert "NOT COMPARABLE" in end(outcome)
+    before, _, _ = " ".join(outcome.out.split()).partition("loading")
+    assert "all are of another machine, the newest: device cuda -> cpu, gpu NVIDIA" in before
+    assert "nothing to judge by: this session can't pass (exit status 10)" in before
 
 
 def test_a_damaged_baseline_is_named_and_missing(gate, tmp_path):
