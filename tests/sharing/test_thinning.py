@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 ROOT = Path(__file__).parents[2]
-REAL = ROOT / "docs/results/nvidia-h100-80gb-hbm3/raw/main-session.json.gz"
+REAL = ROOT / "docs/results/nvidia-h200/raw/main.json.gz"
 
 
 def sessions(count: int, **changes: Any) -> list[dict[str, Any]]:
