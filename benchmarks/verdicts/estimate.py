@@ -29,8 +29,9 @@ def share(shift: float) -> float:
 class Estimate:
     """A change on the log scale, and the t distributions that tell how sure it is.
 
-    `error` is None if there are too few observations to know how much they vary. `rounds_error`
-    is a lower bound of the standard error, estimated from the rounds alone; 0 if unknown.
+    `error` is None if there are too few observations to know how much they vary. `least_error`
+    is a lower bound of the standard error: of restarts what their rounds alone make of it, of
+    device time how much sessions of the same code differ anyway; 0 if unknown.
     """
 
     base_s: float
@@ -39,8 +40,8 @@ class Estimate:
     error: float | None  # standard error of the shift
     freedom: int  # degrees of freedom of that error
     count: int  # sessions, or restarts
-    rounds_error: float = 0.0
-    rounds_freedom: int = 1
+    least_error: float = 0.0
+    least_freedom: int = 1
 
     @property
     def change(self) -> float:
@@ -85,7 +86,7 @@ class Estimate:
         """Both errors, each with its degrees of freedom; none if they can't be known."""
         if self.error is None:
             return []
-        return [(self.error, self.freedom), (self.rounds_error, self.rounds_freedom)]
+        return [(self.error, self.freedom), (self.least_error, self.least_freedom)]
 
     def _reach(self, *probabilities: float) -> float:
         """Return the larger sum of these quantiles of the shift; infinite if none is known."""
@@ -140,11 +141,14 @@ def error_of_rounds(
     return sqrt(pi / 2 / len(left)) * deviation, freedom
 
 
-def unpaired(base_s: Sequence[float], head_s: Sequence[float]) -> Estimate:
+def unpaired(
+    base_s: Sequence[float], head_s: Sequence[float], *, least: tuple[float, int] = (0.0, 1)
+) -> Estimate:
     """Estimate from sessions that ran at different times, given the seconds of each.
 
     For one session of head this is the t prediction interval for a new session of base; for more,
-    the t test with a pooled variance, whose special case that is.
+    the t test with a pooled variance, whose special case that is. `least`: by how much sessions of
+    the same code differ anyway, a standard deviation as a share, and its degrees of freedom.
     """
     sides = [[log(each) for each in side] for side in (base_s, head_s)]
     base, head = map(fmean, sides)
@@ -158,7 +162,10 @@ def unpaired(base_s: Sequence[float], head_s: Sequence[float]) -> Estimate:
         )
         # None at 0: no clock is so steady, so these are copies of one session.
         error = sqrt(squares / (count + others - 2) * (1 / count + 1 / others)) or None
-    return Estimate(exp(base), exp(head), head - base, error, count + others - 2, count)
+    deviation, known = least
+    bound = deviation * sqrt(1 / count + 1 / others)
+    freedom = count + others - 2
+    return Estimate(exp(base), exp(head), head - base, error, freedom, count, bound, known)
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -186,8 +193,8 @@ def restarts_needed(estimate: Estimate, floor: float, alpha: float) -> int | Non
             estimate,
             error=estimate.error / sqrt(times),
             freedom=count - 1,
-            rounds_error=estimate.rounds_error / sqrt(times),
-            rounds_freedom=int(estimate.rounds_freedom * times),
+            least_error=estimate.least_error / sqrt(times),
+            least_freedom=int(estimate.least_freedom * times),
         )
         if more.half_width(alpha) <= log(1 + floor):
             return count

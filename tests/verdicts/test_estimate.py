@@ -181,8 +181,8 @@ def test_what_it_costs_to_come_second_is_no_noise():
     second, quiet = [True, False] * 4, [each / 100 for each in NOISE]
     restarts = restarts_of((0.01, 0.012, 0.014), quiet, second)
     orders = [[not late for late in second]] * 3
-    assert estimate.paired(restarts, orders).rounds_error < 0.001
-    assert estimate.paired(restarts).rounds_error > 0.005
+    assert estimate.paired(restarts, orders).least_error < 0.001
+    assert estimate.paired(restarts).least_error > 0.005
 
 
 def test_a_disturbed_pair_hides_nothing():
