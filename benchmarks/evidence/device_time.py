@@ -148,9 +148,11 @@ def _another(record: Callable[[], list[Event]], first: Repeat) -> tuple[Repeat |
 
 
 def _waited(found: Sequence[Repeat]) -> bool:
-    """Whether the collectives of a repeat took so long that it disagrees with the others."""
-    spent = [each.collectives_s for each in found]
-    return max(spent) - min(spent) > DISAGREEMENT * min(each.seconds for each in found)
+    """Whether repeats disagree, and nothing but the time of their collectives makes them."""
+    bound = DISAGREEMENT * min(each.seconds for each in found)
+    collectives = [each.collectives_s for each in found]
+    rest = [each.seconds - each.collectives_s for each in found]
+    return max(collectives) - min(collectives) > bound >= max(rest) - min(rest)
 
 
 def other_work(first: Repeat, other: Repeat) -> str | None:
