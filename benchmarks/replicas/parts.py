@@ -137,7 +137,7 @@ def add_work(info: dict[str, Any], found: Sequence[Work | None]) -> None:
         others = [
             f"rank {rank['rank']}: {reason}"
             for rank, done in zip(info["ranks"], found, strict=True)
-            for reason in ((done and done.device_time) or {}).get("validity", {}).get("reasons", ())
+            for reason in _doubts(done)
         ]
         reasons = [*own["validity"]["reasons"], *others]
         validity = {**own["validity"], "valid": not reasons, "reasons": reasons}
@@ -153,6 +153,16 @@ def add_work(info: dict[str, Any], found: Sequence[Work | None]) -> None:
         info["metrics"][name] = first and first[phase]["collectives_s"]
         if not first:
             info["unmeasured"][name] = info["unmeasured"][f"{phase}_device_s"]
+
+
+def _doubts(done: Work | None) -> Sequence[str]:
+    """Return why the device time of another rank can't be trusted."""
+    if done is None:
+        return ()
+    if done.device_time is None:
+        return ("its device time wasn't measured",)
+    reasons: Sequence[str] = done.device_time["validity"]["reasons"]
+    return reasons
 
 
 def of_rank(phase: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,7 +207,7 @@ def doubts(info: Mapping[str, Any]) -> Sequence[str]:
     """Return why the device time of a benchmark can't be trusted; empty if it can."""
     validity = (info.get("device_time") or {}).get("validity") or {}
     found: Sequence[str] = validity.get("reasons") or ()
-    return found
+    return found or (("its file says INVALID",) if validity.get("valid") is False else ())
 
 
 def shown(metric: str, info: Mapping[str, Any]) -> str:

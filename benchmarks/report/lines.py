@@ -97,9 +97,9 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
     placement = info.get("placement") or {}
     if len(placement) < 2:
         return None
+    mark = " !" if columns.doubts(info) else ""
     if ranks := info.get("ranks"):
-        mark = " !" if columns.doubts(info) else ""
-        here = zip(placement.items(), ranks, strict=True)
+        here = zip(placement.items(), ranks, strict=False)
         return "; ".join(_rank(name, there, rank, mark) for (name, there), rank in here)
     decode = (info.get("device_time") or {}).get("decode") or {}
     shares = decode.get("share_by_gpu") or {}
@@ -109,7 +109,7 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
         if (peak := there.get("peak_allocated_bytes")) is not None:
             says.append(f"peak {size(peak)}")
         if share := shares.get(name.rpartition(":")[2]):
-            says.append(f"{percent(share)} of the device time of a decode step")
+            says.append(f"{percent(share)}{mark} of the device time of a decode step")
         parts.append(", ".join(says))
     counters = info.get("counters") or {}
     copies = (counters.get("decode") or {}).get("copies_peer_to_peer")

@@ -11,6 +11,7 @@ import torch
 from torch.distributed.tensor import Partial, Replicate, Shard
 
 from benchmarks.common.errors import InputError, ReplicaError, WorkError
+from benchmarks.common.quantity import Unmeasured
 from benchmarks.config.options import TENSOR
 from benchmarks.evidence import device_time, work
 from benchmarks.evidence.kineto import Event
@@ -234,6 +235,11 @@ def test_a_rank_whose_gpu_was_unsteady_makes_the_device_time_invalid():
         found = info["device_time"]["validity"]
         assert found == {"valid": not reasons, "reasons": reasons}
         assert steady["validity"]["valid"]
+    info = {"device_time": steady, "ranks": [{"rank": 0}, {"rank": 1}], "metrics": {}}
+    lost = SimpleNamespace(device_time=None, no_device_time=Unmeasured("a record was lost"))
+    parts.add_work(info, [None, lost])
+    reasons = info["device_time"]["validity"]["reasons"]
+    assert reasons == ["rank 1: its device time wasn't measured"]
 
 
 @pytest.mark.parametrize(("device_map", "fixture"), [(TENSOR, "engine"), ("auto", "ranks")])
