@@ -147,8 +147,9 @@ def unpaired(
     """Estimate from sessions that ran at different times, given the seconds of each.
 
     For one session of head this is the t prediction interval for a new session of base; for more,
-    the t test with a pooled variance, whose special case that is. `least`: by how much sessions of
-    the same code differ anyway, a standard deviation as a share, and its degrees of freedom.
+    the t test with a pooled variance, whose special case that is. `least`: by how much two groups
+    of sessions of the same code differ anyway, however many each has: a standard deviation as a
+    share, and its degrees of freedom.
     """
     sides = [[log(each) for each in side] for side in (base_s, head_s)]
     base, head = map(fmean, sides)
@@ -162,10 +163,7 @@ def unpaired(
         )
         # None at 0: no clock is so steady, so these are copies of one session.
         error = sqrt(squares / (count + others - 2) * (1 / count + 1 / others)) or None
-    deviation, known = least
-    bound = deviation * sqrt(1 / count + 1 / others)
-    freedom = count + others - 2
-    return Estimate(exp(base), exp(head), head - base, error, freedom, count, bound, known)
+    return Estimate(exp(base), exp(head), head - base, error, count + others - 2, count, *least)
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from itertools import permutations
+from itertools import combinations, permutations
+from math import sqrt
 from pathlib import Path
-from statistics import mean
+from statistics import fmean, mean, median
 
 import pytest
+from scipy.special import stdtrit
 
 from benchmarks.report import columns, half_lines
 from benchmarks.sessions import baseline, measures, outcome
 from benchmarks.sessions.session import parse_session, read_session
+from benchmarks.verdicts import device_times
 from benchmarks.verdicts.judgement import judge
 from tests.tools import cards, gpu_check, gpu_gate, modes, splits, stored, trials
 from tests.tools.gpu_pull_requests import PULL_REQUESTS
@@ -114,6 +117,51 @@ def test_pull_requests_were_judged_as_the_page_says(raw):
         ]
     assert f"So of {len(held)} intervals of a decode step" in said
     assert f"an earlier one, {sum(held)} hold what was injected" in said
+
+
+STEPS = {  # that measured the same work on one card
+    "e2b7": ("identical/*", "all-modes"),
+    "d1cb": ("energy", "main", "all-modes-of-one"),
+    "03a7": ("table-03a7", "energy-03a7", "turns/*"),
+}
+
+
+def test_intervals_know_how_far_sessions_minutes_apart_differ(raw):
+    """Two groups of sessions on one card, and pull requests beside their baselines."""
+    said = JUDGING.read_text()
+    for phase, metric in measures.DEVICE_TIMES.items():
+        apart = [each for card in STEPS for each in changes(raw, card, phase)]
+        off = []
+        for name in ("gate", "gate-earlier"):
+            for each in stored.read(raw / f"{name}.json")["pull_requests"].items():
+                (verdict,) = (one for one in each[1]["verdicts"] if one["metric"] == metric)
+                off.append(verdict["change"] - injected(raw, *each)[1] / verdict["base"])
+        assert (len(apart), len(off)) == (23, 18)
+        row = [f"{100 * sqrt(fmean(x * x for x in each)):.2f} %" for each in (apart, off)]
+        row.append(f"{100 * sqrt(fmean(x * x for x in [*apart, *off])):.2f} %")
+        assert f"| {phase} | {' | '.join(row)} |" in said
+        deviation, freedom = device_times.LEAST[phase]
+        assert row[-1] == f"{100 * deviation:.2f} %"
+        reach = deviation * stdtrit(freedom, 0.975)
+        assert f" {100 * reach:.2f} %" in said
+        assert max(map(abs, off)) < reach
+
+
+def changes(raw, card, phase):
+    """Return by how much the means of each two steps of a card differ, of the same work."""
+    groups = {}
+    for name in STEPS[card]:
+        for file in sorted(raw.glob(f"{name}.json")):
+            spent = {}  # several benchmarks of a session share their work
+            for _, info in modes.benchmarks([file]):
+                work = info["workload"]
+                if work.get("generation", "dynamic") == "dynamic":
+                    spent[work["quantization"], work["batch_size"]] = info["device_time"][phase]
+            for key, each in spent.items():
+                groups.setdefault(key, {}).setdefault(name, []).append(median(each["repeats_s"]))
+    for found in groups.values():
+        for before, after in combinations(map(mean, found.values()), 2):
+            yield after / before - 1
 
 
 def step_times(session):
