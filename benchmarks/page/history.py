@@ -172,8 +172,7 @@ def _marks(session: Session, measured: Measured) -> dict[str, tuple[str, str]]:
         elif each["outcome"] == "REGRESSED":
             says = f"{metric} {columns.change(each['change'])}"
             regressed.setdefault(measures.name_of(metric), []).append(says)
-    device = measured.device_time.get("validity") or {}
-    doubts = device["reasons"] if device.get("valid") is False else ()
+    doubts = columns.doubts(measured.info)
     invalid = dict.fromkeys(measures.DEVICE_TIMES.values(), doubts) if doubts else {}
     if measured.doubts:  # then its times of the wall are marked by that
         wall = measures.is_of_the_wall

@@ -15,7 +15,7 @@ from benchmarks.report import columns, half_lines
 from benchmarks.report.columns import UNMEASURED
 from benchmarks.report.lines import mode_of
 from benchmarks.report.summary import NO_RESULT, marks
-from benchmarks.sessions import instants
+from benchmarks.sessions import instants, measures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,7 @@ def _table(records: Sequence[tuple[str, Info]], names: Sequence[str]) -> Table:
             says, hint = columns.shown(metric, info), ""
             if columns.figure(info, metric) is None:
                 says, hint = _instead(info, metric)
-            elif says.endswith("!"):
+            elif measures.is_of_the_device(metric):
                 hint = "; ".join(columns.doubts(info))
             hints |= {(at, len(cells)): hint} if hint else {}
             cells.append(says)

@@ -57,13 +57,11 @@ def prepare(config: pytest.Config) -> None:
     state.gate = Gate(base, [*notes, *known.damaged], acknowledgements, limits)
 
 
-def heralded(gate: Gate | None, machine: dict[str, Any]) -> list[str]:
+def heralded(gate: Gate, machine: dict[str, Any]) -> list[str]:
     """Return what is said before minutes are spent: that no baseline is there, or of this machine.
 
     `machine` is what a session that is saved now would say of it.
     """
-    if gate is None:
-        return []
     here = Session("this session", measured={}, machine=machine)
     differ = [comparable.machine_differences(each, here) for each in gate.base]
     if not all(differ):

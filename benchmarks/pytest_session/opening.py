@@ -89,6 +89,6 @@ def begin(config: pytest.Config, benchmarks: Sequence[Any]) -> list[str]:
         *_ranks(target.settings.device_map, target.device),
         *_replicas(state.settings.replicas, target.device),
         f"versions: {versions}",
-        *gating.heralded(state.gate, device.machine_info(target.device)),
+        *(gating.heralded(state.gate, device.machine_info(target.device)) if state.gate else ()),
     )
     return [line for each in says for line in wrapped(each)]

@@ -210,11 +210,16 @@ def doubts(info: Mapping[str, Any]) -> Sequence[str]:
     return found or (("its file says INVALID",) if validity.get("valid") is False else ())
 
 
+def mark(info: Mapping[str, Any]) -> str:
+    """Return what stands beside a device time of a benchmark: nothing if it can be trusted."""
+    return " !" if doubts(info) else ""
+
+
 def shown(metric: str, info: Mapping[str, Any]) -> str:
     """Return a metric of a benchmark as its column has it; `!` beside doubtful device times."""
     value = figure(info, metric)
-    doubtful = value is not None and measures.is_of_the_device(metric) and doubts(info)
-    return cell(metric, value) + (" !" if doubtful else "")
+    marked = value is not None and measures.is_of_the_device(metric)
+    return cell(metric, value) + (mark(info) if marked else "")
 
 
 def cell(metric: str, value: float | None) -> str:

@@ -35,7 +35,7 @@ def evidence_line(info: Mapping[str, Any]) -> str:
     if info["counters"]:
         parts.append(_work_line(info["counters"]))
     if info.get("device_time"):
-        parts.append(device_line(info["device_time"]))
+        parts.append(_device_line(info))
     if metrics.get("top1_agreement") is not None:
         reference = (found.get("agreement") or {}).get("with", "fp16")
         parts.append(
@@ -83,12 +83,12 @@ def _work_line(counters: Mapping[str, Any]) -> str:
     return f"a decode step: {', '.join(says)}"
 
 
-def device_line(spent: Mapping[str, Any]) -> str:
+def _device_line(info: Mapping[str, Any]) -> str:
     """Return the device time of a step in a few words: how far its repeats are apart."""
-    repeats = spent["decode"]["repeats_s"]
+    repeats = info["device_time"]["decode"]["repeats_s"]
     low, high = (f"{each * 1e3:.4g}" for each in (min(repeats), max(repeats)))
     says = f"device time of {len(repeats)} repeats {low} to {high} ms a step"
-    why = (spent.get("validity") or {}).get("reasons")
+    why = columns.doubts(info)
     return f"{says}, which can't be trusted: {why[0]}" if why else says
 
 
@@ -97,7 +97,7 @@ def placement_line(info: Mapping[str, Any]) -> str | None:
     placement = info.get("placement") or {}
     if len(placement) < 2:
         return None
-    mark = " !" if columns.doubts(info) else ""
+    mark = columns.mark(info)
     if ranks := info.get("ranks"):
         here = zip(placement.items(), ranks, strict=False)
         return "; ".join(_rank(name, there, rank, mark) for (name, there), rank in here)

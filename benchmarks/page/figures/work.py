@@ -47,11 +47,7 @@ Sides = Mapping[str, Side]  # of base and head, or of one that was measured
 def split(records: Named) -> Figure | None:
     """Show TTFT and TPOT, each as what the device works and the host's rest; None if unknown."""
     found = [
-        (
-            f"{name}, {TITLES[wall]}{' !' * bool(columns.doubts(info))}",
-            metrics[wall],
-            metrics[f"{phase}_device_s"],
-        )
+        (f"{name}, {TITLES[wall]}{columns.mark(info)}", metrics[wall], metrics[f"{phase}_device_s"])
         for name, info in records
         for wall, phase in PHASES.items()
         if (metrics := info["metrics"]).get(wall) and metrics.get(f"{phase}_device_s")
