@@ -1,0 +1,17 @@
+"""The pages of results, and what they lack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
+H100 = RESULTS / "nvidia-h100-80gb-hbm3.md"
+H200 = RESULTS / "nvidia-h200.md"
+JUDGING = RESULTS / "nvidia-h200-judging.md"
+SEVERAL = RESULTS / "nvidia-h200-several.md"
+
+
+def missing(lines, page):
+    """Return those of the lines that a page lacks."""
+    said = page.read_text().splitlines()
+    return [line for line in lines if line not in said]
