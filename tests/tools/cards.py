@@ -1,6 +1,6 @@
 """Device time of the same work on several cards, with and without latencies, for docs/results.
 
-python -m tests.tools.cards */sessions/table.json
+python -m tests.tools.cards */sessions/main.json
 """
 
 from __future__ import annotations

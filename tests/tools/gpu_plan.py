@@ -61,6 +61,7 @@ class Plan:
     device: str = "cuda"
     # Few tokens and rounds in the default steps: they have ten minutes, on a slow host as well.
     main: tuple[str, ...] = ("--new-tokens=16", "--rounds=2", "--warmup-rounds=1")
+    whole: str = "int8-decomp-b8"  # of what warm-up and profile are measured too
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     tensor: tuple[str, ...] = (  # each batch size loads anew
         *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),
@@ -73,7 +74,6 @@ class Plan:
     quantizations: str = "int8-decomp,int8,fp16,nf4"
     one: str = "int8"  # of steps in which all of them would take too long
     batch_sizes: str = "1,8,32"
-    table: tuple[str, ...] = ("--new-tokens=16", "--rounds=2", "--warmup-rounds=1")
     # A counter of energy moves in steps, so it needs rounds of two seconds in all, fp16's too.
     energy: tuple[str, ...] = ("--new-tokens=32", "--rounds=4", "--warmup-rounds=1")
     modes: tuple[str, ...] = ("--new-tokens=16", "--rounds=3")
@@ -121,14 +121,14 @@ class Plan:
 
 SMALL = Plan(
     model="synthetic:tiny",
-    main=("-k=throughput", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
+    main=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
+    whole="int8-b1",
     sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
     tensor=("--quantization=fp16", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     replicas=(FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),
     many="1,2",
     quantizations="int8-decomp,int8",
     batch_sizes="1",
-    table=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
     energy=("--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     modes=("--new-tokens=4", "--rounds=2"),
     identical=2,

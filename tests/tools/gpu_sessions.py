@@ -22,25 +22,20 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def table(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Time each quantization at each batch size."""
-    return _sizes(folder / "sessions" / "table.json", plan, plan.table)
+def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
+    """Time each quantization at each batch size; warm up and profile one of them as well."""
+    options = [f"-k=throughput or {plan.whole}-p", "--artifacts", str(folder / "artifacts")]
+    return _sizes(folder / "sessions" / "main.json", plan, [*options, *plan.main])
 
 
 def energy(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time the same for so long that each has energy."""
-    return _sizes(folder / "energy" / "session.json", plan, plan.energy)
+    return _sizes(folder / "energy" / "session.json", plan, ["-k=throughput", *plan.energy])
 
 
 def _sizes(file: Path, plan: Plan, options: Sequence[str]) -> dict[str, Any]:
     sizes = [f"--quantization={plan.quantizations}", f"--batch-size={plan.batch_sizes}"]
-    return session(file, plan, ["-k=throughput", *sizes, *options])
-
-
-def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
-    """Run `pytest benchmarks` as by default but for fewer rounds, with profiles."""
-    options = ["--artifacts", str(folder / "artifacts"), *plan.main]
-    return session(folder / "sessions" / "main.json", plan, options)
+    return session(file, plan, [*sizes, *options])
 
 
 def replicas(folder: Path, plan: Plan) -> dict[str, Any]:
@@ -118,7 +113,7 @@ def prequantized(folder: Path, plan: Plan) -> dict[str, Any]:
         own = Path("build", "prequantized", name)
         written = [f"--model={plan.model}", f"--device={plan.device}", f"--quantization={name}"]
         with gpu_prequantized.saved(ROOT / own, written) as size:
-            options = ["-k=throughput", f"--reference={plan.model}", *plan.table]
+            options = ["-k=throughput", f"--reference={plan.model}", *plan.main]
             session(file, replace(plan, model=str(own)), options)
         found[name] = {"file": f"{file.parent.name}/{file.name}", "bytes": size}
     return found

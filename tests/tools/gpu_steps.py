@@ -114,7 +114,7 @@ def _modes(
 def beside(folder: Path, plan: Plan) -> dict[str, Any]:  # noqa: ARG001 (as every step)
     """Measure the work of a decode step alone, and while other processes generate."""
     options = [f"--model={plan.model}", f"--device={plan.device}"]
-    target = _target(plan, *plan.table)
+    target = _target(plan, *plan.main)
     return {"work": gpu_beside.measure(target, plan.beside.split(","), options)}
 
 
@@ -145,8 +145,6 @@ def memory(folder: Path, plan: Plan) -> dict[str, Any]:
 # Ten minutes of a GPU.
 STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "checkpoint": checkpoint,
-    "table": gpu_sessions.table,
-    # The newest session: a page shows it whole, and the table's beside it.
     "main": gpu_sessions.main_job,
     "modes": modes,
     "replicas": gpu_sessions.replicas,

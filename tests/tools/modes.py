@@ -1,7 +1,7 @@
 """The table of quantizations, batch sizes and modes, and each against 16 bits: for docs/results.
 
 python -m tests.tools.modes gpu-check/modes.json
-python -m tests.tools.modes gpu-check/sessions/table.json
+python -m tests.tools.modes gpu-check/sessions/main.json
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ WALL = {  # it says less
     "compile_s": "compile",
 }
 OF_ROUNDS = ("tokens_per_s", "tpot_s", "decode_busy_share")
+NO_ROWS = ("test_warmup", "test_profile")  # the same work, in rounds of another kind
 PLACE = ("quantization", "batch", "mode")
 HEAD = (*PLACE, *WORK.values(), "Python calls", "launches", *WALL.values())
 
@@ -36,7 +37,7 @@ HEAD = (*PLACE, *WORK.values(), "Python calls", "launches", *WALL.values())
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print a row for each combination of quantization, batch size and mode, then the lines."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("files", nargs="+", type=Path, help="of the steps `modes` and `table`")
+    parser.add_argument("files", nargs="+", type=Path, help="of the steps `main` and `modes`")
     asked = parser.parse_args(arguments)
     found = benchmarks(asked.files)
     print(*table([info for _, info in found]), "", sep="\n")
@@ -53,7 +54,11 @@ def benchmarks(files: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
         found += [
             (f"throughput[{name}]", info) for name, info in content.get("measured", {}).items()
         ]
-        found += [(each["name"], each["extra_info"]) for each in content.get("benchmarks", ())]
+        found += [
+            (each["name"], each["extra_info"])
+            for each in content.get("benchmarks", ())
+            if not each["name"].startswith(NO_ROWS)
+        ]
     return found
 
 
