@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
-H100 = RESULTS / "nvidia-h100-80gb-hbm3.md"
 H200 = RESULTS / "nvidia-h200.md"
 JUDGING = RESULTS / "nvidia-h200-judging.md"
 SEVERAL = RESULTS / "nvidia-h200-several.md"

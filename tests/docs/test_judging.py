@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from itertools import combinations, permutations
-from math import sqrt
+from math import exp, sqrt
 from statistics import fmean, mean, median
 
 import pytest
@@ -17,7 +17,7 @@ from benchmarks.sessions.session import parse_session, read_session
 from benchmarks.verdicts import device_times
 from benchmarks.verdicts.judgement import judge
 from tests.docs.results import JUDGING, missing
-from tests.tools import cards, gpu_check, gpu_gate, modes, splits, stored, trials
+from tests.tools import cards, gpu_check, gpu_gate, modes, parity, splits, stored, trials
 from tests.tools.gpu_pull_requests import PULL_REQUESTS
 
 SPIN = re.compile(r"spin_kernel.*: ([\d.]+) µs -> ([\d.]+) µs")
@@ -129,20 +129,24 @@ def spun_s(session):
     return sum(each["device_s"] for each in found) / decode["steps"]
 
 
+LATER = ("table-df01", "main-85b4")
+
+
 def test_cards_are_told_from_code(raw):
     """int8-decomp's copies began later on one; without latency no pair is off by the limit."""
     names = ("table", "energy", "main", "table-03a7", "energy-03a7")
-    names += ("sharded-one-gpu", "table-75a2", "main-8f8a")
+    names += ("sharded-one-gpu", "table-75a2", "main-8f8a", *LATER)
     files = [*(raw / f"{name}.json" for name in names), *sorted((raw / "identical").iterdir())]
     files += sorted((raw / "turns").iterdir())
     sessions = [read_session(each) for each in files]
     rows = cards.table(sessions, "decode")
-    assert len(rows) == 7 + 2
+    assert len(rows) == 9 + 2
     assert missing(rows, JUDGING) == []
     same = {"n32]": "n16]", '"new_tokens": 32': '"new_tokens": 16'}  # which isn't what is compared
     sides = [baseline.stored(raw / "identical").sessions[:5]]
     sides += [
-        [read_session(raw / f"{name}.json")] for name in ("table", "table-03a7", "table-75a2")
+        [read_session(raw / f"{name}.json")]
+        for name in ("table", "table-03a7", "table-75a2", *LATER)
     ]
     for name in ("energy", "energy-03a7"):
         text = (raw / f"{name}.json").read_text()
@@ -153,6 +157,45 @@ def test_cards_are_told_from_code(raw):
         times = [each for each in judge(base, head[:1]) if each.kind == "device"]
         assert len(times) >= 2 * 4
         assert {each.outcome.value for each in times} == {"NO CHANGE"}
+
+
+def test_counters_are_the_same_on_each_card_and_over_a_day(raw):
+    """But for peaks of memory; and for calls of a process that saw two GPUs."""
+    first = eight_rows(raw / "table.json")
+    assert len(first) == 4
+    for name in ("table-03a7", "table-75a2", *LATER):
+        assert counted(eight_rows(raw / f"{name}.json")) == counted(first)
+    day_before = eight_rows(raw / "sharded-one-gpu.json")
+    calls = ("python_calls", "c_calls", "functions", "c_functions")
+    assert counted(day_before, but=calls) == counted({"int8": first["int8"]}, but=calls)
+    before, after = (each["int8"]["counters"]["decode"] for each in (day_before, first))
+    assert [(before[name] - after[name]) / 4 for name in calls[:2]] == [1344, 2688]
+    last = eight_rows(raw / "main-85b4.json")["int8"]["metrics"]["decode_device_s"]
+    change = last / day_before["int8"]["metrics"]["decode_device_s"] - 1
+    assert f"device time is {100 * change:.2f} % longer in the decode step" in JUDGING.read_text()
+
+
+def eight_rows(file):
+    """Return what was measured of each quantization at batch 8."""
+    found = (info for _, info in modes.benchmarks([file]))
+    return {
+        info["workload"]["quantization"]: info
+        for info in found
+        if info["workload"]["batch_size"] == 8
+    }
+
+
+def counted(rows, but=()):
+    """Return the counters of each quantization but for peaks of memory, and others."""
+    return {
+        (quantization, phase): {
+            name: count
+            for name, count in info["counters"][phase].items()
+            if "peak" not in name and name not in but
+        }
+        for quantization, info in rows.items()
+        for phase in ("prefill", "decode")
+    }
 
 
 def test_identical_code_is_judged_as_its_page_says(raw):
@@ -199,14 +242,29 @@ def test_a_slowed_wall_is_found_as_its_page_says(raw):
     """By duets in which the GPU decides, and the host: neither, 2 % and 5 %."""
     said = JUDGING.read_text().splitlines()
     slowed = {"the same": 0, "2 % slower": 0.02, "5 % slower": 0.05}
-    for folder, waits_for in (("prefill", "the GPU"), ("slowed", "the host")):
+    shares = {("prefill", "the GPU"): slowed, ("slowed", "the host"): slowed}
+    shares["duet", "the host"] = {"the same": 0}
+    for (folder, waits_for), played in shares.items():
         found = {duet.slowdown: verdicts for duet, verdicts in gpu_check.judged(raw / folder)}
-        assert sorted(found) == sorted(slowed.values())
-        for name, share in slowed.items():
+        assert sorted(found) == sorted(played.values())
+        for name, share in played.items():
             (each,) = (one for one in found[share] if one.metric == "round_s")
             row = f"| {name} | {outcome.moved(*interval(each))} | {each.outcome.value} |"
             rows = [line for line in said if line.startswith(f"| {waits_for}: ")]
             assert sum(line.endswith(row) for line in rows) == 1
+
+
+def test_rounds_and_a_bare_loop_were_as_fast_as_the_page_says(raw):
+    """Of all pairs: none is off by more than its error."""
+    rows = []
+    for each in stored.read(raw / "parity.json")["workloads"]:
+        middle, error = parity.middle(each["log_ratios"])
+        assert abs(middle) < error
+        where = (f"{each[name]:,}" for name in ("batch_size", "prompt_tokens", "new_tokens"))
+        ratio = f"{exp(middle):.4f} ± {error:.4f}"
+        rows.append(" | ".join([each["quantization"], *where, str(each["pairs"]), ratio]))
+    assert len(rows) == 3
+    assert missing([f"| {row} |" for row in rows], JUDGING) == []
 
 
 def test_only_sessions_of_the_same_code_are_split(raw, tmp_path, capsys):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 from benchmarks.report import columns, half_lines
 from benchmarks.sessions import measures
-from tests.docs.results import H100, H200, SEVERAL, missing
+from tests.docs.results import H200, SEVERAL, missing
 from tests.tools import gpu_check, modes, stored
 
 PARTS = ("step_s", "collectives_s")  # of what a rank stores of its device time
@@ -104,14 +107,13 @@ def cells(verdict):
     return f"| {base} | {head} | {change}{verdict.outcome.value} "
 
 
-def test_duets_of_an_h100_are_judged_as_their_page_says(tmp_path):
-    """A rule of the verdicts that changes what they say is noticed."""
-    stored.unpack(H100.with_suffix("") / "raw", tmp_path)
-    said = [
-        f"{each.change:+.1%} [{each.low:+.1%}, {each.high:+.1%}] {each.outcome.value} |"
-        for _, verdicts in gpu_check.judged(tmp_path)
-        for each in verdicts
-        if each.kind == "time"
-    ]
-    assert len(said) == 11
-    assert [each for each in said if each not in H100.read_text()] == []
+def test_the_default_steps_took_what_the_page_says(raw):
+    """In one go, on one card, of one commit; the last of its seconds are the end of the process."""
+    steps = stored.read(raw / "default-steps.json")
+    assert [*steps] == [*gpu_check.STEPS]
+    assert len({(each["commit"], each["hardware"]["card"]) for each in steps.values()}) == 1
+    assert not any(each["dirty"] for each in steps.values())
+    first, *_, last = (datetime.fromisoformat(each["ended"]) for each in steps.values())
+    took = steps["checkpoint"]["seconds"] + (last - first).total_seconds()
+    (said,) = re.findall(r"in one go of (\d+) s", H200.read_text())
+    assert took <= int(said) < took + 10
