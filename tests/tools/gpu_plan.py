@@ -61,7 +61,7 @@ class Plan:
     device: str = "cuda"
     # Few tokens and rounds in the default steps: they have ten minutes, on a slow host as well.
     main: tuple[str, ...] = ("--new-tokens=16", "--rounds=2", "--warmup-rounds=1")
-    whole: str = "int8-decomp-b8"  # of what warm-up and profile are measured too
+    whole: int = 8  # rows of the first quantization, of which warm-up and profile are measured too
     sharded: tuple[str, ...] = ("--quantization=int8", "--new-tokens=32", "--rounds=3")
     tensor: tuple[str, ...] = (  # each batch size loads anew
         *("--quantization=fp16", "--batch-size=8,1", "--new-tokens=64"),
@@ -122,7 +122,7 @@ class Plan:
 SMALL = Plan(
     model="synthetic:tiny",
     main=("--new-tokens=4", "--rounds=2", "--warmup-rounds=1"),
-    whole="int8-b1",
+    whole=1,
     sharded=("--quantization=int8", FEW_ROWS, "--new-tokens=4", "--rounds=2"),
     tensor=("--quantization=fp16", FEW_ROWS, "--new-tokens=6", "--rounds=2", "--warmup-rounds=1"),
     replicas=(FEW_ROWS, "--new-tokens=4", "--rounds=2", "--warmup-rounds=0"),

@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 
 
-def main_job(folder: Path, plan: Plan) -> dict[str, Any]:
+def main_session(folder: Path, plan: Plan) -> dict[str, Any]:
     """Time each quantization at each batch size; warm up and profile one of them as well."""
-    options = [f"-k=throughput or {plan.whole}-p", "--artifacts", str(folder / "artifacts")]
+    first, *_ = plan.quantizations.split(",")
+    options = [
+        f"-k=throughput or {first}-b{plan.whole}-p",
+        "--artifacts",
+        str(folder / "artifacts"),
+    ]
     return _sizes(folder / "sessions" / "main.json", plan, [*options, *plan.main])
 
 

@@ -145,7 +145,7 @@ def memory(folder: Path, plan: Plan) -> dict[str, Any]:
 # Ten minutes of a GPU.
 STEPS: dict[str, Callable[[Path, Plan], dict[str, Any]]] = {
     "checkpoint": checkpoint,
-    "main": gpu_sessions.main_job,
+    "main": gpu_sessions.main_session,
     "modes": modes,
     "replicas": gpu_sessions.replicas,
 }
