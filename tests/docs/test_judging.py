@@ -163,8 +163,8 @@ def test_counters_are_the_same_on_each_card_and_over_a_day(raw):
     """But for peaks of memory; and for calls of a process that saw two GPUs."""
     first = eight_rows(raw / "table.json")
     assert len(first) == 4
-    cards = ("identical/01", "energy", "table-03a7", "table-75a2", "main-8f8a", *LATER)
-    for name in cards:
+    others = ("identical/01", "energy", "table-03a7", "table-75a2", "main-8f8a", *LATER)
+    for name in others:
         here = eight_rows(raw / f"{name}.json")
         assert counted(here) == counted({each: first[each] for each in here})
     day_before = eight_rows(raw / "sharded-one-gpu.json")
