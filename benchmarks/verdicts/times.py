@@ -37,7 +37,7 @@ class Limits:
 
 STEADY = Limits(floor=0.01, equivalence=0.02, doubt=0.05, gross=0.10, blind=0.15)
 # Medians of repeats spread by 0.05 to 0.25 % over processes of identical code on one card, so a
-# quarter of a percent is a change. Of five cards of a kind two were 1.4 % apart in a prefill.
+# quarter of a percent is a change. Of seven cards of a kind two were 1.4 % apart in a prefill.
 DEVICE = Limits(floor=0.0025, equivalence=0.005, doubt=0.005, gross=0.02, blind=0.02)
 # A prefill is one pass: its medians spread by up to 0.5 % over the same processes.
 DEVICE_PREFILL = Limits(floor=0.004, equivalence=0.0075, doubt=0.0075, gross=0.02, blind=0.02)
