@@ -11,6 +11,7 @@ from benchmarks.config.quantization import QUANTIZATIONS
 from benchmarks.report import columns
 from benchmarks.report.conclusion import STEADY
 from benchmarks.report.lines import mode_of
+from benchmarks.sessions import measures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -75,12 +76,12 @@ class Pair:
 
     def is_doubted(self, metric: str) -> bool:
         """Whether a figure couldn't be trusted on one of the sides."""
-        sides = [self.info, self.half]
-        if metric == "decode_device_s":
-            sides = [side.get("device_time") or {} for side in sides]
-        elif metric not in WALL:
-            return False
-        return any(not (side.get("validity") or {"valid": True})["valid"] for side in sides)
+        sides = (self.info, self.half)
+        if measures.is_of_the_device(metric):
+            return any(columns.doubts(side) for side in sides)
+        return metric in WALL and any(
+            not (side.get("validity") or {"valid": True})["valid"] for side in sides
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from benchmarks.report import columns, half_lines
 from benchmarks.sessions import measures
-from tests.docs.results import H200, SEVERAL, missing
+from tests.docs.results import H200, SEVERAL, missing, moved
 from tests.tools import gpu_check, modes, stored
 
 PARTS = ("step_s", "collectives_s")  # of what a rank stores of its device time
@@ -98,8 +98,7 @@ def cells(verdict):
     """Return a verdict as a table of releases has it: both sides, the change, the verdict."""
     if verdict.kind == "device":
         base, head = (f"{1e3 * side:.3f} ms" for side in (verdict.base, verdict.head))
-        change = f"{100 * verdict.change:+.2f} % "
-        change += f"[{100 * verdict.low:+.2f}, {100 * verdict.high:+.2f}], "
+        change = f"{moved(verdict, 2)}, "
     else:
         base, head = (f"{side / verdict.steps:,g}" for side in (verdict.base, verdict.head))
         change = f"{100 * verdict.change:+.1f} %, " if verdict.change else ""

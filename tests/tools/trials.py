@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.sessions.outcome import Outcome
+from benchmarks.sessions.outcome import Outcome, moved
 from tests.tools import stored
 
 if TYPE_CHECKING:
@@ -51,11 +51,8 @@ def _cell(verdict: Mapping[str, Any] | None) -> str:
         return called.strip()
     if not verdict["change"]:
         return f"the same{called}"
-    if verdict["low"] is None:
-        return f"{100 * verdict['change']:+.1f} %{called}"
-    digits = 2 if verdict["kind"] == "device" else 0
-    change, low, high = (f"{100 * verdict[k]:+.{digits}f}" for k in ("change", "low", "high"))
-    return f"{change} % [{low}, {high}]{called}"
+    digits = 1 if verdict["low"] is None else 2 if verdict["kind"] == "device" else 0
+    return moved(*(verdict[end] for end in ("change", "low", "high")), digits) + called
 
 
 if __name__ == "__main__":
